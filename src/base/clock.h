@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The two clocks. Wall time names moments that outlive the process (arrival,
+ * next attempt); monotonic time measures deadlines. Tests may stop both.
+ */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "never": a deadline that does not come */
+#define CLOCK_NEVER INT64_MAX
+
+int64_t clock_wall_us(void); /* microseconds since 1970-01-01 UTC */
+int64_t clock_mono_ms(void); /* milliseconds, monotonic */
+
+/* For tests: from now on both clocks stand still at these values. */
+void clock_freeze(int64_t wall_us, int64_t mono_ms);
+void clock_thaw(void);
+
+#endif

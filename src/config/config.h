@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration as values: read from a file (libconfuse) or made by the
+ * quick command line. Immutable once loaded. Secrets are not in here, only
+ * the names of the files that hold them; who needs one opens it after the fork.
+ *
+ * posthouse.conf(5) documents each key; config/options.c is the table that
+ * drives loading, defaults, checking, dumping and a test that every key is
+ * in the manual and in etc/posthouse.conf.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cidr.h"
+#include "base/endpoint.h"
+#include "base/err.h"
+#include "session/session.h" /* enum bare_newline */
+#include "spool/spool.h" /* enum spool_sync */
+#include "upstream/upstream.h" /* enum upstream_tls, upstream_eightbit */
+
+struct config_listener {
+	char *name; /* "default" when made from the top-level localaddr; owned */
+	struct endpoint *localaddr; /* owned */
+	size_t localaddr_count;
+};
+
+struct config_upstream {
+	char *name; /* "default" when made from the top-level remoteaddr; owned */
+	struct endpoint remoteaddr;
+	enum upstream_tls tls;
+	char *tls_ca_file; /* NULL: the system's; owned */
+	char *user; /* NULL: no AUTH; owned */
+	char *password_file; /* NULL: none; owned */
+	enum upstream_eightbit eight_bit;
+	bool pipelining;
+	unsigned max_connections;
+	unsigned messages_per_connection; /* 0: no limit */
+	int64_t connect_timeout_ms, greeting_timeout_ms, command_timeout_ms, data_timeout_ms;
+	int64_t block_timeout_ms, final_timeout_ms, idle_timeout_ms;
+	int64_t probe_min_ms, probe_max_ms; /* circuit breaker: pause of a failing upstream */
+};
+
+struct config {
+	char *hostname;
+	char *spool; /* directory */
+	enum spool_sync spool_sync;
+	uint64_t min_free_bytes; /* of the spool's file system, kept free: 452 below it */
+	char *handler; /* name in the handler table */
+	char *user, *smtp_user; /* NULL: no change of user (not started as root, or -n) */
+	char *log; /* "stderr", "syslog", or "auto": stderr in the foreground, else syslog */
+	bool debug; /* log_level = debug */
+	char *pid_file; /* NULL: none */
+
+	unsigned min_spare, max_spare, max_workers, max_requests;
+	int64_t stop_timeout_ms;
+	unsigned listen_backlog;
+
+	struct config_listener *listener;
+	size_t listener_count;
+	struct config_upstream *upstream; /* exactly one for handler "spool", none needed for "debug" */
+	size_t upstream_count;
+
+	struct cidr *relay_from; /* who may relay; default: loopback. The unix socket always may */
+	size_t relay_from_count;
+	bool relay_from_anyone; /* said in so many words: an open relay is wanted */
+
+	/* the session (see session/session.h) */
+	uint64_t data_size_limit_bytes;
+	unsigned max_recipients, max_received, max_errors, max_transactions;
+	enum bare_newline bare_newline;
+	bool enable_smtputf8, decode_data;
+	int64_t command_timeout_ms, client_data_timeout_ms, message_timeout_ms, session_timeout_ms;
+
+	/* the relay */
+	int64_t retry_min_ms, retry_max_ms;
+	double retry_factor;
+};
+
+/* All defaults; hostname is this machine's. Storage is the caller's. */
+void config_init(struct config *cfg);
+void config_release(struct config *cfg);
+
+/* Receives each error, with "file:line: " in front where there is one. */
+typedef void config_report(void *ctx, const char *message);
+
+/*
+ * Reads a file and checks the whole. Reports every error of it in one run;
+ * returns 0 only if there was none.
+ */
+int config_load(struct config *cfg, const char *file, config_report *report, void *ctx);
+
+/*
+ * Checks what depends on several keys (also for the quick command line):
+ * worker counts in order, a handler that exists, decode_data excludes
+ * enable_smtputf8, an upstream for handler "spool", a password file with a
+ * user, relay_from that would admit everyone refused unless relay_from_anyone = yes.
+ */
+int config_check(const struct config *cfg, const char *file, config_report *report, void *ctx);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What happens to a message: the interface between the SMTP session and a
+ * handler (the classes of Python's smtpd: spool, DebuggingServer, ...).
+ *
+ * A handler lives in a worker and serves one transaction at a time, always
+ * in this order; every call may block, within the deadlines of its own I/O:
+ *
+ *   mail            sender is set in the envelope
+ *   rcpt            once a recipient, the new one is the last of the envelope;
+ *                   when it is refused the session takes it out again
+ *   data_begin      the client asked for DATA and at least one recipient stands
+ *   data_chunk      any number of times: the content in order, dots unstuffed,
+ *                   lines ended by CRLF (bare_newline = normalize has been applied)
+ *   data_end        the end of data was seen; the reply goes to the client.
+ *                   After a positive reply the handler owns the message: for
+ *                   "spool" that means content and directory entry are durable
+ *   abort           instead of data_end, or before data_begin (RSET, QUIT, a lost
+ *                   client, a message too big, a new MAIL); always safe, also
+ *                   after a refusal and when nothing was begun
+ *
+ * data_end and abort both end the transaction.
+ */
+#ifndef HANDLER_HANDLER_H
+#define HANDLER_HANDLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "smtp/envelope.h"
+#include "smtp/reply.h"
+
+struct spool;
+
+enum handler_verdict {
+	HANDLER_ACCEPT, /* go on; the session words the reply unless the handler filled it (code != 0) */
+	HANDLER_REFUSE /* the handler filled the reply (4yz or 5yz); the session sends it */
+};
+
+struct handler; /* each handler embeds it as its first member */
+
+struct handler_ops {
+	const char *name; /* as in `handler = "..."` */
+	const char *smtpd_class; /* as in `-c CLASS`; NULL when there is none */
+	/* true: accepted mail leaves this machine, so a peer must be allowed to relay */
+	bool relays;
+
+	enum handler_verdict (*mail)(struct handler *h, struct envelope *env, struct smtp_reply *reply);
+	enum handler_verdict (*rcpt)(struct handler *h, struct envelope *env, struct smtp_reply *reply);
+	/* may set env->id */
+	enum handler_verdict (*data_begin)(struct handler *h, struct envelope *env, struct smtp_reply *reply);
+	/* After a refusal the session reads and drops the rest and sends the reply at the end of data. */
+	enum handler_verdict (*data_chunk)(struct handler *h, const char *data, size_t len,
+					   struct smtp_reply *reply);
+	enum handler_verdict (*data_end)(struct handler *h, struct envelope *env, struct smtp_reply *reply);
+	void (*abort)(struct handler *h);
+	void (*close)(struct handler *h); /* frees it; no transaction is open */
+};
+
+struct handler {
+	const struct handler_ops *ops;
+};
+
+/* What a handler may need to be made; the pointers outlive it. */
+struct handler_setup {
+	const char *hostname; /* for trace headers */
+	struct spool *spool; /* "spool" only */
+	void (*spooled)(void *ctx, const char *id); /* called after each durable commit: tells the relay */
+	void *spooled_ctx;
+	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */
+	bool decode_data; /* "debug": lines as text instead of Python's b'...' */
+};
+
+/* Each handler has one of these in handler/table.c. NULL and e on failure. */
+struct handler_kind {
+	const struct handler_ops *ops;
+	struct handler *(*open)(const struct handler_setup *setup, struct err *e);
+};
+
+/* By name or smtpd class name (also "smtpd.DebuggingServer"); NULL when there is none. */
+const struct handler_kind *handler_kind_find(const char *name);
+/* "spool, debug": for messages and usage texts */
+const char *handler_kind_names(void);
+
+#endif

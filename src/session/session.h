@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One SMTP session, server side (RFC 5321): reads commands through io, drives
+ * one handler, words the replies. Pure protocol: no descriptor, no disk, no
+ * log, no TLS library. Runs in a worker; memory does not grow with a message.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "handler/handler.h"
+#include "session/io.h"
+#include "smtp/envelope.h"
+
+enum bare_newline { BARE_NEWLINE_REJECT, BARE_NEWLINE_NORMALIZE };
+
+/* Time-outs in milliseconds; the defaults are RFC 5321 4.5.3.2's and stand in config/. */
+struct session_config {
+	const char *hostname; /* in greeting, EHLO and Received */
+	uint64_t data_size_limit_bytes; /* SIZE (RFC 1870); 0: no limit */
+	size_t max_recipients; /* a transaction, at least 1000 wanted (452 4.5.3 beyond) */
+	unsigned max_received; /* Received: headers before a message is taken for a loop (554 5.4.6) */
+	unsigned max_errors; /* refused commands before 421 4.7.0 ends the session */
+	unsigned max_transactions; /* messages in one session before 421 4.7.0; 0: no limit */
+	enum bare_newline bare_newline;
+	bool enable_smtputf8; /* RFC 6531 */
+	bool decode_data; /* smtpd's: 8BITMIME is not offered */
+	int64_t command_timeout_ms; /* waiting for a command: 5 minutes */
+	int64_t data_timeout_ms; /* waiting for a block of the content: 5 minutes (3 for the client's side) */
+	int64_t message_timeout_ms; /* one message from MAIL to its end */
+	int64_t session_timeout_ms; /* the whole session */
+};
+
+/* Who is there; the strings outlive the session. */
+struct session_peer {
+	const char *text; /* "192.0.2.1:4711", "unix:uid=0,pid=7" */
+	const char *address; /* "192.0.2.1", for Received and X-Peer; "unix" */
+	const char *listener;
+	bool may_relay;
+};
+
+/* How a session ended. */
+enum session_end {
+	SESSION_QUIT,
+	SESSION_LOST, /* the client vanished */
+	SESSION_TIMED_OUT, /* 421 4.4.2 was sent */
+	SESSION_TOO_MANY_ERRORS, /* 421 4.7.0 was sent */
+	SESSION_STOPPED, /* 421 4.3.2 was sent: the service stops */
+	SESSION_REFUSED /* the handler or a limit ended it with 421 */
+};
+
+/*
+ * What the worker wants to know while it happens (scoreboard, log, counters).
+ * Any may be NULL. The arguments live only during the call.
+ */
+struct session_events {
+	void (*verb)(void *ctx, const char *verb); /* a command begins ("MAIL", "DATA" ...), "" between commands */
+	/* a message was accepted: the positive reply to the end of data is about to be sent */
+	void (*accepted)(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply);
+	/* a command or message was refused; line is the raw command line, cut and unescaped */
+	void (*rejected)(void *ctx, const struct envelope *env, const char *verb, const char *line, size_t line_len,
+			 const struct smtp_reply *reply);
+	/* every line in both directions, for -d; text without CRLF, unescaped; content lines are not passed */
+	void (*trace)(void *ctx, bool from_client, const char *text, size_t len);
+	void *ctx;
+};
+
+/* Runs the whole session; blocks until it is over. The connection is not closed here. */
+enum session_end session_run(const struct session_config *cfg, const struct session_peer *peer,
+			     struct session_io *io, struct handler *handler, const struct session_events *events);
+
+/* "quit", "lost", "timeout", ...: for log lines */
+const char *session_end_name(enum session_end end);
+
+#endif

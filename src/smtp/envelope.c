@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/* See envelope.h. */
+#include "smtp/envelope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+void envelope_init(struct envelope *env)
+{
+	memset(env, 0, sizeof(*env));
+	env->peer = mem_strdup("");
+	env->helo = mem_strdup("");
+	env->protocol = mem_strdup("");
+	env->listener = mem_strdup("");
+}
+
+void envelope_reset(struct envelope *env)
+{
+	for (size_t i = 0; i < env->rcpt_count; i++) {
+		free(env->rcpt[i].address);
+		free(env->rcpt[i].orcpt);
+	}
+	free(env->rcpt);
+	free(env->sender);
+	free(env->mail_options);
+	free(env->rcpt_options);
+	env->id[0] = '\0';
+	env->arrived_wall_us = 0;
+	env->sender = NULL;
+	env->rcpt = NULL;
+	env->rcpt_count = 0;
+	env->rcpt_cap = 0;
+	env->body = BODY_7BIT;
+	env->smtputf8 = false;
+	env->declared_size_bytes = 0;
+	env->mail_options = NULL;
+	env->rcpt_options = NULL;
+}
+
+void envelope_release(struct envelope *env)
+{
+	envelope_reset(env);
+	free(env->peer);
+	free(env->helo);
+	free(env->protocol);
+	free(env->listener);
+	memset(env, 0, sizeof(*env));
+}
+
+void envelope_set(char **field, const char *text, size_t len)
+{
+	free(*field);
+	*field = mem_strndup(text, len);
+}
+
+struct envelope_rcpt *envelope_add_rcpt(struct envelope *env, const char *address, size_t len)
+{
+	struct envelope_rcpt *r;
+
+	if (env->rcpt_count == env->rcpt_cap) {
+		env->rcpt_cap = env->rcpt_cap ? env->rcpt_cap * 2 : 4;
+		env->rcpt = mem_resize(env->rcpt, env->rcpt_cap, sizeof(*env->rcpt));
+	}
+	r = &env->rcpt[env->rcpt_count++];
+	memset(r, 0, sizeof(*r));
+	r->address = mem_strndup(address, len);
+	return r;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The envelope of one message: what the session learnt, what the handler
+ * gets, what the spool keeps, what the upstream is told. A plain value with
+ * owned strings; nothing here does I/O.
+ */
+#ifndef SMTP_ENVELOPE_H
+#define SMTP_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ENVELOPE_ID_MAX 32 /* with the NUL */
+
+enum envelope_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME }; /* RFC 6152 2, RFC 3030 3 */
+
+struct envelope_rcpt {
+	char *address; /* mailbox without brackets; owned */
+	char *orcpt; /* RFC 3461 4.2, as received, NULL when absent; owned */
+	unsigned notify; /* RFC 3461 4.1, ENVELOPE_NOTIFY_*; 0 when absent */
+};
+
+enum { ENVELOPE_NOTIFY_NEVER = 1, ENVELOPE_NOTIFY_SUCCESS = 2, ENVELOPE_NOTIFY_FAILURE = 4, ENVELOPE_NOTIFY_DELAY = 8 };
+
+struct envelope {
+	char id[ENVELOPE_ID_MAX]; /* queue id, "" until a handler gives one */
+	int64_t arrived_wall_us; /* when the transaction began */
+	char *sender; /* reverse-path without brackets, "" for <>; NULL: no MAIL yet; owned */
+	struct envelope_rcpt *rcpt; /* owned */
+	size_t rcpt_count;
+	size_t rcpt_cap;
+	enum envelope_body body;
+	bool smtputf8; /* MAIL said SMTPUTF8 (RFC 6531 3.4) */
+	uint64_t declared_size_bytes; /* SIZE= of MAIL (RFC 1870), 0 when absent */
+	/* the raw parameters, upper case, separated by one space, as smtpd's mail_options and rcpt_options
+	 * (the latter of the last RCPT); NULL when there were none; not kept in the spool; owned */
+	char *mail_options;
+	char *rcpt_options;
+	/* where it came from; all owned, never NULL after envelope_init */
+	char *peer; /* "192.0.2.1:4711", "[2001:db8::1]:4711", "unix:uid=1000,pid=42" */
+	char *helo; /* as the client said it, "" before */
+	char *protocol; /* RFC 3848: SMTP, ESMTP, ESMTPS, UTF8SMTP ... */
+	char *listener; /* name of the listener it came in by */
+};
+
+void envelope_init(struct envelope *env);
+void envelope_release(struct envelope *env);
+/* Forgets sender, recipients and parameters; keeps peer, helo, protocol and listener (RSET). */
+void envelope_reset(struct envelope *env);
+/* Replaces one of the owned strings. */
+void envelope_set(char **field, const char *text, size_t len);
+/* Copies the address; the caller enforces the recipient limit. Returns the new entry (valid until the next add). */
+struct envelope_rcpt *envelope_add_rcpt(struct envelope *env, const char *address, size_t len);
+
+#endif

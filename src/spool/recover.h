@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Putting a spool in order at start, and listing it. Nothing found here is
+ * ever fatal: what cannot be read goes to corrupt/ with its reason.
+ */
+#ifndef SPOOL_RECOVER_H
+#define SPOOL_RECOVER_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+
+struct spool_recovery {
+	size_t unfinished; /* leftovers of incoming/ and half-written states removed: never acknowledged */
+	size_t orphans; /* states without a message removed */
+	size_t quarantined; /* foreign or unreadable entries moved to corrupt/ */
+};
+
+/*
+ * Run by the relay at start, under the spool lock, before workers commit new
+ * mail or beside them: only entries of incoming/ older than started_wall_us are
+ * taken for leftovers.
+ */
+int spool_recover(const struct spool *s, int64_t started_wall_us, struct spool_recovery *out, struct err *e);
+
+/*
+ * Calls each(ctx, id) for every valid ID in queue/, in the directory's order
+ * (sort when order matters). Foreign names are skipped and reported to
+ * foreign(ctx, name) if not NULL.
+ */
+int spool_scan(const struct spool *s, void (*each)(void *ctx, const char *id),
+	       void (*foreign)(void *ctx, const char *name), void *ctx, struct err *e);
+/* The same for state/. */
+int spool_scan_states(const struct spool *s, void (*each)(void *ctx, const char *id), void *ctx, struct err *e);
+
+/* Moves queue/NAME (and its state) to corrupt/ and writes corrupt/NAME.reason. */
+int spool_quarantine(const struct spool *s, const char *name, const char *reason, struct err *e);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * state/ID: what attempts did to a message so far. It exists only once a
+ * message met a failure, a hold or a partial delivery; without it every
+ * recipient is pending and was never tried. Written by the relay (or a CLI
+ * that holds the spool lock) only; replaced whole and synced.
+ */
+#ifndef SPOOL_STATE_H
+#define SPOOL_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "smtp/reply.h"
+#include "spool/message.h"
+#include "spool/spool.h"
+
+enum rcpt_status {
+	RCPT_PENDING, /* to be sent; tries may be > 0 (deferred) */
+	RCPT_DELIVERED, /* the upstream took responsibility: never sent again */
+	RCPT_FAILED, /* refused for good; kept visible */
+	RCPT_EXPIRED /* given up by age or by an operator */
+};
+
+struct rcpt_state {
+	enum rcpt_status status;
+	int64_t when_wall_us; /* of the last change, 0: never */
+	char *upstream; /* name of the upstream that answered, NULL: none; owned */
+	char *reply; /* last reply or error on one line, NULL: none; owned */
+};
+
+struct spool_state {
+	unsigned tries; /* attempts that reached a decision about this message */
+	int64_t next_attempt_wall_us; /* 0: now */
+	int64_t last_attempt_wall_us; /* 0: never */
+	bool held; /* not attempted until released */
+	char *hold_reason; /* NULL: none; owned */
+	bool uncertain; /* the last attempt sent the content and got no answer */
+	struct rcpt_state *rcpt; /* by index of the envelope's recipients; owned */
+	size_t rcpt_count;
+};
+
+void spool_state_init(struct spool_state *st, size_t rcpt_count); /* all pending */
+void spool_state_release(struct spool_state *st);
+/* Replaces upstream and reply of one recipient with copies. */
+void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_us, const char *upstream,
+		    const char *reply);
+size_t spool_state_count(const struct spool_state *st, enum rcpt_status status);
+const char *rcpt_status_name(enum rcpt_status status);
+
+/*
+ * Reads state/ID into an initialised state; a missing file leaves it all
+ * pending and is SPOOL_READ_OK. rcpt_count must be the envelope's.
+ */
+enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+/* Replaces state/ID; on return of 0 it is durable. */
+int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+
+/*
+ * Takes the message out of the spool: queue/ID first, then state/ID, so that
+ * a crash in between leaves an orphan state (cleaned at start) and never a
+ * message that forgot who already got it. 0 also when it was gone already.
+ */
+int spool_remove(const struct spool *s, const char *id, struct err *e);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The SMTP client: connections to an upstream and mail transactions on them.
+ *
+ * libcurl makes the session (resolve, connect, greeting, EHLO, STARTTLS or
+ * implicit TLS with verification, AUTH) with CURLOPT_CONNECT_ONLY; then the
+ * transactions are ours: commands and content go out pipelined, a window of
+ * expected replies matches each reply with its command, recipient and
+ * message, across messages too (RFC 2920 3.1).
+ *
+ * Single-threaded, non-blocking, driven by a libevent base. Used by the relay
+ * and by `posthouse send`. Callbacks come from the event loop or from inside
+ * the functions below; a callback may call any function here except
+ * upstream_close.
+ */
+#ifndef UPSTREAM_UPSTREAM_H
+#define UPSTREAM_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/endpoint.h"
+#include "base/err.h"
+#include "smtp/envelope.h"
+#include "smtp/reply.h"
+
+struct event_base;
+
+enum upstream_tls {
+	UPSTREAM_TLS_NONE, /* plain text, STARTTLS is not used */
+	UPSTREAM_TLS_OPPORTUNISTIC, /* STARTTLS when offered, certificate not verified */
+	UPSTREAM_TLS_REQUIRED, /* STARTTLS or nothing, certificate verified */
+	UPSTREAM_TLS_IMPLICIT /* TLS from the first byte, certificate verified */
+};
+
+/* Upstreams without 8BITMIME and content that has 8-bit octets (RFC 6152 3) */
+enum upstream_eightbit { UPSTREAM_EIGHTBIT_STRICT, UPSTREAM_EIGHTBIT_PASS };
+
+/* Everything is the caller's and must outlive the connections made with it. */
+struct upstream_settings {
+	const char *name; /* for messages: upstream "main" */
+	struct endpoint remote; /* TCP */
+	enum upstream_tls tls;
+	const char *tls_ca_file; /* PEM; NULL: the system's */
+	const char *hostname; /* for EHLO */
+	const char *user, *password; /* NULL: no AUTH */
+	enum upstream_eightbit eightbit;
+	bool pipelining; /* false: one command at a time even when PIPELINING is offered */
+	/* milliseconds; RFC 5321 4.5.3.2 */
+	int64_t connect_timeout_ms; /* resolve, connect, TLS */
+	int64_t greeting_timeout_ms; /* greeting, EHLO, AUTH: the whole session start after the connect */
+	int64_t command_timeout_ms; /* MAIL, RCPT: 5 minutes */
+	int64_t data_timeout_ms; /* the 354: 2 minutes */
+	int64_t block_timeout_ms; /* a block of content taken by the peer: 3 minutes */
+	int64_t final_timeout_ms; /* the answer to the final dot: 10 minutes */
+	int64_t idle_timeout_ms; /* unused this long: QUIT */
+};
+
+/* What the EHLO that counts (the last one) announced. */
+struct upstream_features {
+	bool esmtp; /* EHLO was answered, not only HELO */
+	bool pipelining, eightbitmime, smtputf8, chunking, dsn, starttls, enhancedstatuscodes;
+	bool size; /* SIZE was announced */
+	uint64_t size_limit_bytes; /* 0: no fixed limit */
+	bool tls; /* the session is encrypted */
+};
+
+struct upstream; /* one per process: the libcurl multi handle and its events */
+
+int upstream_open(struct upstream **u, struct event_base *base, struct err *e);
+/* Every connection must be closed (conn_abort) before. */
+void upstream_close(struct upstream *u);
+
+/* Where in the session or transaction something happened. The order is the order on the wire. */
+enum upstream_phase {
+	UPSTREAM_RESOLVE,
+	UPSTREAM_CONNECT,
+	UPSTREAM_TLS_HANDSHAKE,
+	UPSTREAM_GREETING, /* greeting and EHLO/HELO */
+	UPSTREAM_AUTH,
+	UPSTREAM_MAIL,
+	UPSTREAM_RCPT,
+	UPSTREAM_DATA,
+	UPSTREAM_CONTENT, /* content going out, final dot not yet sent completely */
+	UPSTREAM_FINAL_DOT, /* the final dot was sent */
+	UPSTREAM_IDLE /* between transactions */
+};
+const char *upstream_phase_name(enum upstream_phase phase);
+
+/*
+ * How one transaction, or one recipient of it, ended: raw facts; what follows
+ * from them is decided by relay/outcome.
+ */
+enum upstream_how {
+	UPSTREAM_ANSWERED, /* the upstream's reply to `phase` is in `reply` */
+	UPSTREAM_NO_ANSWER, /* connection lost or timed out in `phase`; `reply.text` says how */
+	UPSTREAM_UNSUPPORTED, /* not tried: this upstream cannot take it (SIZE, 8BITMIME, SMTPUTF8); `reply` is worded
+				 as 552 5.3.4, 554 5.6.3, 550 5.6.7 */
+	UPSTREAM_SOURCE_FAILED, /* our own content could not be read; the connection was closed before the final dot */
+	UPSTREAM_NOT_STARTED /* the connection ended before any of it was answered: as if never handed out */
+};
+
+struct upstream_outcome {
+	enum upstream_how how;
+	enum upstream_phase phase;
+	struct smtp_reply reply;
+};
+
+struct upstream_conn;
+struct upstream_txn;
+
+/* One message to some of its recipients. Storage is the caller's until done() was called. */
+struct upstream_txn {
+	const struct envelope *env; /* sender, body, smtputf8 */
+	const size_t *rcpt; /* indices into env->rcpt to be sent to */
+	size_t rcpt_count;
+	uint64_t content_bytes; /* exact, not dot-stuffed */
+	bool has_dot_lines; /* false: content can go out as it is */
+	bool has_eightbit;
+	/* Content at offset: bytes read (> 0), -1 and e on failure. Never asked beyond content_bytes. */
+	ssize_t (*read)(struct upstream_txn *t, uint64_t offset, void *data, size_t cap, struct err *e);
+	/*
+	 * The reply to one recipient's RCPT (i indexes rcpt[]). Comes before done, at most once each; a
+	 * recipient without one shares the fate of the message.
+	 */
+	void (*recipient)(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
+	/*
+	 * The end: with phase FINAL_DOT and ANSWERED, reply is the fate of all recipients whose RCPT was
+	 * accepted. When every RCPT was refused it is ANSWERED with phase RCPT (and the last such reply).
+	 * t may be freed inside.
+	 */
+	void (*done)(struct upstream_txn *t, const struct upstream_outcome *outcome);
+	void *ctx; /* the caller's */
+};
+
+struct upstream_conn_ops {
+	/* The session is up: transactions will be asked for. */
+	void (*ready)(struct upstream_conn *c, void *ctx);
+	/*
+	 * There is room for one more transaction behind those under way. NULL: none now; upstream_conn_kick
+	 * when there is. Called again and again while it returns some, so one connection can be kept full.
+	 */
+	struct upstream_txn *(*next)(struct upstream_conn *c, void *ctx);
+	/*
+	 * The connection is over and c is freed after this returns; each transaction it took got its done() before. why->how is ANSWERED with the
+	 * upstream's refusing reply (greeting, EHLO, AUTH, 421), or NO_ANSWER with the reason; phase IDLE and
+	 * code 221 after an orderly QUIT. ever_ready tells whether ready() was called.
+	 */
+	void (*closed)(struct upstream_conn *c, void *ctx, const struct upstream_outcome *why, bool ever_ready);
+	/* Each line, both directions, for transcripts; may be NULL. AUTH secrets arrive as "AUTH PLAIN ***". Content is not passed. */
+	void (*trace)(void *ctx, bool from_upstream, const char *text, size_t len);
+};
+
+/* Starts connecting; the outcome comes by callback, never from inside this call. */
+struct upstream_conn *upstream_conn_open(struct upstream *u, const struct upstream_settings *settings,
+					 const struct upstream_conn_ops *ops, void *ctx);
+/* There is work: asks next() if there is room. */
+void upstream_conn_kick(struct upstream_conn *c);
+/* Takes no more; QUIT when those under way are done. */
+void upstream_conn_quit(struct upstream_conn *c);
+/* Ends it now: done() for what is under way, then closed(). */
+void upstream_conn_abort(struct upstream_conn *c);
+/* Valid from ready() to closed(). */
+const struct upstream_features *upstream_conn_features(const struct upstream_conn *c);
+/* Address and port really connected to, "192.0.2.1:25"; "" before. */
+const char *upstream_conn_remote(const struct upstream_conn *c);
+/* Transactions handed out and not done. */
+size_t upstream_conn_in_flight(const struct upstream_conn *c);
+
+#endif
