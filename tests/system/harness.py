@@ -156,6 +156,17 @@ def process_alive(pid):
     return stat[0] not in (b"Z", b"X")
 
 
+def peak_memory_kb(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)[1])
+
+
+def sanitized():
+    """Built with a sanitizer: memory and limits are not those of the real program."""
+    makefile = BUILDDIR / "Makefile"
+    return makefile.exists() and "-fsanitize=" in makefile.read_text()
+
+
 class Process:
     """A program in a session of its own whose output is read by threads as it comes."""
 
@@ -500,7 +511,7 @@ def _run_case(function):
     lines = [f"{'not ok' if trouble else 'ok'} {{number}} - {test.name}{directive if not trouble else ''}"]
     lines += [f"# {line}" for line in test.comments]
     if trouble:
-        lines += [f"# {line}" for line in trouble + list(test.logs())]
+        lines += [f"# {line}" for text in [*trouble, *test.logs()] for line in text.splitlines()]
     if os.environ.get("PH_TIMES"):
         lines.append(f"# {test.name} took {time.monotonic() - started:.1f} s")
     test.remove()
