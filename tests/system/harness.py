@@ -54,6 +54,12 @@ def need_program(name, package=None):
     return found
 
 
+def as_user(account):
+    """The words in front of a command that make it run as that user (from root)."""
+    return [need_program("setpriv", "util-linux"), f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}",
+            "--clear-groups"]
+
+
 def need_root():
     if os.geteuid() != 0:
         raise Skip("needs root")
@@ -290,11 +296,11 @@ def _matches(event, fields):
 class Daemon(Process):
     """A running posthoused."""
 
-    def __init__(self, test, args, name="posthoused", spool=None, **options):
+    def __init__(self, test, args, name="posthoused", spool=None, prefix=(), **options):
         program = BUILDDIR / "posthoused"
         if not program.exists():
             raise AssertionError(f"{program} is not built")
-        super().__init__(test, [program, *args], name, **options)
+        super().__init__(test, [*prefix, program, *args], name, **options)
         self.spool = pathlib.Path(spool) if spool else None
         self.stopped = False
 
@@ -403,9 +409,10 @@ class Test:
 
     def config(self, text, remote=None, *, spool, name="posthoused", listen="127.0.0.1:0"):
         lines = []
+        top_level = re.sub(r'^\s*\w+\s*("[^"]*")?\s*\{.*?^\}', lambda m: m[0].split("{")[0], text, flags=re.M | re.S)
 
         def has(key):
-            return re.search(rf"^\s*{key}\b", text, re.M)
+            return re.search(rf"^\s*{key}\b", top_level, re.M)
 
         if not has("localaddr") and not has("listener"):
             lines.append(f'localaddr = "{listen}"')
