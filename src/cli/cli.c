@@ -19,7 +19,7 @@ enum { OPT_CONFIG = ARGS_LONG_ONLY + 900, OPT_SPOOL };
 
 const struct args_option cli_common_options[] = {
 	{ "config", OPT_CONFIG, "FILE", "configuration file, to find the spool" },
-	{ "spool", OPT_SPOOL, "DIR", "spool directory; no configuration is read for it" },
+	{ "spool", OPT_SPOOL, "DIR", "spool directory, instead of the configuration's" },
 	{ "help", 'h', NULL, "how to use it, and end" },
 	{ "version", 'V', NULL, "the version, and end" },
 	ARGS_OPTIONS_END,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The message as JSON. The first fields, up to `recipients`, are those of
- * `postqueue -j` with its meanings; ours follow. Fields are added in later
- * versions, never renamed or removed.
+ * `postqueue -j`, but that delivered recipients are listed too, with their
+ * status; ours follow. Fields are added in later versions, never renamed or
+ * removed.
  */
 #include <string.h>
 
@@ -96,7 +97,7 @@ json_t *listing_json(const struct listing *l)
 {
 	const struct envelope *env = &l->msg.env;
 	const struct spool_state *st = &l->state;
-	json_t *o = json_object(), *left = json_array(), *delivered = json_array();
+	json_t *o = json_object(), *recipients = json_array();
 	bool will_be_tried = l->condition == CONDITION_QUEUED || l->condition == CONDITION_DEFERRED;
 
 	put(o, "queue_name", json_string(queue_name(l->condition)));
@@ -105,10 +106,10 @@ json_t *listing_json(const struct listing *l)
 	put(o, "message_size", json_integer((json_int_t)l->msg.content_bytes));
 	put(o, "forced_expire", json_boolean(spool_state_count(st, RCPT_EXPIRED) > 0));
 	put(o, "sender", string(env->sender ? env->sender : ""));
-	put(o, "recipients", left);
+	put(o, "recipients", recipients);
 	for (size_t i = 0; i < st->rcpt_count; i++)
-		append(st->rcpt[i].status == RCPT_DELIVERED ? delivered : left, recipient(&env->rcpt[i], &st->rcpt[i]));
-	put(o, "delivered", delivered);
+		append(recipients, recipient(&env->rcpt[i], &st->rcpt[i]));
+	put(o, "recipients_left", json_integer((json_int_t)l->left));
 	put(o, "state", json_string(condition_name(l->condition)));
 	if (!listing_is_readable(l)) {
 		put(o, "reason", string(l->why.text));
