@@ -5,6 +5,7 @@
  * status; ours follow. Fields are added in later versions, never renamed or
  * removed.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -127,4 +128,28 @@ json_t *listing_json(const struct listing *l)
 	put(o, "protocol", string(env->protocol));
 	put(o, "listener", string(env->listener));
 	return o;
+}
+
+/* jansson leaves DEL as it is; it is the one character below U+0080 that is neither printed nor escaped. */
+static int put_chunk(const char *data, size_t len, void *out)
+{
+	while (len > 0) {
+		const char *del = memchr(data, 0x7f, len);
+		size_t n = del ? (size_t)(del - data) : len;
+
+		if (fwrite(data, 1, n, out) != n || (del && fputs("\\u007F", out) == EOF))
+			return -1;
+		n += del != NULL;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+void json_put(const json_t *value, enum json_layout layout, FILE *out)
+{
+	size_t flags = JSON_ENSURE_ASCII | (layout == JSON_ONE_LINE ? JSON_COMPACT : JSON_INDENT(2));
+
+	json_dump_callback(value, put_chunk, out, flags);
+	putc('\n', out);
 }

@@ -111,9 +111,7 @@ static void put_json(const struct listing *l)
 {
 	json_t *o = listing_json(l);
 
-	/* pure ASCII: nothing in it can move a terminal */
-	json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-	putchar('\n');
+	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
 }
 

@@ -240,8 +240,7 @@ static int put_json(const struct listing *l, struct err *e)
 		ASSERT(json_object_set_new(o, "body", json_string(bodies[l->msg.env.body])) == 0);
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
-		json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-		putchar('\n');
+		json_put(o, JSON_READABLE, stdout);
 	}
 	buf_release(&header);
 	json_decref(o);
