@@ -19,6 +19,7 @@ has a deadline. The deadlines are long, as they only matter when a test fails.
 """
 
 import concurrent.futures
+import datetime
 import faulthandler
 import os
 import pathlib
@@ -111,21 +112,27 @@ def parse_kv(text):
 
 
 class Event(dict):
-    """One log line; .pid is the process that wrote it, .at its place in the log."""
+    """One log line; .when it was written (seconds since 1970), .pid by which process, .at its place in the log."""
+    when = 0.0
     pid = 0
     at = 0
 
 
-_LINE = re.compile(r"^\S+ posthoused?\[(\d+)\]: (event=.*)$")
+_LINE = re.compile(r"^(\S+) posthoused?\[(\d+)\]: (event=.*)$")
+
+
+def parse_time(text):
+    return datetime.datetime.fromisoformat(text).timestamp()
 
 
 def parse_event(line):
     match = _LINE.match(line)
-    pairs = parse_kv(match[2]) if match else None
+    pairs = parse_kv(match[3]) if match else None
     if pairs is None:
         return None
     event = Event(pairs)
-    event.pid = int(match[1])
+    event.pid = int(match[2])
+    event.when = parse_time(match[1])
     return event
 
 
@@ -502,8 +509,9 @@ ROOT_USERS = (system_users() + ["nobody", "nobody"])[:2]
 _running = []
 
 
-def _run_case(function):
-    test = Test(function.__name__)
+def _run_case(case):
+    name, function = case
+    test = Test(name)
     _running.append(test)
     directive, trouble = "", []
     started = time.monotonic()
@@ -541,7 +549,7 @@ def _give_up():
 
 def main(module="__main__", jobs=4):
     """Runs the test_* functions of a file and ends the process."""
-    cases = [f for name, f in vars(sys.modules[module]).items()
+    cases = [(name, f) for name, f in vars(sys.modules[module]).items()
              if name.startswith("test_") and callable(f) and os.environ.get("PH_ONLY", "") in name]
     print(f"1..{len(cases)}", flush=True)
     watchdog = threading.Timer(FILE_DEADLINE, _give_up)

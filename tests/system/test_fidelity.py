@@ -60,7 +60,6 @@ def case(content):
 
 for _name, _content in CONTENTS.items():
     globals()[f"test_{_name}"] = case(_content)
-    globals()[f"test_{_name}"].__name__ = f"test_{_name}"
 
 
 def test_no_content_at_all(t):

@@ -459,7 +459,4 @@ def test_relay_from(t):
 
 
 if __name__ == "__main__":
-    for _name, _function in list(globals().items()):
-        if _name.startswith("test_"):
-            _function.__name__ = _name
     harness.main(__name__)
