@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "handler/debug.h"
-
-extern const struct handler_kind handler_spool; /* handler/spool_handler.c */
+#include "handler/spool_handler.h"
 
 static const struct handler_kind *const kinds[] = { &handler_spool, &handler_debug };
 

@@ -375,6 +375,8 @@ static void on_notice(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	while ((n = read(fd, data, sizeof(data))) > 0)
 		notice_read(&r->notices, data, (size_t)n, add_new, r);
+	if (n == 0)
+		event_del(r->notice_event); /* the master and all workers are gone; the control line says so too */
 	if (atomic_exchange(r->setup->rescan_wanted, false)) {
 		log_msg(LOG_LEVEL_DEBUG, "rescan", "a notice of new mail was lost: listing the spool");
 		list_spool(r);
