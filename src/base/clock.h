@@ -15,6 +15,12 @@
 int64_t clock_wall_us(void); /* microseconds since 1970-01-01 UTC */
 int64_t clock_mono_ms(void); /* milliseconds, monotonic */
 
+#define CLOCK_UTC_MAX 32
+/* "2026-11-22T20:10:21.123456Z" (RFC 3339) into out; returns out. */
+const char *clock_format_utc(int64_t wall_us, char out[CLOCK_UTC_MAX]);
+/* Exactly that notation; years 1970 to 9999. */
+bool clock_parse_utc(const char *text, int64_t *wall_us);
+
 /* For tests: from now on both clocks stand still at these values. */
 void clock_freeze(int64_t wall_us, int64_t mono_ms);
 void clock_thaw(void);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -67,16 +66,11 @@ void log_seconds(struct log_line *line, const char *key, int64_t ms)
 
 static void write_stderr(const char *text)
 {
-	int64_t now_us = clock_wall_us();
-	time_t now_s = (time_t)(now_us / 1000000);
-	struct tm tm;
-	char stamp[32], whole[4096];
+	char stamp[CLOCK_UTC_MAX], whole[4096];
 	int n;
 
-	gmtime_r(&now_s, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	n = snprintf(whole, sizeof(whole), "%s.%03dZ %s[%ld]: %s\n", stamp,
-		     (int)(now_us / 1000 % 1000), ident, (long)getpid(), text);
+	clock_format_utc(clock_wall_us(), stamp);
+	n = snprintf(whole, sizeof(whole), "%.23sZ %s[%ld]: %s\n", stamp, ident, (long)getpid(), text);
 	if (n > 0 && write(STDERR_FILENO, whole, (size_t)n) < 0) {
 		/* nobody is left to tell */
 	}

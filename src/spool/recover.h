@@ -34,7 +34,9 @@ int spool_scan(const struct spool *s, void (*each)(void *ctx, const char *id),
 /* The same for state/. */
 int spool_scan_states(const struct spool *s, void (*each)(void *ctx, const char *id), void *ctx, struct err *e);
 
-/* Moves queue/NAME (and its state) to corrupt/ and writes corrupt/NAME.reason. */
+/* Moves queue/NAME (and state/NAME) to corrupt/ and writes corrupt/NAME.reason. */
 int spool_quarantine(const struct spool *s, const char *name, const char *reason, struct err *e);
+/* Moves a state that cannot be read to corrupt/ID.state; the message itself stays, all pending again. */
+int spool_quarantine_state(const struct spool *s, const char *id, const char *reason, struct err *e);
 
 #endif

@@ -54,6 +54,12 @@ const char *rcpt_status_name(enum rcpt_status status);
  * pending and is SPOOL_READ_OK. rcpt_count must be the envelope's.
  */
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+/*
+ * Only when the message is due next, for a relay that starts with a million of
+ * them: reads the first lines and verifies nothing, so it is a hint and the
+ * attempt looks properly. False when there is nothing sensible to read.
+ */
+bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_wall_us);
 /* Replaces state/ID; on return of 0 it is durable. */
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e);
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/* See acceptor.h. Runs in a worker. */
+#include "listener/acceptor.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONTROL_MARK UINT64_MAX
+
+int acceptor_open(struct acceptor *a, const struct listening_set *set, struct control *control, struct err *e)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = CONTROL_MARK };
+
+	a->set = set;
+	a->control = control;
+	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (a->epoll_fd < 0 || epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, control->fd, &ev) < 0) {
+		err_set_os(e, errno, "cannot wait on the master's control line");
+		return -1;
+	}
+	for (size_t i = 0; i < set->count; i++) {
+		ev.events = EPOLLIN | EPOLLEXCLUSIVE;
+		ev.data.u64 = i;
+		if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, set->item[i].fd, &ev) < 0) {
+			err_set_os(e, errno, "%s: cannot wait for clients", set->item[i].address);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void acceptor_close(struct acceptor *a)
+{
+	if (a->epoll_fd >= 0)
+		close(a->epoll_fd);
+	a->epoll_fd = -1;
+}
+
+static int take(const struct listening *l)
+{
+	int one = 1;
+	int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0 && l->endpoint.kind == ENDPOINT_TCP) {
+		/* replies are written whole: waiting for more would only delay them */
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	}
+	return fd;
+}
+
+int acceptor_next(struct acceptor *a, const struct listening **from)
+{
+	while (!a->control->retiring) {
+		struct epoll_event ev;
+		int n = epoll_wait(a->epoll_fd, &ev, 1, -1);
+		int fd;
+
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n <= 0)
+			continue;
+		if (ev.data.u64 == CONTROL_MARK) {
+			control_read(a->control);
+			continue;
+		}
+		*from = &a->set->item[ev.data.u64];
+		fd = take(*from);
+		if (fd >= 0)
+			return fd;
+		/*
+		 * EAGAIN: another worker was faster. Out of descriptors or memory: the client stays in
+		 * the backlog; do not spin on it.
+		 */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			poll(NULL, 0, 100);
+	}
+	return -1;
+}

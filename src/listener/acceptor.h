@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/* Waiting for a client on all listening sockets at once, in each worker. */
+#ifndef LISTENER_ACCEPTOR_H
+#define LISTENER_ACCEPTOR_H
+
+#include "base/err.h"
+#include "base/control.h"
+#include "listener/socket.h"
+
+struct acceptor {
+	int epoll_fd;
+	const struct listening_set *set;
+	struct control *control;
+};
+
+/* The set and the control line outlive it. */
+int acceptor_open(struct acceptor *a, const struct listening_set *set, struct control *control, struct err *e);
+void acceptor_close(struct acceptor *a);
+
+/*
+ * Blocks until a client is there: its non-blocking socket is returned and
+ * *from is where it came in. -1 when the control line said to take no more.
+ * The kernel wakes one waiting worker a connection, not all (EPOLLEXCLUSIVE).
+ */
+int acceptor_next(struct acceptor *a, const struct listening **from);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: ISC */
+/* See socket.h. Runs in the master. */
+#include "listener/socket.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "listener/peer.h"
+
+void listening_init(struct listening_set *set)
+{
+	set->item = NULL;
+	set->count = 0;
+}
+
+void listening_release(struct listening_set *set, bool remove_files)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (remove_files && set->item[i].endpoint.kind == ENDPOINT_UNIX)
+			unlink(set->item[i].endpoint.path);
+		close(set->item[i].fd);
+	}
+	free(set->item);
+	listening_init(set);
+}
+
+static void add(struct listening_set *set, int fd, const struct endpoint *ep, const char *listener)
+{
+	struct listening *l;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	set->item = mem_resize(set->item, set->count + 1, sizeof(*set->item));
+	l = &set->item[set->count++];
+	memset(l, 0, sizeof(*l));
+	l->fd = fd;
+	l->listener = listener;
+	l->endpoint = *ep;
+	if (ep->kind == ENDPOINT_UNIX || getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		endpoint_format(ep, l->address);
+	else
+		peer_format_address((const struct sockaddr *)&ss, l->address, sizeof(l->address));
+}
+
+/* Explains the failures an operator meets, in their words. */
+static void explain_bind(struct err *e, int os_error, const char *address)
+{
+	if (os_error == EADDRINUSE)
+		err_set(e, "%s: another process listens there already: stop it (ss -ltnp shows it) or change localaddr",
+			address);
+	else if (os_error == EACCES)
+		err_set(e, "%s: not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE", address);
+	else if (os_error == EADDRNOTAVAIL)
+		err_set(e, "%s: this machine does not have that address", address);
+	else
+		err_set_os(e, os_error, "%s: cannot listen", address);
+	e->os_error = os_error;
+}
+
+static int bind_tcp(const struct addrinfo *ai, unsigned backlog, struct err *e)
+{
+	char address[ENDPOINT_TEXT_MAX];
+	int one = 1, fd;
+
+	peer_format_address(ai->ai_addr, address, sizeof(address));
+	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		err_set_os(e, errno, "%s: cannot make a socket", address);
+		return -1;
+	}
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    (ai->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
+	    bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, (int)backlog) < 0) {
+		explain_bind(e, errno, address);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int add_tcp(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
+		   struct err *e)
+{
+	struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *list, *ai;
+	char port[8], text[ENDPOINT_TEXT_MAX];
+	size_t before = set->count;
+	int r;
+
+	snprintf(port, sizeof(port), "%u", (unsigned)ep->port);
+	r = getaddrinfo(ep->host[0] ? ep->host : NULL, port, &hints, &list);
+	if (r != 0) {
+		err_set(e, "%s: cannot resolve: %s", endpoint_format(ep, text), gai_strerror(r));
+		return -1;
+	}
+	for (ai = list; ai; ai = ai->ai_next) {
+		int fd = bind_tcp(ai, backlog, e);
+
+		if (fd >= 0) {
+			add(set, fd, ep, listener);
+			continue;
+		}
+		/* a name whose IPv6 half this machine cannot serve is fine when the other half can */
+		if (e->os_error != EAFNOSUPPORT && e->os_error != EADDRNOTAVAIL)
+			break;
+	}
+	freeaddrinfo(list);
+	if (!ai && set->count > before)
+		return 0;
+	while (set->count > before)
+		close(set->item[--set->count].fd);
+	return -1;
+}
+
+/* Is a server behind this socket file? */
+static bool is_served(const struct sockaddr_un *sun)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
+static int add_unix(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
+		    struct err *e)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct stat st;
+	int fd;
+
+	strcpy(sun.sun_path, ep->path);
+	if (lstat(ep->path, &st) == 0) {
+		if (!S_ISSOCK(st.st_mode)) {
+			err_set(e, "unix:%s: something that is no socket is there already: remove it or change localaddr",
+				ep->path);
+			return -1;
+		}
+		if (is_served(&sun)) {
+			err_set(e, "unix:%s: another process listens there already", ep->path);
+			return -1;
+		}
+		unlink(ep->path);
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* every local user may submit: SO_PEERCRED tells who it was */
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 || chmod(ep->path, 0666) < 0 ||
+	    listen(fd, (int)backlog) < 0) {
+		err_set_os(e, errno, "unix:%s: cannot listen", ep->path);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	add(set, fd, ep, listener);
+	return 0;
+}
+
+int listening_add(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
+		  struct err *e)
+{
+	if (ep->kind == ENDPOINT_UNIX)
+		return add_unix(set, ep, listener, backlog, e);
+	return add_tcp(set, ep, listener, backlog, e);
+}

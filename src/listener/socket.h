@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Listening sockets: made by the master, before any rights are dropped, and
+ * inherited by every worker.
+ */
+#ifndef LISTENER_SOCKET_H
+#define LISTENER_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/endpoint.h"
+#include "base/err.h"
+
+struct listening {
+	int fd; /* non-blocking, close on exec */
+	const char *listener; /* name of the listener in the configuration; not owned */
+	char address[ENDPOINT_TEXT_MAX]; /* what it is really bound to, the chosen port included */
+	struct endpoint endpoint; /* as configured */
+};
+
+struct listening_set {
+	struct listening *item; /* owned */
+	size_t count;
+};
+
+void listening_init(struct listening_set *set);
+/*
+ * Binds and listens on an endpoint and adds the sockets to the set: one for
+ * each address its name resolves to ("localhost" is often two; blocks on the
+ * resolver). IPv6 sockets take IPv6 only, so "0.0.0.0:25" and "[::]:25" stand
+ * side by side. The stale file of a unix socket nobody listens on is replaced.
+ * On failure the set is as before.
+ */
+int listening_add(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
+		  struct err *e);
+/* Closes all; the master (remove_files) also removes the files of its unix sockets. */
+void listening_release(struct listening_set *set, bool remove_files);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/* The session's byte stream over a connected socket, with deadlines (session/io.h). */
+#ifndef LISTENER_STREAM_H
+#define LISTENER_STREAM_H
+
+#include "base/control.h"
+#include "session/io.h"
+
+struct stream {
+	struct session_io io; /* hand this to session_run */
+	int fd;
+	struct control *control; /* not owned; watched while waiting */
+	bool interruptible;
+};
+
+/* fd must be non-blocking; it stays the caller's. */
+void stream_init(struct stream *s, int fd, struct control *control);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/* The master's book of its children: born, told, buried. */
+#ifndef MASTER_CHILD_H
+#define MASTER_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+enum child_role { ROLE_WORKER, ROLE_RELAY };
+
+struct child {
+	pid_t pid; /* 0: this place is free */
+	enum child_role role;
+	unsigned slot; /* of the scoreboard, workers only */
+	int control_fd; /* write end of its control line */
+	int64_t born_mono_ms;
+	bool told; /* was asked to retire or stop */
+};
+
+const char *child_role_name(enum child_role role);
+
+/*
+ * fork() with a control line between. In the child 0 is returned, *control_fd
+ * is its read end and signals are as a child wants them: those meant for the
+ * master are ignored (the control line speaks), nothing is blocked. In the
+ * master c is filled and the pid returned. -1 on failure.
+ */
+pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct err *e);
+/* One byte down the control line; a child that does not read any more is dying anyway. */
+void child_tell(struct child *c, char what);
+/* It is gone: closes the line, logs how it ended; true when that was not in order. */
+bool child_bury(struct child *c, int wait_status);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/* See scoreboard.h. */
+#include "master/scoreboard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+
+static size_t size_of(unsigned slots)
+{
+	return sizeof(struct scoreboard) + slots * sizeof(struct scoreboard_slot);
+}
+
+int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e)
+{
+	void *p = mmap(NULL, size_of(slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED) {
+		err_set_os(e, errno, "cannot map shared memory for %u workers", slots);
+		return -1;
+	}
+	*board = p;
+	(*board)->slots = slots;
+	return 0;
+}
+
+void scoreboard_destroy(struct scoreboard *board)
+{
+	munmap(board, size_of(board->slots));
+}
+
+void scoreboard_count(const struct scoreboard *board, struct scoreboard_count *count)
+{
+	*count = (struct scoreboard_count){ 0 };
+	for (unsigned i = 0; i < board->slots; i++) {
+		switch (atomic_load(&board->slot[i].state)) {
+		case SLOT_FREE:
+			continue;
+		case SLOT_STARTING:
+			count->starting++;
+			break;
+		case SLOT_IDLE:
+			count->idle++;
+			break;
+		case SLOT_BUSY:
+			count->busy++;
+			break;
+		case SLOT_LEAVING:
+			count->leaving++;
+			break;
+		}
+		count->total++;
+	}
+}
+
+void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot_state state)
+{
+	if (atomic_load(&slot->generation) != generation)
+		return;
+	atomic_store(&slot->since_mono_ms, clock_mono_ms());
+	atomic_store(&slot->state, state);
+}
+
+void scoreboard_note(struct scoreboard_slot *slot, const char *peer, const char *verb)
+{
+	if (peer)
+		snprintf(slot->peer, sizeof(slot->peer), "%s", peer);
+	if (verb)
+		snprintf(slot->verb, sizeof(slot->verb), "%s", verb);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Shared memory between the master and its children: one slot a worker, one
+ * writer a slot. The master reads it to size the pool, others to show what
+ * goes on. A slot carries the generation of the worker the master put there,
+ * so that a late report of a dead one is recognised and dropped.
+ */
+#ifndef MASTER_SCOREBOARD_H
+#define MASTER_SCOREBOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+enum slot_state {
+	SLOT_FREE, /* no process */
+	SLOT_STARTING, /* forked, not yet waiting for clients */
+	SLOT_IDLE,
+	SLOT_BUSY, /* has a session */
+	SLOT_LEAVING /* takes no more sessions */
+};
+
+struct scoreboard_slot {
+	_Atomic(enum slot_state) state;
+	_Atomic unsigned generation;
+	_Atomic pid_t pid;
+	_Atomic int64_t since_mono_ms; /* of the present state */
+	_Atomic uint64_t sessions, accepted, rejected; /* of this slot, over all its workers */
+	char peer[80]; /* torn reads are possible and harmless: for people only */
+	char verb[16];
+};
+
+struct scoreboard {
+	unsigned slots;
+	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
+	_Atomic bool relay_ready;
+	struct scoreboard_slot slot[];
+};
+
+int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e);
+void scoreboard_destroy(struct scoreboard *board);
+
+struct scoreboard_count {
+	unsigned total, starting, idle, busy, leaving;
+};
+void scoreboard_count(const struct scoreboard *board, struct scoreboard_count *count);
+
+/* By the worker: its new state; dropped when the slot has another generation by now. */
+void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot_state state);
+void scoreboard_note(struct scoreboard_slot *slot, const char *peer, const char *verb); /* NULL leaves it */
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The master's life: starts the relay and the worker pool, sizes the pool,
+ * reaps and restarts what dies, stops it all. Knows nothing of SMTP; what a
+ * child does is a function it is given. Never reads a byte from the network.
+ */
+#ifndef MASTER_SUPERVISE_H
+#define MASTER_SUPERVISE_H
+
+#include <stdbool.h>
+
+#include "base/control.h"
+#include "base/err.h"
+#include "master/pool.h"
+#include "master/scoreboard.h"
+
+/* What a child is born with. */
+struct child_start {
+	struct control control; /* the line from the master */
+	struct scoreboard *board;
+	struct scoreboard_slot *slot; /* workers only */
+	unsigned generation; /* workers only */
+	int wake_fd; /* workers: write one byte when idle workers run out; non-blocking */
+};
+
+struct master_roles {
+	/* Each runs in the child until its end; the return value is the exit status. */
+	int (*worker)(void *ctx, struct child_start *start);
+	int (*relay)(void *ctx, struct child_start *start); /* NULL: this service has none */
+	/* A worker died in disorder: it may have committed mail without telling. */
+	void (*worker_lost)(void *ctx);
+	/* Workers wait for clients and the relay has started. */
+	void (*ready)(void *ctx);
+	void *ctx;
+};
+
+struct master_limits {
+	struct pool_limits pool;
+	int64_t stop_timeout_ms;
+};
+
+/*
+ * Runs until TERM or INT and the end of all children. Returns 0 after an
+ * orderly stop, -1 when it could not start. Signals are blocked and read
+ * through a descriptor: there is no signal handler in this program.
+ */
+int master_run(const struct master_limits *limits, const struct master_roles *roles, struct scoreboard *board,
+	       struct err *e);
+
+#endif

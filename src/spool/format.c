@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: ISC */
+/* See format.h. */
+#include "spool/format.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/kv.h"
+#include "base/num.h"
+#include "spool/id.h"
+
+static const char head_shape[] = "posthouse/1 envelope=%010" PRIu64 " content=%020" PRIu64
+				 " dots=%d eightbit=%d xxh3=%016" PRIx64 "\n";
+
+void format_head(const struct format_head *head, char out[FORMAT_HEAD_LEN + 1])
+{
+	int n = snprintf(out, FORMAT_HEAD_LEN + 1, head_shape, head->envelope_bytes, head->content_bytes,
+			 (int)head->has_dot_lines, (int)head->has_eightbit, head->checksum);
+
+	ASSERT(n == FORMAT_HEAD_LEN);
+}
+
+void format_head_unfinished(char out[FORMAT_HEAD_LEN + 1])
+{
+	snprintf(out, FORMAT_HEAD_LEN + 1, "%-*s\n", FORMAT_HEAD_LEN - 1, "posthouse/1 unfinished");
+}
+
+int format_parse_head(const char *line, size_t len, struct format_head *head, struct err *e)
+{
+	char copy[FORMAT_HEAD_LEN + 1], again[FORMAT_HEAD_LEN + 1];
+	int dots, eightbit;
+
+	if (len < FORMAT_HEAD_LEN) {
+		err_set(e, "only %zu octets: the first line is cut off", len);
+		return -1;
+	}
+	memcpy(copy, line, FORMAT_HEAD_LEN);
+	copy[FORMAT_HEAD_LEN] = '\0';
+	if (strncmp(copy, "posthouse/1 unfinished", 22) == 0) {
+		err_set(e, "writing it was never finished (and never acknowledged)");
+		return -1;
+	}
+	if (strncmp(copy, "posthouse/", 10) == 0 && strncmp(copy, "posthouse/1 ", 12) != 0) {
+		err_set(e, "written in a format that this version does not know (%.16s)", copy);
+		return -1;
+	}
+	if (sscanf(copy, "posthouse/1 envelope=%10" SCNu64 " content=%20" SCNu64 " dots=%1d eightbit=%1d xxh3=%16" SCNx64,
+		   &head->envelope_bytes, &head->content_bytes, &dots, &eightbit, &head->checksum) != 5) {
+		err_set(e, "the first line is not that of a message file");
+		return -1;
+	}
+	head->has_dot_lines = dots == 1;
+	head->has_eightbit = eightbit == 1;
+	if (head->envelope_bytes > FORMAT_ENVELOPE_MAX || head->content_bytes > INT64_MAX / 2) {
+		err_set(e, "the first line names impossible lengths");
+		return -1;
+	}
+	/* sscanf is lenient, we are not: only what we would write is valid */
+	format_head(head, again);
+	if (memcmp(again, copy, FORMAT_HEAD_LEN) != 0) {
+		err_set(e, "the first line is damaged");
+		return -1;
+	}
+	return 0;
+}
+
+static const char *const body_names[] = { "7BIT", "8BITMIME", "BINARYMIME" };
+
+static const struct {
+	unsigned flag;
+	const char *name;
+} notify_names[] = {
+	{ ENVELOPE_NOTIFY_NEVER, "NEVER" },
+	{ ENVELOPE_NOTIFY_SUCCESS, "SUCCESS" },
+	{ ENVELOPE_NOTIFY_FAILURE, "FAILURE" },
+	{ ENVELOPE_NOTIFY_DELAY, "DELAY" },
+};
+
+static bool put_notify(struct buf *out, unsigned notify)
+{
+	char text[64] = "";
+
+	for (size_t i = 0; i < sizeof(notify_names) / sizeof(*notify_names); i++) {
+		if (!(notify & notify_names[i].flag))
+			continue;
+		if (text[0])
+			strcat(text, ",");
+		strcat(text, notify_names[i].name);
+	}
+	return kv_puts(out, "notify", text);
+}
+
+static bool put_line(struct buf *out, const char *key, const char *value)
+{
+	return kv_puts(out, key, value) && buf_addc(out, '\n');
+}
+
+bool format_envelope(const struct envelope *env, struct buf *out)
+{
+	char stamp[CLOCK_UTC_MAX];
+	bool ok;
+
+	ok = put_line(out, "id", env->id) &&
+	     put_line(out, "arrived", clock_format_utc(env->arrived_wall_us, stamp)) &&
+	     put_line(out, "peer", env->peer) && put_line(out, "helo", env->helo) &&
+	     put_line(out, "protocol", env->protocol) && put_line(out, "listener", env->listener) &&
+	     put_line(out, "from", env->sender) && put_line(out, "body", body_names[env->body]) &&
+	     put_line(out, "smtputf8", env->smtputf8 ? "yes" : "no");
+	for (size_t i = 0; ok && i < env->rcpt_count; i++) {
+		const struct envelope_rcpt *r = &env->rcpt[i];
+
+		ok = kv_puts(out, "to", r->address) && (!r->orcpt || kv_puts(out, "orcpt", r->orcpt)) &&
+		     (!r->notify || put_notify(out, r->notify)) && buf_addc(out, '\n');
+	}
+	return ok && buf_addc(out, '\n');
+}
+
+/* ---- reading -------------------------------------------------------------- */
+
+/* No value of an envelope may hold a NUL: they live on as C strings. */
+static bool has_nul(const struct kv_pair *pair)
+{
+	return memchr(pair->value, '\0', pair->len) != NULL;
+}
+
+static bool parse_id(struct envelope *env, const struct kv_pair *pair)
+{
+	if (!spool_id_is_valid(pair->value))
+		return false;
+	strcpy(env->id, pair->value);
+	return true;
+}
+
+static bool parse_arrived(struct envelope *env, const struct kv_pair *pair)
+{
+	return clock_parse_utc(pair->value, &env->arrived_wall_us);
+}
+
+static bool parse_peer(struct envelope *env, const struct kv_pair *pair)
+{
+	envelope_set(&env->peer, pair->value, pair->len);
+	return true;
+}
+
+static bool parse_helo(struct envelope *env, const struct kv_pair *pair)
+{
+	envelope_set(&env->helo, pair->value, pair->len);
+	return true;
+}
+
+static bool parse_protocol(struct envelope *env, const struct kv_pair *pair)
+{
+	envelope_set(&env->protocol, pair->value, pair->len);
+	return true;
+}
+
+static bool parse_listener(struct envelope *env, const struct kv_pair *pair)
+{
+	envelope_set(&env->listener, pair->value, pair->len);
+	return true;
+}
+
+static bool parse_from(struct envelope *env, const struct kv_pair *pair)
+{
+	envelope_set(&env->sender, pair->value, pair->len);
+	return !strpbrk(pair->value, "\r\n");
+}
+
+static bool parse_body(struct envelope *env, const struct kv_pair *pair)
+{
+	for (unsigned i = 0; i < sizeof(body_names) / sizeof(*body_names); i++) {
+		if (strcmp(pair->value, body_names[i]) == 0) {
+			env->body = (enum envelope_body)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_smtputf8(struct envelope *env, const struct kv_pair *pair)
+{
+	env->smtputf8 = strcmp(pair->value, "yes") == 0;
+	return env->smtputf8 || strcmp(pair->value, "no") == 0;
+}
+
+static bool parse_to(struct envelope *env, const struct kv_pair *pair)
+{
+	envelope_add_rcpt(env, pair->value, pair->len);
+	return pair->len > 0 && !strpbrk(pair->value, "\r\n");
+}
+
+static bool parse_orcpt(struct envelope *env, const struct kv_pair *pair)
+{
+	if (env->rcpt_count == 0)
+		return false;
+	envelope_set(&env->rcpt[env->rcpt_count - 1].orcpt, pair->value, pair->len);
+	return !strpbrk(pair->value, "\r\n ");
+}
+
+static bool parse_notify(struct envelope *env, const struct kv_pair *pair)
+{
+	char *save, *word;
+
+	if (env->rcpt_count == 0)
+		return false;
+	for (word = strtok_r(pair->value, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+		size_t i = 0;
+
+		while (i < 4 && strcmp(word, notify_names[i].name) != 0)
+			i++;
+		if (i == 4)
+			return false;
+		env->rcpt[env->rcpt_count - 1].notify |= notify_names[i].flag;
+	}
+	return true;
+}
+
+/*
+ * Every key a reader knows. One it does not know may ask for something it
+ * would not honour (a later REQUIRETLS, say), so it is an error and not skipped.
+ */
+static const struct {
+	const char *key;
+	bool (*parse)(struct envelope *env, const struct kv_pair *pair);
+} fields[] = {
+	{ "id", parse_id },
+	{ "arrived", parse_arrived },
+	{ "peer", parse_peer },
+	{ "helo", parse_helo },
+	{ "protocol", parse_protocol },
+	{ "listener", parse_listener },
+	{ "from", parse_from },
+	{ "body", parse_body },
+	{ "smtputf8", parse_smtputf8 },
+	{ "to", parse_to },
+	{ "orcpt", parse_orcpt },
+	{ "notify", parse_notify },
+};
+
+static int parse_field(struct envelope *env, const struct kv_pair *pair, struct err *e)
+{
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		if (strcmp(pair->key, fields[i].key) != 0)
+			continue;
+		if (!has_nul(pair) && fields[i].parse(env, pair))
+			return 0;
+		err_set(e, "envelope: bad value of \"%s\"", pair->key);
+		return -1;
+	}
+	err_set(e, "envelope: unknown field \"%.40s\" (written by a newer version?)", pair->key);
+	return -1;
+}
+
+int format_parse_envelope(char *text, size_t len, struct envelope *env, struct err *e)
+{
+	char *line = text, *end = text + len;
+
+	while (line < end) {
+		char *newline = memchr(line, '\n', (size_t)(end - line));
+		struct kv_pair pair;
+		enum kv_result r;
+
+		if (!newline) {
+			err_set(e, "envelope: the last line is cut off");
+			return -1;
+		}
+		if (newline == line) { /* the closing empty line */
+			if (newline + 1 != end) {
+				err_set(e, "envelope: text behind its end");
+				return -1;
+			}
+			if (env->id[0] && env->sender && env->rcpt_count > 0 && env->arrived_wall_us)
+				return 0;
+			err_set(e, "envelope: id, arrived, from or to is missing");
+			return -1;
+		}
+		while ((r = kv_next(&line, newline, &pair)) == KV_PAIR)
+			if (parse_field(env, &pair, e) < 0)
+				return -1;
+		if (r == KV_BAD) {
+			err_set(e, "envelope: a line is damaged");
+			return -1;
+		}
+		line = newline + 1;
+	}
+	err_set(e, "envelope: its end is missing");
+	return -1;
+}

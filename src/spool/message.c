@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: ISC */
+/* See message.h. Runs in the relay and the CLI. */
+#include "spool/message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "spool/checksum.h"
+#include "spool/format.h"
+#include "spool/id.h"
+#include "spool/sys.h"
+
+#define FIRST_READ (4u << 10) /* holds the head and envelope of most messages, and small ones whole */
+#define BLOCK (64u << 10)
+
+static enum spool_read read_failure(const struct spool *s, const char *id, struct err *e)
+{
+	if (errno == ENOENT)
+		return SPOOL_READ_GONE;
+	err_set_os(e, errno, "%s/queue/%s: cannot read this message", s->path, id);
+	return SPOOL_READ_FAILED;
+}
+
+/* Reads exactly len octets; a file that ends before is corrupt. */
+static enum spool_read read_exactly(const struct spool_message *m, const struct spool *s, const char *id,
+				    uint64_t offset, char *data, size_t len, struct err *e)
+{
+	while (len > 0) {
+		ssize_t n = sys_pread(m->fd, data, len, (off_t)offset);
+
+		if (n < 0)
+			return read_failure(s, id, e);
+		if (n == 0) {
+			err_set(e, "it ends too early, at octet %llu", (unsigned long long)offset);
+			return SPOOL_READ_CORRUPT;
+		}
+		data += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return SPOOL_READ_OK;
+}
+
+/* The checksum over the whole file, and whether it is the one in the first line. */
+static enum spool_read verify_content(const struct spool_message *m, const struct spool *s, const char *id,
+				      const char *head_text, const struct format_head *head, const char *envelope,
+				      struct err *e)
+{
+	struct checksum *sum = checksum_new();
+	enum spool_read r = SPOOL_READ_OK;
+	char *block = mem_alloc(BLOCK);
+	uint64_t left = m->content_bytes, offset = m->content_offset;
+
+	checksum_add(sum, envelope, head->envelope_bytes);
+	while (left > 0 && r == SPOOL_READ_OK) {
+		size_t n = left < BLOCK ? (size_t)left : BLOCK;
+
+		r = read_exactly(m, s, id, offset, block, n, e);
+		if (r == SPOOL_READ_OK)
+			checksum_add(sum, block, n);
+		offset += n;
+		left -= n;
+	}
+	checksum_add(sum, head_text, FORMAT_HEAD_HASHED);
+	if (r == SPOOL_READ_OK && checksum_value(sum) != head->checksum) {
+		err_set(e, "its checksum is wrong: the content is torn or damaged");
+		r = SPOOL_READ_CORRUPT;
+	}
+	checksum_free(sum);
+	free(block);
+	return r;
+}
+
+static enum spool_read read_message(struct spool_message *m, const struct spool *s, const char *id, bool verify,
+				    struct err *e)
+{
+	struct format_head head;
+	char *text = NULL, *envelope;
+	struct stat st;
+	size_t first;
+	enum spool_read r;
+
+	if (sys_fstat(m->fd, &st) < 0)
+		return read_failure(s, id, e);
+	if (!S_ISREG(st.st_mode)) {
+		err_set(e, "not a regular file");
+		return SPOOL_READ_CORRUPT;
+	}
+	first = (uint64_t)st.st_size < FIRST_READ ? (size_t)st.st_size : FIRST_READ;
+	text = mem_alloc(first + 1);
+	r = read_exactly(m, s, id, 0, text, first, e);
+	if (r != SPOOL_READ_OK)
+		goto out;
+	r = SPOOL_READ_CORRUPT;
+	if (format_parse_head(text, first, &head, e) < 0)
+		goto out;
+	m->content_offset = FORMAT_HEAD_LEN + head.envelope_bytes;
+	m->content_bytes = head.content_bytes;
+	m->has_dot_lines = head.has_dot_lines;
+	m->has_eightbit = head.has_eightbit;
+	if ((uint64_t)st.st_size != m->content_offset + m->content_bytes) {
+		err_set(e, "it has %lld octets where its first line says %llu", (long long)st.st_size,
+			(unsigned long long)(m->content_offset + m->content_bytes));
+		goto out;
+	}
+	if (m->content_offset > first) {
+		text = mem_resize(text, m->content_offset + 1, 1);
+		r = read_exactly(m, s, id, first, text + first, m->content_offset - first, e);
+		if (r != SPOOL_READ_OK)
+			goto out;
+	}
+	envelope = text + FORMAT_HEAD_LEN;
+	r = verify ? verify_content(m, s, id, text, &head, envelope, e) : SPOOL_READ_OK;
+	if (r != SPOOL_READ_OK)
+		goto out;
+	r = SPOOL_READ_CORRUPT;
+	if (format_parse_envelope(envelope, head.envelope_bytes, &m->env, e) < 0)
+		goto out;
+	if (strcmp(m->env.id, id) != 0) {
+		err_set(e, "it belongs to the message %s", m->env.id);
+		goto out;
+	}
+	r = SPOOL_READ_OK;
+out:
+	free(text);
+	return r;
+}
+
+enum spool_read spool_message_open(struct spool_message *m, const struct spool *s, const char *id, bool verify,
+				   struct err *e)
+{
+	enum spool_read r;
+
+	memset(m, 0, sizeof(*m));
+	envelope_init(&m->env);
+	/* O_NONBLOCK: a fifo that someone put there must not stop us */
+	m->fd = sys_open(s->queue_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (m->fd < 0 && errno == ELOOP) {
+		err_set(e, "a symbolic link");
+		r = SPOOL_READ_CORRUPT;
+	} else {
+		r = m->fd < 0 ? read_failure(s, id, e) : read_message(m, s, id, verify, e);
+	}
+	if (r == SPOOL_READ_CORRUPT)
+		err_prefix(e, "%s/queue/%s is not a whole message", s->path, id);
+	if (r != SPOOL_READ_OK)
+		spool_message_close(m);
+	return r;
+}
+
+void spool_message_close(struct spool_message *m)
+{
+	if (m->fd >= 0)
+		sys_close(m->fd);
+	m->fd = -1;
+	envelope_release(&m->env);
+}
+
+ssize_t spool_message_read(const struct spool_message *m, uint64_t offset, void *data, size_t cap, struct err *e)
+{
+	uint64_t left = offset < m->content_bytes ? m->content_bytes - offset : 0;
+	ssize_t n;
+
+	if (left == 0)
+		return 0;
+	n = sys_pread(m->fd, data, left < cap ? (size_t)left : cap, (off_t)(m->content_offset + offset));
+	if (n < 0) {
+		err_set_os(e, errno, "message %s: cannot read its content", m->env.id);
+		return -1;
+	}
+	if (n == 0) {
+		err_set(e, "message %s: its content ends too early", m->env.id);
+		return -1;
+	}
+	return n;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The directories of a spool: making them with the right owners (master, as
+ * root if it is), opening them (worker, relay, CLI), the lock.
+ *
+ * Owners, when workers and relay are different users:
+ *   SPOOL           relay : worker group   0711
+ *   incoming queue  relay : worker group  01730  workers create, cannot list, cannot
+ *                                                remove what is not theirs
+ *   message files   worker: worker group   0040  the relay reads by its membership in the group;
+ *                                                the owner class denies the workers themselves
+ *   state corrupt   relay : relay group    0750
+ * With one user for all: 0700 and 0600.
+ */
+#include "spool/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "spool/sys.h"
+
+#define MODE_MESSAGE_SHARED 0040
+#define MODE_MESSAGE_PRIVATE 0600
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+static const struct directory {
+	const char *name;
+	size_t fd_offset;
+	bool for_workers;
+} directories[] = {
+	{ "incoming", offsetof(struct spool, incoming_fd), true },
+	{ "queue", offsetof(struct spool, queue_fd), true },
+	{ "state", offsetof(struct spool, state_fd), false },
+	{ "corrupt", offsetof(struct spool, corrupt_fd), false },
+};
+#define DIRECTORIES (sizeof(directories) / sizeof(*directories))
+
+static int *directory_fd(struct spool *s, const struct directory *d)
+{
+	return (int *)(void *)((char *)s + d->fd_offset);
+}
+
+/* ---- preparing (master) ---------------------------------------------------- */
+
+/* mkdir -p for the parents, so that the default private spool works in a fresh home. */
+static int make_parents(const char *path, struct err *e)
+{
+	char *copy = mem_strdup(path);
+	int r = 0;
+
+	for (char *slash = strchr(copy + 1, '/'); slash && r == 0; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (sys_mkdir(AT_FDCWD, copy, 0755) < 0 && errno != EEXIST) {
+			err_set_os(e, errno, "%s: cannot make this directory for the spool", copy);
+			r = -1;
+		}
+		*slash = '/';
+	}
+	free(copy);
+	return r;
+}
+
+/* Makes or adopts one directory; refuses one that others could have prepared for us. */
+static int prepare_directory(int at_fd, const char *name, const char *shown, uid_t uid, gid_t gid, mode_t mode,
+			     int *fd, struct err *e)
+{
+	uid_t wanted_uid = uid == (uid_t)-1 ? geteuid() : uid;
+	bool made = sys_mkdir(at_fd, name, 0700) == 0;
+	struct stat st;
+
+	if (!made && errno != EEXIST) {
+		err_set_os(e, errno, "%s: cannot make this directory for the spool", shown);
+		return -1;
+	}
+	*fd = sys_open(at_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (*fd < 0 || sys_fstat(*fd, &st) < 0) {
+		err_set_os(e, errno, "%s: cannot open this directory of the spool", shown);
+		return -1;
+	}
+	if (!made && st.st_uid != wanted_uid && st.st_uid != 0) {
+		err_set(e, "%s: belongs to user id %ld, not to %ld: chown it or name another spool", shown,
+			(long)st.st_uid, (long)wanted_uid);
+		return -1;
+	}
+	if (!made && (st.st_mode & 0002)) {
+		err_set(e, "%s: is writable by everyone (mode %04o): chmod o-w it, then look at what is in it", shown,
+			(unsigned)st.st_mode & 07777);
+		return -1;
+	}
+	/* as root owners are put right at each start; as a user they are ours already */
+	if (geteuid() == 0 && uid != (uid_t)-1 && sys_chown(*fd, uid, gid) < 0) {
+		err_set_os(e, errno, "%s: cannot change the owner", shown);
+		return -1;
+	}
+	if ((made || st.st_uid == geteuid() || geteuid() == 0) && sys_chmod(*fd, mode) < 0) {
+		err_set_os(e, errno, "%s: cannot change the mode", shown);
+		return -1;
+	}
+	return 0;
+}
+
+int spool_prepare(const char *path, uid_t relay_uid, gid_t relay_gid, gid_t worker_gid, struct err *e)
+{
+	bool shared = worker_gid != relay_gid;
+	char shown[4096];
+	int root_fd = -1, fd = -1, r;
+
+	if (make_parents(path, e) < 0)
+		return -1;
+	r = prepare_directory(AT_FDCWD, path, path, relay_uid, shared ? worker_gid : relay_gid,
+			      shared ? 0711 : 0700, &root_fd, e);
+	for (size_t i = 0; r == 0 && i < DIRECTORIES; i++) {
+		const struct directory *d = &directories[i];
+		bool to_workers = shared && d->for_workers;
+
+		snprintf(shown, sizeof(shown), "%s/%s", path, d->name);
+		r = prepare_directory(root_fd, d->name, shown, relay_uid, to_workers ? worker_gid : relay_gid,
+				      to_workers ? 01730 : shared ? 0750 : 0700, &fd, e);
+		if (fd >= 0)
+			sys_close(fd);
+		fd = -1;
+	}
+	/* the new directories must not be forgotten by a power cut after the first 250 */
+	if (r == 0 && sys_fsync(root_fd) < 0) {
+		err_set_os(e, errno, "%s: cannot sync this directory", path);
+		r = -1;
+	}
+	if (root_fd >= 0)
+		sys_close(root_fd);
+	return r;
+}
+
+/* ---- opening --------------------------------------------------------------- */
+
+/*
+ * File systems that log a new name together with the file when that file is
+ * synced; the argument stands in txn.c.
+ */
+static bool fsync_keeps_name(const struct spool *s)
+{
+	struct statfs fs;
+
+	if (sys_fstatfs(s->root_fd, &fs) < 0)
+		return false;
+	return fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC;
+}
+
+int spool_open(struct spool *s, const char *path, enum spool_access access, enum spool_sync sync, struct err *e)
+{
+	struct stat st;
+
+	memset(s, 0, sizeof(*s));
+	s->root_fd = s->incoming_fd = s->queue_fd = s->state_fd = s->corrupt_fd = -1;
+	s->path = mem_strdup(path);
+	s->root_fd = sys_open(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+	if (s->root_fd < 0) {
+		err_set_os(e, errno, "%s: cannot open the spool", path);
+		goto fail;
+	}
+	for (size_t i = 0; i < DIRECTORIES; i++) {
+		const struct directory *d = &directories[i];
+		int *fd = directory_fd(s, d);
+
+		if (access == SPOOL_CREATE && !d->for_workers)
+			continue;
+		*fd = sys_open(s->root_fd, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+		/* a worker may not list: then a descriptor that can only name things must do */
+		if (*fd < 0 && errno == EACCES && access == SPOOL_CREATE)
+			*fd = sys_open(s->root_fd, d->name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+		if (*fd < 0) {
+			err_set_os(e, errno, "%s/%s: cannot open this directory of the spool", path, d->name);
+			goto fail;
+		}
+	}
+	if (sys_fstat(s->queue_fd, &st) < 0) {
+		err_set_os(e, errno, "%s/queue: cannot look at this directory of the spool", path);
+		goto fail;
+	}
+	s->message_mode = st.st_mode & S_IWGRP ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
+	s->sync_directory = sync == SPOOL_SYNC_STRICT || (sync == SPOOL_SYNC_AUTO && !fsync_keeps_name(s));
+	return 0;
+fail:
+	spool_close(s);
+	return -1;
+}
+
+void spool_close(struct spool *s)
+{
+	for (size_t i = 0; i < DIRECTORIES; i++) {
+		int *fd = directory_fd(s, &directories[i]);
+
+		if (*fd >= 0)
+			sys_close(*fd);
+		*fd = -1;
+	}
+	if (s->root_fd >= 0)
+		sys_close(s->root_fd);
+	s->root_fd = -1;
+	free(s->path);
+	s->path = NULL;
+}
+
+int spool_lock(const char *path, struct err *e)
+{
+	char *name = mem_printf("%s/lock", path);
+	char holder[24] = "";
+	int fd = sys_open(AT_FDCWD, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0644);
+	int n;
+
+	if (fd < 0) {
+		err_set_os(e, errno, "%s: cannot open the lock", name);
+	} else if (sys_flock_exclusive(fd) < 0) {
+		ssize_t got = errno == EWOULDBLOCK ? sys_pread(fd, holder, sizeof(holder) - 1, 0) : -1;
+
+		if (got < 0) {
+			err_set_os(e, errno, "%s: cannot take the lock", name);
+		} else {
+			holder[strcspn(holder, " \n")] = '\0';
+			err_set(e, "%s: this spool is in use by process %s: stop it first, or name another spool",
+				path, holder[0] ? holder : "(unknown)");
+		}
+		sys_close(fd);
+		fd = -1;
+	} else {
+		/* of fixed width, so that it covers the last holder's; it is for people, the lock is the
+		 * flock: a full disk that does not take the pid does not keep us from starting */
+		n = snprintf(holder, sizeof(holder), "%-15ld\n", (long)getpid());
+		(void)sys_pwrite_all(fd, holder, (size_t)n, 0);
+	}
+	free(name);
+	return fd;
+}
+
+int spool_free_bytes(const struct spool *s, uint64_t *bytes, struct err *e)
+{
+	struct statfs fs;
+
+	if (sys_fstatfs(s->queue_fd, &fs) < 0) {
+		err_set_os(e, errno, "%s: cannot ask for the free space", s->path);
+		return -1;
+	}
+	*bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+	return 0;
+}
+
+const char *spool_filesystem(const struct spool *s, bool *is_volatile)
+{
+	static const struct {
+		unsigned long magic;
+		const char *name;
+		bool is_volatile;
+	} known[] = {
+		{ EXT4_SUPER_MAGIC, "ext4", false },
+		{ XFS_SUPER_MAGIC, "xfs", false },
+		{ BTRFS_SUPER_MAGIC, "btrfs", false },
+		{ TMPFS_MAGIC, "tmpfs", true },
+		{ RAMFS_MAGIC, "ramfs", true },
+		{ OVERLAYFS_SUPER_MAGIC, "overlay", true },
+		{ NFS_SUPER_MAGIC, "nfs", false },
+		{ F2FS_SUPER_MAGIC, "f2fs", false },
+	};
+	struct statfs fs;
+
+	*is_volatile = false;
+	if (sys_fstatfs(s->root_fd, &fs) < 0)
+		return "unknown";
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if ((unsigned long)fs.f_type == known[i].magic) {
+			*is_volatile = known[i].is_volatile;
+			return known[i].name;
+		}
+	}
+	return "other";
+}
