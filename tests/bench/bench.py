@@ -63,10 +63,7 @@ def make_relays(args, folder):
         if not os.access(program, os.X_OK):
             notes.append(f"{name}: {program} is not there")
             return
-        # a copy, because the ordinary user it runs as may not see the build folder
-        copy = os.path.join(folder, f"{name}d")
-        shutil.copy(program, copy)
-        relays.append(Posthouse(os.path.join(folder, name), copy, name))
+        relays.append(Posthouse(os.path.join(folder, name), program, name))
 
     if "posthouse" in args.relays:
         add_posthouse("posthouse", args.posthoused or os.path.join(args.build, "posthoused"))

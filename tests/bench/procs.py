@@ -29,12 +29,11 @@ def _die_with_parent():
 class Child:
     """A running program, the leader of its own process group."""
 
-    def __init__(self, argv, *, stdin=None, stdout=None, stderr=None, pass_fds=(), user=None, group=None, env=None):
+    def __init__(self, argv, *, stdin=None, stdout=None, stderr=None, pass_fds=()):
         self.name = os.path.basename(argv[0])
-        extra = [] if user is not None else None
         self.popen = subprocess.Popen(
             argv, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, start_new_session=True,
-            user=user, group=group, extra_groups=extra, env=env, preexec_fn=_die_with_parent)
+            preexec_fn=_die_with_parent)
         self.pid = self.popen.pid
 
     def running(self):
