@@ -169,7 +169,7 @@ static void transmit(struct upstream_conn *c)
 				return;
 			}
 		}
-		switch (session_send(&c->session, data, len < SEND_BYTES ? len : SEND_BYTES, &n, &e)) {
+		switch (session_write(&c->session, data, len < SEND_BYTES ? len : SEND_BYTES, &n, &e)) {
 		case SESSION_IO_OK:
 			pipeline_sent(&c->pipe, n);
 			c->progress = true;
@@ -261,7 +261,7 @@ void conn_session_done(struct upstream_conn *c, CURLcode result)
 	if (c->state != CONN_CONNECTING && c->state != CONN_GREETING)
 		return;
 	enter(c);
-	if (session_finish(&c->session, result, &why) != 0) {
+	if (session_conclude(&c->session, result, &why) != 0) {
 		end_session(c, &why);
 		leave(c);
 		return;

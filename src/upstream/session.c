@@ -395,7 +395,7 @@ static int failed(struct session *s, CURLcode result, struct upstream_outcome *w
 	return refuse(why, why->phase, text);
 }
 
-int session_finish(struct session *s, CURLcode result, struct upstream_outcome *why)
+int session_conclude(struct session *s, CURLcode result, struct upstream_outcome *why)
 {
 	long code = 0;
 
@@ -432,7 +432,7 @@ static enum session_io io_result(struct session *s, CURLcode result, const char 
 	return SESSION_IO_FAILED;
 }
 
-enum session_io session_send(struct session *s, const char *data, size_t len, size_t *n, struct err *e)
+enum session_io session_write(struct session *s, const char *data, size_t len, size_t *n, struct err *e)
 {
 	s->error[0] = '\0';
 	*n = 0;

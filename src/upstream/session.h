@@ -49,10 +49,10 @@ void session_close(struct session *s);
 /* Resolved, connected and, with implicit TLS, encrypted: the greeting's time begins. */
 bool session_is_connected(const struct session *s);
 /*
- * libcurl is done. 0: features and remote are known and session_send and
+ * libcurl is done. 0: features and remote are known and session_write and
  * session_recv work. -1: *why says at which step and in whose words it failed.
  */
-int session_finish(struct session *s, CURLcode result, struct upstream_outcome *why);
+int session_conclude(struct session *s, CURLcode result, struct upstream_outcome *why);
 /* It took too long: where it stands. */
 void session_timed_out(struct session *s, int64_t after_ms, struct upstream_outcome *why);
 
@@ -64,7 +64,7 @@ enum session_io {
 	SESSION_IO_AGAIN, /* would block. A blocked send must be repeated with the same bytes at the same address */
 	SESSION_IO_FAILED /* e says why */
 };
-enum session_io session_send(struct session *s, const char *data, size_t len, size_t *n, struct err *e);
+enum session_io session_write(struct session *s, const char *data, size_t len, size_t *n, struct err *e);
 enum session_io session_recv(struct session *s, char *data, size_t cap, size_t *n, struct err *e);
 
 /* Passes a reply to the trace, line by line. */
