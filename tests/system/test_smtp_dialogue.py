@@ -7,6 +7,7 @@ import re
 import time
 
 import harness
+import transcripts
 from harness import equal
 from smtp_peers import Client, Upstream, without_received
 
@@ -54,6 +55,33 @@ test_byte_by_byte = in_pieces(lambda data: [data[i:i + 1] for i in range(len(dat
 test_random_pieces = in_pieces(_at_random)
 test_cut_in_line_ends = in_pieces(lambda data: [p for line in data.split(b"\n")[:-1] for p in (line, b"\n")])
 test_cut_between_cr_and_dot = in_pieces(lambda data: re.split(rb"(?<=\r)|(?<=\.)", data))
+
+
+def transcript(script):
+    """A dialogue of tests/transcripts over TCP; what was accepted arrives at the upstream."""
+    def test(t):
+        upstream = Upstream(t, extensions=("PIPELINING", "8BITMIME", "SMTPUTF8"))
+        settings = {"hostname": "relay.example.org", "max_errors": "100", **script.settings}
+        if settings.pop("peer", "") == "stranger":
+            settings["relay_from"] = "192.0.2.0/24"
+        relay = t.daemon(upstream, config="".join(f'{key} = "{value}"\n' for key, value in settings.items()))
+        script.play(relay.port)
+        accepted = len(relay.events("accepted"))
+        upstream.wait_messages(accepted)
+        contents = [without_received(m.content) for m in upstream.messages]
+        for content in script.contents:
+            assert content in contents, f"{content[:200]!r} did not arrive, but {contents}"
+    return test
+
+
+for _script in transcripts.all_transcripts():
+    # a server with less than 100 recipients exists in memory only: RFC 5321 4.5.3.1.8
+    if int(_script.settings.get("max_recipients", 1000)) >= 100:
+        globals()["test_transcript_" + _script.name.replace("-", "_")] = transcript(_script)
+
+
+def test_transcripts_are_there(_t):
+    equal(len(transcripts.all_transcripts()) > 15, True, "a good number of transcripts")
 
 
 def test_pipelined_refusals(t):
