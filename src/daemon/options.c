@@ -127,7 +127,7 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 		o->debug = true;
 		break;
 	default:
-		ASSERT(!"an option of the table that is not taken");
+		ASSERT(false); /* the table has an option that is not taken here */
 	}
 	return 0;
 }
