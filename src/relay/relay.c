@@ -193,6 +193,8 @@ static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *
 		queue_give_back(&r->queue, a->message.env.id, a->due_wall_ms);
 		attempt_free(a);
 	}
+	if (!r->in_service)
+		set_timer(r); /* it may be due again sooner than anything else happens */
 }
 
 /* ---- connections -------------------------------------------------------------------- */
