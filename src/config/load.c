@@ -194,9 +194,11 @@ static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_opt
 
 	if (!is_written(opt))
 		return;
-	s = note(l, o->object, index, o->key, count > 0 ? value_at(opt, 0)->line : 0);
 	if (o->type->list)
 		o->type->clear(o, object);
+	if (count == 0)
+		return;
+	s = note(l, o->object, index, o->key, value_at(opt, 0)->line);
 	for (unsigned i = 0; i < count; i++) {
 		const struct value *v = value_at(opt, i);
 

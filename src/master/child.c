@@ -21,12 +21,12 @@ const char *child_role_name(enum child_role role)
 
 static void child_signals(void)
 {
-	/* those meant for the master, and those that would kill for a write that fails (with EPIPE, EFBIG) */
-	static const int ignored[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ };
+	/* XFSZ: a write past the file size limit is to fail with EFBIG, as on a full disk */
+	static const int masters[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ };
 	sigset_t none;
 
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
-		signal(ignored[i], SIG_IGN);
+	for (size_t i = 0; i < sizeof(masters) / sizeof(*masters); i++)
+		signal(masters[i], SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -185,7 +185,8 @@ static bool is_ip(int family, const char *text, size_t len)
 	char copy[INET6_ADDRSTRLEN + 1];
 	unsigned char address[16];
 
-	if (len >= sizeof(copy))
+	/* inet_pton would stop at a NUL and never see what is behind it */
+	if (len >= sizeof(copy) || memchr(text, '\0', len))
 		return false;
 	memcpy(copy, text, len);
 	copy[len] = '\0';

@@ -12,7 +12,8 @@
 #include "fake_handler.h"
 #include "unit.h"
 
-#define bad(t, line, ...) (printf("# %s:%u\n", (t)->file, line), ck_abort_msg(__VA_ARGS__))
+/* the file is the name of the test case */
+#define bad(line, fmt, ...) ck_abort_msg("line %u: " fmt, line, ##__VA_ARGS__)
 
 void transcript_default_config(struct session_config *cfg)
 {
@@ -53,7 +54,7 @@ static void set(struct transcript *t, unsigned line, const char *key, const char
 	else if (strcmp(key, "peer") == 0)
 		t->stranger = strcmp(value, "stranger") == 0;
 	else
-		bad(t, line, "unknown setting %s", key);
+		bad(line, "unknown setting %s", key);
 }
 
 /* One escape at p (behind the backslash), its octets appended; returns what is behind it, NULL if it is none. */
@@ -93,7 +94,7 @@ static void add_step(struct transcript *t, unsigned line, enum transcript_kind k
 		else
 			buf_addc(&b, *text);
 		if (!next)
-			bad(t, line, "bad escape");
+			bad(line, "bad escape");
 		text = next;
 	}
 	buf_adds(&b, end);
@@ -121,7 +122,7 @@ static void read_line(struct transcript *t, unsigned line, char *text)
 	else if (strcmp(text, "S!") == 0)
 		add_step(t, line, TRANSCRIPT_SERVER_CLOSES, "", false, "");
 	else if (text[2] && text[2] != ' ')
-		bad(t, line, "a space is missing");
+		bad(line, "a space is missing");
 	else if (strncmp(text, "C:", 2) == 0)
 		add_step(t, line, TRANSCRIPT_CLIENT, rest, true, "\r\n");
 	else if (strncmp(text, "C|", 2) == 0)
@@ -133,7 +134,7 @@ static void read_line(struct transcript *t, unsigned line, char *text)
 	else if (strncmp(text, "M:", 2) == 0)
 		add_step(t, line, TRANSCRIPT_CONTENT, rest, true, "\r\n");
 	else
-		bad(t, line, "not a step: %s", text);
+		bad(line, "not a step: %s", text);
 }
 
 void transcript_load(struct transcript *t, const char *file)
@@ -186,12 +187,12 @@ static void expect_reply(struct play *p, const struct transcript_step *step)
 	bool open_end = want >= 3 && strcmp(step->text + want - 3, "...") == 0;
 
 	if (!end)
-		bad(p->t, step->line, "no reply, expected: %s", step->text);
+		bad(step->line, "no reply, expected: %s", step->text);
 	p->seen += (size_t)(end + 2 - got);
 	want -= open_end ? 3 : 0;
 	if ((size_t)(end - got) < want || (!open_end && (size_t)(end - got) > want) ||
 	    memcmp(got, step->text, want) != 0)
-		bad(p->t, step->line, "expected: %s\n# got:      %.*s", step->text, (int)(end - got), got);
+		bad(step->line, "expected: %s\n# got:      %.*s", step->text, (int)(end - got), got);
 }
 
 /* All content lines in a row; "M:" alone is a message without a line. */
@@ -207,7 +208,7 @@ static void expect_content(struct play *p)
 	if (lines == 1 && step->len == 2)
 		buf_clear(&want);
 	if (want.len != p->handler.content.len || memcmp(want.data, p->handler.content.data, want.len) != 0)
-		bad(p->t, step->line, "content expected:\n%s\n# got:\n%s", want.data, p->handler.content.data);
+		bad(step->line, "content expected:\n%s\n# got:\n%s", want.data, p->handler.content.data);
 	buf_release(&want);
 }
 
@@ -221,14 +222,14 @@ static bool go_on(struct play *p)
 		case TRANSCRIPT_CLIENT:
 		case TRANSCRIPT_CLIENT_CLOSES:
 			if (p->seen != p->io.out.len)
-				bad(p->t, step->line, "before this unexpected: %s", p->io.out.data + p->seen);
+				bad(step->line, "before this unexpected: %s", p->io.out.data + p->seen);
 			return step->kind == TRANSCRIPT_CLIENT;
 		case TRANSCRIPT_SERVER:
 			expect_reply(p, step);
 			break;
 		case TRANSCRIPT_SERVER_CLOSES:
 			if (!p->closed)
-				bad(p->t, step->line, "the session is still open");
+				bad(step->line, "the session is still open");
 			break;
 		case TRANSCRIPT_CONTENT:
 			expect_content(p);
@@ -270,9 +271,9 @@ void transcript_play(const struct transcript *t, enum fake_cut cut, unsigned see
 	if (p.next < t->count && t->step[p.next].kind == TRANSCRIPT_CLIENT_CLOSES)
 		p.next++;
 	if (go_on(&p))
-		bad(t, t->step[p.next].line, "the session is over already");
+		bad(t->step[p.next].line, "the session is over already");
 	if (p.seen != p.io.out.len)
-		bad(t, t->step[t->count - 1].line, "behind the end unexpected: %s", p.io.out.data + p.seen);
+		bad(t->step[t->count - 1].line, "behind the end unexpected: %s", p.io.out.data + p.seen);
 	buf_release(&p.sent);
 	fake_io_release(&p.io);
 	fake_handler_release(&p.handler);
