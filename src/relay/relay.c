@@ -185,8 +185,11 @@ static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *
 		rc->answered++;
 	if (result.upstream_trouble)
 		note_trouble(r, outcome->reply.text);
-	else if (result.answered && breaker_worked(&r->breaker))
+	else if (result.answered && breaker_worked(&r->breaker)) {
 		log_upstream(r, LOG_LEVEL_INFO, "upstream_up", NULL, 0);
+		/* the other connections may come back; not from here, in the middle of this one's replies */
+		event_active(r->timer, EV_TIMEOUT, 0);
+	}
 	if (result.touched) {
 		settle(r, a, true);
 	} else {
