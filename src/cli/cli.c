@@ -19,7 +19,7 @@ enum { OPT_CONFIG = ARGS_LONG_ONLY + 900, OPT_SPOOL };
 
 const struct args_option cli_common_options[] = {
 	{ "config", OPT_CONFIG, "FILE", "configuration file, to find the spool" },
-	{ "spool", OPT_SPOOL, "DIR", "spool directory; no configuration is read for it" },
+	{ "spool", OPT_SPOOL, "DIR", "spool directory, instead of the configuration's" },
 	{ "help", 'h', NULL, "how to use it, and end" },
 	{ "version", 'V', NULL, "the version, and end" },
 	ARGS_OPTIONS_END,
@@ -151,11 +151,17 @@ bool cli_output_is_open(void)
 
 enum cli_status cli_finish_output(enum cli_status status)
 {
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	int failed = 0;
+
+	if (fflush(stdout) < 0)
+		failed = errno;
+	else if (!ferror(stdout))
 		return status;
+	/* it failed some time ago: the reason is that of the next attempt */
+	if (failed == 0 && write(STDOUT_FILENO, "\n", 1) < 0)
+		failed = errno;
 	/* a reader that has seen enough (`| head`) is nothing to complain about */
-	if (errno != EPIPE)
-		cli_error("standard output: %s", errno ? strerror(errno) : "it could not be written");
+	if (failed != EPIPE)
+		cli_error("standard output: %s", failed ? strerror(failed) : "it could not be written");
 	return CLI_UNREACHABLE;
 }

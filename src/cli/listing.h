@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <jansson.h>
 
@@ -60,5 +61,9 @@ const char *listing_why(const struct listing *l);
 json_t *listing_json(const struct listing *l);
 /* A string of strangers' octets: what is not UTF-8 becomes U+FFFD. */
 json_t *json_text(const char *text, size_t len);
+
+enum json_layout { JSON_ONE_LINE, JSON_READABLE };
+/* Writes it and a newline, in pure printable ASCII: nothing in it can move a terminal. */
+void json_put(const json_t *value, enum json_layout layout, FILE *out);
 
 #endif

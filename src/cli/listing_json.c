@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The message as JSON. The first fields, up to `recipients`, are those of
- * `postqueue -j` with its meanings; ours follow. Fields are added in later
- * versions, never renamed or removed.
+ * `postqueue -j`, but that delivered recipients are listed too, with their
+ * status; ours follow. Fields are added in later versions, never renamed or
+ * removed.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -96,7 +98,7 @@ json_t *listing_json(const struct listing *l)
 {
 	const struct envelope *env = &l->msg.env;
 	const struct spool_state *st = &l->state;
-	json_t *o = json_object(), *left = json_array(), *delivered = json_array();
+	json_t *o = json_object(), *recipients = json_array();
 	bool will_be_tried = l->condition == CONDITION_QUEUED || l->condition == CONDITION_DEFERRED;
 
 	put(o, "queue_name", json_string(queue_name(l->condition)));
@@ -105,10 +107,10 @@ json_t *listing_json(const struct listing *l)
 	put(o, "message_size", json_integer((json_int_t)l->msg.content_bytes));
 	put(o, "forced_expire", json_boolean(spool_state_count(st, RCPT_EXPIRED) > 0));
 	put(o, "sender", string(env->sender ? env->sender : ""));
-	put(o, "recipients", left);
+	put(o, "recipients", recipients);
 	for (size_t i = 0; i < st->rcpt_count; i++)
-		append(st->rcpt[i].status == RCPT_DELIVERED ? delivered : left, recipient(&env->rcpt[i], &st->rcpt[i]));
-	put(o, "delivered", delivered);
+		append(recipients, recipient(&env->rcpt[i], &st->rcpt[i]));
+	put(o, "recipients_left", json_integer((json_int_t)l->left));
 	put(o, "state", json_string(condition_name(l->condition)));
 	if (!listing_is_readable(l)) {
 		put(o, "reason", string(l->why.text));
@@ -126,4 +128,28 @@ json_t *listing_json(const struct listing *l)
 	put(o, "protocol", string(env->protocol));
 	put(o, "listener", string(env->listener));
 	return o;
+}
+
+/* jansson leaves DEL as it is; it is the one character below U+0080 that is neither printed nor escaped. */
+static int put_chunk(const char *data, size_t len, void *out)
+{
+	while (len > 0) {
+		const char *del = memchr(data, 0x7f, len);
+		size_t n = del ? (size_t)(del - data) : len;
+
+		if (fwrite(data, 1, n, out) != n || (del && fputs("\\u007F", out) == EOF))
+			return -1;
+		n += del != NULL;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+void json_put(const json_t *value, enum json_layout layout, FILE *out)
+{
+	size_t flags = JSON_ENSURE_ASCII | (layout == JSON_ONE_LINE ? JSON_COMPACT : JSON_INDENT(2));
+
+	json_dump_callback(value, put_chunk, out, flags);
+	putc('\n', out);
 }

@@ -21,7 +21,7 @@
 enum { OPT_JSON = ARGS_LONG_ONLY, OPT_IDS };
 
 const struct args_option queue_options[] = {
-	{ "json", OPT_JSON, NULL, "one JSON object a line, as `postqueue -j` and more" },
+	{ "json", OPT_JSON, NULL, "JSON lines: those of postqueue -j, and more" },
 	{ "ids", OPT_IDS, NULL, "only the ids, one a line" },
 	ARGS_OPTIONS_END,
 };
@@ -111,9 +111,7 @@ static void put_json(const struct listing *l)
 {
 	json_t *o = listing_json(l);
 
-	/* pure ASCII: nothing in it can move a terminal */
-	json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-	putchar('\n');
+	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
 }
 

@@ -20,6 +20,7 @@
 #include "cli/settings.h"
 #include "cli/submit.h"
 #include "cli/verbs.h"
+#include "config/secret.h"
 
 enum {
 	OPT_SERVER = ARGS_LONG_ONLY,
@@ -36,22 +37,21 @@ enum {
 
 const struct args_option send_options[] = {
 	{ "server", OPT_SERVER, "HOST:PORT", "where to send it" },
-	{ "from", OPT_FROM, "ADDRESS", "sender; default: the header's Sender, From or Return-Path" },
+	{ "from", OPT_FROM, "ADDRESS", "sender, instead of the header's" },
 	{ "to", OPT_TO, "ADDRESS", "recipient, or a list of them; may be repeated" },
-	{ "read-recipients", 't', NULL, "send to the header's To, Cc and Bcc; Bcc is taken out" },
-	{ "no-add-headers", OPT_NO_ADD_HEADERS, NULL, "do not add Date, Message-ID and From when missing" },
+	{ "read-recipients", 't', NULL, "to the header's To, Cc, Bcc; Bcc is taken out" },
+	{ "no-add-headers", OPT_NO_ADD_HEADERS, NULL, "leave missing Date, Message-ID and From missing" },
 	{ "tls", OPT_TLS, "MODE", "none, opportunistic, required or implicit" },
-	{ "tls-ca", OPT_TLS_CA, "FILE", "certificates to trust instead of the system's" },
+	{ "tls-ca", OPT_TLS_CA, "FILE", "trust these certificates, not the system's" },
 	{ "user", OPT_USER, "NAME", "log in" },
 	{ "password-file", OPT_PASSWORD_FILE, "FILE", "with the password that is FILE's first line" },
-	{ "helo", OPT_HELO, "NAME", "name to say in EHLO; default: this machine's" },
+	{ "helo", OPT_HELO, "NAME", "name to say in EHLO, instead of this machine's" },
 	{ "timeout", OPT_TIMEOUT, "TIME", "longest wait for any answer, as 30s or 5m" },
 	{ "verbose", 'v', NULL, "show the SMTP dialogue on standard error" },
 	ARGS_OPTIONS_END,
 };
 
 #define TIMEOUT_MAX_MS (24 * 3600 * INT64_C(1000))
-#define SECRET_MAX 4096
 #define TO_MAX 1000 /* --to options; each may be a list */
 
 struct send {
@@ -318,29 +318,7 @@ static enum cli_status set_server(struct send *s, const char *server)
 	return CLI_UNREACHABLE;
 }
 
-/* The first line of a file, without its end. */
-static int read_secret(const char *file, char *out, size_t cap)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1);
-	int failed = errno;
-
-	if (fd >= 0)
-		close(fd);
-	if (n < 0) {
-		cli_error("%s: the password cannot be read: %s", file, strerror(failed));
-		return -1;
-	}
-	out[n] = '\0';
-	out[strcspn(out, "\r\n")] = '\0';
-	if (out[0] == '\0') {
-		cli_error("%s: it holds no password: its first line is empty", file);
-		return -1;
-	}
-	return 0;
-}
-
-static enum cli_status run(struct send *s, struct send_arguments *a, char *secret, char *hostname)
+static enum cli_status run(struct send *s, const struct send_arguments *a, char **secret, const char *hostname)
 {
 	char name[ENDPOINT_TEXT_MAX];
 	struct submit_options options = {
@@ -352,6 +330,7 @@ static enum cli_status run(struct send *s, struct send_arguments *a, char *secre
 		.hostname = hostname,
 	};
 	enum cli_status status = set_server(s, a->server);
+	struct err e;
 
 	if (status != CLI_DONE)
 		return status;
@@ -360,9 +339,11 @@ static enum cli_status run(struct send *s, struct send_arguments *a, char *secre
 		return status;
 	if (!send_tls_mode(a->tls, &s->settings.remote, s->settings.user != NULL, &s->settings.tls))
 		return cli_usage_error(s->cli, "--tls %s: expected none, opportunistic, required or implicit", a->tls);
-	if (a->password_file && read_secret(a->password_file, secret, SECRET_MAX) < 0)
+	if (a->password_file && secret_read(a->password_file, secret, &e) < 0) {
+		cli_error("%s", e.text);
 		return CLI_UNREACHABLE;
-	s->settings.password = a->password_file ? secret : NULL;
+	}
+	s->settings.password = *secret;
 	s->settings.name = endpoint_format(&s->settings.remote, name);
 	s->settings.hostname = a->helo ? a->helo : hostname;
 	s->settings.pipelining = true;
@@ -380,9 +361,8 @@ enum cli_status verb_send(struct cli *cli)
 {
 	struct send s = { .cli = cli };
 	struct send_arguments a = { 0 };
-	char secret[SECRET_MAX] = "";
+	char *hostname, *secret = NULL;
 	enum cli_status status;
-	char *hostname;
 
 	signal(SIGPIPE, SIG_IGN); /* a server that hangs up is an outcome */
 	if (read_arguments(&s, &a) < 0) {
@@ -390,9 +370,9 @@ enum cli_status verb_send(struct cli *cli)
 		return cli->ended;
 	}
 	hostname = settings_hostname(cli->config_file);
-	status = run(&s, &a, secret, hostname);
+	status = run(&s, &a, &secret, hostname);
 	free(hostname);
-	explicit_bzero(secret, sizeof(secret));
+	secret_free(secret);
 	free(a.to);
 	return cli_finish_output(status);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/options.h"
+
 #define REPLY_TEXT_MAX 4096
 
 void send_report_init(struct send_report *r, const char *server, size_t recipients)
@@ -131,11 +133,6 @@ void send_trace(bool from_server, const char *text, size_t len)
 	buf_release(&line);
 }
 
-static bool is_this_machine(const char *host)
-{
-	return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
-}
-
 bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password, enum upstream_tls *mode)
 {
 	static const struct {
@@ -149,12 +146,9 @@ bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_pas
 	};
 
 	if (!name) {
-		if (remote->port == 465)
-			*mode = UPSTREAM_TLS_IMPLICIT;
-		else if ((remote->port == 587 || has_password) && !is_this_machine(remote->host))
+		*mode = config_default_tls(remote);
+		if (*mode == UPSTREAM_TLS_OPPORTUNISTIC && has_password && !config_is_loopback(remote))
 			*mode = UPSTREAM_TLS_REQUIRED;
-		else
-			*mode = UPSTREAM_TLS_OPPORTUNISTIC;
 		return true;
 	}
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {

@@ -45,9 +45,27 @@ static int load(const char *config_file, struct config *cfg, config_report *repo
 	return -1;
 }
 
+/*
+ * Where posthoused without a configuration file may have put its spool: a
+ * user's own, or as root one of two beside the system's.
+ */
+static char *default_spool(struct err *e)
+{
+	static const char *const of_root[] = { CONFIG_SYSTEM_SPOOL, CONFIG_SYSTEM_SPOOL "-nobody",
+					       CONFIG_SYSTEM_SPOOL "-root" };
+	size_t count = geteuid() == 0 ? sizeof(of_root) / sizeof(of_root[0]) : 1;
+	char private[PATH_MAX];
+
+	for (size_t i = 0; i < count; i++)
+		if (access(of_root[i], F_OK) == 0)
+			return mem_strdup(of_root[i]);
+	if (geteuid() == 0)
+		return mem_strdup(CONFIG_SYSTEM_SPOOL);
+	return config_private_spool(private, sizeof(private), e) == 0 ? mem_strdup(private) : NULL;
+}
+
 int settings_spool(const char *config_file, char **path, struct err *e)
 {
-	char private[PATH_MAX];
 	struct config cfg;
 
 	switch (load(config_file, &cfg, report_error, e)) {
@@ -56,14 +74,8 @@ int settings_spool(const char *config_file, char **path, struct err *e)
 		config_release(&cfg);
 		return 0;
 	case 0:
-		if (access(CONFIG_SYSTEM_SPOOL, F_OK) == 0) {
-			*path = mem_strdup(CONFIG_SYSTEM_SPOOL);
-			return 0;
-		}
-		if (config_private_spool(private, sizeof(private), e) < 0)
-			return -1;
-		*path = mem_strdup(private);
-		return 0;
+		*path = default_spool(e);
+		return *path ? 0 : -1;
 	default:
 		return -1;
 	}

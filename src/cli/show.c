@@ -23,11 +23,11 @@ enum view { VIEW_DEFAULT, VIEW_ENVELOPE, VIEW_HEADERS, VIEW_BODY, VIEW_RAW, VIEW
 #define OPT(view) (ARGS_LONG_ONLY + (int)(view))
 
 const struct args_option show_options[] = {
-	{ "envelope", OPT(VIEW_ENVELOPE), NULL, "only the envelope and what happened to each recipient" },
+	{ "envelope", OPT(VIEW_ENVELOPE), NULL, "only the envelope and each recipient's state" },
 	{ "headers", OPT(VIEW_HEADERS), NULL, "only the header, as it is" },
 	{ "body", OPT(VIEW_BODY), NULL, "only the body, as it is" },
 	{ "raw", OPT(VIEW_RAW), NULL, "the whole content, as it is" },
-	{ "json", OPT(VIEW_JSON), NULL, "envelope, state and header as one JSON object" },
+	{ "json", OPT(VIEW_JSON), NULL, "envelope, state and header as a JSON object" },
 	ARGS_OPTIONS_END,
 };
 
@@ -240,8 +240,7 @@ static int put_json(const struct listing *l, struct err *e)
 		ASSERT(json_object_set_new(o, "body", json_string(bodies[l->msg.env.body])) == 0);
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
-		json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-		putchar('\n');
+		json_put(o, JSON_READABLE, stdout);
 	}
 	buf_release(&header);
 	json_decref(o);

@@ -53,6 +53,7 @@ struct value {
 /* libconfuse gives its error function no context. Set only while it parses. */
 static struct loader *parsing;
 
+static void parse_error(cfg_t *cfg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void parse_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	char text[1024];
@@ -194,9 +195,11 @@ static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_opt
 
 	if (!is_written(opt))
 		return;
-	s = note(l, o->object, index, o->key, count > 0 ? value_at(opt, 0)->line : 0);
 	if (o->type->list)
 		o->type->clear(o, object);
+	if (count == 0)
+		return;
+	s = note(l, o->object, index, o->key, value_at(opt, 0)->line);
 	for (unsigned i = 0; i < count; i++) {
 		const struct value *v = value_at(opt, i);
 

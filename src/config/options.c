@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "config/paths.h"
 #include "config/types.h"
 
 #define SECOND ((int64_t)1000)
@@ -46,7 +47,7 @@ const struct config_option config_options[] = {
 	{ "handler", TOP(handler), TYPE(text), .fallback = "spool", .help = "what happens to a message" },
 
 	/* the spool */
-	{ "spool", TOP(spool), TYPE(path), .fallback = PH_LOCALSTATEDIR "/spool/posthouse",
+	{ "spool", TOP(spool), TYPE(path), .fallback = CONFIG_SYSTEM_SPOOL,
 	  .help = "the spool directory" },
 	{ "spool_sync", TOP(spool_sync), TYPE(word), .words = sync_words, .fallback = "auto",
 	  .help = "how a message is made durable" },

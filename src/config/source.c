@@ -46,7 +46,8 @@ struct input {
 	struct lexer lexer;
 	size_t file; /* index */
 	unsigned line; /* of the token in hand */
-	unsigned level; /* include depth */
+	const struct input *includer; /* NULL: the first file */
+	struct stat identity;
 	size_t base_depth; /* blocks open when it began */
 	struct word pending[2]; /* words that may become a key or a section's head */
 	size_t pending_count;
@@ -56,7 +57,7 @@ struct input {
 	struct source_place list_place;
 };
 
-static void read_file(struct reader *r, const char *name, unsigned level, const struct source_place *from);
+static void read_file(struct reader *r, const char *name, const struct input *includer);
 
 /* ---- errors ------------------------------------------------------------------- */
 
@@ -462,7 +463,7 @@ static void take_parenthesis(struct input *in)
 	if (in->r->skipping > 0)
 		return;
 	path = include_name(in, name.text + 1, name.len - 2);
-	read_file(in->r, path, in->level + 1, &place);
+	read_file(in->r, path, in);
 	free(path);
 }
 
@@ -543,18 +544,17 @@ static void read_tokens(struct input *in)
 }
 
 /* The whole file, or false with a message. Only regular files: reading cannot hang, and HUP can read it again. */
-static bool slurp(struct source *s, const char *name, struct buf *out, struct err *e)
+static bool slurp(struct source *s, const char *name, struct buf *out, struct stat *st, struct err *e)
 {
 	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char block[16384];
-	struct stat st;
 	ssize_t n;
 
 	if (fd < 0) {
 		err_set_os(e, errno, "cannot be opened");
 		return false;
 	}
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+	if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode)) {
 		err_set(e, "is not a regular file");
 		close(fd);
 		return false;
@@ -574,41 +574,61 @@ static bool slurp(struct source *s, const char *name, struct buf *out, struct er
 	return n == 0;
 }
 
-static void read_file(struct reader *r, const char *name, unsigned level, const struct source_place *from)
+/* Why a file may not be included here, or NULL. */
+static const char *refuse_include(const struct reader *r, const struct stat *identity, const struct input *includer)
 {
+	unsigned depth = 0;
+
+	for (const struct input *in = includer; in; in = in->includer) {
+		if (in->identity.st_dev == identity->st_dev && in->identity.st_ino == identity->st_ino)
+			return "it would include itself";
+		if (++depth > SOURCE_DEPTH_MAX)
+			return "too many files within files";
+	}
+	return r->s->file_count >= SOURCE_FILES_MAX ? "too many files" : NULL;
+}
+
+/* The bytes of a file that may be read here. */
+static bool open_input(struct input *in, const char *name, struct buf *bytes, struct err *e)
+{
+	const char *why;
+
+	if (!slurp(in->r->s, name, bytes, &in->identity, e))
+		return false;
+	why = refuse_include(in->r, &in->identity, in->includer);
+	if (why)
+		err_set(e, "%s", why);
+	return !why;
+}
+
+static void read_file(struct reader *r, const char *name, const struct input *includer)
+{
+	struct input *in = mem_alloc(sizeof(*in)); /* not on the stack: includes recurse */
 	struct source *s = r->s;
-	struct input *in;
 	struct buf bytes;
 	struct err e;
+	bool good;
 
-	if (level > SOURCE_DEPTH_MAX || s->file_count == SOURCE_FILES_MAX) {
-		source_error(s, *from, "include(\"%s\"): too many files within files, at most %d deep and %d in all", name,
-			     SOURCE_DEPTH_MAX, SOURCE_FILES_MAX);
-		return;
-	}
-	buf_init(&bytes, SOURCE_BYTES_MAX);
-	if (!slurp(s, name, &bytes, &e)) {
-		if (from) {
-			source_error(s, *from, "include(\"%s\"): %s", name, e.text);
-		} else {
-			s->file = mem_resize(s->file, s->file_count + 1, sizeof(*s->file));
-			s->file[s->file_count++] = mem_strdup(name);
-			source_error(s, (struct source_place){ 0, 0 }, "%s", e.text);
-		}
-		buf_release(&bytes);
-		return;
-	}
-	s->file = mem_resize(s->file, s->file_count + 1, sizeof(*s->file));
-	s->file[s->file_count] = mem_strdup(name);
-	in = mem_alloc(sizeof(*in)); /* not on the stack: includes recurse */
 	in->r = r;
-	in->file = s->file_count++;
+	in->includer = includer;
 	in->line = 1;
-	in->level = level;
 	in->base_depth = r->depth;
-	lexer_init(&in->lexer, bytes.data, bytes.len, lexer_error, in);
-	put_line(r, here(in));
-	read_tokens(in);
+	buf_init(&bytes, SOURCE_BYTES_MAX);
+	good = open_input(in, name, &bytes, &e);
+	if (!good && includer) {
+		source_error(s, here(includer), "include(\"%s\"): %s", name, e.text);
+	} else {
+		in->file = s->file_count++;
+		s->file = mem_resize(s->file, s->file_count, sizeof(*s->file));
+		s->file[in->file] = mem_strdup(name);
+	}
+	if (!good && !includer)
+		source_error(s, (struct source_place){ 0, 0 }, "%s", e.text);
+	if (good) {
+		lexer_init(&in->lexer, bytes.data, bytes.len, lexer_error, in);
+		put_line(r, here(in));
+		read_tokens(in);
+	}
 	free(in);
 	buf_release(&bytes);
 }
@@ -625,7 +645,7 @@ void source_read(struct source *s, const char *file)
 	struct reader *r = mem_alloc(sizeof(*r));
 
 	r->s = s;
-	read_file(r, file, 0, NULL);
+	read_file(r, file, NULL);
 	free(r);
 }
 

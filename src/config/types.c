@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "smtp/path.h"
 
 #define VALUE_MAX 1024 /* bytes of one value; paths end before */
 
@@ -124,47 +124,14 @@ static int account_parse(const struct config_option *o, void *object, const char
 	return 0;
 }
 
-static bool is_label(const char *text, size_t len)
-{
-	if (len == 0 || len > 63 || text[0] == '-' || text[len - 1] == '-')
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!(text[i] >= 'a' && text[i] <= 'z') && !(text[i] >= 'A' && text[i] <= 'Z') &&
-		    !(text[i] >= '0' && text[i] <= '9') && text[i] != '-' && text[i] != '_')
-			return false;
-	return true;
-}
-
-static bool is_literal(const char *text)
-{
-	unsigned char address[16];
-	char inner[80];
-	size_t len = strlen(text);
-
-	if (len < 3 || len > sizeof(inner) || text[0] != '[' || text[len - 1] != ']')
-		return false;
-	memcpy(inner, text + 1, len - 2);
-	inner[len - 2] = '\0';
-	if (strncasecmp(inner, "IPv6:", 5) == 0)
-		return inet_pton(AF_INET6, inner + 5, address) == 1;
-	return inet_pton(AF_INET, inner, address) == 1;
-}
-
 bool config_is_hostname(const char *text)
 {
-	if (strlen(text) > 255)
-		return false;
-	if (text[0] == '[')
-		return is_literal(text);
-	for (;;) {
-		size_t len = strcspn(text, ".");
+	size_t len = strlen(text);
 
-		if (!is_label(text, len))
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] >= 0x80)
 			return false;
-		if (!text[len])
-			return true;
-		text += len + 1;
-	}
+	return smtp_is_domain(text, len) || smtp_is_address_literal(text, len);
 }
 
 static int hostname_parse(const struct config_option *o, void *object, const char *text, struct err *e)

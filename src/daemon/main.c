@@ -22,6 +22,8 @@
 #include "daemon/service.h"
 #include "handler/handler.h"
 
+#define EXIT_USAGE 2
+
 static void report(void *ctx, const char *message)
 {
 	(void)ctx;
@@ -105,7 +107,7 @@ int main(int argc, char *argv[])
 	if (daemon_options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "posthoused: %s\n", e.text);
 		print_usage(stderr);
-		return 64; /* EX_USAGE */
+		return EXIT_USAGE;
 	}
 	if (o.action == DAEMON_HELP) {
 		print_usage(stdout);
@@ -116,7 +118,7 @@ int main(int argc, char *argv[])
 		return EXIT_SUCCESS;
 	}
 	if (daemon_options_configure(&o, &world, &cfg, report, NULL) < 0)
-		status = 78; /* EX_CONFIG */
+		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_DUMP)
 		status = print_configuration(&cfg);
 	else if (o.action == DAEMON_CHECK)

@@ -2,9 +2,10 @@
 /* See options.h. */
 #include "daemon/options.h"
 
-#include <stdio.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,9 +15,9 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "config/options.h"
+#include "config/paths.h"
 #include "handler/handler.h"
 
-#define DEFAULT_FILE PH_SYSCONFDIR "/posthouse.conf"
 #define DEFAULT_LOCAL "localhost:8025" /* smtpd's */
 #define DEFAULT_REMOTE "localhost:25"
 
@@ -39,7 +40,7 @@ enum {
 
 const struct daemon_option daemon_option_table[] = {
 	[OPTION_FOREGROUND] = { 'F', "foreground", NULL, NULL, "stay in the foreground and log to standard error" },
-	[OPTION_CONFIG] = { 'f', "config", "FILE", NULL, "read FILE instead of " DEFAULT_FILE },
+	[OPTION_CONFIG] = { 'f', "config", "FILE", NULL, "read FILE instead of " CONFIG_DEFAULT_FILE },
 	[OPTION_CHECK] = { 't', "check", NULL, NULL, "check the configuration and exit" },
 	[OPTION_DUMP] = { 0, "dump", NULL, NULL, "check the configuration, print it with all defaults, and exit" },
 	[OPTION_NOSETUID] = { 'n', "nosetuid", NULL, NULL, "started as root, stay root" },
@@ -126,7 +127,7 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 		o->debug = true;
 		break;
 	default:
-		ASSERT(!"an option of the table that is not taken");
+		ASSERT(false); /* the table has an option that is not taken here */
 	}
 	return 0;
 }
@@ -172,7 +173,7 @@ static int choose_form(struct daemon_options *o, const struct daemon_option *qui
 	if (count > 0 || quick)
 		return take_addresses(o, count, text, e);
 	if (!o->config_file)
-		o->config_file = DEFAULT_FILE;
+		o->config_file = CONFIG_DEFAULT_FILE;
 	return 0;
 }
 
@@ -223,22 +224,10 @@ static void replace(char **field, char *text)
 	*field = text;
 }
 
-/* An ordinary user's own place for state (XDG base directory specification), or NULL. */
-static char *private_spool(void)
-{
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-
-	if (state && state[0] == '/')
-		return mem_printf("%s/posthouse/spool", state);
-	if (home && home[0] == '/')
-		return mem_printf("%s/.local/state/posthouse/spool", home);
-	return NULL;
-}
-
 /* NULL and e when there is no place for one. */
 static char *quick_spool(const struct daemon_options *o, const struct daemon_world *world, struct err *e)
 {
-	char *path;
+	char private[PATH_MAX], *path;
 
 	if (o->spool && o->spool[0] == '/')
 		return mem_strdup(o->spool);
@@ -261,10 +250,10 @@ static char *quick_spool(const struct daemon_options *o, const struct daemon_wor
 	if (world->euid == 0)
 		return mem_strdup(o->no_setuid ? PH_LOCALSTATEDIR "/spool/posthouse-root" :
 						 PH_LOCALSTATEDIR "/spool/posthouse-nobody");
-	path = private_spool();
-	if (!path)
-		err_set(e, "no place for a spool: neither XDG_STATE_HOME nor HOME is set; use --spool DIR");
-	return path;
+	if (config_private_spool(private, sizeof(private), e) == 0)
+		return mem_strdup(private);
+	err_prefix(e, "no place for a spool without --spool DIR");
+	return NULL;
 }
 
 static int configure_quick(const struct daemon_options *o, const struct daemon_world *world, struct config *cfg,
@@ -327,12 +316,14 @@ int daemon_options_configure(const struct daemon_options *o, const struct daemon
 
 int daemon_options_make_parents(const struct config *cfg, struct err *e)
 {
+	/* root's are passed through by the user that the spool is for */
+	mode_t mode = geteuid() == 0 ? 0755 : 0700;
 	char *path = mem_strdup(cfg->spool), *slash = path;
 	int result = 0;
 
 	while (result == 0 && (slash = strchr(slash + 1, '/'))) {
 		*slash = '\0';
-		if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+		if (mkdir(path, mode) != 0 && errno != EEXIST) {
 			err_set_os(e, errno, "folder %s for the spool", path);
 			result = -1;
 		}

@@ -48,7 +48,7 @@ struct relay {
 	size_t in_flight; /* attempts handed to connections */
 	struct attempt *unsaved; /* concluded, but the disk would not take it */
 	bool stopping, aborted;
-	bool in_service; /* service() is on the stack: a callback need not start another */
+	bool service_wanted; /* by a callback: from the event loop, at once */
 };
 
 static double luck(void)
@@ -74,7 +74,9 @@ static void set_timer(struct relay *r)
 	int64_t wait = CLOCK_NEVER, now_mono = clock_mono_ms();
 	struct timeval tv;
 
-	if (r->stopping) {
+	if (r->service_wanted) {
+		wait = 0;
+	} else if (r->stopping) {
 		wait = r->setup->control->stop_by_mono_ms - now_mono;
 	} else {
 		int64_t due = queue_next_due(&r->queue), now = wall_ms();
@@ -91,8 +93,8 @@ static void set_timer(struct relay *r)
 		event_del(r->timer);
 		return;
 	}
-	if (wait < 1)
-		wait = 1;
+	if (wait < 0)
+		wait = 0;
 	/* wall time may be set: look again at least once a minute */
 	if (wait > 60000)
 		wait = 60000;
@@ -185,14 +187,18 @@ static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *
 		rc->answered++;
 	if (result.upstream_trouble)
 		note_trouble(r, outcome->reply.text);
-	else if (result.answered && breaker_worked(&r->breaker))
+	else if (result.answered && breaker_worked(&r->breaker)) {
 		log_upstream(r, LOG_LEVEL_INFO, "upstream_up", NULL, 0);
+		r->service_wanted = true; /* what waited behind the probe */
+	}
 	if (result.touched) {
 		settle(r, a, true);
 	} else {
 		queue_give_back(&r->queue, a->message.env.id, a->due_wall_ms);
 		attempt_free(a);
+		r->service_wanted = true; /* it is due, and another connection may be free */
 	}
+	set_timer(r);
 }
 
 /* ---- connections -------------------------------------------------------------------- */
@@ -278,8 +284,8 @@ static void conn_closed(struct upstream_conn *conn, void *ctx, const struct upst
 		note_trouble(r, reason);
 	}
 	free(rc);
-	if (!r->in_service)
-		service(r);
+	r->service_wanted = true;
+	set_timer(r);
 }
 
 static void conn_trace(void *ctx, bool from_upstream, const char *text, size_t len)
@@ -314,13 +320,13 @@ static void service(struct relay *r)
 	unsigned allowed;
 	size_t due;
 
+	r->service_wanted = false;
 	if (r->stopping) {
 		if (r->conn_count == 0)
 			event_base_loopbreak(r->base);
 		set_timer(r);
 		return;
 	}
-	r->in_service = true;
 	allowed = breaker_connections(&r->breaker, r->setup->max_connections, clock_mono_ms());
 	if (queue_count_due(&r->queue, wall_ms(), 1) > 0) {
 		for (struct relay_conn *rc = r->conns, *next; rc; rc = next) {
@@ -332,7 +338,6 @@ static void service(struct relay *r)
 	due = queue_count_due(&r->queue, wall_ms(), r->setup->max_connections);
 	while (r->conn_count < allowed && r->connecting_count < due)
 		open_connection(r);
-	r->in_service = false;
 	set_timer(r);
 }
 
