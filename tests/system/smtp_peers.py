@@ -243,8 +243,9 @@ class Session:
     def say(self, text):
         self.socket.sendall(text if isinstance(text, bytes) else text.encode() + b"\r\n")
 
-    def act(self, phase, line, ordinary):
-        """Does what the rules want, else the ordinary reply. Returns the reply sent."""
+    def act(self, phase, line, ordinary, note=None):
+        """Does what the rules want, else the ordinary reply. Returns the reply; note(reply) is called before
+        the client can know it."""
         action = self.upstream.decide(self, phase, line)
         if callable(action):
             action = action(self, line)
@@ -260,8 +261,11 @@ class Session:
             self.upstream.note_stall(phase)
             self.wait_for_end()
             raise EOFError
+        reply = action if isinstance(action, str) else action.decode("latin-1")
+        if note:
+            note(reply)
         self.say(action)
-        return action if isinstance(action, str) else action.decode("latin-1")
+        return reply
 
     def wait_for_end(self):
         while not self.upstream.closing.is_set():
@@ -374,8 +378,8 @@ class Session:
         message = Received(self, self.sender, self.mail_line, self.rcpts, self.read_content())
         self.forget()
         self.upstream.arrived(message)
-        message.reply = self.act("EOD", message.sender + " " + " ".join(message.rcpts), "250 2.0.0 stored")
-        self.upstream.answered()
+        self.act("EOD", message.sender + " " + " ".join(message.rcpts), "250 2.0.0 stored",
+                 lambda reply: self.upstream.answers(message, reply))
 
     def do_rset(self, line):
         self.forget()
@@ -401,7 +405,7 @@ class Upstream:
     def __init__(self, test, extensions=("PIPELINING", "8BITMIME", "SIZE 0", "ENHANCEDSTATUSCODES"), rules=(),
                  tls=None, implicit_tls=False, users=None, reserved=None):
         self.extensions, self.rules = tuple(extensions), list(rules)
-        self.pipelining = "PIPELINING" in self.extensions
+        self.pipelining = "PIPELINING" in map(str.upper, self.extensions)
         self.tls, self.implicit_tls, self.users = tls, implicit_tls, users
         self.received, self.sessions, self.violations, self.stalls = [], [], [], []
         self.open_sessions = 0
@@ -415,7 +419,6 @@ class Upstream:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(128)
-        self.listener.settimeout(0.2)
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
@@ -440,12 +443,13 @@ class Upstream:
 
     def wait_messages(self, count=1, timeout=None):
         """The accepted messages, once there are that many."""
-        return self._wait(lambda: len(self.messages) >= count and self.messages,
-                          lambda: f"{count} messages, only {len(self.messages)} came", timeout)
+        self._wait(lambda: len(self.messages) >= count,
+                   lambda: f"{count} messages, only {len(self.messages)} came", timeout)
+        return self.messages
 
     def wait_received(self, count=1, timeout=None):
-        return self._wait(lambda: len(self.received) >= count and list(self.received),
-                          lambda: f"{count} final dots, only {len(self.received)} came", timeout)
+        self._wait(lambda: len(self.received) >= count,
+                   lambda: f"{count} final dots, only {len(self.received)} came", timeout)
 
     def wait_stall(self, phase):
         self._wait(lambda: phase in self.stalls, lambda: f"a stall in {phase}", None)
@@ -453,17 +457,16 @@ class Upstream:
     def _wait(self, question, what, timeout):
         end = time.monotonic() + (timeout or DEADLINE)
         with self.changed:
-            while not (answer := question()):
+            while not question():
                 left = end - time.monotonic()
                 if left <= 0:
                     raise AssertionError(f"upstream: waited in vain for {what()}")
                 self.changed.wait(min(left, 0.2))
-            return answer
 
     def commands(self, verb=""):
         """All command lines of all sessions that begin with verb."""
         with self.changed:
-            return [line for session in self.sessions for line in session.lines if line.upper().startswith(verb)]
+            return [line for session in self.sessions for line in session.lines if line.upper().startswith(verb.upper())]
 
     # -- called by sessions
 
@@ -490,8 +493,9 @@ class Upstream:
             self.received.append(message)
             self.changed.notify_all()
 
-    def answered(self):
+    def answers(self, message, reply):
         with self.changed:
+            message.reply = reply
             self.changed.notify_all()
 
     def session_ended(self, _session):
@@ -503,8 +507,6 @@ class Upstream:
         while not self.closing.is_set():
             try:
                 sock, _ = self.listener.accept()
-            except TimeoutError:
-                continue
             except OSError:
                 return
             sock.settimeout(DEADLINE * 4)
@@ -531,9 +533,13 @@ class Upstream:
         if self.closing.is_set():
             return
         self.closing.set()
-        self.listener.close()
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        except OSError:
+            pass
         self.disconnect()
         self.thread.join(5)
+        self.listener.close()
         assert not self.violations, f"the client broke the protocol: {self.violations[:5]}"
 
 

@@ -5,6 +5,7 @@ was accepted is delivered, and nothing found there is fatal."""
 import json
 import os
 import re
+import threading
 
 import harness
 from harness import Skip, equal, need_program, wait_until
@@ -93,11 +94,10 @@ def test_full_disk_and_refusals(t):
     relay = t.daemon(config=fast(upstream, 'min_free = "0"\n'), spool=folder / "spool").ready()
     accepted = fill_until_452(relay, 100_000)
     # fill what is left, so that not even a state fits
-    with open(folder / "filler", "wb") as filler:
+    with open(folder / "filler", "wb", buffering=0) as filler:
         try:
             while True:
                 filler.write(b"x" * 4096)
-                filler.flush()
         except OSError:
             pass
     last = relay.wait_for("deferred")
@@ -138,40 +138,84 @@ def test_file_size_limit(t):
     equal(os.listdir(relay.spool / "incoming"), [], "leftovers in incoming/")
 
 
-def test_read_only(t):
-    """A file system that went read-only: 451, and all is well when it is writable again."""
-    folder = small_disk(t, "size=8m")
-    upstream = Upstream(t)
-    relay = t.daemon(config=fast(upstream, 'min_free = "0"\n'), spool=folder / "spool").ready()
+class Disk:
+    """A small ext4 in a file. die(): every write fails from now on, as after an error of the real disk."""
+
+    def __init__(self, t):
+        harness.need_root()
+        need_program("mkfs.ext4", "e2fsprogs")
+        self.t, self.image, self.folder = t, t.tmp / "image", t.tmp / "disk"
+        self.folder.mkdir()
+        with open(self.image, "wb") as f:
+            f.truncate(16 << 20)
+        t.run(["mkfs.ext4", "-q", "-F", self.image], check=0)
+        if self.mount().returncode != 0:
+            raise Skip("cannot mount an ext4 in a file here")
+        self.folder.chmod(0o755)
+        t.later(lambda: t.run(["umount", "-l", self.folder]))
+
+    def mount(self):
+        return self.t.run(["mount", "-o", "loop", self.image, self.folder])
+
+    def die(self):
+        self.t.run(["mount", "-o", "remount,abort", self.folder], check=0)
+
+    def repair(self):
+        self.t.run(["umount", self.folder], check=0)
+        self.t.run(["fsck.ext4", "-fy", self.image])
+        equal(self.mount().returncode, 0, "mount after the repair")
+
+
+def test_disk_dies(t):
+    """The file system goes read-only under us: 451, and what had its 250 before is there after the repair."""
+    disk = Disk(t)
+    reserved = harness.ReservedPort(t)
+    relay = t.daemon(config=fast(reserved, 'min_free = "0"\n'), spool=disk.folder / "spool").ready()
     with Client(relay) as client:
         client.message(content(1, 1000))
-        relay.wait_for("completed")
-        t.run(["mount", "-o", "remount,ro", folder], check=0)
+        disk.die()
         client.mail()
         reply = client.data(content(2, 1000), 451)
         assert reply.text.startswith("4.3.0"), reply
-        t.run(["mount", "-o", "remount,rw", folder], check=0)
+        client.mail()
+        client.data(content(2, 100_000), 451)
+        client.quit()
+    relay.stop()
+    equal(relay.events("child_exited", status="killed"), [], "children that died")
+    disk.repair()
+    upstream = Upstream(t, reserved=reserved)
+    again = t.daemon(config=fast(upstream, 'min_free = "0"\n'), spool=relay.spool, name="again").ready()
+    again.wait_for("completed")
+    with Client(again) as client:
         client.message(content(3, 1000))
-    upstream.wait_messages(2)
-    relay.wait_for("completed", count=2)
-    equal(len(upstream.received), 2, "messages")
+    again.wait_for("completed", count=2)
+    equal([without_received(m.content) for m in upstream.messages], [content(1, 1000), content(3, 1000)], "delivered")
+    again.stop()
 
 
-def test_read_only_under_the_relay(t):
-    """It can deliver but not remove: nothing dies, and the message goes once more at most a try."""
-    folder = small_disk(t, "size=8m")
-    reserved = harness.ReservedPort(t)
-    relay = t.daemon(config=fast(reserved, 'min_free = "0"\n'), spool=folder / "spool").ready()
+def test_disk_dies_under_the_relay(t):
+    """It delivered but can write nothing: said in the log, not sent again and again, a copy after the restart."""
+    disk = Disk(t)
+    upstream = Upstream(t)
+    gate = threading.Event()
+    t.later(gate.set)
+    upstream.on("EOD", lambda _session, _line: gate.wait(harness.DEADLINE) and None, times=1)
+    relay = t.daemon(config=fast(upstream, 'min_free = "0"\n'), spool=disk.folder / "spool").ready()
     with Client(relay) as client:
         client.message(content(1, 1000))
-    t.run(["mount", "-o", "remount,ro", folder], check=0)
-    upstream = Upstream(t, reserved=reserved)
-    upstream.wait_messages(1)
-    t.run(["mount", "-o", "remount,rw", folder], check=0)
-    relay.wait_empty()
-    equal(relay.events("child_exited"), [], "children that died")
-    equal({without_received(m.content) for m in upstream.messages}, {content(1, 1000)}, "content")
-    t.comment(f"{len(upstream.messages)} copies were delivered")
+    upstream.wait_received(1)
+    disk.die()
+    gate.set()
+    ident = relay.wait_for("delivered")["id"]
+    equal(relay.wait_for("unsaved")["id"], ident, "id of the event")
+    relay.stop()
+    equal(relay.events("child_exited", status="killed"), [], "children that died")
+    equal(len(upstream.messages), 1, "copies before the restart")
+    disk.repair()
+    again = t.daemon(config=fast(upstream, 'min_free = "0"\n'), spool=relay.spool, name="again").ready()
+    again.wait_for("completed", id=ident)
+    equal({without_received(m.content) for m in upstream.messages}, {content(1, 1000)}, "contents")
+    again.stop()
 
 
 def test_no_permission(t):
@@ -302,14 +346,13 @@ def test_rubbish_everywhere(t):
         again.wait_for("quarantined", id=name)
     with Client(again) as client:
         client.message(content(3, 500))
-    upstream.wait_messages(2)
+    upstream.wait_messages(3)
     wait_until(lambda: not set(odd) & set(again.queue()), "the odd files to leave queue/")
     equal(again.events("child_exited"), [], "children that died")
     assert not (spool / "incoming" / name_like(15)).exists(), "a leftover of incoming/ stays"
     assert not any("\x1b" in line for line in again.lines), "an escape sequence in the log"
     contents = [without_received(m.content) for m in upstream.messages]
-    for expected in (content(1, 500), content(3, 500)):
-        equal(contents.count(expected), 1, "copies of a good message")
+    equal(sorted(contents), [content(n, 500) for n in (1, 2, 3)], "the good messages, one copy each")
     for line in t.posthouse("--spool", spool, "queue", "--json", check=None).splitlines():
         json.loads(line)
 

@@ -15,6 +15,7 @@ from harness import equal, need_root, wait_until
 from smtp_peers import STALL, Client, Upstream, without_received
 
 CONTENT = b"Subject: supervision\r\n\r\nbody\r\n"
+USAGE_ERROR, CONFIG_ERROR = 64, 78  # exit status, as in sysexits.h
 
 
 def delivers(relay, upstream):
@@ -272,7 +273,7 @@ def test_port_taken(t):
     taken.bind(("127.0.0.1", 0))
     taken.listen()
     port = taken.getsockname()[1]
-    refuses(t, ["-F", "--spool", t.tmp / "spool", f"127.0.0.1:{port}", "127.0.0.1:9"], 1, f"127.0.0.1:{port}", "in use")
+    refuses(t, ["-F", "--spool", t.tmp / "spool", f"127.0.0.1:{port}", "127.0.0.1:9"], 1, f"127.0.0.1:{port}", "already")
 
 
 def test_all_errors_of_a_configuration(t):
@@ -286,7 +287,7 @@ def test_all_errors_of_a_configuration(t):
                     'bare_newline = "perhaps"\n'
                     'relay_from = {"10.0.0.0/33"}\n')
     for option in ("-F", "-t"):
-        text = refuses(t, [option, "-f", path], 1, *(f"bad.conf:{n}: " for n in (3, 4, 5, 6, 7)))
+        text = refuses(t, [option, "-f", path], CONFIG_ERROR, *(f"bad.conf:{n}: " for n in (3, 4, 5, 6, 7)))
         for word in ("no_such_key", "retry_min", "max_workers", "bare_newline", "10.0.0.0/33"):
             assert word in text, f"no {word} in: {text}"
 
@@ -298,12 +299,12 @@ def test_check_of_a_good_configuration(t):
 
 
 def test_missing_configuration(t):
-    refuses(t, ["-F", "-f", t.tmp / "none.conf"], 1, "none.conf", "No such file")
+    refuses(t, ["-F", "-f", t.tmp / "none.conf"], CONFIG_ERROR, "none.conf", "No such file")
 
 
 def test_usage(t):
-    refuses(t, ["--no-such-option"], 2, "no-such-option")
-    refuses(t, ["-F", "no-port"], 2, "no-port")
+    refuses(t, ["--no-such-option"], USAGE_ERROR, "no-such-option")
+    refuses(t, ["-F", "no-port"], USAGE_ERROR, "no-port")
     refuses(t, ["-h"], 0, "posthoused", "-c")
     refuses(t, ["-V"], 0, "[0-9]+\\.[0-9]+")
 
@@ -311,7 +312,7 @@ def test_usage(t):
 def test_no_open_relay_by_accident(t):
     path = t.tmp / "open.conf"
     path.write_text('localaddr = "127.0.0.1:0"\nremoteaddr = "127.0.0.1:9"\nrelay_from = {"0.0.0.0/0"}\n')
-    refuses(t, ["-t", "-f", path], 1, "open.conf:3:", "relay_from_anyone")
+    refuses(t, ["-t", "-f", path], CONFIG_ERROR, "open.conf:3:", "relay_from_anyone")
 
 
 def test_second_instance_on_one_spool(t):
@@ -375,7 +376,7 @@ def ids_of(pid):
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
 
     def numbers(key, base=10):
-        return [int(n, base) for n in re.search(rf"^{key}:\s*(.*)$", status, re.M)[1].split()]
+        return [int(n, base) for n in re.search(rf"^{key}:[ \t]*(.*)$", status, re.M)[1].split()]
     uids, gids = set(numbers("Uid")), set(numbers("Gid"))
     assert len(uids) == 1 and len(gids) == 1, f"mixed ids of {harness.process_title(pid)}: {uids} {gids}"
     return uids.pop(), gids.pop(), set(numbers("Groups")), numbers("CapPrm", 16)[0]
