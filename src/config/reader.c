@@ -105,7 +105,8 @@ static enum config_section section_of(const struct reader *r)
 
 static const struct config_option *known_key(const struct input *in, const struct word *w)
 {
-	return in->r->skipping > 0 ? NULL : config_option_find(section_of(in->r), w->token.text, w->token.len);
+	return in->r->skipping > 0 ? NULL
+				   : config_option_find(section_of(in->r), w->token.text, w->token.len);
 }
 
 /* Words that led to nothing. */
@@ -123,7 +124,8 @@ static void refuse_pending(struct input *in)
 			source_error(in->r->s, w->place, "%s has no value: write %s = VALUE", o->key, o->key);
 			in->r->s->dropped[o - config_options] = true;
 		} else {
-			source_error(in->r->s, w->place, "\"%.*s\" is neither a key with \"=\" nor the name of a section",
+			source_error(in->r->s, w->place,
+				     "\"%.*s\" is neither a key with \"=\" nor the name of a section",
 				     SHOWN(w->token));
 		}
 	}
@@ -174,8 +176,8 @@ static bool is_usable(struct input *in, const struct config_option *o, const str
 	struct source *s = in->r->s;
 
 	if (b->is_set[i]) {
-		source_error(s, in->key.place, "%s is set twice, first at %s:%u", o->key, s->file[b->set[i].file],
-			     b->set[i].line);
+		source_error(s, in->key.place, "%s is set twice, first at %s:%u", o->key,
+			     s->file[b->set[i].file], b->set[i].line);
 		return false;
 	}
 	b->is_set[i] = true;
@@ -254,7 +256,8 @@ static void begin_section(struct input *in)
 	enum config_section section = CONFIG_TOP;
 	bool skipped = true;
 
-	for (size_t i = 1; in->pending_count > 0 && section_of(in->r) == CONFIG_TOP && i < CONFIG_SECTION_COUNT; i++)
+	for (size_t i = 1;
+	     in->pending_count > 0 && section_of(in->r) == CONFIG_TOP && i < CONFIG_SECTION_COUNT; i++)
 		if (name->token.len == strlen(config_section_names[i]) &&
 		    memcmp(name->token.text, config_section_names[i], name->token.len) == 0)
 			section = (enum config_section)i;
@@ -265,8 +268,8 @@ static void begin_section(struct input *in)
 	} else if (section == CONFIG_TOP) {
 		source_error(s, place, "unknown section \"%.*s\"", SHOWN(name->token));
 	} else if (in->pending_count == 1) {
-		source_error(s, place, "section %s needs a name: %s \"NAME\" { ... }", config_section_names[section],
-			     config_section_names[section]);
+		source_error(s, place, "section %s needs a name: %s \"NAME\" { ... }",
+			     config_section_names[section], config_section_names[section]);
 	} else {
 		skipped = title->token.kind == TOKEN_BAD;
 	}
@@ -396,7 +399,8 @@ static void take_end(struct input *in)
 	refuse_key_without_value(in);
 	refuse_pending(in);
 	while (r->depth > in->base_depth) {
-		source_error(r->s, r->block[r->depth].place, "the section that begins here is not closed with \"}\"");
+		source_error(r->s, r->block[r->depth].place,
+			     "the section that begins here is not closed with \"}\"");
 		close_block(in);
 	}
 }
@@ -415,7 +419,8 @@ static void read_tokens(struct input *in)
 	for (;;) {
 		lexer_next(&in->lexer, &t);
 		in->line = in->lexer.token_line;
-		if (t.kind != TOKEN_WORD && t.kind != TOKEN_QUOTED && t.kind != TOKEN_BAD && t.kind != TOKEN_OPEN)
+		if (t.kind != TOKEN_WORD && t.kind != TOKEN_QUOTED && t.kind != TOKEN_BAD &&
+		    t.kind != TOKEN_OPEN)
 			refuse_key_without_value(in);
 		switch (t.kind) {
 		case TOKEN_END:
@@ -490,7 +495,8 @@ static bool slurp(struct source *s, const char *name, struct buf *out, struct st
 }
 
 /* Why a file may not be included here, or NULL. */
-static const char *refuse_include(const struct reader *r, const struct stat *identity, const struct input *includer)
+static const char *refuse_include(const struct reader *r, const struct stat *identity,
+				  const struct input *includer)
 {
 	unsigned depth = 0;
 
