@@ -75,7 +75,7 @@ static int keep_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result
 	return 0;
 }
 
-/* The keys of a section in libconfuse's terms. opts has room for CONFIG_OPTIONS_MAX + 5. Returns the next free one. */
+/* The keys of a section in libconfuse's terms; opts has room for CONFIG_OPTIONS_MAX + 5. Returns the next free. */
 static cfg_opt_t *declare_keys(cfg_opt_t *opts, enum config_section section)
 {
 	/* Every key is a list here: reader.c has seen to it that only lists have more than one value. */
@@ -252,7 +252,7 @@ static bool is_name(const char *text)
 	return len > 0 && len <= NAME_MAX_LEN && !text[len];
 }
 
-/* The section's name, checked. The file is at fault in any case where it is not usable, and has been told so. */
+/* The section's name; what is wrong with it is reported. */
 static const char *section_name(struct loader *l, cfg_t *sec, enum config_section kind, size_t index)
 {
 	const struct value *title = value_at(cfg_getopt(sec, SOURCE_TITLE), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* See options.h. A new key: a field in config.h, a line here, the manual, etc/posthouse.conf; tests tell what is missing. */
+/* See options.h. A new key: a field in config.h, a line here, manual, etc/posthouse.conf; tests tell what lacks. */
 #include "config/options.h"
 
 #include <arpa/inet.h>
