@@ -77,7 +77,9 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	struct err e;
 	int r = -1;
 
-	if (!o->config_file && daemon_options_make_parents(cfg, &e) < 0)
+	/* only the default spool is below folders that may be missing, and only one handler has a spool */
+	if (!o->config_file && handler_kind_find(cfg->handler) == handler_kind_find("spool") &&
+	    daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
 	open_log(cfg, o->foreground);
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)

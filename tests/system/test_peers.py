@@ -78,7 +78,9 @@ def test_smtplib_to_smtpd(t):
 def test_debug_handler_prints_what_smtpd_prints(t):
     """-c DebuggingServer: the same client, the same output, but for the client's port."""
     smtpd = python_smtpd(t)
-    ours = t.daemon(args=["-n", "-c", "DebuggingServer"])
+    # it has no spool, so it needs no place for one either
+    environment = {**os.environ, "HOME": "/nonexistent", "XDG_STATE_HOME": "/nonexistent/state"}
+    ours = harness.Daemon(t, ["-F", "-n", "-c", "DebuggingServer", "127.0.0.1:0"], env=environment)
     for port in (smtpd.port, ours.port):
         with Client(port) as client:
             client.message(BODY)
