@@ -316,12 +316,14 @@ int daemon_options_configure(const struct daemon_options *o, const struct daemon
 
 int daemon_options_make_parents(const struct config *cfg, struct err *e)
 {
+	/* root's service becomes another user, who must get through to the spool */
+	const mode_t mode = geteuid() == 0 ? 0755 : 0700;
 	char *path = mem_strdup(cfg->spool), *slash = path;
 	int result = 0;
 
 	while (result == 0 && (slash = strchr(slash + 1, '/'))) {
 		*slash = '\0';
-		if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+		if (mkdir(path, mode) != 0 && errno != EEXIST) {
 			err_set_os(e, errno, "folder %s for the spool", path);
 			result = -1;
 		}
