@@ -138,7 +138,8 @@ static int take(struct reader *r, struct err *e)
 	case '[':
 		n = delimited_length(r->p, r->end, c == '"' ? '"' : ']');
 		if (n == 0)
-			return bad(e, c == '"' ? "a quoted string without its end" : "a literal without its end");
+			return bad(e, c == '"' ? "a quoted string without its end"
+					       : "a literal without its end");
 		if (add(r, r->p, n, e) < 0)
 			return -1;
 		break;
@@ -182,8 +183,8 @@ static int take(struct reader *r, struct err *e)
 	return 0;
 }
 
-int header_addresses(const char *value, size_t len, bool (*each)(void *ctx, const char *address, struct err *e),
-		     void *ctx, struct err *e)
+int header_addresses(const char *value, size_t len,
+		     bool (*each)(void *ctx, const char *address, struct err *e), void *ctx, struct err *e)
 {
 	struct reader r = { .p = value, .end = value + len, .each = each, .ctx = ctx };
 	int result = 0;

@@ -75,7 +75,8 @@ void args_describe(const struct args_option *options, FILE *out)
 	for (const struct args_option *o = options; o && o->name; o++) {
 		char text[64];
 
-		snprintf(text, sizeof(text), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+		snprintf(text, sizeof(text), "--%s%s%s", o->name, o->value ? " " : "",
+			 o->value ? o->value : "");
 		if (o->key < ARGS_LONG_ONLY)
 			fprintf(out, "  -%c, %-21s %s\n", o->key, text, o->help);
 		else

@@ -46,7 +46,8 @@ int cli_option(struct cli *cli);
 /* "posthouse: object: what failed: what to do" on standard error, one line, strangers' text escaped. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same, with where to read on; returns CLI_USAGE. */
-enum cli_status cli_usage_error(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+enum cli_status cli_usage_error(const struct cli *cli, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /*
  * Opens the spool for reading: --spool, else the one of the configuration

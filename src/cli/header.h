@@ -38,8 +38,8 @@ void header_unfold(const struct header_field *f, struct buf *out);
  * -1 and e when it is no address list, or each() returned false (e is then
  * each's).
  */
-int header_addresses(const char *value, size_t len, bool (*each)(void *ctx, const char *address, struct err *e),
-		     void *ctx, struct err *e);
+int header_addresses(const char *value, size_t len,
+		     bool (*each)(void *ctx, const char *address, struct err *e), void *ctx, struct err *e);
 /* Nothing in it that could break out of MAIL FROM:<...>: no control, no bracket or space outside quotes. */
 bool address_is_safe(const char *address);
 

@@ -24,7 +24,7 @@ const char *condition_name(enum condition c)
 	case CONDITION_UNREADABLE:
 		return "unreadable";
 	}
-	ASSERT(!"a condition without a name");
+	assert_failed("a condition without a name", __FILE__, __LINE__);
 }
 
 bool listing_is_readable(const struct listing *l)
@@ -37,8 +37,8 @@ static enum condition condition_of(const struct spool_state *st, size_t left)
 	if (st->held)
 		return CONDITION_HELD;
 	if (left == 0)
-		return spool_state_count(st, RCPT_DELIVERED) == st->rcpt_count ? CONDITION_DELIVERED :
-										CONDITION_FAILED;
+		return spool_state_count(st, RCPT_DELIVERED) == st->rcpt_count ? CONDITION_DELIVERED
+									       : CONDITION_FAILED;
 	return st->tries > 0 || left < st->rcpt_count ? CONDITION_DEFERRED : CONDITION_QUEUED;
 }
 
@@ -114,7 +114,8 @@ const char *listing_last_reply(const struct listing *l)
 	for (size_t i = 0; i < l->state.rcpt_count; i++) {
 		const struct rcpt_state *r = &l->state.rcpt[i];
 
-		if (r->reply && r->status != RCPT_DELIVERED && (!last || r->when_wall_us > last->when_wall_us))
+		if (r->reply && r->status != RCPT_DELIVERED &&
+		    (!last || r->when_wall_us > last->when_wall_us))
 			last = r;
 	}
 	return last ? last->reply : NULL;

@@ -77,7 +77,7 @@ static const char *queue_name(enum condition c)
 	case CONDITION_UNREADABLE:
 		return "unreadable";
 	}
-	ASSERT(!"a condition without a queue");
+	assert_failed("a condition without a queue", __FILE__, __LINE__);
 }
 
 static json_t *recipient(const struct envelope_rcpt *rcpt, const struct rcpt_state *st)
@@ -103,7 +103,8 @@ json_t *listing_json(const struct listing *l)
 
 	put(o, "queue_name", json_string(queue_name(l->condition)));
 	put(o, "queue_id", json_string(l->id.text));
-	put(o, "arrival_time", seconds(listing_is_readable(l) ? env->arrived_wall_us : spool_id_wall_us(l->id.text)));
+	put(o, "arrival_time",
+	    seconds(listing_is_readable(l) ? env->arrived_wall_us : spool_id_wall_us(l->id.text)));
 	put(o, "message_size", json_integer((json_int_t)l->msg.content_bytes));
 	put(o, "forced_expire", json_boolean(spool_state_count(st, RCPT_EXPIRED) > 0));
 	put(o, "sender", string(env->sender ? env->sender : ""));

@@ -252,7 +252,7 @@ static int take_option(struct send *s, struct send_arguments *a, int key)
 		s->verbose = true;
 		return 0;
 	}
-	ASSERT(!"an option without a meaning");
+	assert_failed("an option without a meaning", __FILE__, __LINE__);
 }
 
 /* -1: the verb returns cli->ended. */
@@ -265,7 +265,8 @@ static int read_arguments(struct send *s, struct send_arguments *a)
 		if (key == ARGS_BAD)
 			return -1;
 		if (take_option(s, a, key) < 0) {
-			s->cli->ended = cli_usage_error(s->cli, "more than %d --to: give lists, A,B,C", TO_MAX);
+			s->cli->ended =
+				cli_usage_error(s->cli, "more than %d --to: give lists, A,B,C", TO_MAX);
 			return -1;
 		}
 	}
@@ -318,7 +319,8 @@ static enum cli_status set_server(struct send *s, const char *server)
 	return CLI_UNREACHABLE;
 }
 
-static enum cli_status run(struct send *s, const struct send_arguments *a, char **secret, const char *hostname)
+static enum cli_status run(struct send *s, const struct send_arguments *a, char **secret,
+			   const char *hostname)
 {
 	char name[ENDPOINT_TEXT_MAX];
 	struct submit_options options = {
@@ -338,7 +340,8 @@ static enum cli_status run(struct send *s, const struct send_arguments *a, char 
 	if (status != CLI_DONE)
 		return status;
 	if (!send_tls_mode(a->tls, &s->settings.remote, s->settings.user != NULL, &s->settings.tls))
-		return cli_usage_error(s->cli, "--tls %s: expected none, opportunistic, required or implicit", a->tls);
+		return cli_usage_error(s->cli, "--tls %s: expected none, opportunistic, required or implicit",
+				       a->tls);
 	if (a->password_file && secret_read(a->password_file, secret, &e) < 0) {
 		cli_error("%s", e.text);
 		return CLI_UNREACHABLE;

@@ -40,6 +40,7 @@ void send_trace(bool from_server, const char *text, size_t len);
  * and whenever a password goes out, but for this machine itself; else
  * opportunistic. False when there is no such mode.
  */
-bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password, enum upstream_tls *mode);
+bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password,
+		   enum upstream_tls *mode);
 
 #endif

@@ -42,6 +42,31 @@ void send_report_recipient(struct send_report *r, const char *address, const str
 	buf_release(&text);
 }
 
+/* What we said, or were saying, when it happened. */
+static const char *step(enum upstream_phase phase)
+{
+	switch (phase) {
+	case UPSTREAM_MAIL:
+		return "MAIL";
+	case UPSTREAM_RCPT:
+		return "RCPT";
+	case UPSTREAM_DATA:
+		return "DATA";
+	case UPSTREAM_CONTENT:
+		return "the content";
+	case UPSTREAM_FINAL_DOT:
+		return "the end of data";
+	case UPSTREAM_RESOLVE:
+	case UPSTREAM_CONNECT:
+	case UPSTREAM_TLS_HANDSHAKE:
+	case UPSTREAM_GREETING:
+	case UPSTREAM_AUTH:
+	case UPSTREAM_IDLE:
+		break;
+	}
+	return upstream_phase_name(phase);
+}
+
 static void report_answer(struct send_report *r, const struct upstream_outcome *outcome, const char *remote,
 			  const char *text)
 {
@@ -59,7 +84,7 @@ static void report_answer(struct send_report *r, const struct upstream_outcome *
 		cli_error("%s: no recipient was accepted, so nothing was sent", r->server);
 	} else {
 		cli_error("%s: the message was %s in answer to %s: %s", r->server, refused(&outcome->reply),
-			  upstream_phase_name(outcome->phase), text);
+			  step(outcome->phase), text);
 	}
 }
 
@@ -77,10 +102,11 @@ void send_report_done(struct send_report *r, const struct upstream_outcome *outc
 		r->unreachable = true;
 		if (outcome->phase == UPSTREAM_FINAL_DOT)
 			cli_error("%s: the message was sent, but the server's answer is missing (%s): "
-				  "it may have been accepted", r->server, text.data);
+				  "it may have been accepted",
+				  r->server, text.data);
 		else
-			cli_error("%s: %s (%s): nothing was accepted", r->server, text.data,
-				  upstream_phase_name(outcome->phase));
+			cli_error("%s: %s (at %s): nothing was accepted", r->server, text.data,
+				  step(outcome->phase));
 		break;
 	case UPSTREAM_UNSUPPORTED:
 		cli_error("%s: this server cannot take the message: %s", r->server, text.data);
@@ -105,8 +131,8 @@ void send_report_closed(struct send_report *r, const struct upstream_outcome *wh
 	r->unreachable = true;
 	reply_text(&why->reply, &text);
 	if (why->how == UPSTREAM_ANSWERED)
-		cli_error("%s: the server ended the session%s: %s", r->server, ever_ready ? "" : " before it began",
-			  text.data);
+		cli_error("%s: the server ended the session%s: %s", r->server,
+			  ever_ready ? "" : " before it began", text.data);
 	else
 		cli_error("%s: %s", r->server, text.data);
 	buf_release(&text);
@@ -133,7 +159,8 @@ void send_trace(bool from_server, const char *text, size_t len)
 	buf_release(&line);
 }
 
-bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password, enum upstream_tls *mode)
+bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password,
+		   enum upstream_tls *mode)
 {
 	static const struct {
 		const char *name;

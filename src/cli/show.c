@@ -45,11 +45,13 @@ struct show {
 
 /* ---- which message --------------------------------------------------------- */
 
-static enum cli_status ambiguous(const struct show *sh, const struct id_prefix *prefix, const struct id_list *list)
+static enum cli_status ambiguous(const struct show *sh, const struct id_prefix *prefix,
+				 const struct id_list *list)
 {
 	char age[16];
 
-	cli_error("%s: the ids of %zu messages begin so: type more of the one you mean", prefix->text, list->count);
+	cli_error("%s: the ids of %zu messages begin so: type more of the one you mean", prefix->text,
+		  list->count);
 	for (size_t i = 0; i < list->count && i < CANDIDATES_SHOWN; i++) {
 		struct spool_id id;
 
@@ -168,7 +170,8 @@ static void put_state(const struct show *sh, const struct listing *l)
 	buf_release(&text);
 }
 
-static void put_recipient(const struct show *sh, const struct envelope_rcpt *rcpt, const struct rcpt_state *st)
+static void put_recipient(const struct show *sh, const struct envelope_rcpt *rcpt,
+			  const struct rcpt_state *st)
 {
 	char ago[16];
 	struct buf text;
@@ -270,7 +273,7 @@ static int put_view(const struct show *sh, const struct listing *l, struct err *
 	case VIEW_JSON:
 		return put_json(l, e);
 	}
-	ASSERT(!"a view without a way to show it");
+	assert_failed("a view without a way to show it", __FILE__, __LINE__);
 }
 
 static enum cli_status show(const struct show *sh, const char *typed)
@@ -305,12 +308,14 @@ enum cli_status verb_show(struct cli *cli)
 		if (key == ARGS_BAD)
 			return cli->ended;
 		if (sh.view != VIEW_DEFAULT && sh.view != (enum view)(key - ARGS_LONG_ONLY))
-			return cli_usage_error(cli, "only one of --envelope, --headers, --body, --raw, --json");
+			return cli_usage_error(cli,
+					       "only one of --envelope, --headers, --body, --raw, --json");
 		sh.view = (enum view)(key - ARGS_LONG_ONLY);
 	}
 	operands = args_operands(&cli->args, &count);
 	if (count != 1)
-		return cli_usage_error(cli, count == 0 ? "which message? its ID is missing" : "one ID at a time");
+		return cli_usage_error(cli,
+				       count == 0 ? "which message? its ID is missing" : "one ID at a time");
 	if (!id_prefix_parse(operands[0], &prefix))
 		return cli_usage_error(cli, "%s: not (the beginning of) a queue id", operands[0]);
 	if (cli_open_spool(cli, &sh.spool) < 0)

@@ -194,7 +194,8 @@ static bool has_field(const struct buf *header, const char *name)
 }
 
 /* RFC 6409 8: a submission server, and so one who stands in for it, may add what RFC 5322 3.6 asks for. */
-static bool add_missing(const struct buf *header, const struct envelope *env, const char *hostname, struct buf *out)
+static bool add_missing(const struct buf *header, const struct envelope *env, const char *hostname,
+			struct buf *out)
 {
 	char date[SMTP_DATE_MAX];
 	struct spool_id id;
@@ -267,8 +268,8 @@ static int copy_body(struct writer *w, int in_fd, bool *after_cr, struct err *e)
 	return r;
 }
 
-static enum submit_result write_content(struct submission *s, struct intake *in, int in_fd, bool *after_cr, bool more,
-					const struct submit_options *options, struct err *e)
+static enum submit_result write_content(struct submission *s, struct intake *in, int in_fd, bool *after_cr,
+					bool more, const struct submit_options *options, struct err *e)
 {
 	struct writer w = { .s = s, .at_line_start = true };
 	enum submit_result result = SUBMIT_FAILED;

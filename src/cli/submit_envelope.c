@@ -43,7 +43,8 @@ static bool take_sender(void *ctx, const char *address, struct err *e)
 
 /* All fields of a name, one after the other. */
 static int from_fields(const struct buf *header, const char *name,
-		       bool (*each)(void *ctx, const char *address, struct err *e), struct envelope *env, struct err *e)
+		       bool (*each)(void *ctx, const char *address, struct err *e), struct envelope *env,
+		       struct err *e)
 {
 	const char *at = header->data, *end = header->data + header->len;
 	struct header_field f;
@@ -131,8 +132,9 @@ int envelope_from_header(struct envelope *env, const struct buf *header, const s
 		if (from_fields(header, names[i], add_recipient, env, e) < 0)
 			return -1;
 	if (env->rcpt_count == 0) {
-		err_set(e, options->read_recipients ? "no recipients: To, Cc and Bcc name nobody" :
-						      "no recipients: name them with --to, or take the header's with -t");
+		err_set(e, options->read_recipients
+				   ? "no recipients: To, Cc and Bcc name nobody"
+				   : "no recipients: name them with --to, or take the header's with -t");
 		return -1;
 	}
 	drop_duplicates(env);

@@ -40,7 +40,8 @@ static void shrink(struct table *t)
 		for (size_t i = 0; i < t->count; i++) {
 			size_t least = t->column[i].shrink_to;
 
-			if (least > 0 && t->width[i] > least && (widest == t->count || t->width[i] > t->width[widest]))
+			if (least > 0 && t->width[i] > least &&
+			    (widest == t->count || t->width[i] > t->width[widest]))
 				widest = i;
 		}
 		if (widest == t->count)

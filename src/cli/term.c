@@ -41,17 +41,17 @@ static bool misleads(uint32_t c)
 	} ranges[] = {
 		{ 0x7f, 0x9f }, /* DEL and C1: U+009B is a CSI to many terminals */
 		{ 0xad, 0xad }, /* soft hyphen */
-		{ 0x61c, 0x61c },
-		{ 0x115f, 0x1160 },
-		{ 0x180b, 0x180f },
+		{ 0x61c, 0x61c }, /* Arabic letter mark */
+		{ 0x115f, 0x1160 }, /* Hangul fillers */
+		{ 0x180b, 0x180f }, /* Mongolian selectors */
 		{ 0x200b, 0x200f }, /* zero-width, direction marks */
 		{ 0x2028, 0x202e }, /* line ends, embeddings and overrides */
 		{ 0x2060, 0x206f }, /* invisible operators, isolates */
-		{ 0x3164, 0x3164 },
+		{ 0x3164, 0x3164 }, /* Hangul filler */
 		{ 0xe000, 0xf8ff }, /* private use */
 		{ 0xfe00, 0xfe0f }, /* variation selectors */
-		{ 0xfeff, 0xfeff },
-		{ 0xfff0, 0xfffb },
+		{ 0xfeff, 0xfeff }, /* byte order mark */
+		{ 0xfff0, 0xfffb }, /* annotation marks */
 		{ 0xe0000, 0x10ffff }, /* tags, private planes */
 	};
 
@@ -93,7 +93,7 @@ void term_escape(const struct term *t, const char *text, size_t len, enum term_t
 			at += n;
 			continue;
 		}
-		/* a character that is not shown is escaped whole, or else its tail would be looked at again */
+		/* a character that is not shown is escaped whole: its tail is not one by itself */
 		for (size_t end = at + (n > 0 ? n : 1); at < end; at++)
 			if (!escape_octet((unsigned char)text[at], out))
 				return;
@@ -162,7 +162,8 @@ const char *term_until(int64_t wall_us, int64_t now_wall_us, char *out, size_t c
 	if (wall_us <= now_wall_us)
 		snprintf(out, cap, "now");
 	else
-		snprintf(out, cap, "in %s", num_format_age((wall_us - now_wall_us + 999999) / 1000, age, sizeof(age)));
+		snprintf(out, cap, "in %s",
+			 num_format_age((wall_us - now_wall_us + 999999) / 1000, age, sizeof(age)));
 	return out;
 }
 

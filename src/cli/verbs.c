@@ -9,17 +9,38 @@
 static enum cli_status verb_help_run(struct cli *cli);
 
 const struct cli_verb verb_table[] = {
-	{ "queue", "[ID-PREFIX...]", "list the queued messages, oldest first",
-	  "With ID-PREFIXes only the messages whose id begins with one of them.\n", queue_options, verb_queue },
-	{ "show", "ID", "show one message: envelope, what happened so far, header",
-	  "ID may be cut short as long as only one message's id begins with it.\n"
-	  "--raw, --headers and --body give the exact octets, except on a terminal.\n",
-	  show_options, verb_show },
-	{ "send", "[FILE]", "send a message (from FILE or standard input) to an SMTP server",
-	  "Without --server it goes to the first localaddr of the configuration file,\n"
-	  "without one to localhost:8025.\n",
-	  send_options, verb_send },
-	{ "help", "[VERB]", "how to use posthouse, or one of its verbs", NULL, NULL, verb_help_run },
+	{
+		.name = "queue",
+		.operands = "[ID-PREFIX...]",
+		.summary = "list the queued messages, oldest first",
+		.details = "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.options = queue_options,
+		.run = verb_queue,
+	},
+	{
+		.name = "show",
+		.operands = "ID",
+		.summary = "show one message: envelope, what happened so far, header",
+		.details = "ID may be cut short as long as only one message's id begins with it.\n"
+			   "--raw, --headers and --body give the exact octets, except on a terminal.\n",
+		.options = show_options,
+		.run = verb_show,
+	},
+	{
+		.name = "send",
+		.operands = "[FILE]",
+		.summary = "send a message (from FILE or standard input) to an SMTP server",
+		.details = "Without --server it goes to the first localaddr of the configuration file,\n"
+			   "without one to localhost:8025.\n",
+		.options = send_options,
+		.run = verb_send,
+	},
+	{
+		.name = "help",
+		.operands = "[VERB]",
+		.summary = "how to use posthouse, or one of its verbs",
+		.run = verb_help_run,
+	},
 };
 const size_t verb_count = sizeof(verb_table) / sizeof(verb_table[0]);
 
@@ -31,7 +52,7 @@ const struct cli_verb *verb_find(const char *name)
 	return NULL;
 }
 
-/* Letters to insert, delete, replace or swap with their neighbour to make b of a (optimal string alignment). */
+/* Letters to insert, delete, replace or swap with a neighbour to make b of a (optimal string alignment). */
 static size_t typing_errors(const char *a, const char *b)
 {
 	enum { MAX = 24 };
@@ -52,7 +73,8 @@ static size_t typing_errors(const char *a, const char *b)
 				best = d[i - 1][j] + 1;
 			if (d[i][j - 1] + 1 < best)
 				best = d[i][j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    d[i - 2][j - 2] + 1 < best)
 				best = d[i - 2][j - 2] + 1;
 			d[i][j] = best;
 		}
@@ -83,7 +105,8 @@ const struct cli_verb *verb_nearest(const char *name)
 void verb_help(const struct cli_verb *verb, FILE *out)
 {
 	fprintf(out, "usage: posthouse %s%s%s%s\n\n%c%s.\n", verb->name, verb->options ? " [OPTION...]" : "",
-		verb->operands[0] ? " " : "", verb->operands, verb->summary[0] - 'a' + 'A', verb->summary + 1);
+		verb->operands[0] ? " " : "", verb->operands, verb->summary[0] - 'a' + 'A',
+		verb->summary + 1);
 	if (verb->details)
 		fputs(verb->details, out);
 	if (verb->options) {
@@ -96,7 +119,8 @@ void verb_help(const struct cli_verb *verb, FILE *out)
 
 void verbs_help(FILE *out)
 {
-	fputs("usage: posthouse [--config FILE] [--spool DIR] VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n", out);
+	fputs("usage: posthouse [--config FILE] [--spool DIR] VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n",
+	      out);
 	for (size_t i = 0; i < verb_count; i++)
 		fprintf(out, "  %-8s %s\n", verb_table[i].name, verb_table[i].summary);
 	fputs("\nOptions, before or after the verb:\n", out);
@@ -109,7 +133,8 @@ static enum cli_status unknown_verb(const struct cli *cli, const char *name)
 	const struct cli_verb *nearest = verb_nearest(name);
 
 	if (nearest)
-		return cli_usage_error(cli, "%s: there is no such verb (did you mean '%s'?)", name, nearest->name);
+		return cli_usage_error(cli, "%s: there is no such verb (did you mean '%s'?)", name,
+				       nearest->name);
 	return cli_usage_error(cli, "%s: there is no such verb", name);
 }
 

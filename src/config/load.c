@@ -53,6 +53,7 @@ struct value {
 /* libconfuse gives its error function no context. Set only while it parses. */
 static struct loader *parsing;
 
+static void parse_error(cfg_t *cfg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void parse_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	char text[1024];

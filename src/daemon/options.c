@@ -127,7 +127,7 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 		o->debug = true;
 		break;
 	default:
-		ASSERT(!"an option of the table that is not taken");
+		ASSERT(false); /* the table has an option that is not taken here */
 	}
 	return 0;
 }
@@ -316,8 +316,8 @@ int daemon_options_configure(const struct daemon_options *o, const struct daemon
 
 int daemon_options_make_parents(const struct config *cfg, struct err *e)
 {
-	/* root's service becomes another user, who must get through to the spool */
-	const mode_t mode = geteuid() == 0 ? 0755 : 0700;
+	/* root's are passed through by the user that the spool is for */
+	mode_t mode = geteuid() == 0 ? 0755 : 0700;
 	char *path = mem_strdup(cfg->spool), *slash = path;
 	int result = 0;
 

@@ -71,8 +71,9 @@ int daemon_options_configure(const struct daemon_options *o, const struct daemon
 			     config_report *report, void *ctx);
 
 /*
- * Makes the missing folders above the spool, for us alone (0700): the quick
- * form's default spool lies where nobody has made any. Not for the file form.
+ * Makes the missing folders above the spool, for us alone (0700; root's for
+ * everyone to pass, 0755): the quick form's default spool lies where nobody
+ * has made any. Not for the file form.
  */
 int daemon_options_make_parents(const struct config *cfg, struct err *e);
 

@@ -14,44 +14,49 @@
 struct content {
 	struct datastream stream;
 	struct received_count received;
-	uint64_t size_bytes; /* of the content, without stuffed dots (RFC 1870 3) */
-	bool refused; /* the handler was told to abort and gets no more */
-	struct smtp_reply refusal;
+	uint64_t size_bytes; /* without stuffed dots (RFC 1870 3) */
+	bool aborted; /* the handler was told so and gets no more */
+	struct smtp_reply refusal; /* the handler's own, code 0 when it had none */
 };
 
-static void refuse(struct session *s, struct content *c)
+/*
+ * What is wrong with the content so far, if anything, as a reply. Asked anew
+ * at the end, so that the answer is the same however the content was cut.
+ */
+static bool find_fault(const struct session *s, const struct content *c, struct smtp_reply *reply)
 {
-	c->refused = true;
-	s->handler->ops->abort(s->handler);
-}
+	unsigned f = c->stream.faults;
 
-static unsigned fatal_faults(const struct session *s)
-{
-	return s->cfg->bare_newline == BARE_NEWLINE_NORMALIZE ?
-		       DATASTREAM_NUL :
-		       DATASTREAM_NUL | DATASTREAM_BARE_CR | DATASTREAM_BARE_LF;
+	/* the others were repaired on the way */
+	if (s->cfg->bare_newline == BARE_NEWLINE_NORMALIZE)
+		f &= DATASTREAM_NUL;
+	if (f)
+		smtp_reply_set(reply, 550, "5.6.11", "Error: message has%s%s%s, lines must end with <CR><LF>",
+			       f & DATASTREAM_BARE_CR ? " bare <CR>" : "", f & DATASTREAM_BARE_LF ? " bare <LF>" : "",
+			       f & DATASTREAM_NUL ? " NUL" : "");
+	else if (s->cfg->data_size_limit_bytes > 0 && c->size_bytes > s->cfg->data_size_limit_bytes)
+		smtp_reply_set(reply, 552, "5.3.4", "Error: Too much mail data");
+	else if (s->cfg->max_received > 0 && c->received.fields > s->cfg->max_received)
+		smtp_reply_set(reply, 554, "5.4.6", "Error: mail loop, more than %u Received: headers",
+			       s->cfg->max_received);
+	else
+		return false;
+	return true;
 }
 
 /* One piece of content, checked and passed on. */
 static void take_piece(struct session *s, struct content *c, const char *data, size_t len)
 {
-	uint64_t limit = s->cfg->data_size_limit_bytes;
+	struct smtp_reply fault;
 
 	c->size_bytes += len;
 	received_count_add(&c->received, data, len);
-	if (c->stream.faults & fatal_faults(s)) {
-		/* worded at the end, when all faults are known */
-		refuse(s, c);
-	} else if (limit > 0 && c->size_bytes > limit) {
-		smtp_reply_set(&c->refusal, 552, "5.3.4", "Error: Too much mail data");
-		refuse(s, c);
-	} else if (s->cfg->max_received > 0 && c->received.fields > s->cfg->max_received) {
-		smtp_reply_set(&c->refusal, 554, "5.4.6", "Error: mail loop, more than %u Received: headers",
-			       s->cfg->max_received);
-		refuse(s, c);
-	} else if (s->handler->ops->data_chunk(s->handler, data, len, &c->refusal) == HANDLER_REFUSE) {
-		ASSERT(c->refusal.code >= 400);
-		refuse(s, c);
+	if (c->aborted)
+		return;
+	if (find_fault(s, c, &fault) ||
+	    s->handler->ops->data_chunk(s->handler, data, len, &c->refusal) == HANDLER_REFUSE) {
+		c->aborted = true;
+		s->handler->ops->abort(s->handler);
 	}
 }
 
@@ -65,8 +70,7 @@ static bool receive(struct session *s, struct content *c)
 		size_t len;
 
 		while ((event = datastream_next(&c->stream, &at, end, &piece, &len)) == DATASTREAM_CHUNK)
-			if (!c->refused)
-				take_piece(s, c, piece, len);
+			take_piece(s, c, piece, len);
 		/* a block that filled the buffer: more is waiting, take it in larger ones */
 		if (s->in.end == s->in.cap)
 			input_widen(&s->in);
@@ -77,15 +81,6 @@ static bool receive(struct session *s, struct content *c)
 		if (!session_fill(s, session_deadline_in(s->cfg->data_timeout_ms)))
 			return false;
 	}
-}
-
-static void word_faults(struct content *c)
-{
-	unsigned f = c->stream.faults;
-
-	smtp_reply_set(&c->refusal, 550, "5.6.11", "Error: message has%s%s%s, lines must end with <CR><LF>",
-		       f & DATASTREAM_BARE_CR ? " bare <CR>" : "", f & DATASTREAM_BARE_LF ? " bare <LF>" : "",
-		       f & DATASTREAM_NUL ? " NUL" : "");
 }
 
 static void reply_accepted(struct session *s, const struct content *c, struct smtp_reply *reply)
@@ -104,9 +99,10 @@ static void finish_message(struct session *s, struct content *c)
 	struct smtp_reply reply = { .code = 0 };
 
 	s->messages++;
-	if (c->refused) {
-		if (c->refusal.code == 0)
-			word_faults(c);
+	if (c->aborted) {
+		/* a fault of the message outweighs trouble of the handler: trying again would not help */
+		find_fault(s, c, &c->refusal);
+		ASSERT(c->refusal.code >= 400);
 		session_send(s, &c->refusal);
 	} else if (s->handler->ops->data_end(s->handler, &s->env, &reply) == HANDLER_ACCEPT) {
 		reply_accepted(s, c, &reply);
@@ -119,7 +115,7 @@ static void finish_message(struct session *s, struct content *c)
 
 void verb_data(struct session *s, const char *arg, size_t len)
 {
-	struct content c = { .refused = false };
+	struct content c = { .aborted = false };
 
 	(void)arg;
 	(void)len;
@@ -146,5 +142,5 @@ void verb_data(struct session *s, const char *arg, size_t len)
 	if (receive(s, &c))
 		finish_message(s, &c);
 	else
-		session_end_transaction(s, c.refused);
+		session_end_transaction(s, c.aborted);
 }

@@ -123,6 +123,11 @@ static int quarantine(const struct spool *s, int dir_fd, const char *folder, con
 		err_set_os(e, errno, "%s/%s/%.200s: cannot move it to corrupt/", s->path, folder, name);
 		return -1;
 	}
+	/* else a sync of the directory it left could make it vanish from both in a power cut */
+	if (s->sync_directory && sys_fsync(s->corrupt_fd) < 0) {
+		err_set_os(e, errno, "%s/corrupt: cannot sync this directory", s->path);
+		return -1;
+	}
 	write_reason(s, moved, reason);
 	return 0;
 }
@@ -149,6 +154,7 @@ int spool_quarantine_state(const struct spool *s, const char *id, const char *re
 struct recovery {
 	const struct spool *s;
 	int64_t started_wall_us;
+	bool keep_orphans;
 	struct spool_recovery *out;
 };
 
@@ -190,7 +196,7 @@ static void recover_state(void *ctx, const char *name)
 		if (quarantine(r->s, r->s->state_fd, "state", name, ".state",
 			       "not a queue id: not made by posthouse", &ignored) == 0)
 			r->out->quarantined++;
-	} else if (sys_stat_at(r->s->queue_fd, name, &st) < 0 && errno == ENOENT) {
+	} else if (!r->keep_orphans && sys_stat_at(r->s->queue_fd, name, &st) < 0 && errno == ENOENT) {
 		if (sys_unlink(r->s->state_fd, name) == 0)
 			r->out->orphans++;
 	}
@@ -198,12 +204,17 @@ static void recover_state(void *ctx, const char *name)
 
 int spool_recover(const struct spool *s, int64_t started_wall_us, struct spool_recovery *out, struct err *e)
 {
-	struct recovery r = { s, started_wall_us, out };
+	struct recovery r = { .s = s, .started_wall_us = started_wall_us, .out = out };
 
 	memset(out, 0, sizeof(*out));
+	/* moves to corrupt/ that a process crash cut short, before anything syncs the directory they left */
+	if (s->sync_directory)
+		(void)sys_fsync(s->corrupt_fd);
 	if (list(s, s->incoming_fd, "incoming", recover_incoming, &r, e) < 0 ||
-	    list(s, s->queue_fd, "queue", recover_queue, &r, e) < 0 ||
-	    list(s, s->state_fd, "state", recover_state, &r, e) < 0)
+	    list(s, s->queue_fd, "queue", recover_queue, &r, e) < 0)
 		return -1;
-	return 0;
+	/* a removal that a process crash cut short: its first half must be durable before the second
+	 * (spool_remove says why); orphans do no harm, they can wait for another start */
+	r.keep_orphans = s->sync_directory && sys_fsync(s->queue_fd) < 0;
+	return list(s, s->state_fd, "state", recover_state, &r, e);
 }

@@ -70,6 +70,41 @@ static int make_parents(const char *path, struct err *e)
 	return r;
 }
 
+/*
+ * Makes the name of the spool durable, and those of its parents, which may be new: a power cut
+ * must not forget the way to acknowledged mail.
+ */
+static int sync_parents(const char *path, int root_fd, struct err *e)
+{
+	char *copy = mem_strdup(path);
+	bool at_top = false;
+	int r = 0;
+
+	while (r == 0 && !at_top) {
+		char *slash = strrchr(copy, '/');
+		const char *parent = slash == copy ? "/" : slash ? copy : ".";
+		int fd;
+
+		at_top = !slash || slash == copy;
+		if (slash)
+			*slash = '\0';
+		fd = sys_open(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY, 0);
+		if (fd < 0) { /* a user may pass through it and not list it: then all that is there, once */
+			r = sys_syncfs(root_fd);
+			at_top = true;
+		} else {
+			/* EINVAL: a file system without fsync of directories */
+			r = sys_fsync(fd) < 0 && errno != EINVAL ? -1 : 0;
+		}
+		if (r < 0)
+			err_set_os(e, errno, "%s: cannot sync this directory", parent);
+		if (fd >= 0)
+			sys_close(fd);
+	}
+	free(copy);
+	return r;
+}
+
 /* Makes or adopts one directory; refuses one that others could have prepared for us. */
 static int prepare_directory(int at_fd, const char *name, const char *shown, uid_t uid, gid_t gid, mode_t mode,
 			     int *fd, struct err *e)
@@ -135,6 +170,8 @@ int spool_prepare(const char *path, uid_t relay_uid, gid_t relay_gid, gid_t work
 		err_set_os(e, errno, "%s: cannot sync this directory", path);
 		r = -1;
 	}
+	if (r == 0)
+		r = sync_parents(path, root_fd, e);
 	if (root_fd >= 0)
 		sys_close(root_fd);
 	return r;

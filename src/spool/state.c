@@ -333,10 +333,24 @@ bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_
 
 /* ---- the end of a message --------------------------------------------------- */
 
+/* Unless it is sure that there is none. */
+static bool has_state(const struct spool *s, const char *id)
+{
+	struct stat st;
+
+	return sys_stat_at(s->state_fd, id, &st) == 0 || errno != ENOENT;
+}
+
 int spool_remove(const struct spool *s, const char *id, struct err *e)
 {
 	if (sys_unlink(s->queue_fd, id) < 0 && errno != ENOENT) {
 		err_set_os(e, errno, "%s/queue/%s: cannot remove this message", s->path, id);
+		return -1;
+	}
+	/* where names are not kept in order, a power cut could undo the first removal and keep the second:
+	 * the message would be back and have forgotten who already got it */
+	if (s->sync_directory && has_state(s, id) && sys_fsync(s->queue_fd) < 0) {
+		err_set_os(e, errno, "%s/queue: cannot sync this directory", s->path);
 		return -1;
 	}
 	if (sys_unlink(s->state_fd, id) < 0 && errno != ENOENT) {

@@ -135,7 +135,27 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 
 	(void)purpose;
 	s->socket = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	s->tried = true;
 	return s->socket;
+}
+
+static bool tcp_is_up(curl_socket_t fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	return fd != CURL_SOCKET_BAD && getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+static int on_close_socket(void *ctx, curl_socket_t fd)
+{
+	struct session *s = ctx;
+
+	if (fd == s->socket) {
+		s->tcp_was_up = tcp_is_up(fd);
+		s->socket = CURL_SOCKET_BAD;
+	}
+	return close(fd);
 }
 
 static int make_url(const struct upstream_settings *settings, char **url, struct err *e)
@@ -206,12 +226,14 @@ static bool set_options(struct session *s, const char *url, void *private_data)
 	       set_long(easy, CURLOPT_NOSIGNAL, 1) &&
 	       /* do not wait for a resolver thread when a connection is given up */
 	       set_long(easy, CURLOPT_QUICK_EXIT, 1) &&
-	       /* this one also decides how long one of several addresses is tried */
-	       set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms) &&
+	       /* behind our own deadline, but not far: it also decides how long one of several addresses is tried */
+	       set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms + 1000) &&
 	       set_long(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT,
 			(long)((settings->greeting_timeout_ms + FALLBACK_MS) / 1000)) &&
 	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
 	       set_pointer(easy, CURLOPT_OPENSOCKETDATA, s) &&
+	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK &&
+	       set_pointer(easy, CURLOPT_CLOSESOCKETDATA, s) &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
 	       set_pointer(easy, CURLOPT_HEADERDATA, s) &&
 	       curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug) == CURLE_OK &&
@@ -272,15 +294,11 @@ bool session_is_connected(const struct session *s)
 
 static enum upstream_phase phase_now(const struct session *s)
 {
-	struct sockaddr_storage peer;
-	socklen_t len = sizeof(peer);
-
 	if (session_is_connected(s))
 		return s->step;
-	if (s->socket == CURL_SOCKET_BAD)
+	if (!s->tried)
 		return UPSTREAM_RESOLVE;
-	return getpeername(s->socket, (struct sockaddr *)&peer, &len) == 0 ? UPSTREAM_TLS_HANDSHAKE :
-									     UPSTREAM_CONNECT;
+	return s->tcp_was_up || tcp_is_up(s->socket) ? UPSTREAM_TLS_HANDSHAKE : UPSTREAM_CONNECT;
 }
 
 static const char *waiting_for(const struct session *s, enum upstream_phase phase)

@@ -35,7 +35,9 @@ struct session {
 	bool answered; /* it has its reply */
 	bool secret; /* the next line of ours answers a 334 */
 	unsigned lines; /* received, of all replies */
-	curl_socket_t socket; /* the last one opened */
+	curl_socket_t socket; /* the last one opened, while it is open */
+	bool tried; /* one was opened */
+	bool tcp_was_up; /* it was connected when libcurl closed it */
 	struct smtp_reply_parser parser; /* holds the last reply */
 	char error[CURL_ERROR_SIZE];
 };

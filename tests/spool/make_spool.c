@@ -4,9 +4,9 @@
  * standard input, one JSON object a line; prints the id of each. Through the
  * same functions as worker and relay, so that tests of the CLI see real files.
  *
- *   {"from": "a@x", "to": [{"address": "b@y", "status": "failed", "when": US, "upstream": "main", "reply": "550 no"}],
- *    "content": "FILE", "arrived": US, "tries": 3, "next": US, "last": US, "held": "reason", "uncertain": true,
- *    "peer": "...", "helo": "...", "count": N}
+ *   {"from": "a@x", "content": "FILE", "arrived": US, "peer": "...", "helo": "...",
+ *    "to": [{"address": "b@y", "status": "failed", "when": US, "upstream": "main", "reply": "550 no"}],
+ *    "tries": 3, "next": US, "last": US, "held": "reason", "uncertain": true, "count": N}
  *
  * Only from, to and address must be there. Strings hold one octet a
  * character (U+0000 to U+00FF), so that a test can write what is not UTF-8.

@@ -297,7 +297,7 @@ def test_permissions(t):
         os.chmod(spool / "queue" / ids[1], 0)
     done = t.run([*prefix, POSTHOUSE, "--spool", spool, "queue"], check=3, env=environment)
     assert b"unreadable" in done.stdout and ids[0].encode() in done.stdout, done.stdout
-    assert b"1 messages may not be read" in done.stderr or b"1 message may not be read" in done.stderr, done.stderr
+    assert b"1 message cannot be read" in done.stderr, done.stderr
     done = t.run([*prefix, POSTHOUSE, "--spool", spool, "show", ids[1]], check=3, env=environment)
     assert ids[1].encode() in done.stderr and b"ermission" in done.stderr, done.stderr
     os.chmod(spool / "queue", 0)
@@ -529,7 +529,7 @@ def test_send_envelope_from_header(t):
     header, _, body = message.content.partition(b"\r\n\r\n")
     assert b"secret" not in header and body == b"Bcc: body\r\n", message.content
     assert re.search(rb"^Date: \w{3}, \d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r$", header, re.M), header
-    assert re.search(rb"^Message-ID: <[0-9a-z]{16}@[^>]+>\r$", header, re.M), header
+    assert re.search(rb"^Message-ID: <[0-9a-z]{16}@[^>]+>\r?$", header, re.M), header
     send(t, upstream, "-t", "--from", "<>", "--to", "more@y", "--to", "x@y, y@y", data=text)
     message = upstream.wait_messages(2)[1]
     equal((message.sender, message.rcpts[:3]), ("", ["more@y", "x@y", "y@y"]), "envelope")
@@ -581,7 +581,7 @@ def test_send_to_nobody(t):
 
 
 def test_send_broken_connections(t):
-    for phase in ("GREETING", "EHLO", "MAIL", "RCPT", "DATA", "EOD"):
+    for phase in ("connect", "EHLO", "MAIL", "RCPT", "DATA", "EOD"):
         upstream = Upstream(t)
         upstream.on(phase, DROP)
         out, err = send(t, upstream, "--to", "b@y", check=3)
@@ -589,12 +589,12 @@ def test_send_broken_connections(t):
         equal(err.count(b"\n"), 1, f"lines said about {phase}: {err}")
         assert (b"may have been accepted" in err) == (phase == "EOD"), (phase, err)
     upstream = Upstream(t)
-    upstream.on("GREETING", "554 5.3.2 closed")
+    upstream.on("connect", "554 5.3.2 closed")
     assert b"554 5.3.2 closed" in send(t, upstream, "--to", "b@y", check=3)[1]
 
 
 def test_send_gives_up_in_time(t):
-    for phase in ("GREETING", "MAIL", "EOD"):
+    for phase in ("connect", "MAIL", "EOD"):
         upstream = Upstream(t)
         upstream.on(phase, STALL)
         started = time.monotonic()

@@ -42,7 +42,8 @@ START_TEST(utf8_takes_only_what_is_well_formed)
 	};
 	static const char *const bad[] = {
 		"\x80", "\xc3", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80",
-		"\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xe2\x82", "\xe2\x28\xa1",
+		"\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xe2\x82",
+		"\xe2\x28\xa1",
 	};
 	uint32_t cp;
 
@@ -276,7 +277,8 @@ END_TEST
 
 START_TEST(header_fields_are_found)
 {
-	static const char text[] = "Subject: one\r\n two\r\n\tthree\r\nX-Empty:\r\nOld : style\r\nTo: a@b\r\n\r\nBody: no\r\n";
+	static const char text[] =
+		"Subject: one\r\n two\r\n\tthree\r\nX-Empty:\r\nOld : style\r\nTo: a@b\r\n\r\nBody: no\r\n";
 	const char *at = text, *end = text + sizeof(text) - 1;
 	struct header_field f;
 	struct buf value;
@@ -357,7 +359,8 @@ START_TEST(address_lists_are_read)
 
 		buf_init(&b, 1000);
 		r = header_addresses(rows[i].list, strlen(rows[i].list), collect, &b, &e);
-		ck_assert_msg((r == 0) == (rows[i].expected != NULL), "%s: %s %s", rows[i].list, b.data, e.text);
+		ck_assert_msg((r == 0) == (rows[i].expected != NULL), "%s: %s %s", rows[i].list, b.data,
+			      e.text);
 		if (rows[i].expected)
 			ck_assert_str_eq(b.data, rows[i].expected);
 		buf_release(&b);
@@ -394,8 +397,8 @@ static int file_with(const char *text, size_t len)
 	return fd;
 }
 
-static enum submit_result submit(const char *text, size_t len, const struct submit_options *o, struct submission *s,
-				 struct buf *content, struct err *e)
+static enum submit_result submit(const char *text, size_t len, const struct submit_options *o,
+				 struct submission *s, struct buf *content, struct err *e)
 {
 	int fd = file_with(text, len);
 	enum submit_result r = submission_read(s, fd, o, e);
@@ -413,7 +416,9 @@ static enum submit_result submit(const char *text, size_t len, const struct subm
 }
 
 static char *const to_b[] = { (char *)(uintptr_t)"b@y" };
-static const struct submit_options as_it_is = { .from = "a@x", .to = to_b, .to_count = 1, .hostname = "h.example" };
+static const struct submit_options as_it_is = {
+	.from = "a@x", .to = to_b, .to_count = 1, .hostname = "h.example"
+};
 
 START_TEST(content_gets_canonical_line_ends)
 {
@@ -441,7 +446,8 @@ START_TEST(content_gets_canonical_line_ends)
 		struct buf content;
 		struct err e;
 
-		ck_assert_int_eq(submit(rows[i].in, strlen(rows[i].in), &as_it_is, &s, &content, &e), SUBMIT_OK);
+		ck_assert_int_eq(submit(rows[i].in, strlen(rows[i].in), &as_it_is, &s, &content, &e),
+				 SUBMIT_OK);
 		ck_assert_str_eq(content.data, rows[i].out);
 		ck_assert(s.has_dot_lines == (strstr(rows[i].out, "\n.") != NULL));
 		ck_assert(!s.has_eightbit);
@@ -546,7 +552,8 @@ END_TEST
 START_TEST(the_envelope_comes_from_options_and_header)
 {
 	static const char *const header_text =
-		"Return-Path: <r@x>\r\nFrom: Jane <f@x>\r\nTo: t1@y, T <t2@y>\r\nCc: t1@y,\r\n c@y\r\nBcc: secret@y\r\n";
+		"Return-Path: <r@x>\r\nFrom: Jane <f@x>\r\nTo: t1@y, T <t2@y>\r\n"
+		"Cc: t1@y,\r\n c@y\r\nBcc: secret@y\r\n";
 	static const struct {
 		const char *header, *from;
 		size_t to_count;
@@ -646,7 +653,8 @@ START_TEST(tls_is_chosen_by_port_and_password)
 		struct err e;
 
 		ck_assert_int_eq(endpoint_parse(rows[i].server, -1, &ep, &e), 0);
-		ck_assert_msg(send_tls_mode(rows[i].name, &ep, rows[i].password, &mode) == rows[i].known, "row %zu", i);
+		ck_assert_msg(send_tls_mode(rows[i].name, &ep, rows[i].password, &mode) == rows[i].known,
+			      "row %zu", i);
 		ck_assert_msg(mode == rows[i].mode, "row %zu", i);
 	}
 }
@@ -736,8 +744,9 @@ START_TEST(a_mistyped_verb_has_a_neighbour)
 	static const struct {
 		const char *typed, *meant;
 	} rows[] = {
-		{ "qeue", "queue" }, { "queu", "queue" }, { "q", "queue" }, { "shwo", "show" }, { "snd", "send" },
-		{ "halp", "help" }, { "frobnicate", NULL }, { "", NULL }, { "xy", NULL },
+		{ "qeue", "queue" }, { "queu", "queue" }, { "q", "queue" },      { "shwo", "show" },
+		{ "snd", "send" },   { "halp", "help" },  { "frobnicate", NULL }, { "", NULL },
+		{ "xy", NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -761,12 +770,14 @@ int main(void)
 	UNIT_CASE(suite, utf8_takes_only_what_is_well_formed, text_of_strangers_is_escaped,
 		  no_octet_gets_through_that_could_move_a_terminal, text_is_cut_at_columns_not_octets,
 		  times_are_relative, table_fits_its_content, table_shrinks_to_the_terminal,
-		  table_never_passes_the_width, table_streams_beyond_its_sample, prefixes_are_read_as_people_type_them,
-		  header_fields_are_found, address_lists_are_read, an_address_that_is_too_long_is_none,
-		  content_gets_canonical_line_ends, line_ends_do_not_depend_on_how_the_input_is_cut,
-		  a_large_message_goes_through_whole, a_header_without_end_is_refused, missing_fields_are_added,
-		  the_envelope_comes_from_options_and_header, bcc_leaves_only_with_the_header_s_recipients,
-		  tls_is_chosen_by_port_and_password, the_exit_status_tells_how_it_went,
-		  the_table_of_verbs_is_complete, a_mistyped_verb_has_a_neighbour);
+		  table_never_passes_the_width, table_streams_beyond_its_sample,
+		  prefixes_are_read_as_people_type_them, header_fields_are_found, address_lists_are_read,
+		  an_address_that_is_too_long_is_none, content_gets_canonical_line_ends,
+		  line_ends_do_not_depend_on_how_the_input_is_cut, a_large_message_goes_through_whole,
+		  a_header_without_end_is_refused, missing_fields_are_added,
+		  the_envelope_comes_from_options_and_header,
+		  bcc_leaves_only_with_the_header_s_recipients, tls_is_chosen_by_port_and_password,
+		  the_exit_status_tells_how_it_went, the_table_of_verbs_is_complete,
+		  a_mistyped_verb_has_a_neighbour);
 	return unit_run(suite);
 }
