@@ -77,6 +77,7 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	struct err e;
 	int r = -1;
 
+	umask(022); /* the spool's modes are chosen, not inherited */
 	/* only the default spool is below folders that may be missing, and only one handler has a spool */
 	if (!o->config_file && handler_kind_find(cfg->handler) == handler_kind_find("spool") &&
 	    daemon_options_make_parents(cfg, &e) < 0)
@@ -84,7 +85,6 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	open_log(cfg, o->foreground);
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;
-	umask(022); /* the spool's modes are chosen, not inherited */
 	if (cfg->pid_file && write_pid_file(cfg->pid_file, &e) < 0)
 		goto out;
 	r = service_run(cfg, background_ready, &bg, &e);
