@@ -45,6 +45,13 @@ struct config_upstream {
 };
 
 struct config {
+	/*
+	 * handler_kind_find and handler_kind_names, set between config_init and config_load by a program that
+	 * runs handlers: the layer of handlers stands above this one. NULL: the handler's name is not checked.
+	 */
+	const struct handler_kind *(*find_handler)(const char *name);
+	const char *(*handler_names)(void);
+
 	char *hostname;
 	char *spool; /* directory */
 	enum spool_sync spool_sync;
@@ -88,8 +95,11 @@ void config_release(struct config *cfg);
 typedef void config_report(void *ctx, const char *message);
 
 /*
- * Reads a file and checks the whole. Reports every error of it in one run;
+ * Reads a file over the defaults of config_init, and checks the whole
+ * (config_check's rules included). Reports every error of it in one run;
  * returns 0 only if there was none.
+ * On failure the configuration is to be released, not used. Not reentrant
+ * (libconfuse). Ends the process only when out of memory.
  */
 int config_load(struct config *cfg, const char *file, config_report *report, void *ctx);
 

@@ -56,7 +56,7 @@ static void add(struct listening_set *set, int fd, const struct endpoint *ep, co
 static void explain_bind(struct err *e, int os_error, const char *address)
 {
 	if (os_error == EADDRINUSE)
-		err_set(e, "%s: another process listens there already: stop it (ss -ltnp shows it) or change localaddr",
+		err_set(e, "%s: address already in use: stop who listens there (ss -ltnp shows it) or change localaddr",
 			address);
 	else if (os_error == EACCES)
 		err_set(e, "%s: not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE", address);
@@ -147,7 +147,7 @@ static int add_unix(struct listening_set *set, const struct endpoint *ep, const 
 			return -1;
 		}
 		if (is_served(&sun)) {
-			err_set(e, "unix:%s: another process listens there already", ep->path);
+			err_set(e, "unix:%s: address already in use: another process listens there", ep->path);
 			return -1;
 		}
 		unlink(ep->path);

@@ -253,13 +253,33 @@ void spool_close(struct spool *s)
 	s->path = NULL;
 }
 
+/*
+ * Our pid, of fixed width so that it covers the last holder's. It is for
+ * people, the lock is the flock: a full disk that does not take it does not
+ * keep us from starting.
+ */
+static void write_holder(int lock_fd)
+{
+	char name[40], text[24];
+	int n = snprintf(text, sizeof(text), "%-15ld\n", (long)getpid());
+	int fd;
+
+	/* the file that we have looked at, not what may have its name by now */
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", lock_fd);
+	fd = sys_open(AT_FDCWD, name, O_WRONLY, 0);
+	if (fd < 0)
+		return;
+	(void)sys_write_all(fd, text, (size_t)n);
+	sys_close(fd);
+}
+
 int spool_lock(const char *path, struct err *e)
 {
 	char *name = mem_printf("%s/lock", path);
 	char holder[24] = "";
-	int fd = sys_open(AT_FDCWD, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+	/* read only, so that holding it does not keep the file system from being remounted read-only */
+	int fd = sys_open(AT_FDCWD, name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
 	struct stat st;
-	int n;
 
 	if (fd < 0 || sys_fstat(fd, &st) < 0) {
 		err_set_os(e, errno, "%s: cannot open the lock", name);
@@ -284,10 +304,7 @@ int spool_lock(const char *path, struct err *e)
 		sys_close(fd);
 		fd = -1;
 	} else {
-		/* of fixed width, so that it covers the last holder's; it is for people, the lock is the
-		 * flock: a full disk that does not take the pid does not keep us from starting */
-		n = snprintf(holder, sizeof(holder), "%-15ld\n", (long)getpid());
-		(void)sys_pwrite_all(fd, holder, (size_t)n, 0);
+		write_holder(fd);
 	}
 	free(name);
 	return fd;

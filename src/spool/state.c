@@ -314,6 +314,26 @@ out:
 	return result;
 }
 
+bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_wall_us)
+{
+	struct spool_state st = { 0 };
+	char text[512], *line = text + sizeof(MAGIC) - 1, *newline;
+	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	ssize_t n = fd < 0 ? -1 : sys_pread(fd, text, sizeof(text) - 1, 0);
+	bool ok = false;
+
+	if (fd >= 0)
+		sys_close(fd);
+	if (n < (ssize_t)sizeof(MAGIC) || memcmp(text, MAGIC, sizeof(MAGIC) - 1) != 0)
+		return false;
+	newline = memchr(line, '\n', (size_t)(text + n - line));
+	if (newline)
+		ok = parse_line(&st, line, newline);
+	*next_wall_us = st.next_attempt_wall_us;
+	spool_state_release(&st);
+	return ok;
+}
+
 /* ---- the end of a message --------------------------------------------------- */
 
 /* Unless it is sure that there is none. */

@@ -55,6 +55,12 @@ const char *rcpt_status_name(enum rcpt_status status);
  */
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e);
 /*
+ * Only when the message is due next, for a relay that starts with a million of
+ * them: reads the first lines and verifies nothing, so it is a hint and the
+ * attempt looks properly. False when there is nothing sensible to read.
+ */
+bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_wall_us);
+/*
  * Replaces state/ID. On return of 0 what must not be taken back is durable: recipients that are not
  * pending any more, a hold. A state without these may be lost in a power cut, or torn (then it reads
  * as SPOOL_READ_CORRUPT, all pending).

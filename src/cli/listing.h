@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One queued message as the operator sees it: envelope and state read
+ * together, and what they add up to.
+ */
+#ifndef CLI_LISTING_H
+#define CLI_LISTING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "spool/id.h"
+#include "spool/message.h"
+#include "spool/spool.h"
+#include "spool/state.h"
+
+/* posthouse(1) explains each; the order is the one of the footer of `posthouse queue`. */
+enum condition {
+	CONDITION_QUEUED, /* never tried, or being tried for the first time */
+	CONDITION_DEFERRED, /* tried, some recipients are left */
+	CONDITION_HELD,
+	CONDITION_FAILED, /* nobody is left to be tried and somebody did not get it */
+	CONDITION_DELIVERED, /* everybody has it: about to leave the spool */
+	CONDITION_CORRUPT, /* its file, or its state, is damaged */
+	CONDITION_UNREADABLE /* the system refuses to read it */
+};
+#define CONDITION_COUNT (CONDITION_UNREADABLE + 1)
+const char *condition_name(enum condition c); /* "queued", ... */
+
+struct listing {
+	struct spool_id id;
+	enum condition condition;
+	struct err why; /* CORRUPT and UNREADABLE: the reason; the following is empty then */
+	struct spool_message msg; /* fd is open */
+	struct spool_state state;
+	size_t left; /* recipients that are still pending */
+};
+
+/*
+ * Reads a message. may_have_state: false saves looking for one. False: it is
+ * gone (delivered or removed meanwhile), nothing is to be released.
+ */
+bool listing_open(struct listing *l, const struct spool *s, const char *id, bool may_have_state);
+void listing_close(struct listing *l);
+
+/* CORRUPT and UNREADABLE: there is no envelope to show. */
+bool listing_is_readable(const struct listing *l);
+/* The reply to show in one line: of the last recipient that was tried and is not delivered; NULL: none. */
+const char *listing_last_reply(const struct listing *l);
+/* CORRUPT and UNREADABLE: the reason without the file's name, for a line that has the id already. */
+const char *listing_why(const struct listing *l);
+
+/*
+ * The message as the object of posthouse(1) JSON OUTPUT, a superset of
+ * `postqueue -j`. The reference is the caller's.
+ */
+json_t *listing_json(const struct listing *l);
+/* A string of strangers' octets: what is not UTF-8 becomes U+FFFD. */
+json_t *json_text(const char *text, size_t len);
+
+enum json_layout { JSON_ONE_LINE, JSON_READABLE };
+/* Writes it and a newline, in pure printable ASCII: nothing in it can move a terminal. */
+void json_put(const json_t *value, enum json_layout layout, FILE *out);
+
+#endif

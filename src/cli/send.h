@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What `posthouse send` says: each refusal, how it ended, the dialogue; and
+ * which TLS it asks for. The connection itself is in send.c.
+ */
+#ifndef CLI_SEND_H
+#define CLI_SEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/endpoint.h"
+#include "cli/cli.h"
+#include "upstream/upstream.h"
+
+struct send_report {
+	const char *server; /* HOST:PORT as asked for */
+	size_t recipients, refused;
+	bool done; /* the transaction was answered, or is known to have failed */
+	bool accepted; /* by the final dot */
+	bool unreachable; /* no answer worth the name */
+};
+
+/* The string outlives the report. */
+void send_report_init(struct send_report *r, const char *server, size_t recipients);
+/* A reply to RCPT; a refusal is said. */
+void send_report_recipient(struct send_report *r, const char *address, const struct smtp_reply *reply);
+/* The end of the transaction: success on standard output, all else on standard error. */
+void send_report_done(struct send_report *r, const struct upstream_outcome *outcome, const char *remote);
+/* The end of the connection; said only when the transaction did not get that far. */
+void send_report_closed(struct send_report *r, const struct upstream_outcome *why, bool ever_ready);
+/* Done when all recipients were accepted, NOTHING when some or all were refused, else UNREACHABLE. */
+enum cli_status send_report_status(const struct send_report *r);
+
+/* One line of the dialogue, on standard error: "C: MAIL ..." and "S: 250 ...". */
+void send_trace(bool from_server, const char *text, size_t len);
+
+/*
+ * The mode by name. NULL chooses: implicit on port 465; required on port 587
+ * and whenever a password goes out, but for this machine itself; else
+ * opportunistic. False when there is no such mode.
+ */
+bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password,
+		   enum upstream_tls *mode);
+
+#endif

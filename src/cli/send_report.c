@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: ISC */
+/* See send.h. */
+#include "cli/send.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/options.h"
+
+#define REPLY_TEXT_MAX 4096
+
+void send_report_init(struct send_report *r, const char *server, size_t recipients)
+{
+	*r = (struct send_report){ .server = server, .recipients = recipients };
+}
+
+/* "550 5.1.1 no such user", or the words for what happened instead of a reply. */
+static void reply_text(const struct smtp_reply *reply, struct buf *out)
+{
+	buf_init(out, REPLY_TEXT_MAX);
+	if (reply->code != 0)
+		smtp_reply_oneline(reply, out);
+	else
+		buf_adds(out, reply->text);
+}
+
+static const char *refused(const struct smtp_reply *reply)
+{
+	return smtp_reply_is_permanent(reply) ? "refused" : "refused for now";
+}
+
+void send_report_recipient(struct send_report *r, const char *address, const struct smtp_reply *reply)
+{
+	struct buf text;
+
+	if (smtp_reply_is_positive(reply))
+		return;
+	r->refused++;
+	reply_text(reply, &text);
+	cli_error("%s: %s: %s", address, refused(reply), text.data);
+	buf_release(&text);
+}
+
+/* What we said, or were saying, when it happened. */
+static const char *step(enum upstream_phase phase)
+{
+	switch (phase) {
+	case UPSTREAM_MAIL:
+		return "MAIL";
+	case UPSTREAM_RCPT:
+		return "RCPT";
+	case UPSTREAM_DATA:
+		return "DATA";
+	case UPSTREAM_CONTENT:
+		return "the content";
+	case UPSTREAM_FINAL_DOT:
+		return "the end of data";
+	case UPSTREAM_RESOLVE:
+	case UPSTREAM_CONNECT:
+	case UPSTREAM_TLS_HANDSHAKE:
+	case UPSTREAM_GREETING:
+	case UPSTREAM_AUTH:
+	case UPSTREAM_IDLE:
+		break;
+	}
+	return upstream_phase_name(phase);
+}
+
+static void report_answer(struct send_report *r, const struct upstream_outcome *outcome, const char *remote,
+			  const char *text)
+{
+	if (outcome->phase == UPSTREAM_FINAL_DOT && smtp_reply_is_positive(&outcome->reply)) {
+		struct buf shown;
+		struct term out;
+
+		r->accepted = true;
+		term_init(&out, STDOUT_FILENO);
+		buf_init(&shown, 4 * REPLY_TEXT_MAX);
+		term_escapes(&out, text, &shown);
+		printf("%s: %s\n", remote[0] ? remote : r->server, shown.data);
+		buf_release(&shown);
+	} else if (outcome->phase == UPSTREAM_RCPT) {
+		cli_error("%s: no recipient was accepted, so nothing was sent", r->server);
+	} else {
+		cli_error("%s: the message was %s in answer to %s: %s", r->server, refused(&outcome->reply),
+			  step(outcome->phase), text);
+	}
+}
+
+void send_report_done(struct send_report *r, const struct upstream_outcome *outcome, const char *remote)
+{
+	struct buf text;
+
+	r->done = true;
+	reply_text(&outcome->reply, &text);
+	switch (outcome->how) {
+	case UPSTREAM_ANSWERED:
+		report_answer(r, outcome, remote, text.data);
+		break;
+	case UPSTREAM_NO_ANSWER:
+		r->unreachable = true;
+		if (outcome->phase == UPSTREAM_FINAL_DOT)
+			cli_error("%s: the message was sent, but the server's answer is missing (%s): "
+				  "it may have been accepted",
+				  r->server, text.data);
+		else
+			cli_error("%s: %s (at %s): nothing was accepted", r->server, text.data,
+				  step(outcome->phase));
+		break;
+	case UPSTREAM_UNSUPPORTED:
+		cli_error("%s: this server cannot take the message: %s", r->server, text.data);
+		break;
+	case UPSTREAM_SOURCE_FAILED:
+		r->unreachable = true;
+		cli_error("%s: nothing was accepted", text.data);
+		break;
+	case UPSTREAM_NOT_STARTED:
+		r->done = false; /* closed() has the reason */
+		break;
+	}
+	buf_release(&text);
+}
+
+void send_report_closed(struct send_report *r, const struct upstream_outcome *why, bool ever_ready)
+{
+	struct buf text;
+
+	if (r->done)
+		return;
+	r->unreachable = true;
+	reply_text(&why->reply, &text);
+	if (why->how == UPSTREAM_ANSWERED)
+		cli_error("%s: the server ended the session%s: %s", r->server,
+			  ever_ready ? "" : " before it began", text.data);
+	else
+		cli_error("%s: %s", r->server, text.data);
+	buf_release(&text);
+}
+
+enum cli_status send_report_status(const struct send_report *r)
+{
+	if (r->unreachable || !r->done)
+		return CLI_UNREACHABLE;
+	return r->accepted && r->refused == 0 ? CLI_DONE : CLI_NOTHING;
+}
+
+void send_trace(bool from_server, const char *text, size_t len)
+{
+	struct term err;
+	struct buf line;
+
+	term_init(&err, STDERR_FILENO);
+	buf_init(&line, 64 << 10);
+	buf_adds(&line, from_server ? "S: " : "C: ");
+	term_escape(&err, text, len, TERM_KEEP_TABS, &line);
+	buf_addc(&line, '\n');
+	fwrite(line.data, 1, line.len, stderr);
+	buf_release(&line);
+}
+
+bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password,
+		   enum upstream_tls *mode)
+{
+	static const struct {
+		const char *name;
+		enum upstream_tls mode;
+	} modes[] = {
+		{ "none", UPSTREAM_TLS_NONE },
+		{ "opportunistic", UPSTREAM_TLS_OPPORTUNISTIC },
+		{ "required", UPSTREAM_TLS_REQUIRED },
+		{ "implicit", UPSTREAM_TLS_IMPLICIT },
+	};
+
+	if (!name) {
+		*mode = config_default_tls(remote);
+		if (*mode == UPSTREAM_TLS_OPPORTUNISTIC && has_password && !config_is_loopback(remote))
+			*mode = UPSTREAM_TLS_REQUIRED;
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcmp(name, modes[i].name) != 0)
+			continue;
+		*mode = modes[i].mode;
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the verbs want to know from the configuration file: where the spool
+ * is, where the daemon listens. The file is optional unless it was named.
+ */
+#ifndef CLI_SETTINGS_H
+#define CLI_SETTINGS_H
+
+#include "base/endpoint.h"
+#include "base/err.h"
+
+/*
+ * The spool of the configuration file; where there is none to read, the
+ * system's spool if it exists, else the user's own. *path is the caller's.
+ * What is wrong in the file is said line by line (cli_error) before -1.
+ */
+int settings_spool(const char *config_file, char **path, struct err *e);
+
+/*
+ * Where a client reaches the daemon: the first TCP localaddr of the
+ * configuration file (every address read as loopback), localhost:8025 where
+ * there is no file to read.
+ */
+int settings_server(const char *config_file, struct endpoint *server, struct err *e);
+
+/* This machine's name as the configuration says it, for EHLO and Message-ID; the caller's. */
+char *settings_hostname(const char *config_file);
+
+#endif

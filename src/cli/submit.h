@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A message made ready to be sent, as submission software may (RFC 6409 8):
+ * line ends made CRLF, the envelope from options or header, Bcc taken out,
+ * Date, Message-ID and From added when missing. Its content goes through an
+ * unlinked temporary file, so that a message of any size costs no memory and
+ * its length is known before MAIL (SIZE).
+ */
+#ifndef CLI_SUBMIT_H
+#define CLI_SUBMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "smtp/envelope.h"
+
+#define SUBMIT_HEADER_MAX (1u << 20)
+#define SUBMIT_RCPT_MAX 50000
+
+struct submit_options {
+	const char *from; /* NULL: from the header; "" or "<>": the null reverse-path */
+	char *const *to; /* recipients named by the operator */
+	size_t to_count;
+	bool read_recipients; /* To, Cc and Bcc are recipients too, and Bcc fields are taken out */
+	bool add_headers; /* Date, Message-ID, From when missing */
+	const char *hostname; /* for Message-ID */
+};
+
+struct submission {
+	struct envelope env; /* sender, recipients, body, smtputf8 */
+	int fd; /* the content: canonical CRLF, not dot-stuffed */
+	uint64_t content_bytes;
+	bool has_dot_lines, has_eightbit;
+};
+
+enum submit_result {
+	SUBMIT_OK,
+	SUBMIT_INVALID, /* the message or the options do not make an envelope: e says what to do */
+	SUBMIT_FAILED /* reading the message or writing the temporary file failed */
+};
+
+/* Reads a message from in_fd to its end. After SUBMIT_OK release it with submission_release. */
+enum submit_result submission_read(struct submission *s, int in_fd, const struct submit_options *options,
+				   struct err *e);
+void submission_release(struct submission *s);
+
+/*
+ * The envelope that options and header make (exposed for the tests). The
+ * sender: options->from, else the first address of Sender, From or Return-Path.
+ * Recipients named twice are taken once.
+ */
+int envelope_from_header(struct envelope *env, const struct buf *header, const struct submit_options *options,
+			 struct err *e);
+
+/*
+ * Line ends of all kinds (LF, CRLF, bare CR, as smtplib does it) into CRLF,
+ * however the input is cut. *after_cr is false at first and belongs to this.
+ */
+bool crlf_convert(bool *after_cr, const char *data, size_t len, struct buf *out);
+
+#endif

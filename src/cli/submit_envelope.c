@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/* See submit.h: the envelope from options and header. Pure. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "cli/header.h"
+#include "cli/submit.h"
+
+static bool is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text >= 0x80)
+			return false;
+	return true;
+}
+
+static bool add_recipient(void *ctx, const char *address, struct err *e)
+{
+	struct envelope *env = ctx;
+
+	if (address[0] == '\0') {
+		err_set(e, "<> is no recipient");
+		return false;
+	}
+	if (env->rcpt_count >= SUBMIT_RCPT_MAX) {
+		err_set(e, "more than %u recipients", SUBMIT_RCPT_MAX);
+		return false;
+	}
+	envelope_add_rcpt(env, address, strlen(address));
+	return true;
+}
+
+static bool take_sender(void *ctx, const char *address, struct err *e)
+{
+	struct envelope *env = ctx;
+
+	(void)e;
+	if (!env->sender)
+		env->sender = mem_strdup(address);
+	return true;
+}
+
+/* All fields of a name, one after the other. */
+static int from_fields(const struct buf *header, const char *name,
+		       bool (*each)(void *ctx, const char *address, struct err *e), struct envelope *env,
+		       struct err *e)
+{
+	const char *at = header->data, *end = header->data + header->len;
+	struct header_field f;
+
+	while (header_next(&at, end, &f)) {
+		if (!header_is(&f, name) || header_addresses(f.value, f.value_len, each, env, e) == 0)
+			continue;
+		err_prefix(e, "%s", name);
+		return -1;
+	}
+	return 0;
+}
+
+static int set_sender(struct envelope *env, const struct buf *header, const char *from, struct err *e)
+{
+	/* RFC 5322 3.6.2: Sender is who sent it, where From names the authors */
+	static const char *const names[] = { "Sender", "From", "Return-Path" };
+
+	if (from && (from[0] == '\0' || strcmp(from, "<>") == 0)) {
+		env->sender = mem_strdup("");
+		return 0;
+	}
+	if (from) {
+		if (header_addresses(from, strlen(from), take_sender, env, e) == 0 && env->sender)
+			return 0;
+		err_prefix(e, "--from");
+		return -1;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !env->sender; i++)
+		if (from_fields(header, names[i], take_sender, env, e) < 0)
+			return -1;
+	if (env->sender)
+		return 0;
+	err_set(e, "the sender is missing: the message has no From, name one with --from");
+	return -1;
+}
+
+static int compare_rcpt(const void *a, const void *b)
+{
+	const struct envelope_rcpt *const *ra = a, *const *rb = b;
+	int order = strcmp((*ra)->address, (*rb)->address);
+
+	/* of equals the first stays first */
+	return order ? order : (*ra > *rb) - (*ra < *rb);
+}
+
+/* Somebody in To and in Cc gets it once. */
+static void drop_duplicates(struct envelope *env)
+{
+	struct envelope_rcpt **sorted = mem_array(env->rcpt_count + 1, sizeof(struct envelope_rcpt *));
+	size_t kept = 0;
+
+	for (size_t i = 0; i < env->rcpt_count; i++)
+		sorted[i] = &env->rcpt[i];
+	qsort(sorted, env->rcpt_count, sizeof(struct envelope_rcpt *), compare_rcpt);
+	for (size_t i = env->rcpt_count; i > 1; i--) {
+		if (strcmp(sorted[i - 1]->address, sorted[i - 2]->address) != 0)
+			continue;
+		free(sorted[i - 1]->address);
+		sorted[i - 1]->address = NULL;
+	}
+	for (size_t i = 0; i < env->rcpt_count; i++)
+		if (env->rcpt[i].address)
+			env->rcpt[kept++] = env->rcpt[i];
+	env->rcpt_count = kept;
+	free(sorted);
+}
+
+int envelope_from_header(struct envelope *env, const struct buf *header, const struct submit_options *options,
+			 struct err *e)
+{
+	static const char *const names[] = { "To", "Cc", "Bcc" };
+
+	if (set_sender(env, header, options->from, e) < 0)
+		return -1;
+	for (size_t i = 0; i < options->to_count; i++) {
+		const char *to = options->to[i];
+
+		if (header_addresses(to, strlen(to), add_recipient, env, e) < 0) {
+			err_prefix(e, "--to");
+			return -1;
+		}
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && options->read_recipients; i++)
+		if (from_fields(header, names[i], add_recipient, env, e) < 0)
+			return -1;
+	if (env->rcpt_count == 0) {
+		err_set(e, options->read_recipients
+				   ? "no recipients: To, Cc and Bcc name nobody"
+				   : "no recipients: name them with --to, or take the header's with -t");
+		return -1;
+	}
+	drop_duplicates(env);
+	env->smtputf8 = !is_ascii(env->sender);
+	for (size_t i = 0; i < env->rcpt_count; i++)
+		env->smtputf8 |= !is_ascii(env->rcpt[i].address);
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A table for people: columns as wide as their content, shrunk to the
+ * terminal. Memory is bounded: the widths are taken from the first rows, the
+ * rest streams through.
+ */
+#ifndef CLI_TABLE_H
+#define CLI_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "cli/term.h"
+
+#define TABLE_COLUMNS_MAX 12
+#define TABLE_SAMPLE_ROWS 500 /* rows kept back to choose the widths */
+
+enum table_align { TABLE_LEFT, TABLE_RIGHT };
+
+struct table_column {
+	const char *title;
+	enum table_align align;
+	size_t shrink_to; /* columns it may be cut to on a narrow terminal; 0: never cut */
+};
+
+struct table {
+	const struct table_column *column;
+	size_t count;
+	const struct term *term;
+	FILE *out;
+	char **row[TABLE_SAMPLE_ROWS]; /* kept back; owned */
+	size_t rows;
+	bool streaming; /* widths are chosen, the title is out */
+	size_t width[TABLE_COLUMNS_MAX];
+};
+
+/* The pointers outlive the table. */
+void table_begin(struct table *t, const struct table_column *columns, size_t count, const struct term *term,
+		 FILE *out);
+/* One cell a column, escaped (term_escape) and copied. */
+void table_row(struct table *t, const char *const *cells);
+/* Writes what was kept back and releases all. A table without rows writes nothing, not even its title. */
+void table_end(struct table *t);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+/* See term.h. Runs in the operator's command only. */
+#include "cli/term.h"
+
+#include <langinfo.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "base/num.h"
+#include "cli/utf8.h"
+
+#define WIDTH_MIN 20 /* narrower than this nothing can be said; the terminal wraps */
+#define WIDTH_MAX 10000
+
+void term_init(struct term *t, int fd)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	uint64_t n;
+
+	t->is_tty = isatty(fd) == 1;
+	t->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	t->width = TERM_NO_LIMIT;
+	if (columns && num_parse_u64(columns, strlen(columns), WIDTH_MAX, &n) && n > 0)
+		t->width = n;
+	else if (t->is_tty && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		t->width = size.ws_col;
+	if (t->width < WIDTH_MIN)
+		t->width = WIDTH_MIN;
+}
+
+/* Characters with a width that change how their neighbours look: right-to-left overrides and the like. */
+static bool misleads(uint32_t c)
+{
+	static const struct {
+		uint32_t from, to;
+	} ranges[] = {
+		{ 0x7f, 0x9f }, /* DEL and C1: U+009B is a CSI to many terminals */
+		{ 0xad, 0xad }, /* soft hyphen */
+		{ 0x61c, 0x61c }, /* Arabic letter mark */
+		{ 0x115f, 0x1160 }, /* Hangul fillers */
+		{ 0x180b, 0x180f }, /* Mongolian selectors */
+		{ 0x200b, 0x200f }, /* zero-width, direction marks */
+		{ 0x2028, 0x202e }, /* line ends, embeddings and overrides */
+		{ 0x2060, 0x206f }, /* invisible operators, isolates */
+		{ 0x3164, 0x3164 }, /* Hangul filler */
+		{ 0xe000, 0xf8ff }, /* private use */
+		{ 0xfe00, 0xfe0f }, /* variation selectors */
+		{ 0xfeff, 0xfeff }, /* byte order mark */
+		{ 0xfff0, 0xfffb }, /* annotation marks */
+		{ 0xe0000, 0x10ffff }, /* tags, private planes */
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (c >= ranges[i].from && c <= ranges[i].to)
+			return true;
+	return false;
+}
+
+static bool escape_octet(unsigned char c, struct buf *out)
+{
+	static const char named[][2] = { { '\n', 'n' }, { '\r', 'r' }, { '\t', 't' } };
+
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
+		if (named[i][0] == (char)c)
+			return buf_addf(out, "\\%c", named[i][1]);
+	return buf_addf(out, "\\x%02x", c);
+}
+
+void term_escape(const struct term *t, const char *text, size_t len, enum term_tabs tabs, struct buf *out)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		unsigned char c = (unsigned char)text[at];
+		uint32_t cp;
+		size_t n;
+
+		if ((c >= 0x20 && c < 0x7f) || (c == '\t' && tabs == TERM_KEEP_TABS)) {
+			if (!buf_addc(out, (char)c))
+				return;
+			at++;
+			continue;
+		}
+		n = t->utf8 && c >= 0x80 ? utf8_decode(text + at, len - at, &cp) : 0;
+		if (n > 0 && !misleads(cp) && wcwidth((wchar_t)cp) >= 0) {
+			if (!buf_add(out, text + at, n))
+				return;
+			at += n;
+			continue;
+		}
+		/* a character that is not shown is escaped whole: its tail is not one by itself */
+		for (size_t end = at + (n > 0 ? n : 1); at < end; at++)
+			if (!escape_octet((unsigned char)text[at], out))
+				return;
+	}
+}
+
+void term_escapes(const struct term *t, const char *text, struct buf *out)
+{
+	term_escape(t, text, strlen(text), TERM_ESCAPE_TABS, out);
+}
+
+/* One character of escaped text: its octets, and its columns. */
+static size_t one_char(const struct term *t, const char *text, size_t len, size_t *columns)
+{
+	uint32_t cp;
+	size_t n = t->utf8 ? utf8_decode(text, len, &cp) : 0;
+	int width;
+
+	*columns = 1;
+	if (n <= 1)
+		return 1;
+	width = wcwidth((wchar_t)cp);
+	*columns = width < 0 ? 1 : (size_t)width;
+	return n;
+}
+
+size_t term_columns(const struct term *t, const char *text)
+{
+	size_t len = strlen(text), total = 0, columns;
+
+	for (size_t at = 0; at < len;) {
+		at += one_char(t, text + at, len - at, &columns);
+		total += columns;
+	}
+	return total;
+}
+
+size_t term_cut(const struct term *t, const char *text, size_t columns, struct buf *out)
+{
+	const char *mark = t->utf8 ? "\xe2\x80\xa6" : "~"; /* one column each */
+	size_t len = strlen(text), total = 0, at = 0, width;
+
+	if (columns == TERM_NO_LIMIT || term_columns(t, text) <= columns) {
+		buf_adds(out, text);
+		return columns == TERM_NO_LIMIT ? 0 : term_columns(t, text);
+	}
+	if (columns == 0)
+		return 0;
+	while (at < len) {
+		size_t n = one_char(t, text + at, len - at, &width);
+
+		if (total + width > columns - 1)
+			break;
+		total += width;
+		at += n;
+	}
+	buf_add(out, text, at);
+	buf_adds(out, mark);
+	return total + 1;
+}
+
+const char *term_until(int64_t wall_us, int64_t now_wall_us, char *out, size_t cap)
+{
+	char age[16];
+
+	if (wall_us <= now_wall_us)
+		snprintf(out, cap, "now");
+	else
+		snprintf(out, cap, "in %s",
+			 num_format_age((wall_us - now_wall_us + 999999) / 1000, age, sizeof(age)));
+	return out;
+}
+
+const char *term_age(int64_t wall_us, int64_t now_wall_us, char *out, size_t cap)
+{
+	return num_format_age((now_wall_us - wall_us) / 1000, out, cap);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the command knows about where its output goes, and how text that
+ * strangers wrote (addresses, replies, headers, file names) gets there: never
+ * raw. A terminal obeys escape sequences; a mail must not be able to give it any.
+ */
+#ifndef CLI_TERM_H
+#define CLI_TERM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+#define TERM_NO_LIMIT ((size_t)-1)
+
+struct term {
+	bool is_tty;
+	size_t width; /* columns; TERM_NO_LIMIT when lines may be of any length */
+	bool utf8; /* characters beyond ASCII can be shown */
+};
+
+/*
+ * Looks at a descriptor. The width is COLUMNS when it is set, else the
+ * terminal's; a pipe or file has none. setlocale(LC_CTYPE) comes before.
+ */
+void term_init(struct term *t, int fd);
+
+enum term_tabs { TERM_ESCAPE_TABS, TERM_KEEP_TABS };
+
+/*
+ * Appends text so that it can do nothing but be read: printable characters as
+ * they are; line ends, controls (C0, C1), what is not UTF-8, and the
+ * characters that reorder or hide text (bidirectional controls, zero-width
+ * ones) as \n, \r, \t or \xHH, octet by octet. Cut silently at out's ceiling.
+ */
+void term_escape(const struct term *t, const char *text, size_t len, enum term_tabs tabs, struct buf *out);
+void term_escapes(const struct term *t, const char *text, struct buf *out); /* a string, tabs escaped */
+
+/* Columns that escaped text takes. */
+size_t term_columns(const struct term *t, const char *text);
+/*
+ * Appends escaped text cut to a number of columns, with a mark when something
+ * was left out; returns the columns it takes.
+ */
+size_t term_cut(const struct term *t, const char *text, size_t columns, struct buf *out);
+
+/* "now", or "in 5m", "in 3h": a moment seen from now. Out has at least 24 bytes; returns out. */
+const char *term_until(int64_t wall_us, int64_t now_wall_us, char *out, size_t cap);
+/* "5m", "3h": how long ago. Returns out. */
+const char *term_age(int64_t wall_us, int64_t now_wall_us, char *out, size_t cap);
+
+#endif

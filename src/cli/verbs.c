@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/* See verbs.h. */
+#include "cli/verbs.h"
+
+#include <locale.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum cli_status verb_help_run(struct cli *cli);
+
+const struct cli_verb verb_table[] = {
+	{
+		.name = "queue",
+		.operands = "[ID-PREFIX...]",
+		.summary = "list the queued messages, oldest first",
+		.details = "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.options = queue_options,
+		.run = verb_queue,
+	},
+	{
+		.name = "show",
+		.operands = "ID",
+		.summary = "show one message: envelope, what happened so far, header",
+		.details = "ID may be cut short as long as only one message's id begins with it.\n"
+			   "--raw, --headers and --body give the exact octets, except on a terminal.\n",
+		.options = show_options,
+		.run = verb_show,
+	},
+	{
+		.name = "send",
+		.operands = "[FILE]",
+		.summary = "send a message (from FILE or standard input) to an SMTP server",
+		.details = "Without --server it goes to the first localaddr of the configuration file,\n"
+			   "without one to localhost:8025.\n",
+		.options = send_options,
+		.run = verb_send,
+	},
+	{
+		.name = "help",
+		.operands = "[VERB]",
+		.summary = "how to use posthouse, or one of its verbs",
+		.run = verb_help_run,
+	},
+};
+const size_t verb_count = sizeof(verb_table) / sizeof(verb_table[0]);
+
+const struct cli_verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < verb_count; i++)
+		if (strcmp(verb_table[i].name, name) == 0)
+			return &verb_table[i];
+	return NULL;
+}
+
+/* Letters to insert, delete, replace or swap with a neighbour to make b of a (optimal string alignment). */
+static size_t typing_errors(const char *a, const char *b)
+{
+	enum { MAX = 24 };
+	size_t d[MAX + 1][MAX + 1];
+	size_t n = strlen(a), m = strlen(b);
+
+	if (n > MAX || m > MAX)
+		return MAX;
+	for (size_t i = 0; i <= n; i++)
+		d[i][0] = i;
+	for (size_t j = 0; j <= m; j++)
+		d[0][j] = j;
+	for (size_t i = 1; i <= n; i++) {
+		for (size_t j = 1; j <= m; j++) {
+			size_t best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+
+			if (d[i - 1][j] + 1 < best)
+				best = d[i - 1][j] + 1;
+			if (d[i][j - 1] + 1 < best)
+				best = d[i][j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
+		}
+	}
+	return d[n][m];
+}
+
+const struct cli_verb *verb_nearest(const char *name)
+{
+	const struct cli_verb *nearest = NULL;
+	size_t least = 3;
+
+	if (name[0] == '\0')
+		return NULL;
+	for (size_t i = 0; i < verb_count; i++) {
+		const struct cli_verb *v = &verb_table[i];
+		size_t errors = strncmp(v->name, name, strlen(name)) == 0 ? 0 : typing_errors(name, v->name);
+
+		/* a word of which hardly a letter is right is no typing error */
+		if (errors < least && errors < strlen(v->name) - 1) {
+			least = errors;
+			nearest = v;
+		}
+	}
+	return nearest;
+}
+
+void verb_help(const struct cli_verb *verb, FILE *out)
+{
+	fprintf(out, "usage: posthouse %s%s%s%s\n\n%c%s.\n", verb->name, verb->options ? " [OPTION...]" : "",
+		verb->operands[0] ? " " : "", verb->operands, verb->summary[0] - 'a' + 'A',
+		verb->summary + 1);
+	if (verb->details)
+		fputs(verb->details, out);
+	if (verb->options) {
+		fputs("\nOptions:\n", out);
+		args_describe(verb->options, out);
+	}
+	fputs("\nCommon options:\n", out);
+	args_describe(cli_common_options, out);
+}
+
+void verbs_help(FILE *out)
+{
+	fputs("usage: posthouse [--config FILE] [--spool DIR] VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n",
+	      out);
+	for (size_t i = 0; i < verb_count; i++)
+		fprintf(out, "  %-8s %s\n", verb_table[i].name, verb_table[i].summary);
+	fputs("\nOptions, before or after the verb:\n", out);
+	args_describe(cli_common_options, out);
+	fputs("\n'posthouse VERB --help' tells more about one; the manual is posthouse(1).\n", out);
+}
+
+static enum cli_status unknown_verb(const struct cli *cli, const char *name)
+{
+	const struct cli_verb *nearest = verb_nearest(name);
+
+	if (nearest)
+		return cli_usage_error(cli, "%s: there is no such verb (did you mean '%s'?)", name,
+				       nearest->name);
+	return cli_usage_error(cli, "%s: there is no such verb", name);
+}
+
+static enum cli_status verb_help_run(struct cli *cli)
+{
+	const struct cli_verb *verb;
+	char **operands;
+	int count;
+
+	if (cli_option(cli) == ARGS_BAD)
+		return cli->ended;
+	operands = args_operands(&cli->args, &count);
+	if (count > 1)
+		return cli_usage_error(cli, "%s: one verb at a time", operands[1]);
+	if (count == 0) {
+		verbs_help(stdout);
+		return cli_finish_output(CLI_DONE);
+	}
+	verb = verb_find(operands[0]);
+	if (!verb)
+		return unknown_verb(cli, operands[0]);
+	verb_help(verb, stdout);
+	return cli_finish_output(CLI_DONE);
+}
+
+int cli_main(int argc, char **argv)
+{
+	struct cli cli = { 0 };
+	char **operands;
+	int count;
+
+	setlocale(LC_CTYPE, ""); /* what may be shown; all else stays in the C locale */
+	term_init(&cli.out, STDOUT_FILENO);
+	args_begin(&cli.args, argc, argv, NULL, cli_common_options, true);
+	if (cli_option(&cli) == ARGS_BAD)
+		return (int)cli.ended;
+	operands = args_operands(&cli.args, &count);
+	if (count == 0) {
+		verbs_help(stderr);
+		return CLI_USAGE;
+	}
+	cli.verb = verb_find(operands[0]);
+	if (!cli.verb)
+		return (int)unknown_verb(&cli, operands[0]);
+	args_begin(&cli.args, count, operands, cli.verb->options, cli_common_options, false);
+	return (int)cli.verb->run(&cli);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table of verbs: dispatch, help texts and the test of the manual come
+ * from it. A new verb is one file with one function, and one row.
+ */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+
+struct cli_verb {
+	const char *name;
+	const char *operands; /* for the usage line, "" when there are none */
+	const char *summary; /* one line, no full stop */
+	const char *details; /* what the help says below the usage line; lines ended by \n; NULL: nothing */
+	const struct args_option *options; /* its own; NULL: none */
+	/* Reads its options with cli_option, then works; the exit status. */
+	enum cli_status (*run)(struct cli *cli);
+};
+
+extern const struct cli_verb verb_table[];
+extern const size_t verb_count;
+
+/* NULL when there is none of that name. */
+const struct cli_verb *verb_find(const char *name);
+/* The one most probably meant (a prefix, or at most two typing errors away); NULL when none is near. */
+const struct cli_verb *verb_nearest(const char *name);
+
+void verb_help(const struct cli_verb *verb, FILE *out);
+void verbs_help(FILE *out);
+
+/* One file each. */
+enum cli_status verb_queue(struct cli *cli);
+enum cli_status verb_send(struct cli *cli);
+enum cli_status verb_show(struct cli *cli);
+extern const struct args_option queue_options[], send_options[], show_options[];
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: ISC */
+/* See check.h. One rule a function; the table says which keys it is about. */
+#include "config/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "config/types.h"
+#include "handler/handler.h"
+
+struct check {
+	const struct config *cfg;
+	const struct check_source *source;
+	const struct rule *rule; /* being run */
+	size_t index; /* of the listener or upstream it is run for */
+};
+
+struct rule {
+	enum config_section object;
+	const char *keys[5]; /* NULL ended */
+	void (*run)(struct check *c);
+};
+
+static void fail(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void fail(struct check *c, const char *fmt, ...)
+{
+	char text[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	c->source->error(c->source->ctx, c->rule->object, c->index, c->rule->keys, text);
+}
+
+static bool is_bad(const struct check *c, enum config_section object, const char *key)
+{
+	return c->source->is_bad && c->source->is_bad(c->source->ctx, object, CHECK_ANY, key);
+}
+
+/* ---- the pool, the session, the relay ------------------------------------------- */
+
+static void spare_in_order(struct check *c)
+{
+	if (c->cfg->min_spare > c->cfg->max_spare)
+		fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare, c->cfg->max_spare);
+}
+
+static void workers_in_order(struct check *c)
+{
+	if (c->cfg->max_spare > c->cfg->max_workers)
+		fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare, c->cfg->max_workers);
+}
+
+/* As in smtpd: text and bytes exclude each other. */
+static void data_is_text_or_not(struct check *c)
+{
+	if (c->cfg->decode_data && c->cfg->enable_smtputf8)
+		fail(c, "decode_data and enable_smtputf8 exclude each other");
+}
+
+static void session_holds_a_message(struct check *c)
+{
+	if (c->cfg->message_timeout_ms > c->cfg->session_timeout_ms)
+		fail(c, "message_timeout is longer than session_timeout");
+}
+
+static void retry_in_order(struct check *c)
+{
+	if (c->cfg->retry_min_ms > c->cfg->retry_max_ms)
+		fail(c, "retry_min is longer than retry_max");
+}
+
+static void hostname_is_valid(struct check *c)
+{
+	if (!c->cfg->hostname || !config_is_hostname(c->cfg->hostname))
+		fail(c, "hostname is neither a domain name nor an address literal");
+}
+
+/* ---- handler ---------------------------------------------------------------------- */
+
+static void handler_exists(struct check *c)
+{
+	if (c->cfg->find_handler && !c->cfg->find_handler(c->cfg->handler))
+		fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
+		     c->cfg->handler_names ? c->cfg->handler_names() : "(none)");
+}
+
+static bool handler_relays(const struct config *cfg)
+{
+	const struct handler_kind *kind;
+
+	if (!cfg->find_handler) /* a tool that runs no handlers knows the one that matters */
+		return strcmp(cfg->handler, "spool") == 0;
+	kind = cfg->find_handler(cfg->handler);
+	return kind && kind->ops->relays;
+}
+
+static void relay_has_an_upstream(struct check *c)
+{
+	if (c->cfg->upstream_count == 0 && handler_relays(c->cfg) && !is_bad(c, CONFIG_TOP, "remoteaddr") &&
+	    !is_bad(c, CONFIG_UPSTREAM, "remoteaddr"))
+		fail(c, "remoteaddr is missing: handler \"%s\" relays to an upstream", c->cfg->handler);
+}
+
+/* ---- listeners --------------------------------------------------------------------- */
+
+static void something_to_listen_on(struct check *c)
+{
+	if (c->cfg->listener_count == 0 && !is_bad(c, CONFIG_LISTENER, "localaddr"))
+		fail(c, "localaddr is missing: there is nothing to listen on");
+}
+
+static void listener_has_addresses(struct check *c)
+{
+	const struct config_listener *l = &c->cfg->listener[c->index];
+
+	if (l->localaddr_count == 0)
+		fail(c, "listener \"%s\" has no localaddr", l->name);
+}
+
+static bool same_address(const struct endpoint *a, const struct endpoint *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == ENDPOINT_UNIX)
+		return strcmp(a->path, b->path) == 0;
+	return a->port == b->port && a->port != 0 && strcasecmp(a->host, b->host) == 0;
+}
+
+/* Names of one address are not looked up here; binding finds those. */
+static void addresses_differ(struct check *c)
+{
+	const struct config_listener *l = &c->cfg->listener[c->index], *other;
+	char text[ENDPOINT_TEXT_MAX];
+
+	for (size_t i = 0; i < l->localaddr_count; i++) {
+		for (size_t k = 0; k <= c->index; k++) {
+			other = &c->cfg->listener[k];
+			for (size_t n = 0; n < (k == c->index ? i : other->localaddr_count); n++) {
+				if (same_address(&l->localaddr[i], &other->localaddr[n])) {
+					fail(c, "localaddr: \"%s\" stands twice",
+					     endpoint_format(&l->localaddr[i], text));
+					return;
+				}
+			}
+		}
+	}
+}
+
+/* ---- who may relay ------------------------------------------------------------------ */
+
+static bool net_within(const struct cidr *net, const struct cidr *outer)
+{
+	unsigned bytes = outer->prefix_bits / 8, rest = outer->prefix_bits % 8;
+
+	if (net->family != outer->family || net->prefix_bits < outer->prefix_bits)
+		return false;
+	if (memcmp(net->address, outer->address, bytes) != 0)
+		return false;
+	return rest == 0 || ((net->address[bytes] ^ outer->address[bytes]) >> (8 - rest)) == 0;
+}
+
+/* The share of `whole` that the networks cover together, 0 to 1. Those inside of another count once. */
+static double coverage(const struct cidr *net, size_t count, const struct cidr *whole)
+{
+	double share = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		bool counted = !net_within(&net[i], whole);
+		double part = 1;
+
+		if (net_within(whole, &net[i]))
+			return 1;
+		for (size_t k = 0; k < count && !counted; k++)
+			counted = k != i && net_within(&net[i], &net[k]) &&
+				  (k < i || net[k].prefix_bits < net[i].prefix_bits);
+		for (unsigned bits = whole->prefix_bits; bits < net[i].prefix_bits; bits++)
+			part /= 2;
+		share += counted ? 0 : part;
+	}
+	return share;
+}
+
+static void not_an_open_relay(struct check *c)
+{
+	/* Every address there is: of IPv6 only 2000::/3 is given out (RFC 4291 2.4). */
+	static const struct cidr ipv4 = { .family = AF_INET, .prefix_bits = 0 };
+	static const struct cidr ipv6 = { .family = AF_INET6, .prefix_bits = 3, .address = { 0x20 } };
+	const struct config *cfg = c->cfg;
+
+	if (cfg->relay_from_anyone)
+		return;
+	if (coverage(cfg->relay_from, cfg->relay_from_count, &ipv4) >= 1 ||
+	    coverage(cfg->relay_from, cfg->relay_from_count, &ipv6) >= 1)
+		fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: relay_from_anyone = yes");
+}
+
+/* ---- upstreams ----------------------------------------------------------------------- */
+
+static const struct config_upstream *upstream_of(const struct check *c)
+{
+	return &c->cfg->upstream[c->index];
+}
+
+static void upstream_has_an_address(struct check *c)
+{
+	if (!upstream_of(c)->remoteaddr.host[0])
+		fail(c, "upstream \"%s\" has no remoteaddr", upstream_of(c)->name);
+}
+
+static void user_has_a_password(struct check *c)
+{
+	if (upstream_of(c)->user && !upstream_of(c)->password_file)
+		fail(c, "user without password_file");
+	if (!upstream_of(c)->user && upstream_of(c)->password_file)
+		fail(c, "password_file without user");
+}
+
+/* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
+static void password_is_not_shown(struct check *c)
+{
+	const struct config_upstream *u = upstream_of(c);
+
+	if (u->user && (u->tls == UPSTREAM_TLS_NONE || u->tls == UPSTREAM_TLS_OPPORTUNISTIC) &&
+	    !config_is_loopback(&u->remoteaddr))
+		fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
+		     u->remoteaddr.host);
+}
+
+static void ca_file_is_used(struct check *c)
+{
+	const struct config_upstream *u = upstream_of(c);
+
+	if (u->tls_ca_file && (u->tls == UPSTREAM_TLS_NONE || u->tls == UPSTREAM_TLS_OPPORTUNISTIC))
+		fail(c, "tls_ca_file has no effect: certificates are verified with tls = required or implicit only");
+}
+
+static void probe_in_order(struct check *c)
+{
+	if (upstream_of(c)->probe_min_ms > upstream_of(c)->probe_max_ms)
+		fail(c, "probe_min is longer than probe_max");
+}
+
+/* ---- all --------------------------------------------------------------------------- */
+
+static const struct rule rules[] = {
+	{ CONFIG_TOP, { "hostname" }, hostname_is_valid },
+	{ CONFIG_TOP, { "handler" }, handler_exists },
+	{ CONFIG_TOP, { "handler" }, relay_has_an_upstream },
+	{ CONFIG_TOP, { "localaddr" }, something_to_listen_on },
+	{ CONFIG_TOP, { "min_spare", "max_spare" }, spare_in_order },
+	{ CONFIG_TOP, { "max_spare", "max_workers" }, workers_in_order },
+	{ CONFIG_TOP, { "relay_from", "relay_from_anyone" }, not_an_open_relay },
+	{ CONFIG_TOP, { "decode_data", "enable_smtputf8" }, data_is_text_or_not },
+	{ CONFIG_TOP, { "message_timeout", "session_timeout" }, session_holds_a_message },
+	{ CONFIG_TOP, { "retry_min", "retry_max" }, retry_in_order },
+	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
+	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
+	{ CONFIG_UPSTREAM, { "remoteaddr" }, upstream_has_an_address },
+	{ CONFIG_UPSTREAM, { "user", "password_file" }, user_has_a_password },
+	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
+	{ CONFIG_UPSTREAM, { "tls_ca_file", "tls", "remoteaddr" }, ca_file_is_used },
+	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
+};
+
+static void run_rule(struct check *c, const struct rule *rule, size_t index)
+{
+	for (const char *const *key = rule->keys; *key; key++)
+		if (c->source->is_bad && c->source->is_bad(c->source->ctx, rule->object, index, *key))
+			return;
+	c->rule = rule;
+	c->index = index;
+	rule->run(c);
+}
+
+void check_run(const struct config *cfg, const struct check_source *source)
+{
+	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count };
+	struct check c = { .cfg = cfg, .source = source };
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		for (size_t index = 0; index < objects[rules[i].object]; index++)
+			run_rule(&c, &rules[i], index);
+}
+
+/* ---- without a file ----------------------------------------------------------------- */
+
+struct plain {
+	const char *file;
+	config_report *report;
+	void *ctx;
+	int result;
+};
+
+static void plain_error(void *ctx, enum config_section object, size_t index, const char *const *keys, const char *text)
+{
+	struct plain *p = ctx;
+	struct buf line;
+
+	(void)object;
+	(void)index;
+	(void)keys;
+	buf_init(&line, 8192);
+	if (p->file)
+		buf_addf(&line, "%s: ", p->file);
+	buf_adds(&line, text);
+	p->report(p->ctx, line.data);
+	buf_release(&line);
+	p->result = -1;
+}
+
+int config_check(const struct config *cfg, const char *file, config_report *report, void *ctx)
+{
+	struct plain p = { file, report, ctx, 0 };
+
+	check_run(cfg, &(struct check_source){ .error = plain_error, .ctx = &p });
+	return p.result;
+}

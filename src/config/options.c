@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: ISC */
+/* See options.h. A new key: a field in config.h, a line here, the manual, etc/posthouse.conf; tests tell what is missing. */
+#include "config/options.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "config/paths.h"
+#include "config/types.h"
+
+#define SECOND ((int64_t)1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define GIB ((int64_t)1 << 30)
+
+const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream" };
+
+/* In the order of the enums in spool/spool.h, session/session.h and upstream/upstream.h. */
+static const char *const sync_words[] = { "auto", "file", "strict", NULL };
+static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
+static const char *const level_words[] = { "info", "debug", NULL };
+static const char *const newline_words[] = { "reject", "normalize", NULL };
+static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
+static const char *const eightbit_words[] = { "strict", "pass", NULL };
+
+#define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
+#define LISTENER(field) CONFIG_LISTENER, CONFIG_LISTENER, .offset = offsetof(struct config_listener, field)
+#define UPSTREAM(field) CONFIG_UPSTREAM, CONFIG_UPSTREAM, .offset = offsetof(struct config_upstream, field)
+#define TYPE(name) .type = &config_type_##name
+#define RANGE(least, most) .min = (least), .max = (most)
+
+const struct config_option config_options[] = {
+	/* where mail comes in and goes out */
+	{ "localaddr", CONFIG_TOP, CONFIG_LISTENER, .offset = offsetof(struct config_listener, localaddr),
+	  .count_offset = offsetof(struct config_listener, localaddr_count), TYPE(local),
+	  .help = "addresses to listen on, when there are no listener sections" },
+	{ "remoteaddr", CONFIG_TOP, CONFIG_UPSTREAM, .offset = offsetof(struct config_upstream, remoteaddr),
+	  TYPE(remote), .help = "the upstream, when there is no upstream section" },
+	{ "hostname", TOP(hostname), TYPE(hostname),
+	  .help = "our name in greetings and headers; default: this machine's name" },
+	{ "handler", TOP(handler), TYPE(text), .fallback = "spool", .help = "what happens to a message" },
+
+	/* the spool */
+	{ "spool", TOP(spool), TYPE(path), .fallback = CONFIG_SYSTEM_SPOOL,
+	  .help = "the spool directory" },
+	{ "spool_sync", TOP(spool_sync), TYPE(word), .words = sync_words, .fallback = "auto",
+	  .help = "how a message is made durable" },
+	/* Twice the largest message: one more can always be finished, and the relay can note what it did. */
+	{ "min_free", TOP(min_free_bytes), TYPE(size), RANGE(0, 1024 * 1024 * GIB), .fallback = "64M",
+	  .help = "free space to keep on the spool's file system; 452 below it" },
+
+	/* rights and log */
+	{ "user", TOP(user), TYPE(account), .fallback = "posthouse", .help = "runs the relay, when started as root" },
+	{ "smtp_user", TOP(smtp_user), TYPE(account), .fallback = "posthouse-smtp",
+	  .help = "runs the workers, when started as root" },
+	{ "log", TOP(log), TYPE(word_text), .words = log_words, .fallback = "auto", .help = "where the log goes" },
+	{ "log_level", TOP(debug), TYPE(switch), .words = level_words, .fallback = "info",
+	  .help = "how much is logged" },
+	{ "pid_file", TOP(pid_file), TYPE(path), .help = "file for the master's process id; default: none" },
+
+	/* the pool of workers */
+	{ "min_spare", TOP(min_spare), TYPE(count), RANGE(1, 10000), .fallback = "5",
+	  .help = "idle workers to have at least" },
+	{ "max_spare", TOP(max_spare), TYPE(count), RANGE(1, 10000), .fallback = "20",
+	  .help = "idle workers to have at most" },
+	{ "max_workers", TOP(max_workers), TYPE(count), RANGE(1, 10000), .fallback = "200",
+	  .help = "sessions at a time" },
+	{ "max_requests", TOP(max_requests), TYPE(count), RANGE(0, 1000000000), .fallback = "1000",
+	  .help = "sessions before a worker is replaced; 0: never" },
+	{ "stop_timeout", TOP(stop_timeout_ms), TYPE(time), RANGE(0, HOUR), .fallback = "10s",
+	  .help = "time for open sessions to finish when the service stops" },
+	{ "listen_backlog", TOP(listen_backlog), TYPE(count), RANGE(1, 65535), .fallback = "1024",
+	  .help = "connections the kernel keeps until a worker is free" },
+
+	/* who may relay */
+	{ "relay_from", TOP(relay_from), .count_offset = offsetof(struct config, relay_from_count), TYPE(networks),
+	  .fallback = "{ \"127.0.0.0/8\", \"::1\" }", .help = "networks whose clients may relay" },
+	{ "relay_from_anyone", TOP(relay_from_anyone), TYPE(bool), .fallback = "no",
+	  .help = "an open relay is wanted" },
+
+	/* the SMTP session */
+	{ "data_size_limit", TOP(data_size_limit_bytes), TYPE(size), RANGE(0, 1024 * GIB), .fallback = "32M",
+	  .help = "largest message; 0: no limit" },
+	/* RFC 5321 4.5.3.1.8 asks for 100; 1000 is Postfix's too. A client splits at 452, so nothing is lost
+	 * by a limit, and a worker's memory is bounded by it. */
+	{ "max_recipients", TOP(max_recipients), TYPE(count), RANGE(100, 1000000), .fallback = "1000",
+	  .help = "recipients of one message" },
+	/* RFC 5321 6.3: at least 100 is called typical there, 50 is Postfix's hopcount_limit */
+	{ "max_received", TOP(max_received), TYPE(count), RANGE(1, 1000), .fallback = "50",
+	  .help = "Received headers before a message is taken for a loop" },
+	{ "max_errors", TOP(max_errors), TYPE(count), RANGE(1, 1000000), .fallback = "20",
+	  .help = "refused commands before the session is ended" },
+	{ "max_transactions", TOP(max_transactions), TYPE(count), RANGE(0, 1000000000), .fallback = "0",
+	  .help = "messages in one session; 0: no limit" },
+	{ "bare_newline", TOP(bare_newline), TYPE(word), .words = newline_words, .fallback = "reject",
+	  .help = "content with CR or LF alone" },
+	{ "enable_smtputf8", TOP(enable_smtputf8), TYPE(bool), .fallback = "no", .help = "offer SMTPUTF8 (RFC 6531)" },
+	{ "decode_data", TOP(decode_data), TYPE(bool), .fallback = "no",
+	  .help = "smtpd's: content is text, 8BITMIME is not offered" },
+	/* RFC 5321 4.5.3.2.7: a server waits five minutes at least */
+	{ "command_timeout", TOP(command_timeout_ms), TYPE(time), RANGE(1, DAY), .fallback = "5m",
+	  .help = "waiting for a client's command" },
+	{ "data_timeout", TOP(client_data_timeout_ms), TYPE(time), RANGE(1, DAY), .fallback = "5m",
+	  .help = "waiting for more of a client's message" },
+	/* The largest message at 10 kB/s */
+	{ "message_timeout", TOP(message_timeout_ms), TYPE(time), RANGE(1, 7 * DAY), .fallback = "1h",
+	  .help = "one message from MAIL to its end" },
+	{ "session_timeout", TOP(session_timeout_ms), TYPE(time), RANGE(1, 7 * DAY), .fallback = "2h",
+	  .help = "a whole session" },
+
+	/* The relay's retries. Only a refusal of the message itself gets here (trouble with the upstream pauses
+	 * the upstream, see probe_min): to a smarthost that is mostly a rate limit or a short disorder, hence
+	 * one minute where Postfix, which faces the whole world, waits five. The longest wait is near Postfix's
+	 * (4000s); 1, 2, 4 ... minutes reach it after an hour. */
+	{ "retry_min", TOP(retry_min_ms), TYPE(time), RANGE(1, 7 * DAY), .fallback = "1m",
+	  .help = "first wait of a deferred message" },
+	{ "retry_max", TOP(retry_max_ms), TYPE(time), RANGE(1, 7 * DAY), .fallback = "1h",
+	  .help = "longest wait of a deferred message" },
+	{ "retry_factor", TOP(retry_factor), TYPE(factor), RANGE(1000, 100000), .fallback = "2",
+	  .help = "growth of the wait" },
+
+	/* listener "name" { } */
+	{ "localaddr", LISTENER(localaddr), .count_offset = offsetof(struct config_listener, localaddr_count),
+	  TYPE(local), .help = "addresses to listen on" },
+
+	/* upstream "name" { } */
+	{ "remoteaddr", UPSTREAM(remoteaddr), TYPE(remote), .help = "host and port to deliver to" },
+	{ "tls", UPSTREAM(tls), TYPE(word), .words = tls_words,
+	  .help = "encryption; default: by port and host" },
+	{ "tls_ca_file", UPSTREAM(tls_ca_file), TYPE(path),
+	  .help = "certificates to trust (PEM); default: the system's" },
+	{ "user", UPSTREAM(user), TYPE(text), .help = "name for AUTH; default: no AUTH" },
+	{ "password_file", UPSTREAM(password_file), TYPE(path), .help = "file with the password for AUTH" },
+	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",
+	  .help = "8-bit content for an upstream without 8BITMIME" },
+	{ "pipelining", UPSTREAM(pipelining), TYPE(bool), .fallback = "yes", .help = "use PIPELINING where offered" },
+	{ "max_connections", UPSTREAM(max_connections), TYPE(count), RANGE(1, 1000), .fallback = "20",
+	  .help = "connections at a time" },
+	{ "messages_per_connection", UPSTREAM(messages_per_connection), TYPE(count), RANGE(0, 1000000000),
+	  .fallback = "0", .help = "messages before a connection is closed; 0: no limit" },
+	{ "connect_timeout", UPSTREAM(connect_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "30s",
+	  .help = "name lookup, TCP connection and implicit TLS" },
+	{ "greeting_timeout", UPSTREAM(greeting_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "5m",
+	  .help = "greeting, EHLO, STARTTLS and AUTH" }, /* 4.5.3.2.1 */
+	{ "command_timeout", UPSTREAM(command_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "5m",
+	  .help = "the reply to MAIL or RCPT" }, /* 4.5.3.2.2, .3 */
+	{ "data_timeout", UPSTREAM(data_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "2m",
+	  .help = "the reply to DATA" }, /* 4.5.3.2.4 */
+	{ "block_timeout", UPSTREAM(block_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "3m",
+	  .help = "the upstream taking a block of content" }, /* 4.5.3.2.5 */
+	{ "final_timeout", UPSTREAM(final_timeout_ms), TYPE(time), RANGE(1, 2 * HOUR), .fallback = "10m",
+	  .help = "the reply to the end of data" }, /* 4.5.3.2.6 */
+	{ "idle_timeout", UPSTREAM(idle_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "10s",
+	  .help = "how long an unused connection is kept" },
+	{ "probe_min", UPSTREAM(probe_min_ms), TYPE(time), RANGE(1, DAY), .fallback = "5s",
+	  .help = "first pause of a failing upstream" },
+	{ "probe_max", UPSTREAM(probe_max_ms), TYPE(time), RANGE(1, DAY), .fallback = "5m",
+	  .help = "longest pause of a failing upstream" },
+};
+const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
+_Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX, "raise CONFIG_OPTIONS_MAX");
+
+const struct config_option *config_option_find(enum config_section section, const char *key, size_t key_len)
+{
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct config_option *o = &config_options[i];
+
+		if (o->section == section && strlen(o->key) == key_len && memcmp(o->key, key, key_len) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+bool config_is_loopback(const struct endpoint *ep)
+{
+	struct in_addr in;
+	struct in6_addr in6;
+
+	if (ep->kind == ENDPOINT_UNIX || strcasecmp(ep->host, "localhost") == 0)
+		return true;
+	if (inet_pton(AF_INET, ep->host, &in) == 1)
+		return ntohl(in.s_addr) >> 24 == 127;
+	return inet_pton(AF_INET6, ep->host, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
+}
+
+enum upstream_tls config_default_tls(const struct endpoint *remote)
+{
+	if (remote->port == 465)
+		return UPSTREAM_TLS_IMPLICIT;
+	if (remote->port == 587 && !config_is_loopback(remote))
+		return UPSTREAM_TLS_REQUIRED;
+	return UPSTREAM_TLS_OPPORTUNISTIC;
+}
+
+/* The text between the braces of a list's default, item by item. */
+static void set_list_default(const struct config_option *o, void *object)
+{
+	const char *at = o->fallback;
+	struct err e;
+
+	while ((at = strchr(at, '"'))) {
+		const char *end = strchr(at + 1, '"');
+		char *item;
+
+		ASSERT(end);
+		item = mem_strndup(at + 1, (size_t)(end - at - 1));
+		ASSERT(o->type->parse(o, object, item, &e) == 0);
+		free(item);
+		at = end + 1;
+	}
+}
+
+static void set_defaults(enum config_section section, void *object)
+{
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct config_option *o = &config_options[i];
+		struct err e;
+
+		if (o->section != section || o->object != section || !o->fallback)
+			continue;
+		if (o->type->list)
+			set_list_default(o, object);
+		else
+			ASSERT(o->type->parse(o, object, o->fallback, &e) == 0);
+	}
+}
+
+static void clear_all(enum config_section object_kind, void *object)
+{
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct config_option *o = &config_options[i];
+
+		if (o->section == object_kind && o->object == object_kind && o->type->clear)
+			o->type->clear(o, object);
+	}
+}
+
+struct config_listener *config_add_listener(struct config *cfg, const char *name)
+{
+	struct config_listener *l;
+
+	cfg->listener = mem_resize(cfg->listener, cfg->listener_count + 1, sizeof(*l));
+	l = &cfg->listener[cfg->listener_count++];
+	memset(l, 0, sizeof(*l));
+	l->name = mem_strdup(name);
+	set_defaults(CONFIG_LISTENER, l);
+	return l;
+}
+
+struct config_upstream *config_add_upstream(struct config *cfg, const char *name)
+{
+	struct config_upstream *u;
+
+	cfg->upstream = mem_resize(cfg->upstream, cfg->upstream_count + 1, sizeof(*u));
+	u = &cfg->upstream[cfg->upstream_count++];
+	memset(u, 0, sizeof(*u));
+	u->name = mem_strdup(name);
+	u->tls = UPSTREAM_TLS_REQUIRED; /* whoever sets remoteaddr works it out: config_default_tls */
+	set_defaults(CONFIG_UPSTREAM, u);
+	return u;
+}
+
+void config_init(struct config *cfg)
+{
+	char name[256];
+
+	memset(cfg, 0, sizeof(*cfg));
+	set_defaults(CONFIG_TOP, cfg);
+	/* Never looked up: DNS at start is a way not to start. A name we cannot greet with is no name. */
+	if (gethostname(name, sizeof(name)) != 0 || !memchr(name, '\0', sizeof(name)) || !config_is_hostname(name))
+		strcpy(name, "localhost");
+	cfg->hostname = mem_strdup(name);
+}
+
+void config_release(struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->listener_count; i++) {
+		clear_all(CONFIG_LISTENER, &cfg->listener[i]);
+		free(cfg->listener[i].name);
+	}
+	for (size_t i = 0; i < cfg->upstream_count; i++) {
+		clear_all(CONFIG_UPSTREAM, &cfg->upstream[i]);
+		free(cfg->upstream[i].name);
+	}
+	free(cfg->listener);
+	free(cfg->upstream);
+	clear_all(CONFIG_TOP, cfg);
+	memset(cfg, 0, sizeof(*cfg));
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The kinds of values a configuration key can have: text in, field out, and
+ * back. Pure. The object (struct config, ...) and the option say which field.
+ */
+#ifndef CONFIG_TYPES_H
+#define CONFIG_TYPES_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "config/options.h"
+
+struct config_type {
+	const char *name; /* for people: "time", "size", ... */
+	bool list; /* parse appends; clear empties */
+	/* The message is about the value only; the caller names place and key. The field is unchanged on failure. */
+	int (*parse)(const struct config_option *o, void *object, const char *text, struct err *e);
+	/* Appends the value as a file has it (and as parse reads it). False, nothing added: not set. */
+	bool (*format)(const struct config_option *o, const void *object, struct buf *out);
+	/* Frees what the field owns and leaves it unset. NULL: nothing to free. */
+	void (*clear)(const struct config_option *o, void *object);
+};
+
+extern const struct config_type config_type_text; /* printable, not empty */
+extern const struct config_type config_type_path; /* absolute path */
+extern const struct config_type config_type_account; /* name of a system user */
+extern const struct config_type config_type_hostname; /* domain or address literal */
+extern const struct config_type config_type_bool;
+extern const struct config_type config_type_count; /* unsigned, min..max */
+extern const struct config_type config_type_size; /* uint64_t bytes */
+extern const struct config_type config_type_time; /* int64_t milliseconds */
+extern const struct config_type config_type_factor; /* double, three decimals */
+extern const struct config_type config_type_word; /* an enum, by words */
+extern const struct config_type config_type_switch; /* a bool, by two words: the second one is true */
+extern const struct config_type config_type_word_text; /* char *, one of words */
+extern const struct config_type config_type_local; /* endpoints to listen on */
+extern const struct config_type config_type_remote; /* one TCP endpoint to connect to */
+extern const struct config_type config_type_networks;
+
+/* A domain (RFC 5321 4.1.2) or an address literal (4.1.3): what may stand in a greeting. */
+bool config_is_hostname(const char *text);
+
+/* Appends text as a double-quoted string of a configuration file. */
+void config_quote(struct buf *out, const char *text);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: ISC */
+/* See service.h. Runs in the master, as root if it was started so. */
+#include "daemon/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "relay/relay.h"
+#include "spool/spool.h"
+
+/* Room for the notices of some ten thousand messages while the relay is busy or being restarted. */
+#define NOTICE_PIPE_BYTES (256 << 10)
+
+/* ---- before the first fork ----------------------------------------------------- */
+
+static int find_rights(struct service *s, struct err *e)
+{
+	const struct config *cfg = s->cfg;
+
+	s->worker_rights.extra_gid = s->relay_rights.extra_gid = (gid_t)-1;
+	if (geteuid() != 0 || !cfg->user || !cfg->smtp_user)
+		return 0;
+	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
+	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0)
+		return -1;
+	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
+	if (s->relay_rights.uid != s->worker_rights.uid)
+		s->relay_rights.extra_gid = s->worker_rights.gid;
+	return 0;
+}
+
+static int prepare_spool(struct service *s, struct err *e)
+{
+	const char *path = s->cfg->spool;
+	bool change = s->relay_rights.change, is_volatile;
+	struct spool spool;
+	const char *fs;
+
+	if (spool_prepare(path, change ? s->relay_rights.uid : (uid_t)-1, change ? s->relay_rights.gid : (gid_t)-1,
+			  change && s->relay_rights.uid != s->worker_rights.uid ? s->worker_rights.gid :
+			  change ? s->relay_rights.gid : (gid_t)-1, e) < 0)
+		return -1;
+	s->lock_fd = spool_lock(path, e);
+	if (s->lock_fd < 0 || spool_open(&spool, path, SPOOL_MANAGE, s->cfg->spool_sync, e) < 0)
+		return -1;
+	fs = spool_filesystem(&spool, &is_volatile);
+	if (is_volatile)
+		log_msg(LOG_LEVEL_WARNING, "spool_volatile",
+			"%s is on %s: queued mail is lost when this machine or container goes; put the spool on a disk",
+			path, fs);
+	spool_close(&spool);
+	if (pipe2(s->notice_fd, O_CLOEXEC | O_NONBLOCK) < 0) {
+		err_set_os(e, errno, "cannot make the pipe from workers to relay");
+		return -1;
+	}
+	/* refused when the user's pipe budget is used up: a smaller one only means more rescans */
+	(void)fcntl(s->notice_fd[1], F_SETPIPE_SZ, NOTICE_PIPE_BYTES);
+	return 0;
+}
+
+static int bind_all(struct service *s, struct err *e)
+{
+	for (size_t i = 0; i < s->cfg->listener_count; i++) {
+		const struct config_listener *l = &s->cfg->listener[i];
+
+		for (size_t k = 0; k < l->localaddr_count; k++) {
+			if (listening_add(&s->listening, &l->localaddr[k], l->name, s->cfg->listen_backlog, e) < 0) {
+				err_prefix(e, "listener \"%s\"", l->name);
+				return -1;
+			}
+		}
+	}
+	for (size_t i = 0; i < s->listening.count; i++) {
+		struct log_line line;
+
+		log_begin(&line, LOG_LEVEL_INFO, "listening");
+		log_str(&line, "listener", s->listening.item[i].listener);
+		log_str(&line, "localaddr", s->listening.item[i].address);
+		log_end(&line);
+	}
+	return 0;
+}
+
+/* ---- called by the master -------------------------------------------------------- */
+
+static void worker_lost(void *ctx)
+{
+	struct service *s = ctx;
+
+	if (!s->has_relay)
+		return;
+	/* it may have died between its commit and its notice */
+	atomic_store(&s->board->rescan_wanted, true);
+	relay_notify(s->notice_fd[1], &s->board->rescan_wanted, "");
+}
+
+static void ready(void *ctx)
+{
+	struct service *s = ctx;
+	struct scoreboard_count count;
+	struct log_line line;
+
+	scoreboard_count(s->board, &count);
+	log_begin(&line, LOG_LEVEL_INFO, "ready");
+	log_int(&line, "pid", getpid());
+	log_int(&line, "workers", count.total);
+	log_str(&line, "handler", s->cfg->handler);
+	if (s->has_relay) {
+		char remote[ENDPOINT_TEXT_MAX];
+
+		log_str(&line, "spool", s->cfg->spool);
+		log_str(&line, "remoteaddr", endpoint_format(&s->cfg->upstream[0].remoteaddr, remote));
+	}
+	if (!s->relay_rights.change)
+		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");
+	log_end(&line);
+	if (s->on_ready)
+		s->on_ready(s->on_ready_ctx);
+}
+
+static void release(struct service *s)
+{
+	listening_release(&s->listening, true);
+	if (s->board)
+		scoreboard_destroy(s->board);
+	for (int i = 0; i < 2; i++)
+		if (s->notice_fd[i] >= 0)
+			close(s->notice_fd[i]);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+}
+
+int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
+{
+	struct service s = { .cfg = cfg, .lock_fd = -1, .notice_fd = { -1, -1 }, .on_ready = on_ready,
+			     .on_ready_ctx = ctx, .started_wall_us = clock_wall_us() };
+	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
+	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready, .ctx = &s };
+	int r = -1;
+
+	listening_init(&s.listening);
+	s.handler = handler_kind_find(cfg->handler);
+	s.has_relay = s.handler == handler_kind_find("spool");
+	if (s.has_relay)
+		roles.relay = relay_main;
+	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
+	if (find_rights(&s, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) || bind_all(&s, e) < 0 ||
+	    scoreboard_create(&s.board, cfg->max_workers, e) < 0)
+		goto out;
+	r = master_run(&limits, &roles, s.board, e);
+out:
+	release(&s);
+	return r;
+}

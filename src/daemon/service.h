@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The service put together: what the master makes before the first fork and
+ * every child inherits. worker.c and relay_role.c are the children's parts.
+ */
+#ifndef DAEMON_SERVICE_H
+#define DAEMON_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/config.h"
+#include "handler/handler.h"
+#include "listener/socket.h"
+#include "master/rights.h"
+#include "master/scoreboard.h"
+#include "master/supervise.h"
+
+struct service {
+	const struct config *cfg;
+	const struct handler_kind *handler;
+	struct listening_set listening;
+	struct scoreboard *board;
+	struct rights worker_rights, relay_rights;
+	bool has_relay; /* the handler hands its mail to the relay, over the spool */
+	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
+	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
+	int64_t started_wall_us;
+	void (*on_ready)(void *ctx); /* besides the log line; may be NULL */
+	void *on_ready_ctx;
+};
+
+/* Binds, prepares the spool and runs until stopped. 0 after an orderly stop; -1 and e when it could not start. */
+int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e);
+
+/* Roles for master_run; ctx is the service. Each returns an exit status. */
+int worker_main(void *ctx, struct child_start *start);
+int relay_main(void *ctx, struct child_start *start);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The worker process: accept a client, run its session, log what came of it,
+ * again. Runs as smtp_user; may create files in the spool and nothing else.
+ */
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/proctitle.h"
+#include "daemon/service.h"
+#include "listener/acceptor.h"
+#include "listener/peer.h"
+#include "listener/stream.h"
+#include "relay/relay.h"
+#include "session/session.h"
+#include "spool/spool.h"
+
+struct worker {
+	struct service *service;
+	struct child_start *start;
+	struct acceptor acceptor;
+	struct spool spool;
+	struct handler *handler;
+	struct session_config session;
+	struct session_events events;
+	struct peer peer; /* of the present session */
+	unsigned messages; /* accepted in the present session */
+};
+
+/* ---- what the session tells ------------------------------------------------------ */
+
+static void on_verb(void *ctx, const char *verb)
+{
+	struct worker *w = ctx;
+
+	scoreboard_note(w->start->slot, NULL, verb);
+}
+
+static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply)
+{
+	struct worker *w = ctx;
+	struct log_line line;
+
+	(void)reply;
+	w->messages++;
+	atomic_fetch_add(&w->start->slot->accepted, 1);
+	log_begin(&line, LOG_LEVEL_INFO, "accepted");
+	if (env->id[0])
+		log_str(&line, "id", env->id);
+	log_str(&line, "peer", env->peer);
+	log_str(&line, "listener", env->listener);
+	log_str(&line, "helo", env->helo);
+	log_str(&line, "proto", env->protocol);
+	log_str(&line, "from", env->sender);
+	log_int(&line, "rcpts", (int64_t)env->rcpt_count);
+	if (env->rcpt_count == 1)
+		log_str(&line, "to", env->rcpt[0].address);
+	log_int(&line, "size", (int64_t)size_bytes);
+	log_seconds(&line, "took", (clock_wall_us() - env->arrived_wall_us) / 1000);
+	log_end(&line);
+}
+
+static void on_rejected(void *ctx, const struct envelope *env, const char *verb, const char *text, size_t len,
+			const struct smtp_reply *reply)
+{
+	struct worker *w = ctx;
+	struct log_line line;
+	struct buf oneline;
+
+	atomic_fetch_add(&w->start->slot->rejected, 1);
+	buf_init(&oneline, 2 * SMTP_REPLY_TEXT_MAX);
+	smtp_reply_oneline(reply, &oneline);
+	log_begin(&line, LOG_LEVEL_INFO, "rejected");
+	log_str(&line, "peer", env->peer);
+	log_str(&line, "helo", env->helo);
+	log_str(&line, "verb", verb);
+	if (env->sender)
+		log_str(&line, "from", env->sender);
+	log_str(&line, "reply", oneline.data);
+	log_strn(&line, "line", text, len < 300 ? len : 300);
+	log_end(&line);
+	buf_release(&oneline);
+}
+
+static void on_trace(void *ctx, bool from_client, const char *text, size_t len)
+{
+	struct worker *w = ctx;
+	struct log_line line;
+
+	log_begin(&line, LOG_LEVEL_DEBUG, "dialogue");
+	log_str(&line, "peer", w->peer.text);
+	log_strn(&line, from_client ? "received" : "sent", text, len);
+	log_end(&line);
+}
+
+static void on_spooled(void *ctx, const char *id)
+{
+	struct worker *w = ctx;
+
+	relay_notify(w->service->notice_fd[1], &w->service->board->rescan_wanted, id);
+}
+
+/* ---- one session ------------------------------------------------------------------- */
+
+static void log_session(const struct worker *w, enum session_end end, int64_t began_mono_ms)
+{
+	struct log_line line;
+
+	log_begin(&line, end == SESSION_QUIT || end == SESSION_LOST ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "session");
+	log_str(&line, "peer", w->peer.text);
+	log_str(&line, "end", session_end_name(end));
+	log_int(&line, "messages", w->messages);
+	log_seconds(&line, "took", clock_mono_ms() - began_mono_ms);
+	log_end(&line);
+}
+
+static void serve(struct worker *w, int fd, const struct listening *from)
+{
+	const struct config *cfg = w->service->cfg;
+	int64_t began_mono_ms = clock_mono_ms();
+	struct stream stream;
+	struct session_peer peer;
+	enum session_end end;
+
+	peer_of(fd, &w->peer);
+	w->messages = 0;
+	peer.text = w->peer.text;
+	peer.address = w->peer.host;
+	peer.listener = from->listener;
+	peer.may_relay = peer_is_trusted(&w->peer, cfg->relay_from, cfg->relay_from_count);
+	scoreboard_note(w->start->slot, w->peer.text, "");
+	proctitle_set("worker %s", w->peer.text);
+	stream_init(&stream, fd, &w->start->control);
+	end = session_run(&w->session, &peer, &stream.io, w->handler, &w->events);
+	log_session(w, end, began_mono_ms);
+	close(fd);
+	proctitle_set("worker");
+}
+
+/* Busy now: the master is called when it was the last idle one but min_spare. */
+static void become_busy(struct worker *w)
+{
+	struct scoreboard_count count;
+
+	scoreboard_set(w->start->slot, w->start->generation, SLOT_BUSY);
+	scoreboard_count(w->start->board, &count);
+	if (count.idle + count.starting < w->service->cfg->min_spare && write(w->start->wake_fd, "", 1) < 0) {
+		/* the pipe is full: the master is awake */
+	}
+}
+
+static void loop(struct worker *w)
+{
+	unsigned most = w->service->cfg->max_requests;
+
+	for (unsigned n = 0; most == 0 || n < most; n++) {
+		const struct listening *from;
+		int fd;
+
+		scoreboard_set(w->start->slot, w->start->generation, SLOT_IDLE);
+		fd = acceptor_next(&w->acceptor, &from);
+		if (fd < 0)
+			break;
+		become_busy(w);
+		serve(w, fd, from);
+		atomic_fetch_add(&w->start->slot->sessions, 1);
+		if (w->start->control.retiring)
+			break;
+	}
+	scoreboard_set(w->start->slot, w->start->generation, SLOT_LEAVING);
+}
+
+/* ---- the process -------------------------------------------------------------------- */
+
+static void configure_session(struct worker *w)
+{
+	const struct config *cfg = w->service->cfg;
+
+	w->session = (struct session_config){
+		.hostname = cfg->hostname,
+		.data_size_limit_bytes = cfg->data_size_limit_bytes,
+		.max_recipients = cfg->max_recipients,
+		.max_received = cfg->max_received,
+		.max_errors = cfg->max_errors,
+		.max_transactions = cfg->max_transactions,
+		.bare_newline = cfg->bare_newline,
+		.enable_smtputf8 = cfg->enable_smtputf8,
+		.decode_data = cfg->decode_data,
+		.command_timeout_ms = cfg->command_timeout_ms,
+		.data_timeout_ms = cfg->client_data_timeout_ms,
+		.message_timeout_ms = cfg->message_timeout_ms,
+		.session_timeout_ms = cfg->session_timeout_ms,
+	};
+	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
+					     .trace = cfg->debug ? on_trace : NULL, .ctx = w };
+}
+
+static int open_all(struct worker *w, struct err *e)
+{
+	const struct config *cfg = w->service->cfg;
+	struct handler_setup setup = { .hostname = cfg->hostname, .spooled = on_spooled, .spooled_ctx = w,
+				       .min_free_bytes = cfg->min_free_bytes, .decode_data = cfg->decode_data };
+
+	if (rights_drop(&w->service->worker_rights, e) < 0)
+		return -1;
+	if (w->service->has_relay) {
+		if (spool_open(&w->spool, cfg->spool, SPOOL_CREATE, cfg->spool_sync, e) < 0)
+			return -1;
+		setup.spool = &w->spool;
+	}
+	w->handler = w->service->handler->open(&setup, e);
+	if (!w->handler)
+		return -1;
+	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
+}
+
+int worker_main(void *ctx, struct child_start *start)
+{
+	struct worker w = { .service = ctx, .start = start, .acceptor.epoll_fd = -1 };
+	struct err e;
+	int status = EXIT_FAILURE;
+
+	proctitle_set("worker");
+	/* what a message needed goes back to the system: a worker is idle most of its life */
+	mallopt(M_MMAP_THRESHOLD, 32 << 10);
+	mallopt(M_TRIM_THRESHOLD, 32 << 10);
+	if (w.service->lock_fd >= 0)
+		close(w.service->lock_fd); /* an old worker may finish its session beside a new service */
+	if (w.service->notice_fd[0] >= 0)
+		close(w.service->notice_fd[0]);
+	configure_session(&w);
+	if (open_all(&w, &e) < 0) {
+		log_msg(LOG_LEVEL_ERROR, "worker_failed", "%s", e.text);
+	} else {
+		loop(&w);
+		status = EXIT_SUCCESS;
+	}
+	acceptor_close(&w.acceptor);
+	if (w.handler)
+		w.handler->ops->close(w.handler);
+	if (w.spool.path)
+		spool_close(&w.spool);
+	return status;
+}

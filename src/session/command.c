@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/* See command.h. */
+#include "session/command.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define NO_ARG COMMAND_NO_ARGUMENT
+#define MAY_ARG COMMAND_MAY_ARGUMENT
+#define NEEDS_ARG COMMAND_NEEDS_ARGUMENT
+#define TRANSACTION (COMMAND_MAIL | COMMAND_RCPT)
+
+const struct command_verb command_verbs[] = {
+	/* name, function, states, out of order, argument, syntax, parameters, listed */
+	{ "EHLO", verb_ehlo, COMMAND_ANY, NULL, NEEDS_ARG, "EHLO hostname", false, true },
+	{ "HELO", verb_helo, COMMAND_ANY, NULL, NEEDS_ARG, "HELO hostname", false, true },
+	{ "MAIL", verb_mail, COMMAND_GREETED, "nested MAIL command", NEEDS_ARG, "MAIL FROM: <address>", true, true },
+	{ "RCPT", verb_rcpt, TRANSACTION, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", true, true },
+	/* MAIL without RCPT is allowed here because the reply depends on why there is none */
+	{ "DATA", verb_data, TRANSACTION, "need RCPT command", NO_ARG, "DATA", false, true },
+	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", false, true },
+	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", false, true },
+	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", false, true },
+	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", false, true },
+	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", false, false },
+	/* a web browser that was sent here to post commands (verb_misc.c) */
+	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "POST", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "PUT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "HEAD", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "DELETE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "OPTIONS", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "PATCH", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "TRACE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "CONNECT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ "PRI", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
+	{ NULL, NULL, 0, NULL, NO_ARG, NULL, false, false },
+};
+
+const struct command_verb *command_find(const char *name, size_t len)
+{
+	for (const struct command_verb *v = command_verbs; v->name; v++)
+		if (strlen(v->name) == len && strncasecmp(v->name, name, len) == 0)
+			return v;
+	return NULL;
+}
+
+static bool is_blank(char o)
+{
+	return o == ' ' || o == '\t';
+}
+
+bool command_parse(const char *line, size_t len, struct command *out)
+{
+	const char *end = line + len, *space;
+
+	/* RFC 5321 4.1.1: trailing blanks should be tolerated */
+	while (end > line && is_blank(end[-1]))
+		end--;
+	space = memchr(line, ' ', (size_t)(end - line));
+	out->name = line;
+	out->name_len = (size_t)((space ? space : end) - line);
+	out->arg = space ? space : end;
+	while (out->arg < end && is_blank(*out->arg))
+		out->arg++;
+	out->arg_len = (size_t)(end - out->arg);
+	out->verb = command_find(out->name, out->name_len);
+	return out->name_len > 0;
+}

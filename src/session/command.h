@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The SMTP commands (RFC 5321 4.1.1) as one table: it drives the dispatch,
+ * the order in which they may come (4.1.4), HELP, and a test that tries each
+ * command in each state. The functions stand in verb_*.c.
+ */
+#ifndef SESSION_COMMAND_H
+#define SESSION_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct session;
+
+/* Where in the protocol a session is. Bits, so that a verb can name several. */
+enum command_state {
+	COMMAND_START = 1, /* no HELO or EHLO yet */
+	COMMAND_GREETED = 2, /* no transaction */
+	COMMAND_MAIL = 4, /* a sender */
+	COMMAND_RCPT = 8 /* a sender and at least one recipient */
+};
+#define COMMAND_ANY (COMMAND_START | COMMAND_GREETED | COMMAND_MAIL | COMMAND_RCPT)
+#define COMMAND_AFTER_HELLO (COMMAND_GREETED | COMMAND_MAIL | COMMAND_RCPT)
+
+enum command_argument { COMMAND_NO_ARGUMENT, COMMAND_MAY_ARGUMENT, COMMAND_NEEDS_ARGUMENT };
+
+struct command_verb {
+	const char *name;
+	void (*run)(struct session *s, const char *arg, size_t len);
+	unsigned states; /* in which it is allowed; not HELO in START is always "send HELO first" */
+	const char *out_of_order; /* the 503 in the other states; NULL when there are none */
+	enum command_argument argument;
+	const char *syntax; /* for HELP and 501; NULL: not a command one could use */
+	bool takes_parameters; /* after EHLO, " [SP <mail-parameters>]" belongs to the syntax */
+	bool listed; /* in HELP's list of commands, which is smtpd's */
+};
+
+/* Ended by one whose name is NULL. */
+extern const struct command_verb command_verbs[];
+
+/* A command line taken apart. */
+struct command {
+	const struct command_verb *verb; /* NULL: there is no such command */
+	const char *name; /* inside the line, as the client wrote it */
+	size_t name_len;
+	const char *arg; /* inside the line, without blanks at its ends */
+	size_t arg_len;
+};
+
+/* The line without CRLF. False when there is no command word at its start. */
+bool command_parse(const char *line, size_t len, struct command *out);
+/* By name, without regard to case; NULL when there is none. */
+const struct command_verb *command_find(const char *name, size_t len);
+
+void verb_helo(struct session *s, const char *arg, size_t len);
+void verb_ehlo(struct session *s, const char *arg, size_t len);
+void verb_mail(struct session *s, const char *arg, size_t len);
+void verb_rcpt(struct session *s, const char *arg, size_t len);
+void verb_data(struct session *s, const char *arg, size_t len);
+void verb_rset(struct session *s, const char *arg, size_t len);
+void verb_noop(struct session *s, const char *arg, size_t len);
+void verb_quit(struct session *s, const char *arg, size_t len);
+void verb_vrfy(struct session *s, const char *arg, size_t len);
+void verb_expn(struct session *s, const char *arg, size_t len);
+void verb_help(struct session *s, const char *arg, size_t len);
+void verb_http(struct session *s, const char *arg, size_t len);
+
+#endif

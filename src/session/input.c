@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/* See input.h. */
+#include "session/input.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+
+void input_init(struct input *in)
+{
+	in->data = in->small;
+	in->cap = sizeof(in->small);
+	in->start = in->end = in->scanned = 0;
+	in->too_long = in->poisoned = false;
+}
+
+void input_release(struct input *in)
+{
+	if (in->data != in->small)
+		free(in->data);
+	input_init(in);
+}
+
+static void move_to(struct input *in, char *data, size_t cap)
+{
+	memmove(data, in->data + in->start, in->end - in->start);
+	in->end -= in->start;
+	in->scanned -= in->start;
+	in->start = 0;
+	if (in->data != data && in->data != in->small)
+		free(in->data);
+	in->data = data;
+	in->cap = cap;
+}
+
+size_t input_room(struct input *in, char **at)
+{
+	/* an unfinished line is shorter than the buffer, so there is always room in front of it or behind it */
+	if (in->start == in->end || in->cap - in->end < in->cap / 4)
+		move_to(in, in->data, in->cap);
+	ASSERT(in->end < in->cap);
+	*at = in->data + in->end;
+	return in->cap - in->end;
+}
+
+void input_added(struct input *in, size_t n)
+{
+	ASSERT(n <= in->cap - in->end);
+	in->end += n;
+}
+
+/* No LF in sight: of a line that is too long already, only the last octet is kept (it may be the CR). */
+static void drop_excess(struct input *in)
+{
+	in->scanned = in->end;
+	if (in->end - in->start > INPUT_LINE_MAX) {
+		in->too_long = true;
+		in->start = in->end - 1;
+	}
+}
+
+enum input_event input_line(struct input *in, const char **line, size_t *len)
+{
+	for (;;) {
+		char *lf = memchr(in->data + in->scanned, '\n', in->end - in->scanned);
+		const char *start = in->data + in->start;
+		bool was_poisoned = in->poisoned, too_long = in->too_long;
+
+		if (!lf) {
+			drop_excess(in);
+			return INPUT_MORE;
+		}
+		in->start = in->scanned = (size_t)(lf - in->data) + 1;
+		in->too_long = false;
+		*line = start;
+		*len = (size_t)(lf - start);
+		if (*len == 0 || lf[-1] != '\r') {
+			in->poisoned = true;
+			return was_poisoned ? INPUT_BARE_LF_AGAIN : INPUT_BARE_LF;
+		}
+		in->poisoned = false;
+		if (was_poisoned)
+			continue;
+		--*len;
+		if (too_long || *len + 2 > INPUT_LINE_MAX)
+			return INPUT_TOO_LONG;
+		if (memchr(*line, '\r', *len))
+			return INPUT_BARE_CR;
+		if (memchr(*line, '\0', *len))
+			return INPUT_NUL;
+		return INPUT_LINE;
+	}
+}
+
+void input_widen(struct input *in)
+{
+	if (in->cap < INPUT_LARGE)
+		move_to(in, mem_alloc(INPUT_LARGE), INPUT_LARGE);
+}
+
+void input_narrow(struct input *in)
+{
+	if (in->data != in->small && in->end - in->start <= sizeof(in->small) / 2)
+		move_to(in, in->small, sizeof(in->small));
+}

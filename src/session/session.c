@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The loop of a session: greeting, commands, farewell; replies out, input in,
+ * deadlines. What a command means stands in verb_*.c.
+ *
+ * Bytes that a client sent before it saw the greeting or the answer to EHLO
+ * are not special: nothing it could say earlier counts for more than what it
+ * says later, since each command is judged in the state in which its turn
+ * comes.
+ */
+#include "session/session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "session/session_internal.h"
+
+#define OUT_MAX 65536 /* more than any one reply and what is gathered before it */
+#define OUT_GATHER 4096 /* replies gathered before they are written anyway */
+#define FAREWELL_MS 2000 /* for the last words to a client that may not be listening */
+
+int64_t session_deadline_in(int64_t timeout_ms)
+{
+	int64_t now = clock_mono_ms();
+
+	return timeout_ms > 0 && timeout_ms < CLOCK_NEVER - now ? now + timeout_ms : CLOCK_NEVER;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+void session_finish(struct session *s, enum session_end end)
+{
+	if (!s->over)
+		s->end = end;
+	s->over = true;
+}
+
+static void trace(const struct session *s, bool from_client, const char *text, size_t len)
+{
+	if (s->events && s->events->trace)
+		s->events->trace(s->events->ctx, from_client, text, len);
+}
+
+static void tell_verb(const struct session *s, const char *verb)
+{
+	if (s->events && s->events->verb)
+		s->events->verb(s->events->ctx, verb);
+}
+
+static bool flush(struct session *s, int64_t deadline)
+{
+	enum io_result result = IO_OK;
+
+	if (s->out.len > 0)
+		result = s->io->ops->write(s->io, s->out.data, s->out.len, deadline);
+	buf_clear(&s->out);
+	if (result != IO_OK)
+		session_finish(s, result == IO_TIMEOUT ? SESSION_TIMED_OUT : SESSION_LOST);
+	return result == IO_OK;
+}
+
+static void trace_reply(const struct session *s, size_t from)
+{
+	const char *line = s->out.data + from, *end = s->out.data + s->out.len;
+
+	while (line < end) {
+		const char *cr = memchr(line, '\r', (size_t)(end - line));
+
+		trace(s, false, line, (size_t)(cr - line));
+		line = cr + 2;
+	}
+}
+
+static void queue(struct session *s, const struct smtp_reply *reply)
+{
+	size_t before;
+	bool fits;
+
+	if (s->out.len > OUT_GATHER && !flush(s, session_deadline_in(s->cfg->command_timeout_ms)))
+		return;
+	before = s->out.len;
+	fits = smtp_reply_write(reply, &s->out);
+	ASSERT(fits);
+	trace_reply(s, before);
+}
+
+/* 421 and the end: the reason stands in the reply. */
+static void hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why)
+{
+	struct smtp_reply reply;
+
+	session_finish(s, end);
+	smtp_reply_set(&reply, 421, enhanced, "%s %s", s->cfg->hostname, why);
+	queue(s, &reply);
+}
+
+void session_send(struct session *s, const struct smtp_reply *reply)
+{
+	queue(s, reply);
+	if (reply->code < 400)
+		return;
+	if (s->events && s->events->rejected)
+		s->events->rejected(s->events->ctx, &s->env, s->verb, s->line, s->line_len, reply);
+	if (reply->code == 421)
+		session_finish(s, SESSION_REFUSED);
+	else if (reply->code >= 500 && ++s->errors == s->cfg->max_errors)
+		hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: too many errors");
+}
+
+void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
+{
+	struct smtp_reply reply;
+	char text[SMTP_REPLY_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	smtp_reply_set(&reply, code, enhanced, "%s", text);
+	session_send(s, &reply);
+}
+
+void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why)
+{
+	session_reply(s, 501, "5.5.4", "Syntax: %s%s%s%s%s", verb->syntax,
+		      verb->takes_parameters && s->extended ? " [SP <mail-parameters>]" : "", why ? " (" : "",
+		      why ? why : "", why ? ")" : "");
+}
+
+bool session_send_verdict(struct session *s, enum handler_verdict verdict, const struct smtp_reply *reply,
+			  const char *enhanced, const char *words)
+{
+	switch (verdict) {
+	case HANDLER_ACCEPT:
+		if (reply->code) {
+			ASSERT(smtp_reply_is_positive(reply));
+			session_send(s, reply);
+		} else {
+			session_reply(s, 250, enhanced, "%s", words);
+		}
+		return true;
+	case HANDLER_REFUSE:
+		break;
+	}
+	ASSERT(reply->code >= 400);
+	session_send(s, reply);
+	return false;
+}
+
+bool session_fill(struct session *s, int64_t deadline_mono_ms)
+{
+	int64_t deadline = earlier(deadline_mono_ms, earlier(s->session_deadline, s->message_deadline));
+	enum io_result result = IO_TIMEOUT;
+	size_t room, got = 0;
+	char *at;
+
+	if (s->over || !flush(s, session_deadline_in(s->cfg->command_timeout_ms)))
+		return false;
+	room = input_room(&s->in, &at);
+	/* asked here too: where there is always something to read nobody waits for a deadline */
+	if (clock_mono_ms() < deadline)
+		result = s->io->ops->read(s->io, at, room, deadline, &got);
+	switch (result) {
+	case IO_OK:
+		input_added(&s->in, got);
+		return true;
+	case IO_EOF:
+	case IO_ERROR:
+		session_finish(s, SESSION_LOST);
+		return false;
+	case IO_TIMEOUT:
+		hang_up(s, SESSION_TIMED_OUT, "4.4.2", "Error: timeout exceeded, closing connection");
+		return false;
+	case IO_STOP:
+		break;
+	}
+	hang_up(s, SESSION_STOPPED, "4.3.2", "Service shutting down, closing connection");
+	return false;
+}
+
+void session_begin_transaction(struct session *s)
+{
+	s->state = COMMAND_MAIL;
+	s->message_deadline = session_deadline_in(s->cfg->message_timeout_ms);
+	s->io->ops->interruptible(s->io, false);
+}
+
+void session_end_transaction(struct session *s, bool told_handler)
+{
+	if (s->state != COMMAND_MAIL && s->state != COMMAND_RCPT)
+		return;
+	if (!told_handler)
+		s->handler->ops->abort(s->handler);
+	envelope_reset(&s->env);
+	rcpt_set_release(&s->rcpts);
+	s->rcpt_refused = false;
+	s->state = COMMAND_GREETED;
+	s->message_deadline = CLOCK_NEVER;
+	s->io->ops->interruptible(s->io, true);
+}
+
+/* The states of the table, the presence of an argument, then the verb itself. */
+static void dispatch(struct session *s, const struct command *cmd)
+{
+	const struct command_verb *verb = cmd->verb;
+
+	if (!(verb->states & s->state) && s->state == COMMAND_START)
+		session_reply(s, 503, "5.5.1", "Error: send HELO first");
+	else if (!(verb->states & s->state))
+		session_reply(s, 503, "5.5.1", "Error: %s", verb->out_of_order);
+	else if ((verb->argument == COMMAND_NO_ARGUMENT && cmd->arg_len > 0) ||
+		 (verb->argument == COMMAND_NEEDS_ARGUMENT && cmd->arg_len == 0))
+		session_reply_syntax(s, verb, NULL);
+	else
+		verb->run(s, cmd->arg, cmd->arg_len);
+}
+
+/* smtpd repeats the command in upper case; strangers' octets become '?' in smtp_reply_set. */
+static void reply_unknown(struct session *s, const struct command *cmd)
+{
+	char name[41];
+	size_t len = cmd->name_len < sizeof(name) ? cmd->name_len : sizeof(name) - 1;
+
+	for (size_t i = 0; i < len; i++)
+		name[i] = cmd->name[i] >= 'a' && cmd->name[i] <= 'z' ? (char)(cmd->name[i] - 'a' + 'A') : cmd->name[i];
+	name[len] = '\0';
+	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
+}
+
+static void run_line(struct session *s)
+{
+	struct command cmd;
+
+	if (!command_parse(s->line, s->line_len, &cmd)) {
+		session_reply(s, 500, "5.5.2", "Error: bad syntax");
+	} else if (!cmd.verb) {
+		reply_unknown(s, &cmd);
+	} else {
+		s->verb = cmd.verb->name;
+		tell_verb(s, s->verb);
+		dispatch(s, &cmd);
+		tell_verb(s, "");
+	}
+}
+
+/* One line from the input, if a whole one is there; false when there is none. */
+static bool run_next(struct session *s)
+{
+	enum input_event event = input_line(&s->in, &s->line, &s->line_len);
+
+	if (event == INPUT_MORE)
+		return false;
+	s->verb = "?";
+	trace(s, true, s->line, s->line_len);
+	switch (event) {
+	case INPUT_LINE:
+		run_line(s);
+		break;
+	case INPUT_MORE:
+		break;
+	case INPUT_TOO_LONG:
+		session_reply(s, 500, "5.5.2", "Error: line too long");
+		break;
+	case INPUT_BARE_CR:
+		session_reply(s, 500, "5.5.2", "Error: bare <CR> in command");
+		break;
+	case INPUT_NUL:
+		session_reply(s, 500, "5.5.2", "Error: NUL in command");
+		break;
+	case INPUT_BARE_LF:
+		session_reply(s, 500, "5.5.2", "Error: bare <LF>, a command must end with <CR><LF>");
+		break;
+	case INPUT_BARE_LF_AGAIN:
+		hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
+		break;
+	}
+	s->line = "";
+	s->line_len = 0;
+	return true;
+}
+
+static void run_commands(struct session *s)
+{
+	int64_t deadline = session_deadline_in(s->cfg->command_timeout_ms);
+
+	while (!s->over) {
+		if (run_next(s)) {
+			/* for the next command as a whole, so that one octet a minute does not keep a worker */
+			deadline = session_deadline_in(s->cfg->command_timeout_ms);
+			continue;
+		}
+		input_narrow(&s->in);
+		session_fill(s, deadline);
+	}
+}
+
+static void init(struct session *s)
+{
+	s->state = COMMAND_START;
+	s->verb = "";
+	s->line = "";
+	s->session_deadline = session_deadline_in(s->cfg->session_timeout_ms);
+	s->message_deadline = CLOCK_NEVER;
+	input_init(&s->in);
+	buf_init(&s->out, OUT_MAX);
+	rcpt_set_init(&s->rcpts);
+	envelope_init(&s->env);
+	envelope_set(&s->env.peer, s->peer->text, strlen(s->peer->text));
+	envelope_set(&s->env.listener, s->peer->listener, strlen(s->peer->listener));
+	s->io->ops->interruptible(s->io, true);
+}
+
+enum session_end session_run(const struct session_config *cfg, const struct session_peer *peer,
+			     struct session_io *io, struct handler *handler, const struct session_events *events)
+{
+	struct session *s = mem_alloc(sizeof(*s));
+	enum session_end end;
+
+	s->cfg = cfg;
+	s->peer = peer;
+	s->io = io;
+	s->handler = handler;
+	s->events = events;
+	init(s);
+	session_reply(s, 220, NULL, "%s ESMTP Posthouse", cfg->hostname);
+	run_commands(s);
+	/* before the last flush: the client must not wait for its 221 while a handler cleans up, nor the reverse */
+	flush(s, session_deadline_in(FAREWELL_MS));
+	session_end_transaction(s, false);
+	end = s->end;
+	input_release(&s->in);
+	buf_release(&s->out);
+	envelope_release(&s->env);
+	free(s);
+	return end;
+}
+
+const char *session_end_name(enum session_end end)
+{
+	switch (end) {
+	case SESSION_QUIT:
+		return "quit";
+	case SESSION_LOST:
+		return "lost";
+	case SESSION_TIMED_OUT:
+		return "timeout";
+	case SESSION_TOO_MANY_ERRORS:
+		return "errors";
+	case SESSION_STOPPED:
+		return "stopped";
+	case SESSION_REFUSED:
+		return "refused";
+	}
+	return "?";
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of session/ share: the state of one session and the few
+ * things that a verb does with it. Nobody outside of the folder includes this.
+ */
+#ifndef SESSION_SESSION_INTERNAL_H
+#define SESSION_SESSION_INTERNAL_H
+
+#include "base/buf.h"
+#include "session/command.h"
+#include "session/input.h"
+#include "session/rcpt_set.h"
+#include "session/session.h"
+
+struct session {
+	const struct session_config *cfg;
+	const struct session_peer *peer;
+	struct session_io *io;
+	struct handler *handler;
+	const struct session_events *events;
+
+	enum command_state state;
+	bool extended; /* EHLO, not HELO */
+	struct envelope env; /* of the transaction, if one is open */
+	struct rcpt_set rcpts;
+	bool rcpt_refused; /* a recipient of this transaction was refused */
+	unsigned errors; /* since the last accepted message */
+	unsigned messages; /* that came to their end of data */
+
+	/* the command under way, for events */
+	const char *verb;
+	const char *line;
+	size_t line_len;
+
+	struct input in;
+	struct buf out; /* replies not yet written (RFC 2920 3.2) */
+	int64_t session_deadline; /* monotonic milliseconds */
+	int64_t message_deadline; /* CLOCK_NEVER while no transaction is open */
+
+	bool over;
+	enum session_end end; /* valid when over */
+};
+
+/* The session ends after the current command; the first reason counts. */
+void session_finish(struct session *s, enum session_end end);
+
+/*
+ * Queues a reply. One of 400 and above is a refusal: it is told to the
+ * owner, and a 5yz uses up the error budget; 421 ends the session.
+ */
+void session_send(struct session *s, const struct smtp_reply *reply);
+void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* 501 with the syntax of the verb under way, or of `verb`; and why, when not NULL */
+void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why);
+
+/*
+ * Writes the queued replies, then waits for more input; deadline is for this
+ * wait alone, those of session and message apply too. False when the session
+ * is over: the client was told why, if it is still there.
+ */
+bool session_fill(struct session *s, int64_t deadline_mono_ms);
+int64_t session_deadline_in(int64_t timeout_ms); /* a deadline from now; 0 or less: never */
+
+/* The handler was told of a sender: a transaction is open. */
+void session_begin_transaction(struct session *s);
+/* Forgets the transaction, if there is one; told_handler: data_end or abort was called already. */
+void session_end_transaction(struct session *s, bool told_handler);
+
+/*
+ * A verdict as it goes to the client: the handler's own reply, if it gave
+ * one, or these words for HANDLER_ACCEPT. Returns whether it was accepted.
+ */
+bool session_send_verdict(struct session *s, enum handler_verdict verdict, const struct smtp_reply *reply,
+			  const char *enhanced, const char *words);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+/* HELO and EHLO (RFC 5321 4.1.1.1) and what EHLO announces. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "session/session_internal.h"
+#include "smtp/path.h"
+
+static bool always(const struct session_config *cfg)
+{
+	(void)cfg;
+	return true;
+}
+
+/* smtpd: content that is going to be decoded is not promised to pass as it is */
+static bool not_decoded(const struct session_config *cfg)
+{
+	return !cfg->decode_data;
+}
+
+static bool smtputf8(const struct session_config *cfg)
+{
+	return cfg->enable_smtputf8;
+}
+
+static const struct {
+	const char *keyword;
+	bool (*offered)(const struct session_config *cfg);
+} extensions[] = {
+	{ "PIPELINING", always }, /* RFC 2920 */
+	{ "SIZE", always }, /* RFC 1870, with the limit behind it if there is one */
+	{ "8BITMIME", not_decoded }, /* RFC 6152 */
+	{ "ENHANCEDSTATUSCODES", always }, /* RFC 2034 */
+	{ "SMTPUTF8", smtputf8 }, /* RFC 6531 */
+	{ "HELP", always },
+};
+
+/*
+ * A name is not refused for not being a domain: clients say all kinds of
+ * things here, RFC 5321 4.1.4 forbids to refuse mail for it, and the trace
+ * header makes it safe. Only what is no text at all is.
+ */
+static bool is_name(const char *arg, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)arg[i] < ' ' || arg[i] == 0x7f)
+			return false;
+	return len <= SMTP_DOMAIN_MAX;
+}
+
+/*
+ * A second greeting is a RSET with a new name (RFC 5321 4.1.4). smtpd answers
+ * it with 503, but clients that try EHLO again after a failure, and all of
+ * them after STARTTLS, are entitled to it.
+ */
+static bool greet(struct session *s, const char *arg, size_t len, bool extended)
+{
+	if (!is_name(arg, len)) {
+		session_reply_syntax(s, command_find(extended ? "EHLO" : "HELO", 4), NULL);
+		return false;
+	}
+	session_end_transaction(s, false);
+	envelope_set(&s->env.helo, arg, len);
+	s->extended = extended;
+	s->state = COMMAND_GREETED;
+	return true;
+}
+
+void verb_helo(struct session *s, const char *arg, size_t len)
+{
+	if (greet(s, arg, len, false))
+		session_reply(s, 250, NULL, "%s", s->cfg->hostname);
+}
+
+void verb_ehlo(struct session *s, const char *arg, size_t len)
+{
+	struct buf text;
+
+	if (!greet(s, arg, len, true))
+		return;
+	buf_init(&text, SMTP_REPLY_TEXT_MAX - 1);
+	buf_adds(&text, s->cfg->hostname);
+	for (size_t i = 0; i < sizeof(extensions) / sizeof(*extensions); i++) {
+		if (!extensions[i].offered(s->cfg))
+			continue;
+		buf_addf(&text, "\n%s", extensions[i].keyword);
+		if (strcmp(extensions[i].keyword, "SIZE") == 0 && s->cfg->data_size_limit_bytes > 0)
+			buf_addf(&text, " %" PRIu64, s->cfg->data_size_limit_bytes);
+	}
+	session_reply(s, 250, NULL, "%s", text.data);
+	buf_release(&text);
+}

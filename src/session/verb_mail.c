@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/* MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531). */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "session/path_argument.h"
+#include "session/session_internal.h"
+
+/* Each takes one parameter into the envelope, or replies and returns false. */
+
+static bool take_size(struct session *s, const struct smtp_param *p)
+{
+	uint64_t limit = s->cfg->data_size_limit_bytes, size;
+
+	/* RFC 1870 6.1: 1*20DIGIT */
+	if (!p->value || p->value_len > 20 || strspn(p->value, "0123456789") < p->value_len) {
+		session_reply_syntax(s, command_find("MAIL", 4), "SIZE takes a number");
+		return false;
+	}
+	if (!num_parse_u64(p->value, p->value_len, UINT64_MAX, &size) || (limit > 0 && size > limit)) {
+		session_reply(s, 552, "5.3.4", "Error: message size exceeds fixed maximum message size");
+		return false;
+	}
+	s->env.declared_size_bytes = size;
+	return true;
+}
+
+static bool take_body(struct session *s, const struct smtp_param *p)
+{
+	if (smtp_param_value_is(p, "8BITMIME")) {
+		s->env.body = BODY_8BITMIME;
+	} else if (!smtp_param_value_is(p, "7BIT")) {
+		session_reply(s, 501, "5.5.4", "Error: BODY can only be one of 7BIT, 8BITMIME");
+		return false;
+	}
+	return true;
+}
+
+static bool take_smtputf8(struct session *s, const struct smtp_param *p)
+{
+	if (p->value) {
+		session_reply(s, 501, "5.5.4", "Error: SMTPUTF8 takes no arguments");
+		return false;
+	}
+	s->env.smtputf8 = true;
+	return true;
+}
+
+static bool any(const struct session_config *cfg)
+{
+	(void)cfg;
+	return true;
+}
+
+static bool not_decoded(const struct session_config *cfg)
+{
+	return !cfg->decode_data;
+}
+
+static bool smtputf8_enabled(const struct session_config *cfg)
+{
+	return cfg->enable_smtputf8;
+}
+
+static const struct {
+	const char *keyword;
+	bool (*offered)(const struct session_config *cfg);
+	bool (*take)(struct session *s, const struct smtp_param *p);
+} known[] = {
+	{ "SIZE", any, take_size },
+	{ "BODY", not_decoded, take_body },
+	{ "SMTPUTF8", smtputf8_enabled, take_smtputf8 },
+};
+
+static bool take_parameter(struct session *s, const struct smtp_param *p)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (smtp_param_is(p, known[i].keyword) && known[i].offered(s->cfg))
+			return known[i].take(s, p);
+	session_reply(s, 555, "5.5.4", "MAIL FROM parameters not recognized or not implemented");
+	return false;
+}
+
+static const char *protocol(const struct session *s)
+{
+	if (s->env.smtputf8)
+		return "UTF8SMTP"; /* RFC 6531 4.3 */
+	return s->extended ? "ESMTP" : "SMTP";
+}
+
+/* Path and parameters into the envelope; false when it was refused. */
+static bool take_sender(struct session *s, const char *arg, size_t len)
+{
+	struct path_argument mail;
+
+	if (!path_argument_read(s, "MAIL", "FROM:", arg, len, SMTP_PATH_NULL_OK, &mail))
+		return false;
+	for (size_t i = 0; i < mail.params.count; i++)
+		if (!take_parameter(s, &mail.params.item[i]))
+			return false;
+	if (mail.path.needs_smtputf8 && !s->env.smtputf8) {
+		session_reply(s, 553, "5.6.7", "Error: a non-ASCII address needs SMTPUTF8");
+		return false;
+	}
+	envelope_set(&s->env.sender, mail.path.address, strlen(mail.path.address));
+	s->env.mail_options = smtp_params_text(&mail.params);
+	envelope_set(&s->env.protocol, protocol(s), strlen(protocol(s)));
+	s->env.arrived_wall_us = clock_wall_us();
+	return true;
+}
+
+void verb_mail(struct session *s, const char *arg, size_t len)
+{
+	struct smtp_reply reply = { .code = 0 };
+	enum handler_verdict verdict;
+
+	if (s->cfg->max_transactions > 0 && s->messages >= s->cfg->max_transactions) {
+		session_reply(s, 421, "4.7.0", "%s Error: too many messages in one session", s->cfg->hostname);
+		return;
+	}
+	if (!take_sender(s, arg, len)) {
+		envelope_reset(&s->env);
+		return;
+	}
+	session_begin_transaction(s);
+	verdict = s->handler->ops->mail(s->handler, &s->env, &reply);
+	if (!session_send_verdict(s, verdict, &reply, "2.1.0", "OK"))
+		session_end_transaction(s, false);
+}

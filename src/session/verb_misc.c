@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/* RSET, NOOP, QUIT, VRFY, EXPN, HELP (RFC 5321 4.1.1.5 to .10), and what is not SMTP at all. */
+#include "session/session_internal.h"
+
+void verb_rset(struct session *s, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	session_end_transaction(s, false);
+	session_reply(s, 250, "2.0.0", "OK");
+}
+
+/* An argument is to be ignored (4.1.1.9); smtpd refuses it. */
+void verb_noop(struct session *s, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	session_reply(s, 250, "2.0.0", "OK");
+}
+
+void verb_quit(struct session *s, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	session_reply(s, 221, "2.0.0", "Bye");
+	session_finish(s, SESSION_QUIT);
+}
+
+/* The local users are not known here, and nobody learns from us who exists (7.3). */
+void verb_vrfy(struct session *s, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	session_reply(s, 252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery");
+}
+
+void verb_expn(struct session *s, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	session_reply(s, 502, "5.5.1", "EXPN not implemented");
+}
+
+static void reply_supported(struct session *s, int code, const char *enhanced)
+{
+	struct buf text;
+
+	buf_init(&text, SMTP_REPLY_TEXT_MAX - 1);
+	buf_adds(&text, "Supported commands:");
+	for (const struct command_verb *v = command_verbs; v->name; v++)
+		if (v->listed)
+			buf_addf(&text, " %s", v->name);
+	session_reply(s, code, enhanced, "%s", text.data);
+	buf_release(&text);
+}
+
+/* smtpd's words and codes, where RFC 5321 4.3.2 would have 214 and 504: scripts were written against them. */
+void verb_help(struct session *s, const char *arg, size_t len)
+{
+	const struct command_verb *v;
+
+	if (len == 0) {
+		reply_supported(s, 250, "2.0.0");
+		return;
+	}
+	v = command_find(arg, len);
+	if (!v || !v->syntax)
+		reply_supported(s, 501, "5.5.4");
+	else
+		session_reply(s, 250, "2.0.0", "Syntax: %s%s", v->syntax,
+			      v->takes_parameters && s->extended ? " [SP <mail-parameters>]" : "");
+}
+
+/*
+ * A browser can be made to POST a form full of SMTP commands to any host and
+ * port. The session ends here, before the body of the request is read.
+ */
+void verb_http(struct session *s, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	session_reply(s, 421, "4.7.0", "%s Error: this is SMTP, not HTTP", s->cfg->hostname);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/* See received.h. */
+#include "smtp/received.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "smtp/date.h"
+#include "smtp/path.h"
+
+const char *smtp_peer_address(const char *peer, char out[SMTP_PEER_ADDRESS_MAX])
+{
+	const char *end = strrchr(peer, ':');
+	size_t len;
+
+	if (strncmp(peer, "unix:", 5) == 0) {
+		end = peer + 4;
+	} else if (peer[0] == '[') {
+		end = strchr(++peer, ']');
+	}
+	len = end ? (size_t)(end - peer) : strlen(peer);
+	snprintf(out, SMTP_PEER_ADDRESS_MAX, "%.*s", (int)(len < SMTP_PEER_ADDRESS_MAX ? len : 0), peer);
+	return out;
+}
+
+/*
+ * What a client called itself: a domain or literal as it is; anything else
+ * loses what RFC 5322 gives a meaning to (comments, folding, ';' before the
+ * date, quoting).
+ */
+static void put_helo(struct buf *b, const char *helo)
+{
+	size_t len = strlen(helo);
+
+	if (len > SMTP_DOMAIN_MAX)
+		len = SMTP_DOMAIN_MAX;
+	if (len == 0) {
+		buf_adds(b, "unknown");
+	} else if (smtp_is_domain(helo, len) || smtp_is_address_literal(helo, len)) {
+		buf_add(b, helo, len);
+	} else {
+		for (size_t i = 0; i < len; i++)
+			buf_addc(b, helo[i] > ' ' && helo[i] < 0x7f && !strchr("()<>\\\",;@", helo[i]) ? helo[i] : '?');
+	}
+}
+
+/* TCP-info = address-literal, in parentheses; a local client's credentials take its place */
+static void put_peer(struct buf *b, const char *peer)
+{
+	char address[SMTP_PEER_ADDRESS_MAX];
+
+	if (strncmp(peer, "unix:", 5) == 0)
+		buf_addf(b, " (%.100s)", peer);
+	else if (smtp_peer_address(peer, address)[0] != '\0')
+		buf_addf(b, " ([%s%s])", strchr(address, ':') ? "IPv6:" : "", address);
+}
+
+/* Only what can stand in a header field of this message: non-ASCII needs SMTPUTF8 (RFC 6532 3.2). */
+static bool may_stand(const char *address, bool smtputf8)
+{
+	for (; *address; address++)
+		if ((unsigned char)*address < ' ' || *address == 0x7f || ((unsigned char)*address > 0x7f && !smtputf8))
+			return false;
+	return true;
+}
+
+bool smtp_received_write(struct buf *out, const struct envelope *env, const char *hostname, int64_t wall_us)
+{
+	char date[SMTP_DATE_MAX];
+	struct buf b;
+	bool ok;
+
+	buf_init(&b, SMTP_RECEIVED_MAX);
+	buf_adds(&b, "Received: from ");
+	put_helo(&b, env->helo);
+	put_peer(&b, env->peer);
+	buf_addf(&b, "\r\n\tby %.*s with %.20s", SMTP_DOMAIN_MAX, hostname, env->protocol);
+	if (env->id[0])
+		buf_addf(&b, " id %s", env->id);
+	if (env->rcpt_count == 1 && may_stand(env->rcpt[0].address, env->smtputf8))
+		buf_addf(&b, "\r\n\tfor <%.*s>", SMTP_PATH_MAX, env->rcpt[0].address);
+	buf_addf(&b, ";\r\n\t%s\r\n", smtp_date_format(wall_us, date));
+	ok = buf_add(out, b.data, b.len);
+	buf_release(&b);
+	return ok;
+}

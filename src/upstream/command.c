@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+/* See command.h. */
+#include "upstream/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+static const char *rcpt_address(const struct upstream_txn *t, size_t i)
+{
+	ASSERT(t->rcpt[i] < t->env->rcpt_count);
+	return t->env->rcpt[t->rcpt[i]].address;
+}
+
+/* One octet below ' ' in an address could end the command and begin another. */
+static bool is_writable(const char *address)
+{
+	size_t len = strlen(address);
+
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)address[i] < ' ' || address[i] == 0x7f)
+			return false;
+	return len <= COMMAND_ADDRESS_MAX;
+}
+
+static bool is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text >= 0x80)
+			return false;
+	return true;
+}
+
+static bool addresses_are(bool (*test)(const char *address), const struct upstream_txn *t)
+{
+	if (!test(t->env->sender))
+		return false;
+	for (size_t i = 0; i < t->rcpt_count; i++)
+		if (!test(rcpt_address(t, i)))
+			return false;
+	return true;
+}
+
+bool command_can_take(const struct upstream_features *f, enum upstream_eightbit eightbit,
+		      const struct upstream_txn *t, struct smtp_reply *reply)
+{
+	ASSERT(t->env->sender && t->rcpt_count > 0);
+	if (!addresses_are(is_writable, t)) {
+		smtp_reply_set(reply, 553, "5.1.3", "An address is too long or holds control characters");
+		return false;
+	}
+	if (f->size_limit_bytes > 0 && t->content_bytes > f->size_limit_bytes) {
+		smtp_reply_set(reply, 552, "5.3.4",
+			       "The message has %llu bytes, the upstream takes at most %llu",
+			       (unsigned long long)t->content_bytes, (unsigned long long)f->size_limit_bytes);
+		return false;
+	}
+	if (t->env->body == BODY_BINARYMIME) {
+		smtp_reply_set(reply, 554, "5.6.3", "The message is BINARYMIME, which cannot be sent with DATA");
+		return false;
+	}
+	if (t->has_eightbit && !f->eightbitmime && eightbit == UPSTREAM_EIGHTBIT_STRICT) {
+		smtp_reply_set(reply, 554, "5.6.3", "The message has 8-bit content and the upstream offers no 8BITMIME");
+		return false;
+	}
+	if (!f->smtputf8 && !addresses_are(is_ascii, t)) {
+		smtp_reply_set(reply, 550, "5.6.7", "An address is not ASCII and the upstream offers no SMTPUTF8");
+		return false;
+	}
+	return true;
+}
+
+/* Only what needs it is marked: the mark may make a hop behind the upstream bounce it (RFC 6531 3.2). */
+static bool says_smtputf8(const struct upstream_features *f, const struct upstream_txn *t)
+{
+	return f->smtputf8 && ((t->env->smtputf8 && t->has_eightbit) || !addresses_are(is_ascii, t));
+}
+
+size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, const struct upstream_txn *t)
+{
+	char size[32] = "";
+	bool eightbit = f->eightbitmime && (t->has_eightbit || t->env->body == BODY_8BITMIME);
+	int n;
+
+	ASSERT(is_writable(t->env->sender));
+	if (f->size)
+		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)t->content_bytes);
+	n = snprintf(out, COMMAND_MAX, "MAIL FROM:<%s>%s%s%s", t->env->sender, size,
+		     eightbit ? " BODY=8BITMIME" : "", says_smtputf8(f, t) ? " SMTPUTF8" : "");
+	ASSERT(n > 0 && n < COMMAND_MAX - 2);
+	return (size_t)n;
+}
+
+size_t command_rcpt(char out[COMMAND_MAX], const struct upstream_txn *t, size_t i)
+{
+	int n;
+
+	ASSERT(i < t->rcpt_count && is_writable(rcpt_address(t, i)));
+	n = snprintf(out, COMMAND_MAX, "RCPT TO:<%s>", rcpt_address(t, i));
+	ASSERT(n > 0 && n < COMMAND_MAX - 2);
+	return (size_t)n;
+}

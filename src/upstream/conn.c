@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One connection to an upstream: the session's start is libcurl's
+ * (session.c), the transactions are the pipeline's (pipeline.c); here are
+ * the socket's events, the deadlines and the life of the connection. Runs in
+ * the relay process and in `posthouse send`.
+ *
+ * Callbacks may call back into this file. So whatever ends the connection
+ * only marks it as over; it is finished, and freed, when the last of our
+ * functions that works on it returns (enter, leave).
+ */
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "upstream/conn.h"
+
+#define SEND_BYTES 16384 /* at once: one TLS record, so that a blocked send is a blocked record */
+#define SENDS_IN_A_ROW 64 /* then the other connections get their turn */
+#define QUIT_TIMEOUT_MS 5000 /* nothing depends on the answer to QUIT */
+
+static void finish(struct upstream_conn *c);
+
+static void enter(struct upstream_conn *c)
+{
+	c->depth++;
+}
+
+/* c may be gone afterwards */
+static void leave(struct upstream_conn *c)
+{
+	if (--c->depth == 0 && c->over)
+		finish(c);
+}
+
+static void set_timer(struct upstream_conn *c, int64_t ms)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	event_add(c->timer, &tv);
+}
+
+/* ---- transactions ---------------------------------------------------------------- */
+
+static struct upstream_txn *next_txn(void *ctx)
+{
+	struct upstream_conn *c = ctx;
+
+	return c->over ? NULL : c->ops->next(c, c->ctx);
+}
+
+static void trace_command(void *ctx, const char *line, size_t len)
+{
+	struct upstream_conn *c = ctx;
+
+	if (c->ops->trace)
+		c->ops->trace(c->ctx, false, line, len);
+}
+
+static const struct pipeline_ops pipeline_ops = { .next = next_txn, .command = trace_command };
+
+static int64_t deadline_ms(const struct upstream_conn *c, enum upstream_phase phase)
+{
+	const struct upstream_settings *s = c->settings;
+
+	switch (phase) {
+	case UPSTREAM_RESOLVE:
+	case UPSTREAM_CONNECT:
+	case UPSTREAM_TLS_HANDSHAKE:
+		return s->connect_timeout_ms;
+	case UPSTREAM_GREETING:
+	case UPSTREAM_AUTH:
+		return s->greeting_timeout_ms;
+	case UPSTREAM_MAIL:
+	case UPSTREAM_RCPT:
+		return s->command_timeout_ms;
+	case UPSTREAM_DATA:
+		return s->data_timeout_ms;
+	case UPSTREAM_CONTENT:
+		return s->block_timeout_ms;
+	case UPSTREAM_FINAL_DOT:
+		return s->final_timeout_ms;
+	case UPSTREAM_IDLE:
+		break;
+	}
+	return c->pipe.quit_sent ? QUIT_TIMEOUT_MS : s->idle_timeout_ms;
+}
+
+static void lost(struct upstream_conn *c, bool by_us, const char *text)
+{
+	pipeline_lost(&c->pipe, by_us, text);
+	c->over = true;
+}
+
+static void take_replies(struct upstream_conn *c, const char *data, size_t len)
+{
+	size_t used;
+
+	for (; len > 0 && !c->over; data += used, len -= used) {
+		switch (smtp_reply_parse(&c->parser, data, len, &used)) {
+		case SMTP_REPLY_MORE:
+			break;
+		case SMTP_REPLY_BAD:
+			lost(c, false, c->parser.why);
+			break;
+		case SMTP_REPLY_DONE:
+			session_trace_reply(&c->session.trace, &c->parser.reply);
+			c->progress = true;
+			if (pipeline_reply(&c->pipe, &c->parser.reply) == PIPELINE_OVER)
+				c->over = true;
+			break;
+		}
+	}
+}
+
+/* Reads all there is: what TLS holds back in its buffer makes no event. */
+static void receive(struct upstream_conn *c)
+{
+	char data[SEND_BYTES];
+	struct err e;
+	size_t n;
+
+	while (!c->over) {
+		switch (session_recv(&c->session, data, sizeof(data), &n, &e)) {
+		case SESSION_IO_AGAIN:
+			return;
+		case SESSION_IO_FAILED:
+			lost(c, false, e.text);
+			return;
+		case SESSION_IO_OK:
+			if (n == 0)
+				lost(c, false, "the upstream closed the connection");
+			else
+				take_replies(c, data, n);
+			break;
+		}
+	}
+}
+
+/* A failed send may have its reason waiting to be read: "421", "552" before the connection was closed. */
+static void send_failed(struct upstream_conn *c, const struct err *e)
+{
+	receive(c);
+	if (!c->over)
+		lost(c, false, e->text);
+}
+
+static void transmit(struct upstream_conn *c)
+{
+	struct err e;
+
+	c->write_blocked = false;
+	for (int i = 0; i < SENDS_IN_A_ROW && !c->over; i++) {
+		const char *data;
+		size_t len = pipeline_output(&c->pipe, &data), n = 0;
+
+		if (len == 0) {
+			if (pipeline_fill(&c->pipe) == PIPELINE_OVER) {
+				c->over = true;
+				return;
+			}
+			len = pipeline_output(&c->pipe, &data);
+			if (len == 0) {
+				c->write_blocked = c->pipe.more;
+				return;
+			}
+		}
+		switch (session_write(&c->session, data, len < SEND_BYTES ? len : SEND_BYTES, &n, &e)) {
+		case SESSION_IO_OK:
+			pipeline_sent(&c->pipe, n);
+			c->progress = true;
+			break;
+		case SESSION_IO_AGAIN:
+			c->write_blocked = true;
+			return;
+		case SESSION_IO_FAILED:
+			send_failed(c, &e);
+			return;
+		}
+	}
+	c->write_blocked = true;
+}
+
+static void on_io(evutil_socket_t fd, short events, void *ctx);
+
+static void watch(struct upstream_conn *c)
+{
+	short events = (short)(EV_READ | EV_PERSIST | (c->write_blocked ? EV_WRITE : 0));
+	enum upstream_phase phase = pipeline_phase(&c->pipe);
+
+	if (event_get_events(c->io) != events) {
+		event_del(c->io);
+		event_assign(c->io, c->u->base, session_socket(&c->session), events, on_io, c);
+		event_add(c->io, NULL);
+	}
+	if (c->progress || phase != c->armed_for) {
+		set_timer(c, deadline_ms(c, phase));
+		c->armed_for = phase;
+		c->progress = false;
+	}
+}
+
+static void work(struct upstream_conn *c)
+{
+	enter(c);
+	receive(c);
+	transmit(c);
+	if (!c->over)
+		watch(c);
+	leave(c);
+}
+
+static void on_io(evutil_socket_t fd, short events, void *ctx)
+{
+	(void)fd;
+	(void)events;
+	work(ctx);
+}
+
+/* ---- life -------------------------------------------------------------------------- */
+
+static void end_session(struct upstream_conn *c, const struct upstream_outcome *why)
+{
+	c->why = *why;
+	c->over = true;
+}
+
+static void start(struct upstream_conn *c)
+{
+	struct session_trace t = { .line = c->ops->trace, .ctx = c->ctx };
+	struct upstream_outcome why = { .how = UPSTREAM_NO_ANSWER, .phase = UPSTREAM_RESOLVE };
+	struct err e;
+
+	if (session_open(&c->session, c->settings, t, c, &e) != 0) {
+		smtp_reply_set(&why.reply, 0, "", "%s", e.text);
+		end_session(c, &why);
+		return;
+	}
+	c->state = CONN_CONNECTING;
+	c->in_multi = true;
+	set_timer(c, c->settings->connect_timeout_ms);
+	ASSERT(curl_multi_add_handle(c->u->multi, c->session.easy) == CURLM_OK);
+}
+
+void conn_session_progress(struct upstream_conn *c)
+{
+	if (c->state != CONN_CONNECTING || !session_is_connected(&c->session))
+		return;
+	c->state = CONN_GREETING;
+	set_timer(c, c->settings->greeting_timeout_ms);
+}
+
+void conn_session_done(struct upstream_conn *c, CURLcode result)
+{
+	struct upstream_outcome why;
+
+	if (c->state != CONN_CONNECTING && c->state != CONN_GREETING)
+		return;
+	enter(c);
+	if (session_conclude(&c->session, result, &why) != 0) {
+		end_session(c, &why);
+		leave(c);
+		return;
+	}
+	c->state = CONN_UP;
+	smtp_reply_parser_init(&c->parser);
+	pipeline_init(&c->pipe, &c->session.features, c->settings->eightbit, c->settings->pipelining, &pipeline_ops,
+		      c);
+	c->io = event_new(c->u->base, session_socket(&c->session), EV_READ | EV_PERSIST, on_io, c);
+	ASSERT(c->io);
+	event_add(c->io, NULL);
+	c->progress = true;
+	/* reading at once ties the connection to this handle: libcurl closes idle ones it takes for unused */
+	receive(c);
+	if (!c->over) {
+		c->ever_ready = true;
+		c->ops->ready(c, c->ctx);
+		work(c);
+	}
+	leave(c);
+}
+
+static void timed_out(struct upstream_conn *c)
+{
+	enum upstream_phase phase = pipeline_phase(&c->pipe);
+	char text[128];
+
+	if (phase == UPSTREAM_IDLE && !c->pipe.quit_sent) {
+		pipeline_quit(&c->pipe);
+		work(c);
+		return;
+	}
+	snprintf(text, sizeof(text), "timed out after %.3f s in phase %s", (double)deadline_ms(c, phase) / 1000,
+		 upstream_phase_name(phase));
+	lost(c, false, text);
+}
+
+static void on_timer(evutil_socket_t fd, short events, void *ctx)
+{
+	struct upstream_conn *c = ctx;
+	struct upstream_outcome why;
+
+	(void)fd;
+	(void)events;
+	enter(c);
+	switch (c->state) {
+	case CONN_NEW:
+		start(c);
+		break;
+	case CONN_CONNECTING:
+	case CONN_GREETING:
+		session_timed_out(&c->session,
+				  c->state == CONN_CONNECTING ? c->settings->connect_timeout_ms :
+							        c->settings->greeting_timeout_ms,
+				  &why);
+		end_session(c, &why);
+		break;
+	case CONN_UP:
+		timed_out(c);
+		break;
+	case CONN_CLOSED:
+		break;
+	}
+	leave(c);
+}
+
+/* The connection is over and nobody works on it: done() for all, closed(), and it is gone. */
+static void finish(struct upstream_conn *c)
+{
+	enum conn_state was = c->state;
+
+	c->state = CONN_CLOSED;
+	c->depth++; /* the callbacks below must not finish it again */
+	event_free(c->timer);
+	if (c->io)
+		event_free(c->io);
+	if (was == CONN_UP) {
+		pipeline_end(&c->pipe);
+		c->why = c->pipe.why;
+	}
+	if (c->in_multi)
+		curl_multi_remove_handle(c->u->multi, c->session.easy);
+	session_close(&c->session);
+	c->ops->closed(c, c->ctx, &c->why, c->ever_ready);
+	if (was == CONN_UP)
+		pipeline_release(&c->pipe);
+	LIST_REMOVE(c, link);
+	free(c);
+}
+
+struct upstream_conn *upstream_conn_open(struct upstream *u, const struct upstream_settings *settings,
+					 const struct upstream_conn_ops *ops, void *ctx)
+{
+	struct upstream_conn *c = mem_alloc(sizeof(*c));
+
+	c->u = u;
+	c->settings = settings;
+	c->ops = ops;
+	c->ctx = ctx;
+	c->armed_for = UPSTREAM_IDLE;
+	c->timer = event_new(u->base, -1, 0, on_timer, c);
+	ASSERT(c->timer);
+	LIST_INSERT_HEAD(&u->conns, c, link);
+	set_timer(c, 0);
+	return c;
+}
+
+void upstream_conn_kick(struct upstream_conn *c)
+{
+	/* from inside a callback: what called it fills the pipeline before it returns */
+	if (c->state == CONN_UP && c->depth == 0)
+		work(c);
+}
+
+void upstream_conn_quit(struct upstream_conn *c)
+{
+	if (c->state == CONN_CLOSED || c->over)
+		return;
+	if (c->state != CONN_UP) {
+		upstream_conn_abort(c);
+		return;
+	}
+	pipeline_quit(&c->pipe);
+	upstream_conn_kick(c);
+}
+
+void upstream_conn_abort(struct upstream_conn *c)
+{
+	struct upstream_outcome why = { .how = UPSTREAM_NO_ANSWER, .phase = UPSTREAM_IDLE };
+
+	if (c->state == CONN_CLOSED || c->over)
+		return;
+	enter(c);
+	if (c->state == CONN_UP) {
+		lost(c, true, "given up by this side");
+	} else {
+		smtp_reply_set(&why.reply, 0, "", "given up by this side");
+		end_session(c, &why);
+	}
+	leave(c);
+}
+
+const struct upstream_features *upstream_conn_features(const struct upstream_conn *c)
+{
+	return &c->session.features;
+}
+
+const char *upstream_conn_remote(const struct upstream_conn *c)
+{
+	return c->session.remote;
+}
+
+size_t upstream_conn_in_flight(const struct upstream_conn *c)
+{
+	return c->state == CONN_UP ? pipeline_in_flight(&c->pipe) : 0;
+}
+
+const char *upstream_phase_name(enum upstream_phase phase)
+{
+	static const char *const names[] = {
+		[UPSTREAM_RESOLVE] = "resolve",	  [UPSTREAM_CONNECT] = "connect", [UPSTREAM_TLS_HANDSHAKE] = "tls",
+		[UPSTREAM_GREETING] = "greeting", [UPSTREAM_AUTH] = "auth",	  [UPSTREAM_MAIL] = "mail",
+		[UPSTREAM_RCPT] = "rcpt",	  [UPSTREAM_DATA] = "data",	  [UPSTREAM_CONTENT] = "content",
+		[UPSTREAM_FINAL_DOT] = "final-dot", [UPSTREAM_IDLE] = "idle",
+	};
+
+	return names[phase];
+}

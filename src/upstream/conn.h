@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/* What conn.c (one connection) and glue.c (libcurl's events on libevent's base) share. */
+#ifndef UPSTREAM_CONN_H
+#define UPSTREAM_CONN_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "smtp/reply.h"
+#include "upstream/pipeline.h"
+#include "upstream/session.h"
+#include "upstream/upstream.h"
+
+struct event;
+
+enum conn_state {
+	CONN_NEW, /* nothing happened yet; the timer starts it */
+	CONN_CONNECTING, /* libcurl's: until TCP (and implicit TLS) is up */
+	CONN_GREETING, /* libcurl's: greeting, EHLO, STARTTLS, AUTH */
+	CONN_UP, /* ours: transactions */
+	CONN_CLOSED /* the callback closed() runs */
+};
+
+struct upstream_conn {
+	struct upstream *u;
+	LIST_ENTRY(upstream_conn) link;
+	const struct upstream_settings *settings;
+	const struct upstream_conn_ops *ops;
+	void *ctx;
+	enum conn_state state;
+	bool in_multi;
+	bool ever_ready;
+	bool over; /* to be finished as soon as no function of ours is on the stack */
+	struct upstream_outcome why; /* when over before the pipeline began */
+	unsigned depth; /* functions of ours on the stack, for this connection */
+	struct session session;
+	struct pipeline pipe; /* from CONN_UP on */
+	struct smtp_reply_parser parser;
+	struct event *timer, *io;
+	bool write_blocked;
+	enum upstream_phase armed_for; /* what the timer's deadline is for */
+	bool progress; /* since the timer was armed */
+};
+
+struct upstream {
+	struct event_base *base;
+	CURLM *multi;
+	struct event *timer;
+	LIST_HEAD(, upstream_conn) conns;
+};
+
+/* libcurl worked on some connections: did one get through? Called outside libcurl. */
+void conn_session_progress(struct upstream_conn *c);
+/* libcurl is done with the session's start. May free c. */
+void conn_session_done(struct upstream_conn *c, CURLcode result);
+
+#endif

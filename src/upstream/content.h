@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The content of one message on its way into the output buffer: read from
+ * the transaction's source piece by piece, dot-stuffed where it must be
+ * (RFC 5321 4.5.2), and ended with CRLF "." CRLF. Memory does not grow with
+ * the message. No socket; the source may read a disk.
+ */
+#ifndef UPSTREAM_CONTENT_H
+#define UPSTREAM_CONTENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "upstream/upstream.h"
+
+#define CONTENT_ROOM_MIN 64 /* content_write needs this much to make progress */
+
+struct content {
+	uint64_t offset; /* of the next byte to read */
+	char last[2]; /* the last two bytes read: whether the content ends with CRLF */
+};
+
+enum content_result {
+	CONTENT_MORE, /* the room is used, there is more to write */
+	CONTENT_END, /* all of it was written, and the final dot */
+	CONTENT_FAILED /* the source failed, e says how; what was written must never get its final dot */
+};
+
+void content_init(struct content *c);
+/* Writes at most room bytes (>= CONTENT_ROOM_MIN) to out; *written says how many. */
+enum content_result content_write(struct content *c, struct upstream_txn *t, char *out, size_t room,
+				  size_t *written, struct err *e);
+
+#endif

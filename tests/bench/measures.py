@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: ISC
+"""What `make bench` measures, each measure as rounds in which the relays take turns.
+
+Every run of a relay starts on an empty spool and stops after it, so that no
+run pays for another's leftovers. A measure adds its samples to the results:
+results[measure][cell][column] = list of samples, one a round.
+"""
+import os
+import statistics
+import subprocess
+import time
+
+from procs import BenchError, ClosedPort, SilentPort, Talker, wait_until
+
+
+class Bench:
+    """The plan (how much, how often), the disk, the relays, the results so far."""
+
+    def __init__(self, *, tools, folder, disk, relays, quick, say):
+        self.tools = tools
+        self.folder = folder
+        self.disk = disk
+        self.relays = relays
+        self.quick = quick
+        self.say = say
+        self.results = {}
+        self.runs = 0
+
+    def pick(self, normal, quick):
+        return quick if self.quick else normal
+
+    def add(self, measure, cell, column, sample):
+        self.results.setdefault(measure, {}).setdefault(cell, {}).setdefault(column, []).append(sample)
+
+    def tool(self, name, *words):
+        return [os.path.join(self.tools, name), *map(str, words)]
+
+    def run_tool(self, name, *words):
+        child = Talker(self.tool(name, *words))
+        try:
+            answer = child.answer(300)
+            child.finish()
+            return answer
+        finally:
+            child.stop()
+
+    def fresh_folder(self):
+        self.disk.empty()
+        self.runs += 1
+        folder = os.path.join(self.disk.path, f"run{self.runs}")
+        os.mkdir(folder, 0o755)
+        return folder
+
+    def in_turn(self, round_number):
+        """The relays, each round beginning with another one."""
+        shift = round_number % max(1, len(self.relays))
+        return self.relays[shift:] + self.relays[:shift]
+
+
+class Running:
+    """A relay on an empty spool, with an upstream; stopped at the end whatever happens."""
+
+    def __init__(self, bench, relay, upstream_port):
+        self.bench, self.relay, self.upstream_port = bench, relay, upstream_port
+
+    def __enter__(self):
+        try:
+            self.relay.start(self.bench.fresh_folder(), self.upstream_port)
+        except BaseException:
+            self.relay.stop()
+            raise
+        return self.relay
+
+    def __exit__(self, *_):
+        self.relay.stop()
+
+
+class Sink:
+    """The upstream that counts."""
+
+    def __init__(self, bench, log=None):
+        self.talker = Talker(bench.tool("smtpsink", *(["-l", log] if log else [])))
+        self.port = self.talker.answer(10)["port"]
+
+    def expect(self, messages):
+        self.talker.tell(messages)
+        self.talker.answer(10)
+
+    def arrived(self, seconds):
+        return self.talker.answer(seconds)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.talker.stop()
+
+
+# name: processes or sessions, bytes
+CELLS = {"4k@10": (10, 4096), "4k@50": (50, 4096), "1M@10": (10, 1 << 20)}
+
+
+def raw_once(bench, cell):
+    """The disk's own limit, and the same with the rename that Posthouse's spool needs."""
+    processes, size = CELLS[cell]
+    for column, words in (("fsync", ()), ("rename+fsync", ("-r",))):
+        got = bench.run_tool("rawfsync", "-p", processes, "-s", size, "-t", bench.pick(1.5, 1), *words,
+                             bench.fresh_folder())
+        bench.add("raw", cell, column, got["rate"])
+
+
+def measure_raw(bench):
+    for _ in range(bench.pick(5, 2)):
+        for cell in CELLS:
+            raw_once(bench, cell)
+
+
+def measure_accept(bench):
+    """Only accepting. The upstream does not listen: the case for which a relay is there. And, because
+    Postfix then also writes why each message is deferred, a second time with an upstream that takes
+    connections and never greets, where it has nothing to write."""
+    upstreams = {"stopped": ClosedPort(), "silent": SilentPort()}
+    try:
+        for number in range(bench.pick(4, 2)):
+            for cell, (sessions, size) in CELLS.items():
+                raw_once(bench, cell)
+                for kind, upstream in upstreams.items():
+                    if kind == "stopped" or not bench.quick:
+                        for relay in bench.in_turn(number):
+                            accept_once(bench, relay, upstream.port, f"{cell} {kind}", sessions, size)
+    finally:
+        for upstream in upstreams.values():
+            upstream.close()
+
+
+def accept_once(bench, relay, upstream_port, cell, sessions, size):
+    with Running(bench, relay, upstream_port):
+        got = bench.run_tool("smtpload", "-c", sessions, "-t", bench.pick(2.5, 1.5), "-s", size, "-w", 2, relay.port)
+    bench.add("accept", cell, relay.name, got["rate"])
+    bench.say(f"accept {cell}: {relay.name} {got['rate']:.0f}/s, a message takes {got['median_ms']:.1f} ms "
+              f"(median), reconnects {got['reconnects']}")
+
+
+def measure_through(bench):
+    """From the first MAIL at the relay to the last final dot at the upstream, 10 sessions in."""
+    messages = bench.pick(3000, 1000)
+    for number in range(bench.pick(3, 2)):
+        for relay in bench.in_turn(number):
+            with Sink(bench) as sink, Running(bench, relay, sink.port):
+                sink.expect(100)
+                bench.run_tool("smtpload", "-c", 10, "-n", 100, relay.port)
+                sink.arrived(60)
+                sink.expect(messages)
+                got = bench.run_tool("smtpload", "-c", 10, "-n", messages, relay.port)
+                end = sink.arrived(120)
+            rate = messages / (end["last_ns"] - got["begin_ns"]) * 1e9
+            bench.add("through", "4k@10", relay.name, rate)
+            bench.say(f"through round {number + 1}: {relay.name} {rate:.0f}/s, accepted at {got['rate']:.0f}/s, "
+                      f"upstream connections {end['open_max']} at once, {end['connections']} in all")
+
+
+def load_queue(bench, relay, messages):
+    bench.run_tool("smtpload", "-c", 10, "-n", messages, relay.port)
+    # all of them must be at rest: a message on its way to being deferred would not be moved by a flush
+    wait_until(lambda: relay.waiting() == messages, 120, f"{relay.name} has {messages} messages waiting")
+
+
+def measure_drain(bench):
+    """2,000 messages wait; the upstream becomes reachable, 50 ms away."""
+    messages = bench.pick(2000, 600)
+    for number in range(bench.pick(3, 1)):
+        for relay in bench.in_turn(number):
+            closed = ClosedPort()
+            with Sink(bench) as sink, Running(bench, relay, closed.port):
+                load_queue(bench, relay, messages)
+                sink.expect(messages)
+                opened_ns = time.monotonic_ns()
+                proxy = Talker(bench.tool("delayproxy", "-d", 25, "-f", closed.fileno(), sink.port),
+                               pass_fds=(closed.fileno(),))
+                try:
+                    proxy.answer(10)
+                    relay.flush()
+                    end = sink.arrived(180)
+                finally:
+                    proxy.stop()
+                    closed.close()
+            # the far end sees the first connection one and a half round trips after it was begun
+            first_ns = end["connected_ns"] - 75_000_000
+            rate = messages / (end["last_ns"] - first_ns) * 1e9
+            bench.add("drain", "4k", relay.name, rate)
+            bench.add("drain notice", "s", relay.name, (first_ns - opened_ns) / 1e9)
+            bench.say(f"drain round {number + 1}: {relay.name} {rate:.0f}/s over {end['open_max']} connections "
+                      f"({end['connections']} in all), first one {(first_ns - opened_ns) / 1e9:.2f} s after it could")
+
+
+def owner_of_sessions(family, port):
+    """pid: number of sessions on `port` whose server end it has open."""
+    inodes = set()
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        for line in list(f)[1:]:
+            field = line.split()
+            # established, and the local end is the server's
+            if field[3] == "01" and int(field[1].split(":")[1], 16) == port:
+                inodes.add(f"socket:[{field[9]}]")
+    owners = {}
+    for pid in family:
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
+                    owners[pid] = owners.get(pid, 0) + 1
+        except OSError:
+            continue
+    return owners
+
+
+def smaps(pid):
+    """kB by name, from /proc/PID/smaps_rollup."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+        return {line.split(":")[0]: int(line.split()[1]) for line in list(f)[1:]}
+
+
+def measure_memory(bench):
+    """Memory of the processes that hold 50 idle sessions, each of which has sent one message."""
+    for number in range(bench.pick(2, 1)):
+        for relay in bench.in_turn(number):
+            with Sink(bench) as sink, Running(bench, relay, sink.port):
+                load = Talker(bench.tool("smtpload", "-c", 50, "-n", 50, "-w", 1, "-k", relay.port))
+                try:
+                    load.answer(60)
+                    owners = owner_of_sessions(relay.child.family(), relay.port)
+                    if sum(owners.values()) != 50:
+                        raise BenchError(f"{relay.name}: {sum(owners.values())} of 50 sessions found")
+                    rolls = [smaps(pid) for pid in owners]
+                finally:
+                    load.stop()
+            for cell, keys in (("pss", ("Pss",)), ("private", ("Private_Clean", "Private_Dirty")), ("rss", ("Rss",))):
+                kb = statistics.median(sum(roll[key] for key in keys) for roll in rolls)
+                bench.add("memory", cell, relay.name, kb)
+            bench.say(f"memory: {relay.name} {len(owners)} processes, median PSS "
+                      f"{bench.results['memory']['pss'][relay.name][-1]:.0f} kB")
+
+
+def read_times(path):
+    with open(path, encoding="ascii") as f:
+        return {int(seq): int(ns) for seq, ns in (line.split() for line in f)}
+
+
+def measure_latency(bench):
+    """From the client's 250 to the final dot at the upstream, one message at a time."""
+    rounds = bench.pick(4, 2)
+    messages = bench.pick(200, 60) // rounds
+    sent, came = os.path.join(bench.folder, "sent"), os.path.join(bench.folder, "came")
+    for number in range(rounds):
+        for relay in bench.in_turn(number):
+            with Sink(bench, log=came) as sink, Running(bench, relay, sink.port):
+                # three to warm up, in the same session, are not in the client's log
+                sink.expect(messages + 3)
+                bench.run_tool("smtpload", "-c", 1, "-n", messages, "-w", 3, "-g", 50, "-l", sent, relay.port)
+                sink.arrived(60)
+            at_sink = read_times(came)
+            for seq, ns in read_times(sent).items():
+                bench.add("latency", "ms", relay.name, (at_sink[seq] - ns) / 1e6)
+            bench.say(f"latency round {number + 1}: {relay.name} median "
+                      f"{statistics.median(bench.results['latency']['ms'][relay.name]):.2f} ms so far")
+
+
+MEASURES = {
+    "raw": measure_raw,
+    "accept": measure_accept,
+    "through": measure_through,
+    "drain": measure_drain,
+    "memory": measure_memory,
+    "latency": measure_latency,
+}

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: ISC
+"""The report of `make bench`: figures, targets, facts. Samples in, text out."""
+import statistics
+
+OURS, STOCK, TUNED = "posthouse", "postfix", "postfix-tuned"
+
+# measure, cell, what it is, unit
+FIGURES = (
+    ("raw", "4k@10", "raw: create, write 4 kB, fsync; 10 processes", "/s"),
+    ("raw", "4k@50", "raw: create, write 4 kB, fsync; 50 processes", "/s"),
+    ("raw", "1M@10", "raw: create, write 1 MB, fsync; 10 processes", "/s"),
+    ("accept", "4k@10 stopped", "accept 4 kB, 10 sessions, upstream stopped", "/s"),
+    ("accept", "4k@50 stopped", "accept 4 kB, 50 sessions, upstream stopped", "/s"),
+    ("accept", "1M@10 stopped", "accept 1 MB, 10 sessions, upstream stopped", "/s"),
+    ("accept", "4k@10 silent", "accept 4 kB, 10 sessions, upstream silent", "/s"),
+    ("accept", "4k@50 silent", "accept 4 kB, 50 sessions, upstream silent", "/s"),
+    ("accept", "1M@10 silent", "accept 1 MB, 10 sessions, upstream silent", "/s"),
+    ("through", "4k@10", "end to end 4 kB, 10 sessions", "/s"),
+    ("drain", "4k", "drain 4 kB to an upstream 50 ms away", "/s"),
+    ("drain notice", "s", "  ... the upstream's return was noticed after", "s"),
+    ("memory", "pss", "PSS of a worker with an idle session", "kB"),
+    ("memory", "private", "  ... private pages", "kB"),
+    ("memory", "rss", "  ... RSS", "kB"),
+    ("latency", "ms", "250 to arrival at the upstream, median", "ms"),
+    ("latency p95", "ms", "  ... 95th percentile", "ms"),
+)
+
+# measure, cell, compared with (None: the figure itself; "raw": the disk's own limit), relation, limit
+TARGETS = (
+    ("accept", "4k@10 stopped", STOCK, ">=", 3.0),
+    ("accept", "4k@50 stopped", STOCK, ">=", 6.0),
+    ("accept", "1M@10 stopped", STOCK, ">=", 3.0),
+    ("accept", "4k@10 stopped", TUNED, ">", 1.0),
+    ("accept", "4k@50 stopped", TUNED, ">", 1.0),
+    ("accept", "1M@10 stopped", TUNED, ">", 1.0),
+    ("accept", "4k@50 stopped", "raw", ">=", 0.5),
+    ("through", "4k@10", STOCK, ">=", 3.0),
+    ("drain", "4k", STOCK, ">=", 3.0),
+    ("memory", "pss", None, "<=", 200.0),
+    ("latency", "ms", None, "<=", 5.0),
+)
+
+HOLDS = {">=": lambda a, b: a >= b, ">": lambda a, b: a > b, "<=": lambda a, b: a <= b}
+
+
+def percentile(values, percent):
+    """The nearest rank."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def samples_of(results, measure, cell, column):
+    return results.get(measure, {}).get(cell, {}).get(column, [])
+
+
+def ratio(ours, theirs):
+    """The median of the rounds' own ratios: what slows the machine for a while slows both."""
+    pairs = [a / b for a, b in zip(ours, theirs) if b]
+    return statistics.median(pairs) if pairs else None
+
+
+def figures(results):
+    """One row a figure: {text, unit, column: median ...}."""
+    rows = []
+    for measure, cell, text, unit in FIGURES:
+        source, value = (measure, statistics.median) if measure != "latency p95" else \
+            ("latency", lambda values: percentile(values, 95))
+        columns = results.get(source, {}).get(cell, {})
+        if columns:
+            rows.append({"measure": measure, "cell": cell, "text": text, "unit": unit,
+                         "columns": {name: value(values) for name, values in columns.items()},
+                         "spread": {name: [min(values), max(values)] for name, values in columns.items()}})
+    return rows
+
+
+def targets(results):
+    """One row a target that was measured at all; met is None where the other side is missing."""
+    rows = []
+    for measure, cell, other, relation, limit in TARGETS:
+        if measure not in results:
+            continue
+        ours = samples_of(results, measure, cell, OURS)
+        text = next(f[2] for f in FIGURES if f[:2] == (measure, cell))
+        if other is None:
+            value = statistics.median(ours) if ours else None
+        elif other == "raw":
+            value = ratio(ours, samples_of(results, "raw", cell.split()[0], "fsync"))
+        else:
+            value = ratio(ours, samples_of(results, measure, cell, other))
+        rows.append({"text": text, "against": other, "relation": relation, "limit": limit, "value": value,
+                     "met": None if value is None else HOLDS[relation](value, limit)})
+    return rows
+
+
+def number(value, unit):
+    if value is None:
+        return "-"
+    if unit in ("ms", "s"):
+        return f"{value:.2f} {unit}"
+    return f"{value:,.0f}{unit if unit == '/s' else ' ' + unit}"
+
+
+def table(head, lines):
+    """Columns as wide as their widest cell; the first to the left, the others to the right."""
+    widths = [max(len(line[i]) for line in [head] + lines) for i in range(len(head))]
+    for line in [head, ["-" * width for width in widths]] + lines:
+        yield "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
+                        for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+
+
+def times(a, b):
+    return f"{a / b:.1f}x" if a is not None and b else "-"
+
+
+def figure_lines(rows, relays):
+    for row in rows:
+        value = row["columns"].get
+        if row["measure"] == "raw":
+            words = [number(value("fsync"), row["unit"])] + [""] * (len(relays) - 1)
+            words += ["with rename:", number(value("rename+fsync"), row["unit"])]
+        else:
+            words = [number(value(name), row["unit"]) for name in relays]
+            words += [times(value(OURS), value(STOCK)), times(value(OURS), value(TUNED))]
+        yield [row["text"]] + words
+
+
+def target_line(row):
+    unit, scale, name = "x", 1, {STOCK: " stock Postfix", TUNED: " tuned Postfix"}.get(row["against"], "")
+    if row["against"] == "raw":
+        unit, scale, name = " %", 100, " of the raw limit"
+    elif row["against"] is None:
+        unit = " kB" if "PSS" in row["text"] else " ms"
+    verdict = {True: "met", False: "MISSED", None: "not measured"}[row["met"]]
+    measured = "-" if row["value"] is None else f"{row['value'] * scale:.1f}{unit}"
+    return [row["text"], f"{row['relation']} {row['limit'] * scale:g}{unit}{name}", measured, verdict]
+
+
+def print_report(report, facts, notes, relays):
+    print(f"\n{facts['cpus']} CPUs ({facts['cpu']}), {facts['memory_gib']} GiB, Linux {facts['kernel']}, "
+          f"load {facts['load_before']:.1f} before and {facts['load_after']:.1f} after")
+    print(f"disk: {facts['disk']}")
+    if facts["postfix"]:
+        print(f"Postfix {facts['postfix']}: 'postfix' as Debian configures it, 'postfix-tuned' as an operator would; "
+              f"log: {facts['postfix_log']}")
+    for note in notes:
+        print(f"not measured: {note}")
+    if report["figures"]:
+        print()
+        print("\n".join(table(["medians of the rounds", *relays, "/ stock", "/ tuned"],
+                              list(figure_lines(report["figures"], relays)))))
+    if report["targets"]:
+        print()
+        print("\n".join(table(["target (median of the rounds' ratios)", "wanted", "measured", ""],
+                              [target_line(row) for row in report["targets"]])))
+    print(f"\n{facts['seconds']} s")

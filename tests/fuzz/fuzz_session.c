@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Whole sessions. The first octet chooses settings, the second where the
+ * stream is cut. Promise: the replies do not depend on the cuts, each is a
+ * reply, the handler is called in its order (tests/unit/fake_handler.c checks
+ * that), and no accepted content has a bare CR, a bare LF or a NUL in it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_handler.h"
+#include "fake_io.h"
+#include "fuzz.h"
+#include "session/session.h"
+
+static void check_content(const struct buf *content)
+{
+	for (size_t i = 0; i < content->len; i++) {
+		char o = content->data[i];
+
+		ASSERT(o != '\0');
+		ASSERT(o != '\r' || content->data[i + 1] == '\n');
+		ASSERT(o != '\n' || (i > 0 && content->data[i - 1] == '\r'));
+	}
+}
+
+static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply)
+{
+	struct fake_handler *h = ctx;
+
+	(void)reply;
+	ASSERT(env->rcpt_count > 0 && size_bytes == h->content.len);
+	check_content(&h->content);
+}
+
+/* Lines of "NNN text" or "NNN-text" CRLF, printable. */
+static void check_replies(const struct buf *out)
+{
+	const char *line = out->data, *end;
+
+	for (; *line; line = end + 2) {
+		end = strstr(line, "\r\n");
+		ASSERT(end && end - line >= 4);
+		ASSERT(line[0] >= '2' && line[0] <= '5' && (line[3] == ' ' || line[3] == '-'));
+		for (const char *p = line; p < end; p++)
+			ASSERT(*p >= ' ' && *p < 0x7f);
+	}
+	ASSERT(strlen(out->data) == out->len);
+}
+
+static enum session_end play(const uint8_t *data, size_t size, uint8_t settings, enum fake_cut cut, unsigned seed,
+			     struct buf *out, struct buf *log)
+{
+	struct session_config cfg = { .hostname = "relay.example.org",
+				      .data_size_limit_bytes = 10000,
+				      .max_recipients = 5,
+				      .max_received = 3,
+				      .max_errors = 50,
+				      .max_transactions = settings & 8 ? 3 : 0,
+				      .bare_newline = settings & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT,
+				      .enable_smtputf8 = settings & 2,
+				      .decode_data = settings & 4 };
+	struct session_peer peer = { "192.0.2.1:4711", "192.0.2.1", "lan", !(settings & 16) };
+	struct session_events events = { .accepted = on_accepted };
+	struct fake_handler handler;
+	struct fake_io io;
+	enum session_end end;
+
+	fake_handler_init(&handler, true);
+	handler.refuse_at = settings >> 5 < FAKE_ABORT ? settings >> 5 : FAKE_NONE;
+	handler.refuse_after = 1;
+	/* the number of chunks depends on the cuts */
+	if (handler.refuse_at == FAKE_CHUNK)
+		handler.refuse_after = 0;
+	smtp_reply_set(&handler.refusal, 452, "4.3.1", "No");
+	events.ctx = &handler;
+	fake_io_init(&io, (const char *)data, size, cut);
+	io.seed = seed;
+	end = session_run(&cfg, &peer, &io.io, &handler.handler, &events);
+	check_replies(&io.out);
+	buf_add(out, io.out.data, io.out.len);
+	buf_add(log, handler.log.data, handler.log.len);
+	fake_io_release(&io);
+	fake_handler_release(&handler);
+	return end;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct buf out[2], log[2];
+	enum session_end end[2];
+
+	if (size < 2 || size > 1 << 17)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		buf_init(&out[i], 1 << 24);
+		buf_init(&log[i], 1 << 24);
+		end[i] = play(data + 2, size - 2, data[0], i == 0 ? FAKE_WHOLE : data[1] ? FAKE_RANDOM : FAKE_BYTES,
+			      data[1], &out[i], &log[i]);
+	}
+	ASSERT(end[0] == end[1]);
+	ASSERT(out[0].len == out[1].len && memcmp(out[0].data, out[1].data, out[0].len) == 0);
+	ASSERT(log[0].len == log[1].len && memcmp(log[0].data, log[1].data, log[0].len) == 0);
+	for (int i = 0; i < 2; i++) {
+		buf_release(&out[i]);
+		buf_release(&log[i]);
+	}
+	return 0;
+}

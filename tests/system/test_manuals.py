@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: ISC
+"""The manuals: well formed, and complete against the tables in the code."""
+
+import re
+import subprocess
+
+import harness
+from harness import BUILDDIR, SRCDIR, Skip, equal, need_program
+
+
+def pages():
+    """Built and written ones, each once, by name."""
+    found = {}
+    for folder in (SRCDIR / "man", BUILDDIR / "man"):
+        for page in sorted(folder.glob("*.[1-9]")):
+            found[page.name] = page
+    return found
+
+
+def page(name):
+    return pages()[name].read_text()
+
+
+def table(kind):
+    """The lines of tests/unit/print_keys, split."""
+    helper = BUILDDIR / "tests/unit/print_keys"
+    if not helper.exists():
+        raise Skip(f"{helper} is not built (make check builds it)")
+    out = subprocess.run([helper], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [line.split("\t")[1:] for line in out.splitlines() if line.startswith(kind + "\t")]
+
+
+def plain(mdoc):
+    """The text of the macro arguments on a line, as a reader sees it."""
+    words = [w for w in mdoc.split() if w not in ("Li", "Cm", "Pa", "Ar", "Fl", "No", "Ic")]
+    return " ".join(words).replace(r"\(dq", '"').replace(r"\&", "")
+
+
+def test_lint(t):
+    need_program("mandoc")
+    if not pages():
+        raise AssertionError("no manuals")
+    for name, path in pages().items():
+        t.comment(name)
+        run = subprocess.run(["mandoc", "-Tlint", "-Wwarning", path], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True)
+        equal((run.returncode, run.stdout), (0, ""), f"mandoc about {name}")
+
+
+def test_paths_are_substituted(_t):
+    for name, path in pages().items():
+        text = path.read_text()
+        left = re.findall(r"@[A-Za-z]+@|\$\{[a-z_]*prefix\}", text)
+        equal(left, [], f"left in {name}")
+        if not text.startswith('.\\" SPDX-License-Identifier: ISC\n'):
+            raise AssertionError(f"{name} does not begin with its licence")
+
+
+def test_references(_t):
+    """Each .Xr to a posthouse page names one that is there, in its section."""
+    ours = set(pages())
+    for name, path in pages().items():
+        for title, section in re.findall(r"\.?\bXr (posthouse\S*) (\d)", path.read_text()):
+            if f"{title}.{section}" not in ours:
+                raise AssertionError(f"{name} refers to {title}({section}), which is not there")
+
+
+def test_keys(_t):
+    """posthouse.conf(5) has every key in its section, once, with its default, and no other."""
+    documented, section = {}, None
+    for line in page("posthouse.conf.5").splitlines():
+        if line.startswith(".Sh "):
+            section = {"KEYS": "top", "LISTENER SECTIONS": "listener", "UPSTREAM SECTION": "upstream"}.get(line[4:])
+        found = re.fullmatch(r"\.It Ic ([a-z_0-9]+)\b(.*)", line)
+        if not found:
+            continue
+        key = (section, found[1])
+        if section is None or key in documented:
+            raise AssertionError(f"{key} stands twice, or in the wrong section")
+        default = re.search(r" Pq (.*)", found[2])
+        documented[key] = plain(default[1]) if default else ""
+    expected = {(section, key): default for section, key, default in table("key")}
+    equal(sorted(documented), sorted(expected), "keys in posthouse.conf(5)")
+    for key, default in expected.items():
+        equal(documented[key], default, f"default of {key}")
+
+
+def test_options_in_manual(_t):
+    """posthoused(8) has every option by letter and by name, and no other."""
+    documented = set()
+    for line in page("posthoused.8").splitlines():
+        if line.startswith(".It Fl "):
+            words = re.sub(r" Ar \S+", "", line[4:]).split()
+            documented.add(frozenset(word for word in words if word not in ("Fl", ",")))
+    expected = {frozenset(x for x in (letter, "-" + name) if x) for letter, name, _argument in table("option")}
+    equal(sorted(map(sorted, documented)), sorted(map(sorted, expected)), "options in posthoused(8)")
+
+
+def test_options_in_help(t):
+    run = t.run([BUILDDIR / "posthoused", "--help"], check=0)
+    text = run.stdout.decode()
+    seen = {(letter, name) for letter, name in re.findall(r"^  (?:-(\w),|   ) --([a-z0-9-]+)", text, re.M)}
+    equal(sorted(seen), sorted((letter, name) for letter, name, _argument in table("option")), "options in --help")
+
+
+if __name__ == "__main__":
+    harness.main(__name__)

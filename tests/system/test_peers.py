@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: ISC
+"""Real programs on both sides: swaks, smtplib, Postfix's smtp-source as
+clients, Python's smtpd, Postfix's smtp-sink and Postfix itself as upstreams."""
+
+import ast
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+import harness
+from harness import Skip, equal, need_program, need_root, wait_until
+from smtp_peers import Client, Upstream, without_received
+
+BODY = b"Subject: peers\r\n\r\n.leading dot\r\nsecond line\r\n.\r\n..\r\nlast\r\n"
+
+
+def python_smtpd(t):
+    """Python's own DebuggingServer; .port and .messages() are added to its process."""
+    if sys.version_info >= (3, 12):
+        raise Skip("Python's smtpd went away with 3.12")
+    code = ("import asyncore, smtpd, sys\n"
+            "server = smtpd.DebuggingServer(('127.0.0.1', 0), None)\n"
+            "print(server.socket.getsockname()[1], file=sys.stderr, flush=True)\n"
+            "asyncore.loop()\n")
+    process = t.start([sys.executable, "-u", "-W", "ignore", "-c", code], name="smtpd")
+    process.port = int(wait_until(lambda: process.lines, "smtpd's port")[0])
+
+    def messages(count):
+        def split(out):
+            found = re.findall(rb"-+ MESSAGE FOLLOWS -+\n(.*?)-+ END MESSAGE -+\n", out, re.S)
+            return len(found) >= count and found
+        return [[ast.literal_eval(line) if line.startswith(("b'", 'b"')) else line
+                 for line in message.decode("latin-1").splitlines()]
+                for message in process.wait_stdout(split, f"{count} messages")]
+    process.messages = messages
+    return process
+
+
+def without_peer_header(lines):
+    """smtpd prints `mail options: ...` and an X-Peer: line that nobody sent."""
+    if lines and isinstance(lines[0], str):
+        assert lines[0].startswith(("mail options:", "rcpt options:")), lines[0]
+        lines = [line for line in lines if isinstance(line, bytes)]
+    return [line for line in lines if not line.startswith(b"X-Peer: ")]
+
+
+def test_python_smtpd_as_upstream(t):
+    smtpd = python_smtpd(t)
+    relay = t.daemon(smtpd)
+    with Client(relay) as client:
+        client.message(BODY)
+        client.message(b"Subject: 8 bit\r\n\r\n\xe4\xf6\xfc\r\n", params=" BODY=8BITMIME")
+    first, second = smtpd.messages(2)
+    text = b"\r\n".join(without_peer_header(first)) + b"\r\n"
+    equal(without_received(text), BODY, "content at smtpd")
+    assert b"\xe4\xf6\xfc" in second, second
+    relay.wait_for("completed", count=2)
+
+
+def test_smtplib_to_smtpd(t):
+    """The README's promise to those who used smtpd: both ends of Python's library, our relay between."""
+    smtpd = python_smtpd(t)
+    relay = t.daemon(smtpd)
+    code = ("import smtplib, sys\n"
+            "from email.message import EmailMessage\n"
+            "m = EmailMessage()\n"
+            "m['From'], m['To'], m['Subject'] = 'a@client.test', 'b@example.test', 'Grüße'\n"
+            "m.set_content('Hällo\\n.\\nline\\n')\n"
+            "with smtplib.SMTP('127.0.0.1', int(sys.argv[1]), local_hostname='client.test') as s:\n"
+            "    s.send_message(m)\n")
+    t.run([sys.executable, "-c", code, relay.port], check=0)
+    lines = without_peer_header(smtpd.messages(1)[0])
+    assert b"From: a@client.test" in lines and b"." in lines, lines
+
+
+def test_debug_handler_prints_what_smtpd_prints(t):
+    """-c DebuggingServer: the same client, the same output, but for the client's port."""
+    smtpd = python_smtpd(t)
+    # it has no spool, so it needs no place for one either
+    environment = {**os.environ, "HOME": "/nonexistent", "XDG_STATE_HOME": "/nonexistent/state"}
+    ours = harness.Daemon(t, ["-F", "-n", "-c", "DebuggingServer", "127.0.0.1:0"], env=environment)
+    for port in (smtpd.port, ours.port):
+        with Client(port) as client:
+            client.message(BODY)
+            client.message(b"Subject: no body\r\n", sender="")
+            client.message(b"no header\r\n\r\nit's \"quoted\" \\ \xff\r\n")
+            client.message(b"Subject: x\r\n\r\nx\r\n", params=" BODY=8BITMIME SIZE=100")
+            client.quit()
+    smtpd.messages(4)
+    ours.wait_stdout(lambda out: out.count(b" END MESSAGE ") == 4, "4 messages")
+    equal(ours.stdout.decode("latin-1"), smtpd.stdout.decode("latin-1"), "output")
+
+
+def swaks(t, relay, *more, data=None):
+    need_program("swaks")
+    argv = ["swaks", "--server", f"127.0.0.1:{relay.port}", "--helo", "swaks.test", "--from", "a@client.test",
+            "--timeout", "20", *more]
+    if data is not None:
+        (t.tmp / "message").write_bytes(data)
+        argv += ["--data", f"@{t.tmp}/message"]
+    return t.run(argv, check=0)
+
+
+def test_swaks(t):
+    upstream = Upstream(t)
+    relay = t.daemon(upstream)
+    swaks(t, relay, "--to", "b@example.test,c@example.test", data=BODY.replace(b"\r\n", b"\n"))
+    message = upstream.wait_messages(1)[0]
+    equal(message.rcpts, ["b@example.test", "c@example.test"], "recipients")
+    assert without_received(message.content).rstrip() == BODY.rstrip(), message.content
+
+
+def test_swaks_pipelining(t):
+    upstream = Upstream(t)
+    relay = t.daemon(upstream)
+    done = swaks(t, relay, "--to", "b@example.test", "--pipeline", data=BODY.replace(b"\r\n", b"\n"))
+    assert b"PIPELINING" in done.stdout, done.stdout
+    equal(upstream.wait_messages(1)[0].sender, "a@client.test", "sender")
+
+
+def smtp_sink(t, *args):
+    need_program("smtp-sink", "postfix")
+    port = harness.ReservedPort(t).port
+    argv = ["smtp-sink", *args, f"127.0.0.1:{port}", "64"]
+    if os.geteuid() == 0:
+        argv[1:1] = ["-u", "nobody"]
+    process = t.start(argv)
+    process.port = port
+
+    def listens():
+        assert process.popen.poll() is None, f"smtp-sink ended: {process.lines}"
+        try:
+            Client(port, helo=None).close()
+            return True
+        except OSError:
+            return False
+    wait_until(listens, "smtp-sink to listen")
+    return process
+
+
+def smtp_source(t, relay, *args):
+    need_program("smtp-source", "postfix")
+    return t.run(["smtp-source", "-f", "a@client.test", "-M", "client.test", *args, f"127.0.0.1:{relay.port}"],
+                 check=0, timeout=2 * harness.DEADLINE)
+
+
+def source_to_sink(t, sink_args=(), source_args=(), count=100):
+    dumps = t.tmp / "dumps"
+    dumps.mkdir()
+    dumps.chmod(0o777)
+    sink = smtp_sink(t, *sink_args, "-d", f"{dumps}/m.")
+    relay = t.daemon(sink)
+    smtp_source(t, relay, "-m", count, "-s", "4", "-l", "4096", "-N", "-t", "user@example.test", *source_args)
+    relay.wait_for("completed", count=count)
+    relay.wait_empty()
+    dumped = [p.read_bytes() for p in dumps.iterdir()]
+    equal(len(dumped), count, "messages in smtp-sink's folder")
+    rcpts = {re.search(rb"^X-Rcpt-Args: <(.*)>", d, re.M)[1] for d in dumped}
+    equal(len(rcpts), count, "different recipients at smtp-sink")
+    for d in dumped:
+        assert len(d) > 4096, len(d)
+
+
+def test_smtp_source_to_smtp_sink(t):
+    source_to_sink(t)
+
+
+def test_smtp_source_one_message_a_session(t):
+    source_to_sink(t, source_args=["-d"])
+
+
+def test_smtp_sink_without_extensions(t):
+    """An upstream that knows HELO only, no PIPELINING."""
+    source_to_sink(t, sink_args=["-e"], count=20)
+
+
+def test_smtp_sink_without_pipelining(t):
+    source_to_sink(t, sink_args=["-p"], count=20)
+
+
+POSTFIX_MAIN = """
+compatibility_level = 3.6
+queue_directory = {dir}/queue
+data_directory = {dir}/data
+daemon_directory = /usr/lib/postfix/sbin
+command_directory = /usr/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {dir}/log
+maillog_file_prefixes = {dir}
+myhostname = postfix.test
+mydestination =
+local_recipient_maps =
+alias_maps =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+smtp_dns_support_level = disabled
+smtp_host_lookup = native
+smtputf8_enable = no
+local_header_rewrite_clients =
+default_transport = smtp:[127.0.0.1]:{next}
+smtpd_peername_lookup = no
+smtpd_recipient_restrictions = check_recipient_access inline:{{refused.test=reject}}, permit_mynetworks, reject
+"""
+
+POSTFIX_MASTER = """
+127.0.0.1:{port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+proxymap unix - - n - - proxymap
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+def postfix(t, upstream):
+    """A Postfix of its own in the test's folder, which sends everything on to `upstream`."""
+    need_root()
+    need_program("postfix")
+    master = pathlib.Path("/usr/lib/postfix/sbin/master")
+    if not master.exists():
+        raise Skip(f"{master} is missing")
+    port = harness.ReservedPort(t).port
+    folder = t.tmp / "postfix"
+    for name in ("", "queue", "data", "config"):
+        (folder / name).mkdir(mode=0o755)
+    for name in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved",
+                 "trace", "public", "maildrop", "pid"):
+        (folder / "queue" / name).mkdir()
+        if name != "pid":
+            shutil.chown(folder / "queue" / name, "postfix")
+    shutil.chown(folder / "queue" / "public", "postfix", "postdrop")
+    shutil.chown(folder / "data", "postfix")
+    (folder / "config/main.cf").write_text(POSTFIX_MAIN.format(dir=folder, next=upstream.port))
+    (folder / "config/master.cf").write_text(POSTFIX_MASTER.format(port=port))
+    process = t.start([master, "-c", folder / "config", "-s"], name="postfix")
+    process.port = port
+
+    def greets():
+        assert process.popen.poll() is None, f"Postfix ended: {process.lines}"
+        try:
+            Client(port).close()
+            return True
+        except OSError:
+            return False
+    wait_until(greets, "Postfix to listen")
+    return process
+
+
+def test_postfix_as_upstream(t):
+    last = Upstream(t)
+    relay = t.daemon(postfix(t, last))
+    with Client(relay) as client:
+        client.message(BODY, rcpts=["one@example.test", "two@example.test"])
+        client.message(b"Subject: 8 bit\r\n\r\n\xe4\xf6\xfc " + b"long " * 1000 + b"\r\n", params=" BODY=8BITMIME")
+        client.quit()
+    relay.wait_for("completed", count=2)
+    first, second = sorted(last.wait_messages(2), key=lambda m: len(m.content))
+    equal(without_received(without_received(first.content)), BODY, "content behind Postfix")
+    equal(sorted(first.rcpts), ["one@example.test", "two@example.test"], "recipients behind Postfix")
+    assert b"\xe4\xf6\xfc long" in second.content, second.content
+
+
+def test_postfix_refuses_a_recipient(t):
+    """A real server's 5yz to one recipient of a pipelined group."""
+    last = Upstream(t)
+    relay = t.daemon(postfix(t, last))
+    with Client(relay) as client:
+        client.message(BODY, rcpts=["good@example.test", "unknown@refused.test", "also@example.test"])
+        client.quit()
+    relay.wait_for("delivered", to="good@example.test")
+    relay.wait_for("delivered", to="also@example.test")
+    failed = relay.wait_for("failed", to="unknown@refused.test")
+    assert failed["reply"].startswith("554 5.7.1"), failed
+    equal(sorted(last.wait_messages(1)[0].rcpts), ["also@example.test", "good@example.test"], "recipients")
+
+
+if __name__ == "__main__":
+    harness.main(__name__)

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: ISC */
+/* config/: what files mean. Values, defaults, dump, rules that let pass, the example file. */
+#include "config/config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "config/dump.h"
+#include "config/options.h"
+#include "config/types.h"
+#include "config_files.h"
+#include "handler/handler.h"
+#include "unit.h"
+
+static char *dump(const struct config *cfg)
+{
+	struct buf b;
+	char *text;
+
+	buf_init(&b, CONFIG_DUMP_MAX);
+	config_dump(cfg, &b);
+	text = mem_strdup(b.data);
+	buf_release(&b);
+	return text;
+}
+
+/* ---- good files ------------------------------------------------------------------------ */
+
+START_TEST(test_defaults)
+{
+	struct config cfg;
+	char host[256];
+
+	files_load_good(&cfg, "localaddr = 127.0.0.1:2525 remoteaddr = \"smtp.example.net:587\"");
+	gethostname(host, sizeof(host));
+	ck_assert_str_eq(cfg.hostname, config_is_hostname(host) ? host : "localhost");
+	ck_assert_str_eq(cfg.spool, PH_LOCALSTATEDIR "/spool/posthouse");
+	ck_assert_uint_eq(cfg.data_size_limit_bytes, 33554432);
+	ck_assert_uint_eq(cfg.min_spare, 5);
+	ck_assert_uint_eq(cfg.max_spare, 20);
+	ck_assert_uint_eq(cfg.max_workers, 200);
+	ck_assert_uint_eq(cfg.max_requests, 1000);
+	ck_assert_int_eq(cfg.command_timeout_ms, 300000);
+	ck_assert_int_eq(cfg.client_data_timeout_ms, 300000);
+	ck_assert_uint_eq(cfg.relay_from_count, 2);
+	ck_assert_int_eq(cfg.relay_from[0].family, AF_INET);
+	ck_assert_uint_eq(cfg.relay_from[0].prefix_bits, 8);
+	ck_assert_uint_eq(cfg.relay_from[1].prefix_bits, 128);
+	ck_assert_ptr_null(cfg.pid_file);
+	ck_assert_uint_eq(cfg.listener_count, 1);
+	ck_assert_str_eq(cfg.listener[0].name, "default");
+	ck_assert_uint_eq(cfg.upstream_count, 1);
+	ck_assert_str_eq(cfg.upstream[0].name, "default");
+	ck_assert_int_eq(cfg.upstream[0].tls, UPSTREAM_TLS_REQUIRED);
+	ck_assert(cfg.upstream[0].pipelining);
+	ck_assert_int_eq(cfg.upstream[0].final_timeout_ms, 600000);
+	ck_assert(cfg.retry_factor == 2);
+	config_release(&cfg);
+}
+END_TEST
+
+/* Every default, printed, is the table's text: the manual and the example file quote that. */
+START_TEST(test_defaults_print_as_written)
+{
+	struct config cfg;
+
+	config_init(&cfg);
+	config_add_listener(&cfg, "l");
+	config_add_upstream(&cfg, "u");
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct config_option *o = &config_options[i];
+		const void *objects[] = { &cfg, cfg.listener, cfg.upstream };
+		struct buf b;
+
+		if (!o->fallback)
+			continue;
+		buf_init(&b, 4096);
+		ck_assert(o->type->format(o, objects[o->object], &b));
+		if (b.data[0] == '"' && b.len == strlen(o->fallback) + 2)
+			ck_assert_int_eq(strncmp(b.data + 1, o->fallback, b.len - 2), 0);
+		else
+			ck_assert_str_eq(b.data, o->fallback);
+		buf_release(&b);
+	}
+	config_release(&cfg);
+}
+END_TEST
+
+/* Every key with a value that is not its default. */
+static const char every_key[] =
+	"hostname = \"[192.0.2.1]\"\nhandler = debug\nspool = /s\nspool_sync = strict\nmin_free = 1G\n"
+	"user = u smtp_user = v\nlog = syslog\nlog_level = debug\npid_file = /run/p\n"
+	"min_spare = 1\nmax_spare = 2\nmax_workers = 3\nmax_requests = 4\nstop_timeout = 5\nlisten_backlog = 6\n"
+	"relay_from = { 0.0.0.0/0, 2001:db8::/32, \"192.0.2.1\" }\nrelay_from_anyone = yes\n"
+	"data_size_limit = 7K\nmax_recipients = 108\nmax_received = 9\nmax_errors = 10\nmax_transactions = 11\n"
+	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0\n"
+	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
+	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
+	"listener a { localaddr = { \"127.0.0.1\", \"[::1]:0\", \"unix:/run/a b\" } }\n"
+	"listener 'b-c.d_E' { localaddr = \":2525\" }\n"
+	"upstream u {\nremoteaddr = \"[2001:db8::1]:1465\"\ntls = implicit\ntls_ca_file = \"/ca\"\n"
+	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no\n"
+	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
+	"command_timeout = 21s\ndata_timeout = 22s\nblock_timeout = 23s\nfinal_timeout = 24s\nidle_timeout = 25s\n"
+	"probe_min = 26s\nprobe_max = 27s\n}\n";
+
+static void check_every_key(const struct config *cfg)
+{
+	const struct config_upstream *u = &cfg->upstream[0];
+
+	ck_assert_str_eq(cfg->hostname, "[192.0.2.1]");
+	ck_assert_str_eq(cfg->handler, "debug");
+	ck_assert_str_eq(cfg->spool, "/s");
+	ck_assert_int_eq(cfg->spool_sync, SPOOL_SYNC_STRICT);
+	ck_assert_uint_eq(cfg->min_free_bytes, (uint64_t)1 << 30);
+	ck_assert_str_eq(cfg->user, "u");
+	ck_assert_str_eq(cfg->smtp_user, "v");
+	ck_assert_str_eq(cfg->log, "syslog");
+	ck_assert(cfg->debug);
+	ck_assert_str_eq(cfg->pid_file, "/run/p");
+	ck_assert_uint_eq(cfg->min_spare, 1);
+	ck_assert_uint_eq(cfg->max_spare, 2);
+	ck_assert_uint_eq(cfg->max_workers, 3);
+	ck_assert_uint_eq(cfg->max_requests, 4);
+	ck_assert_int_eq(cfg->stop_timeout_ms, 5000);
+	ck_assert_uint_eq(cfg->listen_backlog, 6);
+	ck_assert_uint_eq(cfg->relay_from_count, 3);
+	ck_assert_uint_eq(cfg->relay_from[0].prefix_bits, 0);
+	ck_assert_uint_eq(cfg->relay_from[1].prefix_bits, 32);
+	ck_assert_uint_eq(cfg->relay_from[2].prefix_bits, 32);
+	ck_assert(cfg->relay_from_anyone);
+	ck_assert_uint_eq(cfg->data_size_limit_bytes, 7168);
+	ck_assert_uint_eq(cfg->max_recipients, 108);
+	ck_assert_uint_eq(cfg->max_received, 9);
+	ck_assert_uint_eq(cfg->max_errors, 10);
+	ck_assert_uint_eq(cfg->max_transactions, 11);
+	ck_assert_int_eq(cfg->bare_newline, BARE_NEWLINE_NORMALIZE);
+	ck_assert(cfg->enable_smtputf8);
+	ck_assert(!cfg->decode_data);
+	ck_assert_int_eq(cfg->command_timeout_ms, 12000);
+	ck_assert_int_eq(cfg->client_data_timeout_ms, 780000);
+	ck_assert_int_eq(cfg->message_timeout_ms, 14 * 3600000);
+	ck_assert_int_eq(cfg->session_timeout_ms, 15 * 3600000);
+	ck_assert_int_eq(cfg->retry_min_ms, 16);
+	ck_assert_int_eq(cfg->retry_max_ms, 86400000);
+	ck_assert(cfg->retry_factor == 1.25);
+	ck_assert_uint_eq(cfg->listener_count, 2);
+	ck_assert_str_eq(cfg->listener[0].name, "a");
+	ck_assert_uint_eq(cfg->listener[0].localaddr_count, 3);
+	ck_assert_uint_eq(cfg->listener[0].localaddr[0].port, 25);
+	ck_assert_str_eq(cfg->listener[0].localaddr[1].host, "::1");
+	ck_assert_str_eq(cfg->listener[0].localaddr[2].path, "/run/a b");
+	ck_assert_str_eq(cfg->listener[1].name, "b-c.d_E");
+	ck_assert_uint_eq(cfg->upstream_count, 1);
+	ck_assert_str_eq(u->name, "u");
+	ck_assert_str_eq(u->remoteaddr.host, "2001:db8::1");
+	ck_assert_uint_eq(u->remoteaddr.port, 1465);
+	ck_assert_int_eq(u->tls, UPSTREAM_TLS_IMPLICIT);
+	ck_assert_str_eq(u->tls_ca_file, "/ca");
+	ck_assert_str_eq(u->user, "a\"b\\c${d} \xc3\xa4");
+	ck_assert_str_eq(u->password_file, "/p'w");
+	ck_assert_int_eq(u->eight_bit, UPSTREAM_EIGHTBIT_PASS);
+	ck_assert(!u->pipelining);
+	ck_assert_uint_eq(u->max_connections, 17);
+	ck_assert_uint_eq(u->messages_per_connection, 18);
+	ck_assert_int_eq(u->connect_timeout_ms, 19000);
+	ck_assert_int_eq(u->greeting_timeout_ms, 20000);
+	ck_assert_int_eq(u->command_timeout_ms, 21000);
+	ck_assert_int_eq(u->data_timeout_ms, 22000);
+	ck_assert_int_eq(u->block_timeout_ms, 23000);
+	ck_assert_int_eq(u->final_timeout_ms, 24000);
+	ck_assert_int_eq(u->idle_timeout_ms, 25000);
+	ck_assert_int_eq(u->probe_min_ms, 26000);
+	ck_assert_int_eq(u->probe_max_ms, 27000);
+}
+
+START_TEST(test_every_key)
+{
+	struct config cfg;
+
+	files_load_good(&cfg, every_key);
+	check_every_key(&cfg);
+	config_release(&cfg);
+}
+END_TEST
+
+/* A key that is new in the table but not in every_key would be dumped with its default: found here. */
+START_TEST(test_every_key_is_in_the_test)
+{
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct config_option *o = &config_options[i];
+		char *needle = mem_printf("%s = ", o->key);
+
+		if (o->object == o->section)
+			ck_assert_msg(strstr(every_key, needle) != NULL, "%s", o->key);
+		ck_assert_msg(o->help && *o->help, "%s", o->key);
+		ck_assert_ptr_eq(config_option_find(o->section, o->key, strlen(o->key)), o);
+		free(needle);
+	}
+}
+END_TEST
+
+START_TEST(test_dump_round_trip)
+{
+	static const char *const texts[] = { every_key, GOOD, GOOD "relay_from = {}" };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct config first, second;
+		char *one, *two;
+
+		files_load_good(&first, texts[i]);
+		one = dump(&first);
+		files_load_good(&second, one);
+		two = dump(&second);
+		ck_assert_str_eq(one, two);
+		if (texts[i] == every_key)
+			check_every_key(&second);
+		free(one);
+		free(two);
+		config_release(&first);
+		config_release(&second);
+	}
+}
+END_TEST
+
+START_TEST(test_environment)
+{
+	struct config cfg;
+
+	setenv("PH_TEST", "/from/there", 1);
+	files_load_good(&cfg, GOOD "spool = \"${PH_TEST}/x\" pid_file = \"${PH_TEST_UNSET:-/run/y}\" user = 'a${b}'");
+	ck_assert_str_eq(cfg.spool, "/from/there/x");
+	ck_assert_str_eq(cfg.pid_file, "/run/y");
+	ck_assert_str_eq(cfg.user, "a${b}");
+	config_release(&cfg);
+	setenv("PH_TEST", "/a\nuser = \"root\"", 1);
+	files_check_errors(GOOD "spool = \"${PH_TEST}\"", "t.conf:3: spool: it has control characters\n");
+	unsetenv("PH_TEST");
+}
+END_TEST
+
+START_TEST(test_tls_by_port)
+{
+	static const struct {
+		const char *remote;
+		enum upstream_tls tls;
+	} cases[] = {
+		{ "smtp.example.net", UPSTREAM_TLS_OPPORTUNISTIC },
+		{ "smtp.example.net:25", UPSTREAM_TLS_OPPORTUNISTIC },
+		{ "smtp.example.net:587", UPSTREAM_TLS_REQUIRED },
+		{ "smtp.example.net:465", UPSTREAM_TLS_IMPLICIT },
+		{ "127.0.0.2:587", UPSTREAM_TLS_OPPORTUNISTIC },
+		{ "LOCALHOST:587", UPSTREAM_TLS_OPPORTUNISTIC },
+		{ "[::1]:587", UPSTREAM_TLS_OPPORTUNISTIC },
+		{ "[::2]:587", UPSTREAM_TLS_REQUIRED },
+		{ "127.0.0.1:465", UPSTREAM_TLS_IMPLICIT },
+		{ "127.example.net:587", UPSTREAM_TLS_REQUIRED },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = mem_printf("localaddr = :1 remoteaddr = \"%s\"", cases[i].remote);
+		struct config cfg;
+
+		files_load_good(&cfg, text);
+		ck_assert_msg(cfg.upstream[0].tls == cases[i].tls, "%s", cases[i].remote);
+		config_release(&cfg);
+		free(text);
+		text = mem_printf("localaddr = :1 upstream x { remoteaddr = \"%s\" }", cases[i].remote);
+		files_load_good(&cfg, text);
+		ck_assert_msg(cfg.upstream[0].tls == cases[i].tls, "%s", cases[i].remote);
+		config_release(&cfg);
+		free(text);
+	}
+}
+END_TEST
+
+START_TEST(test_allowed)
+{
+	static const char *const texts[] = {
+		GOOD "relay_from = { 0.0.0.0/1, 128.0.0.0/2, 192.0.0.0/3 }",
+		GOOD "relay_from = { 0.0.0.0/1, 0.0.0.0/1, 0.0.0.0/2 }",
+		GOOD "relay_from = { 0.0.0.0/0 } relay_from_anyone = yes",
+		GOOD "relay_from = { 2000::/4, fe80::/10 }",
+		"localaddr = :1 handler = debug",
+		"localaddr = :1 upstream x { remoteaddr = 127.0.0.1 user = u password_file = /p tls = none }",
+		"localaddr = :1 upstream x { remoteaddr = a:465 user = u password_file = /p tls_ca_file = /c }",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct config cfg;
+
+		files_load_good(&cfg, texts[i]);
+		config_release(&cfg);
+	}
+}
+END_TEST
+
+/* ---- config_check, handlers, names ---------------------------------------------------- */
+
+static const struct handler_ops only_ops = { .name = "only", .relays = true };
+static const struct handler_kind only = { &only_ops, NULL };
+
+static const struct handler_kind *find_only(const char *name)
+{
+	return strcmp(name, "only") == 0 ? &only : NULL;
+}
+
+static const char *names_only(void)
+{
+	return "only";
+}
+
+START_TEST(test_check_and_handlers)
+{
+	char *path = mem_printf("%s/t.conf", files_dir);
+	struct config cfg;
+	struct buf errors;
+
+	files_put("t.conf", "localaddr = :1\nhandler = nine", strlen("localaddr = :1\nhandler = nine"));
+	buf_init(&errors, 4096);
+	config_init(&cfg);
+	cfg.find_handler = find_only;
+	cfg.handler_names = names_only;
+	ck_assert_int_eq(config_load(&cfg, path, files_collect, &errors), -1);
+	ck_assert_str_eq(errors.data, "t.conf:2: handler: \"nine\" is not one of: only\n");
+	buf_clear(&errors);
+	strcpy(cfg.handler, "only");
+	ck_assert_int_eq(config_check(&cfg, "f", files_collect, &errors), -1);
+	ck_assert_str_eq(errors.data, "f: remoteaddr is missing: handler \"only\" relays to an upstream\n");
+	buf_clear(&errors);
+	cfg.max_spare = 1;
+	ck_assert_int_eq(config_check(&cfg, NULL, files_collect, &errors), -1);
+	ck_assert_str_eq(errors.data, "remoteaddr is missing: handler \"only\" relays to an upstream\n"
+				      "min_spare (5) is more than max_spare (1)\n");
+	buf_release(&errors);
+	config_release(&cfg);
+	free(path);
+}
+END_TEST
+
+START_TEST(test_hostnames)
+{
+	static const char *const good[] = { "a", "a.b", "a-1.example", "under_score.example", "[192.0.2.1]",
+					    "[IPv6:2001:db8::1]" };
+	static const char *const bad[] = { "", ".", "a.", ".a", "a..b", "-a", "a-", "a b", "[", "[]", "[x]", "[192.0.2.1",
+					   "[IPv6:192.0.2.1]", "\xc3\xa4.example",
+					   "a123456789b123456789c123456789d123456789e123456789f123456789g123x" };
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		ck_assert_msg(config_is_hostname(good[i]), "%s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(!config_is_hostname(bad[i]), "%s", bad[i]);
+}
+END_TEST
+
+/* ---- the example file --------------------------------------------------------------------- */
+
+/*
+ * The built etc/posthouse.conf. open: with all that is commented out active
+ * ("#key" and "#\tkey"; "# " is a comment in any case), but without the two
+ * lines that stand for the sections.
+ */
+static char *example(bool open)
+{
+	const char *top = getenv("PH_TOP_BUILDDIR");
+	char *path = mem_printf("%s/etc/posthouse.conf", top ? top : ".");
+	FILE *f = fopen(path, "r");
+	char line[512];
+	struct buf b;
+
+	ck_assert_msg(f != NULL, "%s", path);
+	buf_init(&b, 1 << 20);
+	while (fgets(line, sizeof(line), f)) {
+		bool commented = line[0] == '#' && !strchr(" \n#", line[1]);
+		bool shorthand = strncmp(line, "localaddr", 9) == 0 || strncmp(line, "remoteaddr", 10) == 0;
+
+		if (!open || !shorthand)
+			buf_adds(&b, open && commented ? line + 1 : line);
+	}
+	fclose(f);
+	free(path);
+	return b.data;
+}
+
+START_TEST(test_example_loads)
+{
+	char *text = example(false);
+	struct config cfg;
+
+	files_load_good(&cfg, text);
+	ck_assert_uint_eq(cfg.listener_count, 1);
+	ck_assert_uint_eq(cfg.upstream_count, 1);
+	config_release(&cfg);
+	free(text);
+}
+END_TEST
+
+/* The same file with every line active: it says nothing but the defaults, and nothing is missing. */
+START_TEST(test_example_has_every_key)
+{
+	char *text = example(true);
+	struct config cfg;
+
+	files_load_good(&cfg, text);
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct config_option *o = &config_options[i];
+		const void *objects[] = { &cfg, cfg.listener, cfg.upstream };
+		const char *indent = o->section == CONFIG_TOP ? "" : "\t";
+		char *line = mem_printf("\n%s%s = ", indent, o->key), *at = strstr(text, line);
+		struct buf value;
+
+		if (o->object != o->section) {
+			free(line);
+			continue;
+		}
+		ck_assert_msg(at != NULL, "%s %s is not in etc/posthouse.conf", config_section_names[o->section], o->key);
+		ck_assert_msg(!strstr(at + 1, line) || o->section != CONFIG_TOP, "%s stands twice", o->key);
+		buf_init(&value, 4096);
+		ck_assert_msg(o->type->format(o, objects[o->object], &value), "%s", o->key);
+		if (o->fallback && value.data[0] == '"')
+			ck_assert_int_eq(strncmp(value.data + 1, o->fallback, strlen(o->fallback)), 0);
+		else if (o->fallback)
+			ck_assert_str_eq(value.data, o->fallback);
+		buf_release(&value);
+		free(line);
+	}
+	config_release(&cfg);
+	free(text);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("config");
+	TCase *c = tcase_create("config");
+	const TTest *const tests[] = {
+		test_defaults, test_defaults_print_as_written, test_every_key, test_every_key_is_in_the_test,
+		test_dump_round_trip, test_environment, test_tls_by_port, test_allowed, test_check_and_handlers,
+		test_hostnames, test_example_loads, test_example_has_every_key,
+	};
+
+	tcase_add_checked_fixture(c, files_enter, files_leave);
+	tcase_set_timeout(c, 60);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(c, tests[i]);
+	suite_add_tcase(s, c);
+	return unit_run(s);
+}

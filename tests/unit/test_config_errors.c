@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: ISC */
+/* config/: files with mistakes; every message, with its line. */
+#include "config/config.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "config_files.h"
+#include "unit.h"
+
+static const struct {
+	const char *text, *errors;
+} bad_files[] = {
+	/* keys */
+	{ GOOD "spol = x\n", "t.conf:3: unknown key \"spol\"\n" },
+	{ GOOD "spol = { x, y } min_spare = 6 zork=1", "t.conf:3: unknown key \"spol\"\nt.conf:3: unknown key \"zork\"\n" },
+	{ GOOD "a|b = x", "t.conf:3: unknown key \"a|b\"\n" },
+	{ GOOD "_ = x\ntitle = x", "t.conf:3: unknown key \"_\"\nt.conf:4: unknown key \"title\"\n" },
+	{ GOOD "'spool' = x", "t.conf:3: unknown key \"'spool'\"\n" },
+	{ GOOD "tls = none", "t.conf:3: unknown key \"tls\"\n" },
+	{ "remoteaddr = a\nlistener l {\n localaddr = :1\n spool = /x\n title = x }",
+	  "t.conf:4: unknown key \"spool\" in section listener\nt.conf:5: unknown key \"title\" in section listener\n" },
+	{ GOOD "spool = /a\n#\nspool = /b", "t.conf:5: spool is set twice, first at t.conf:3\n" },
+	{ GOOD "spool = /a\nspool = { /b }", "t.conf:4: spool is set twice, first at t.conf:3\n" },
+	{ GOOD "relay_from = {} relay_from = {}", "t.conf:3: relay_from is set twice, first at t.conf:3\n" },
+	{ GOOD "handler += spool", "t.conf:3: \"+=\" is not known: write the whole list with \"=\"\n" },
+	{ GOOD "handler+=spool", "t.conf:3: \"+=\" is not known: write the whole list with \"=\"\n" },
+	/* the line, past everything that can stand on lines before */
+	{ "# one\n\n/* two\n three */ // four\nlocaladdr = { # five\n ':1', /* six\n seven */ ':2'\n}\nremoteaddr = a\nzork = 1",
+	  "t.conf:10: unknown key \"zork\"\n" },
+	{ "remoteaddr=a\nlistener x {\n#\n localaddr = {\n':1',\n#\n'x y'\n}\n}\n#\nmin_spare =\n\nx",
+	  "t.conf:7: localaddr: \"x y\": not a host name or address\nt.conf:13: min_spare: \"x\" is not a number\n" },
+	{ "\r\n" GOOD "min_spare = 5\r\nmin_spire = 5\r\n", "t.conf:5: unknown key \"min_spire\"\n" },
+	/* values */
+	{ GOOD "min_spare = 0", "t.conf:3: min_spare: \"0\" is not from 1 to 10000\n" },
+	{ GOOD "min_spare = -1", "t.conf:3: min_spare: \"-1\" is not a number\n" },
+	{ GOOD "min_spare = ''", "t.conf:3: min_spare: \"\" is not a number\n" },
+	{ GOOD "max_workers = 99999999999999999999", "t.conf:3: max_workers: \"99999999999999999999\" is not a number\n" },
+	{ GOOD "min_free = 1E", "t.conf:3: min_free: \"1E\" is not a size (a number of bytes, or one with K, M, G or T)\n" },
+	{ GOOD "data_size_limit = 2T", "t.conf:3: data_size_limit: \"2T\" is not from 0 to 1T\n" },
+	{ GOOD "stop_timeout = 5 retry_min = '5 m'",
+	  "t.conf:3: retry_min: \"5 m\" is not a time (a number of seconds, or one with ms, s, m, h, d or w)\n" },
+	{ GOOD "command_timeout = 0", "t.conf:3: command_timeout: \"0\" is not from 1ms to 1d\n" },
+	{ GOOD "retry_factor = 0.5", "t.conf:3: retry_factor: \"0.5\" is not from 1 to 100\n" },
+	{ GOOD "retry_factor = 1.2345", "t.conf:3: retry_factor: \"1.2345\" is not a number with at most three decimals\n" },
+	{ GOOD "retry_factor = '1,5'", "t.conf:3: retry_factor: \"1,5\" is not a number with at most three decimals\n" },
+	{ GOOD "retry_factor = .5", "t.conf:3: retry_factor: \".5\" is not a number with at most three decimals\n" },
+	{ GOOD "retry_factor = 1.", "t.conf:3: retry_factor: \"1.\" is not a number with at most three decimals\n" },
+	{ GOOD "spool_sync = fast", "t.conf:3: spool_sync: \"fast\" is not one of auto, file or strict\n" },
+	{ GOOD "log_level = INFO", "t.conf:3: log_level: \"INFO\" is not one of info or debug\n" },
+	{ GOOD "log = /dev/null", "t.conf:3: log: \"/dev/null\" is not one of auto, stderr or syslog\n" },
+	{ GOOD "bare_newline = 1", "t.conf:3: bare_newline: \"1\" is not one of reject or normalize\n" },
+	{ GOOD "decode_data = maybe", "t.conf:3: decode_data: \"maybe\" is neither yes nor no\n" },
+	{ GOOD "spool = here", "t.conf:3: spool: \"here\" is not an absolute path\n" },
+	{ GOOD "spool = \"\"", "t.conf:3: spool: it is empty\n" },
+	{ GOOD "user = 'a b' smtp_user = -x",
+	  "t.conf:3: user: \"a b\" is not the name of a user\nt.conf:3: smtp_user: \"-x\" is not the name of a user\n" },
+	{ GOOD "hostname = a..b",
+	  "t.conf:3: hostname: \"a..b\" is neither a domain name nor an address literal like [192.0.2.1]\n" },
+	{ GOOD "relay_from = { 10.0.0.1/8, ::1, x }",
+	  "t.conf:3: relay_from: \"10.0.0.1/8\": bits are set behind the prefix length 8; write the network's first address\n"
+	  "t.conf:3: relay_from: \"x\" is not a network (ADDRESS/BITS)\n" },
+	{ "localaddr = :1 remoteaddr = unix:/x",
+	  "t.conf:1: remoteaddr: \"unix:/x\": an upstream is reached by TCP only\n" },
+	{ "localaddr = :1 remoteaddr = :25",
+	  "t.conf:1: remoteaddr: \":25\": a host, and a port from 1 to 65535, are needed to connect to\n" },
+	{ GOOD "handler = { spool }", "t.conf:3: handler takes one value, not a list\n" },
+	/* words and signs */
+	{ GOOD "spool\n", "t.conf:3: spool has no value: write spool = VALUE\n" },
+	{ GOOD "spool /x\nzork", "t.conf:3: spool has no value: write spool = VALUE\n"
+				 "t.conf:4: \"zork\" is neither a key with \"=\" nor the name of a section\n" },
+	{ GOOD "spool =", "t.conf:3: spool has no value\n" },
+	{ GOOD "spool = = /x", "t.conf:3: spool has no value\nt.conf:3: unexpected \"=\"\n"
+			       "t.conf:3: \"/x\" is neither a key with \"=\" nor the name of a section\n" },
+	{ GOOD "}\n,\n)\n", "t.conf:3: unexpected \"}\"\nt.conf:4: unexpected \",\"\nt.conf:5: unexpected \")\"\n" },
+	{ GOOD "{ }", "t.conf:3: unexpected \"{\"\n" },
+	{ GOOD "relay_from = { ::1,\n {", "t.conf:3: the list that begins here is not closed with \"}\"\n"
+					     "t.conf:4: unexpected \"{\" in a list\n" },
+	{ GOOD "relay_from = {\n", "t.conf:3: the list that begins here is not closed with \"}\"\n" },
+	{ GOOD "spool = \"/x\nmin_spare = x", "t.conf:3: the string that begins here is not closed on its line\n"
+					      "t.conf:4: min_spare: \"x\" is not a number\n" },
+	{ GOOD "spool = '/x", "t.conf:3: the string that begins here is not closed on its line\n" },
+	{ GOOD "spool = \"/x\\", "t.conf:3: the string that begins here is not closed on its line\n" },
+	{ GOOD "spool = \"/\\n\"", "t.conf:3: a backslash in \"...\" may only stand before \", \\ or $\n" },
+	{ GOOD "spool = '/\\\"'", "t.conf:3: a backslash in '...' may only stand before ' or \\\n" },
+	{ GOOD "spool = '/a\tb'", "t.conf:3: a string may not have control characters\n" },
+	{ GOOD "spool = /a*b/c", "t.conf:3: '*' has no place here: put the value in \"...\"\n" },
+	{ GOOD "spool = $HOME/x", "t.conf:3: '$' has no place here: put the value in \"...\"\n" },
+	{ GOOD "spool = C:\\x", "t.conf:3: '\\' has no place here: put the value in \"...\"\n" },
+	{ GOOD "spool = /a\001b\nzork = 1", "t.conf:3: byte 0x01 has no place here\nt.conf:4: unknown key \"zork\"\n" },
+	{ GOOD "* = 1", "t.conf:3: '*' has no place here: put the value in \"...\"\n" },
+	{ GOOD "\n/* x\n", "t.conf:4: the comment that begins here is not closed with */\n" },
+	{ GOOD "spool = \"${PH_TEST_UNSET}\"",
+	  "t.conf:3: the environment variable PH_TEST_UNSET is not set; ${PH_TEST_UNSET:-TEXT} gives it a default\n" },
+	{ GOOD "spool = \"${a\"\nspool_sync = \"}\"",
+	  "t.conf:3: write ${NAME} or ${NAME:-DEFAULT} for an environment variable, \\$ for a dollar sign\n"
+	  "t.conf:4: spool_sync: \"}\" is not one of auto, file or strict\n" },
+	/* what libconfuse finds ends the parse; what came before is still told, what is missing is not */
+	{ "zork = 1\nmin_spare = x\nrelay_from = { ::1 ::2 }\nmax_spare = x",
+	  "t.conf:1: unknown key \"zork\"\nt.conf:2: min_spare: \"x\" is not a number\nt.conf:3: unexpected token '::2'\n" },
+	/* sections */
+	{ GOOD "lisener x { localaddr = :1 zork = 2 y { } }\nzork = 1",
+	  "t.conf:3: unknown section \"lisener\"\nt.conf:4: unknown key \"zork\"\n" },
+	{ "remoteaddr = a\nlistener { localaddr = :1 }", "t.conf:2: section listener needs a name: listener \"NAME\" { ... }\n" },
+	{ "remoteaddr = a\nlistener '' { localaddr = :1 }",
+	  "t.conf:2: listener \"\": a name has 1 to 64 letters, digits, dots, hyphens and underscores\n" },
+	{ "remoteaddr = a\nlistener a { localaddr = :1 }\nlistener \"a\" { localaddr = :2 }",
+	  "t.conf:3: listener \"a\" stands twice\n" },
+	{ "remoteaddr = a\nlistener a { localaddr = :1 upstream b { } }", "t.conf:2: unknown section \"upstream\"\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = a }\nupstream b {\nremoteaddr = b\ntls = x }",
+	  "t.conf:3: upstream \"b\" is a second one: this version delivers to one upstream\n"
+	  "t.conf:5: tls: \"x\" is not one of none, opportunistic, required or implicit\n" },
+	{ GOOD "upstream a {\n remoteaddr = a\n}\nlistener b {\n localaddr = :1\n}",
+	  "t.conf:1: localaddr and a section listener exclude each other: put it into the section\n"
+	  "t.conf:2: remoteaddr and a section upstream exclude each other: put it into the section\n" },
+	{ "localaddr = :1\nupstream a {\nremoteaddr = a", "t.conf:2: the section that begins here is not closed with \"}\"\n" },
+	{ "localaddr = :1 upstream a {\n tls = none }", "t.conf:1: upstream \"a\" has no remoteaddr\n" },
+	{ "remoteaddr = a listener a {\n }", "t.conf:1: listener \"a\" has no localaddr\n" },
+	{ "remoteaddr = a\nlistener a {\n localaddr = {} }", "t.conf:2: listener \"a\" has no localaddr\n" },
+	/* rules */
+	{ "", "t.conf: remoteaddr is missing: handler \"spool\" relays to an upstream\n"
+	      "t.conf: localaddr is missing: there is nothing to listen on\n" },
+	{ "localaddr = 'x y'\nremoteaddr = :x",
+	  "t.conf:1: localaddr: \"x y\": not a host name or address\n"
+	  "t.conf:2: remoteaddr: \":x\": the port must be a number from 0 to 65535\n" },
+	{ GOOD "\n\nmin_spare = 21", "t.conf:5: min_spare (21) is more than max_spare (20)\n" },
+	{ GOOD "min_spare = 4\nmax_spare = 3", "t.conf:4: min_spare (4) is more than max_spare (3)\n" },
+	{ GOOD "max_spare = 201", "t.conf:3: max_spare (201) is more than max_workers (200)\n" },
+	{ GOOD "max_spare = x\nmax_workers = 1", "t.conf:3: max_spare: \"x\" is not a number\n" },
+	{ GOOD "decode_data = yes enable_smtputf8 = on", "t.conf:3: decode_data and enable_smtputf8 exclude each other\n" },
+	{ GOOD "message_timeout = 3h", "t.conf:3: message_timeout is longer than session_timeout\n" },
+	{ GOOD "retry_max = 1s", "t.conf:3: retry_min is longer than retry_max\n" },
+	{ "localaddr = { :1, :0, :0,\n 'unix:/a', ':1' }\nremoteaddr = a", "t.conf:1: localaddr: \":1\" stands twice\n" },
+	{ "remoteaddr = a\nlistener a { localaddr = 'unix:/a' }\nlistener b {\n localaddr = { :1, 'unix:/a' } }",
+	  "t.conf:4: localaddr: \"unix:/a\" stands twice\n" },
+	{ GOOD "relay_from = { 10.0.0.0/8, 0.0.0.0/0 }",
+	  "t.conf:3: relay_from lets everyone relay; if an open relay is wanted, say so: relay_from_anyone = yes\n" },
+	{ GOOD "relay_from = ::/0",
+	  "t.conf:3: relay_from lets everyone relay; if an open relay is wanted, say so: relay_from_anyone = yes\n" },
+	{ GOOD "relay_from = { 0.0.0.0/1, 128.0.0.0/2, 129.0.0.0/8, 192.0.0.0/2 }",
+	  "t.conf:3: relay_from lets everyone relay; if an open relay is wanted, say so: relay_from_anyone = yes\n" },
+	{ GOOD "relay_from = { 2000::/4, 3000::/4 }",
+	  "t.conf:3: relay_from lets everyone relay; if an open relay is wanted, say so: relay_from_anyone = yes\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = b:587\n user = u }", "t.conf:3: user without password_file\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = b:587\n password_file = /p }", "t.conf:3: password_file without user\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = b\n user = u password_file = /p }",
+	  "t.conf:3: user: the password could be read on its way to b: set tls = required or implicit\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = b:587\n user = u password_file = /p\n tls = none }",
+	  "t.conf:4: user: the password could be read on its way to b: set tls = required or implicit\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = b\n tls_ca_file = /p }",
+	  "t.conf:3: tls_ca_file has no effect: certificates are verified with tls = required or implicit only\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = b\n probe_max = 1s }", "t.conf:3: probe_min is longer than probe_max\n" },
+	/* include */
+	{ GOOD "include(\"none.conf\")", "t.conf:3: include(\"none.conf\"): cannot be opened: No such file or directory\n" },
+	{ GOOD "include(\"/\")", "t.conf:3: include(\"/\"): is not a regular file\n" },
+	{ GOOD "include(none.conf)\nzork = 1", "t.conf:3: write include(\"FILE\")\nt.conf:4: unknown key \"zork\"\n" },
+	{ GOOD "include(\"\")", "t.conf:3: write include(\"FILE\")\n" },
+	{ GOOD "include(\"a\", \"b\")", "t.conf:3: write include(\"FILE\")\n" },
+	{ GOOD "include(\"${HOME}\")", "t.conf:3: the name of an included file may not have \\ or $\n" },
+	{ GOOD "exec(\"a\")", "t.conf:3: unexpected \"(\": only include(\"FILE\") has one\n" },
+	{ GOOD "spool = include(\"a\")", "t.conf:3: unexpected \"(\": only include(\"FILE\") has one\n"
+					 "t.conf:3: spool: \"include\" is not an absolute path\n" },
+};
+
+START_TEST(test_bad_files)
+{
+	struct config cfg;
+	struct buf errors;
+
+	unsetenv("PH_TEST_UNSET");
+	files_load(&cfg, bad_files[_i].text, &errors);
+	ck_assert_msg(strcmp(errors.data, bad_files[_i].errors) == 0, "for\n%s\nexpected\n%sgot\n%s", bad_files[_i].text,
+		      bad_files[_i].errors, errors.data);
+	buf_release(&errors);
+	config_release(&cfg);
+
+	/* libconfuse's lexer is global: nothing of a bad file may be left in it */
+	files_load_good(&cfg, GOOD);
+	config_release(&cfg);
+}
+END_TEST
+
+START_TEST(test_not_a_file)
+{
+	char *path = mem_printf("%s/t.conf", files_dir);
+	struct config cfg;
+	struct buf errors;
+
+	files_load(&cfg, NULL, &errors);
+	ck_assert_str_eq(errors.data, "t.conf: cannot be opened: No such file or directory\n");
+	buf_release(&errors);
+	config_release(&cfg);
+	ck_assert_int_eq(mkdir(path, 0700), 0); /* flex would end the process here */
+	files_load(&cfg, NULL, &errors);
+	ck_assert_str_eq(errors.data, "t.conf: is not a regular file\n");
+	buf_release(&errors);
+	config_release(&cfg);
+	ck_assert_int_eq(rmdir(path), 0);
+	ck_assert_int_eq(mkfifo(path, 0600), 0); /* reading it would wait for ever */
+	files_load(&cfg, NULL, &errors);
+	ck_assert_str_eq(errors.data, "t.conf: is not a regular file\n");
+	buf_release(&errors);
+	config_release(&cfg);
+	free(path);
+}
+END_TEST
+
+START_TEST(test_nul_and_size)
+{
+	static const char text[] = GOOD "spool = /a\0b\nmin_spare = \"\0\"\nzork = 1";
+	struct config cfg;
+	struct buf errors;
+	char *big = mem_alloc(1 << 21);
+
+	files_put("t.conf", text, sizeof(text) - 1);
+	files_load(&cfg, NULL, &errors);
+	ck_assert_str_eq(errors.data, "t.conf:3: byte 0x00 has no place here\n"
+				      "t.conf:3: \"b\" is neither a key with \"=\" nor the name of a section\n"
+				      "t.conf:4: a string may not have control characters\n"
+				      "t.conf:5: unknown key \"zork\"\n");
+	buf_release(&errors);
+	config_release(&cfg);
+
+	memset(big, ' ', (1 << 21) - 1);
+	files_check_errors(big, "t.conf: too long: a configuration has at most 1048576 bytes, includes counted\n");
+	free(big);
+}
+END_TEST
+
+START_TEST(test_many_errors)
+{
+	struct config cfg;
+	struct buf text, errors;
+	size_t lines = 0;
+
+	buf_init(&text, 1 << 20);
+	for (int i = 0; i < 150; i++)
+		buf_adds(&text, "zork = 1\n");
+	files_load(&cfg, text.data, &errors);
+	for (const char *c = errors.data; *c; c++)
+		lines += *c == '\n';
+	ck_assert_uint_eq(lines, 101);
+	ck_assert_ptr_nonnull(strstr(errors.data, "t.conf:100: unknown key \"zork\"\nand 52 more errors\n"));
+	buf_release(&errors);
+	buf_release(&text);
+	config_release(&cfg);
+}
+END_TEST
+
+START_TEST(test_ceilings)
+{
+	struct config cfg;
+	struct buf text, errors;
+
+	buf_init(&text, 1 << 20);
+	buf_adds(&text, GOOD "relay_from = {\n");
+	for (int i = 0; i < 1001; i++)
+		buf_addf(&text, "%s::1", i ? ",\n" : "");
+	buf_adds(&text, "}");
+	files_check_errors(text.data, "t.conf:1004: relay_from: a list has at most 1000 values\n");
+	buf_clear(&text);
+	buf_adds(&text, "remoteaddr = a\n");
+	for (int i = 0; i < 101; i++)
+		buf_addf(&text, "listener l%d { localaddr = :%d }\n", i, i + 1);
+	files_check_errors(text.data, "t.conf: more than 100 sections listener\n");
+	buf_clear(&text);
+	buf_adds(&text, GOOD);
+	for (int i = 0; i < 100; i++)
+		buf_adds(&text, "a { ");
+	files_load(&cfg, text.data, &errors);
+	ck_assert_ptr_nonnull(strstr(errors.data, "t.conf:3: too many braces within braces\n"));
+	buf_release(&errors);
+	config_release(&cfg);
+	buf_release(&text);
+}
+END_TEST
+
+/* ---- include ------------------------------------------------------------------------ */
+
+START_TEST(test_include)
+{
+	static const char a[] = "min_spare = 7\n\nlistener one {\n include(\"b.conf\") }\n";
+	static const char b[] = "# comment\nlocaladdr = :1025\n";
+	char *absolute = mem_printf("remoteaddr = a include(\"%s/a.conf\") max_spare = 8", files_dir);
+	struct config cfg;
+
+	files_put("a.conf", a, strlen(a));
+	files_put("b.conf", b, strlen(b));
+	files_load_good(&cfg, "remoteaddr = a\ninclude(\"a.conf\")\nmax_spare = 8");
+	ck_assert_uint_eq(cfg.min_spare, 7);
+	ck_assert_uint_eq(cfg.max_spare, 8);
+	ck_assert_uint_eq(cfg.listener_count, 1);
+	ck_assert_uint_eq(cfg.listener[0].localaddr[0].port, 1025);
+	config_release(&cfg);
+	files_load_good(&cfg, absolute);
+	ck_assert_uint_eq(cfg.max_spare, 8);
+	config_release(&cfg);
+	free(absolute);
+}
+END_TEST
+
+START_TEST(test_include_errors)
+{
+	static const char a[] = "#\nmin_spare = x\ninclude(\"b.conf\") zork = 1\n";
+	static const char b[] = "\nspool = /a\n}\nlistener x {\nspool =\n";
+
+	files_put("a.conf", a, strlen(a));
+	files_put("b.conf", b, strlen(b));
+	files_check_errors("max_spare = x remoteaddr = a\ninclude('a.conf')\nspool = /b\nmax_workers = x\ninclude(\"b.conf\")",
+		     "t.conf:1: max_spare: \"x\" is not a number\n"
+		     "t.conf:3: spool is set twice, first at b.conf:2\n"
+		     "t.conf:4: max_workers: \"x\" is not a number\n"
+		     "a.conf:2: min_spare: \"x\" is not a number\n"
+		     "a.conf:3: unknown key \"zork\"\n"
+		     "b.conf:3: unexpected \"}\"\n"
+		     "b.conf:4: the section that begins here is not closed with \"}\"\n"
+		     "b.conf:4: listener \"x\" has no localaddr\n"
+		     "b.conf:5: spool has no value\n"
+		     "b.conf:2: spool is set twice, first at b.conf:2\n"
+		     "b.conf:3: unexpected \"}\"\n"
+		     "b.conf:4: the section that begins here is not closed with \"}\"\n"
+		     "b.conf:4: listener \"x\" stands twice\n"
+		     "b.conf:4: listener \"x\" has no localaddr\n"
+		     "b.conf:5: spool has no value\n");
+	/* circles end, whatever way round */
+	files_check_errors(GOOD "include(\"t.conf\")", "t.conf:3: include(\"t.conf\"): it would include itself\n");
+	files_put("a.conf", "include('b.conf')", strlen("include('b.conf')"));
+	files_put("b.conf", "\ninclude('./a.conf')", strlen("\ninclude('./a.conf')"));
+	files_check_errors(GOOD "include('a.conf')", "b.conf:2: include(\"./a.conf\"): it would include itself\n");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("config_errors");
+	TCase *c = tcase_create("errors");
+	const TTest *const tests[] = {
+		test_not_a_file, test_nul_and_size, test_many_errors, test_ceilings, test_include, test_include_errors,
+	};
+
+	tcase_add_checked_fixture(c, files_enter, files_leave);
+	tcase_set_timeout(c, 60);
+	tcase_add_loop_test(c, test_bad_files, 0, (int)(sizeof(bad_files) / sizeof(bad_files[0])));
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(c, tests[i]);
+	suite_add_tcase(s, c);
+	return unit_run(s);
+}

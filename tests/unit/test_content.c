@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: ISC */
+/* upstream/: features of an EHLO, the commands made from them, and content on its way out. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_txn.h"
+#include "unit.h"
+#include "upstream/command.h"
+#include "upstream/content.h"
+#include "upstream/features.h"
+
+static struct upstream_features announced(const char *keywords)
+{
+	struct upstream_features f = { 0 };
+	char copy[400], *save, *line;
+
+	snprintf(copy, sizeof(copy), "%s", keywords);
+	for (line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		upstream_features_note(&f, line, strlen(line));
+	return f;
+}
+
+START_TEST(keywords_are_read_without_regard_to_case)
+{
+	struct upstream_features f = announced("PIPELINING\n8bitmime\nSmtpUtf8\nCHUNKING\nDSN\nSTARTTLS\n"
+					       "ENHANCEDSTATUSCODES\nSIZE 35882577\nAUTH PLAIN LOGIN");
+
+	ck_assert(f.pipelining && f.eightbitmime && f.smtputf8 && f.chunking && f.dsn && f.starttls);
+	ck_assert(f.enhancedstatuscodes && f.size && f.size_limit_bytes == 35882577);
+	ck_assert(!f.esmtp && !f.tls);
+}
+END_TEST
+
+START_TEST(what_only_looks_like_a_keyword_is_none)
+{
+	struct upstream_features f = announced("PIPELININGS\nPIPE\n8BITMIMEX\nXSMTPUTF8\nSIZED 5\n DSN\nX STARTTLS\n");
+
+	ck_assert(!f.pipelining && !f.eightbitmime && !f.smtputf8 && !f.size && !f.dsn && !f.starttls);
+	f = announced("PIPELINING yes please"); /* parameters are no reason to lose it */
+	ck_assert(f.pipelining);
+	upstream_features_note(&f, "", 0);
+}
+END_TEST
+
+START_TEST(an_odd_size_is_no_limit)
+{
+	static const char *const odd[] = { "SIZE", "SIZE ", "SIZE 0", "SIZE x", "SIZE 10 20", "SIZE -1",
+					   "SIZE 99999999999999999999999" };
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
+		struct upstream_features f = announced(odd[i]);
+
+		ck_assert_msg(f.size && f.size_limit_bytes == 0, "%s", odd[i]);
+	}
+}
+END_TEST
+
+#define EVERYTHING "SIZE 100\n8BITMIME\nSMTPUTF8"
+
+static const struct {
+	const char *features;
+	enum upstream_eightbit eightbit;
+	const char *sender, *rcpt;
+	enum envelope_body body;
+	bool smtputf8, has_eightbit;
+	uint64_t bytes;
+	const char *mail; /* what is said, or the code of the refusal */
+} rows[] = {
+	{ "", 0, "a@b", "c@d", BODY_7BIT, false, false, 7, "MAIL FROM:<a@b>" },
+	{ "", 0, "", "c@d", BODY_7BIT, false, false, 7, "MAIL FROM:<>" },
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, false, false, 100, "MAIL FROM:<a@b> SIZE=100" },
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, false, false, 101, "552 5.3.4" },
+	{ "SIZE", 0, "a@b", "c@d", BODY_7BIT, false, false, 1ULL << 40, "MAIL FROM:<a@b> SIZE=1099511627776" },
+	/* 8BITMIME: said for what is or claims to be 8-bit; needed only for what is */
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_8BITMIME, false, false, 7, "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME" },
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, false, true, 7, "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME" },
+	{ "", 0, "a@b", "c@d", BODY_8BITMIME, false, false, 7, "MAIL FROM:<a@b>" },
+	{ "", UPSTREAM_EIGHTBIT_STRICT, "a@b", "c@d", BODY_8BITMIME, false, true, 7, "554 5.6.3" },
+	{ "", UPSTREAM_EIGHTBIT_PASS, "a@b", "c@d", BODY_8BITMIME, false, true, 7, "MAIL FROM:<a@b>" },
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_BINARYMIME, false, false, 7, "554 5.6.3" },
+	/* SMTPUTF8: said when an address needs it, or the message may; needed only by addresses */
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, true, false, 7, "MAIL FROM:<a@b> SIZE=7" },
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, true, true, 7, "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME SMTPUTF8" },
+	{ EVERYTHING, 0, "a@b", "\xc3\xa9@d", BODY_7BIT, true, false, 7, "MAIL FROM:<a@b> SIZE=7 SMTPUTF8" },
+	{ EVERYTHING, 0, "a@\xc3\xa9", "c@d", BODY_7BIT, false, false, 7,
+	  "MAIL FROM:<a@\xc3\xa9> SIZE=7 SMTPUTF8" },
+	{ "", 0, "a@b", "c@d", BODY_7BIT, true, false, 7, "MAIL FROM:<a@b>" },
+	{ "8BITMIME", 0, "a@b", "c@d", BODY_7BIT, true, true, 7, "MAIL FROM:<a@b> BODY=8BITMIME" },
+	{ "", 0, "a@b", "\xc3\xa9@d", BODY_7BIT, true, false, 7, "550 5.6.7" },
+	{ "", 0, "\xc3\xa9@b", "c@d", BODY_7BIT, true, false, 7, "550 5.6.7" },
+	/* an address can never become a second command */
+	{ EVERYTHING, 0, "a@b>\r\nRCPT TO:<x@y", "c@d", BODY_7BIT, false, false, 7, "553 5.1.3" },
+	{ EVERYTHING, 0, "a@b", "c@d>\nDATA", BODY_7BIT, false, false, 7, "553 5.1.3" },
+	{ EVERYTHING, 0, "a@b", "c\r@d", BODY_7BIT, false, false, 7, "553 5.1.3" },
+	{ EVERYTHING, 0, "a@b", "c\x7f@d", BODY_7BIT, false, false, 7, "553 5.1.3" },
+};
+
+START_TEST(parameters_follow_from_message_and_features)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct upstream_features f = announced(rows[i].features);
+		struct fake_txn *t = fake_new("x", 1, "", 0);
+		char line[COMMAND_MAX];
+		struct smtp_reply refusal;
+
+		envelope_set(&t->env.sender, rows[i].sender, strlen(rows[i].sender));
+		envelope_set(&t->env.rcpt[0].address, rows[i].rcpt, strlen(rows[i].rcpt));
+		t->env.body = rows[i].body;
+		t->env.smtputf8 = rows[i].smtputf8;
+		t->txn.has_eightbit = rows[i].has_eightbit;
+		t->txn.content_bytes = rows[i].bytes;
+		if (command_can_take(&f, rows[i].eightbit, &t->txn, &refusal)) {
+			ck_assert_uint_eq(command_mail(line, &f, &t->txn), strlen(line));
+			ck_assert_msg(strcmp(line, rows[i].mail) == 0, "row %zu: %s", i, line);
+			ck_assert_uint_eq(command_rcpt(line, &t->txn, 0), strlen(line));
+			ck_assert(strstr(line, rows[i].rcpt) != NULL);
+		} else {
+			snprintf(line, sizeof(line), "%d %s", refusal.code, refusal.enhanced);
+			ck_assert_msg(strcmp(line, rows[i].mail) == 0, "row %zu: %s", i, line);
+			ck_assert(refusal.text[0]);
+		}
+		fake_free(t);
+	}
+}
+END_TEST
+
+START_TEST(an_address_of_any_length_fits_or_is_refused)
+{
+	for (size_t len = COMMAND_ADDRESS_MAX - 1; len <= COMMAND_ADDRESS_MAX + 1; len++) {
+		struct upstream_features f = announced(EVERYTHING);
+		struct fake_txn *t = fake_new("x", 1, "", 0);
+		char address[COMMAND_ADDRESS_MAX + 2], line[COMMAND_MAX];
+		struct smtp_reply refusal;
+
+		memset(address, 0xc3, sizeof(address));
+		envelope_set(&t->env.sender, address, len);
+		t->txn.has_eightbit = true;
+		ck_assert(command_can_take(&f, 0, &t->txn, &refusal) == (len <= COMMAND_ADDRESS_MAX));
+		if (len <= COMMAND_ADDRESS_MAX)
+			command_mail(line, &f, &t->txn); /* asserts that it fits */
+		fake_free(t);
+	}
+}
+END_TEST
+
+static const struct {
+	const char *content, *wire;
+} stuffed[] = {
+	{ "", ".\r\n" },
+	{ "a\r\n", "a\r\n.\r\n" },
+	{ "a", "a\r\n.\r\n" },
+	{ "a\r", "a\r\r\n.\r\n" },
+	{ "a\n", "a\n\r\n.\r\n" },
+	{ "\n", "\n\r\n.\r\n" },
+	{ "\r\n", "\r\n.\r\n" },
+	{ ".", "..\r\n.\r\n" },
+	{ ".\r\n", "..\r\n.\r\n" },
+	{ "..\r\n", "...\r\n.\r\n" },
+	{ "a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n" },
+	{ "a\r\n.b.\r\n.", "a\r\n..b.\r\n..\r\n.\r\n" },
+	{ "a.\r\nb\r\n", "a.\r\nb\r\n.\r\n" },
+	{ "a\n.\nb\r\n", "a\n..\nb\r\n.\r\n" }, /* no such content is let in; it could not end the data either */
+	{ "\r\n\r\n.\r\n\r\n", "\r\n\r\n..\r\n\r\n.\r\n" },
+};
+
+static void check_wire(struct fake_txn *t, size_t room, const char *wire, size_t wire_len)
+{
+	char *out = malloc(room), *all = malloc(wire_len + room);
+	enum content_result result;
+	struct content c;
+	struct err e;
+	size_t n, len = 0;
+
+	content_init(&c);
+	do {
+		result = content_write(&c, &t->txn, out, room, &n, &e);
+		ck_assert_int_ne(result, CONTENT_FAILED);
+		ck_assert_uint_le(n, room);
+		ck_assert_uint_le(len + n, wire_len);
+		ck_assert(result == CONTENT_END || n > 0);
+		memcpy(all + len, out, n);
+		len += n;
+	} while (result == CONTENT_MORE);
+	ck_assert_uint_eq(len, wire_len);
+	ck_assert_mem_eq(all, wire, len);
+	free(out);
+	free(all);
+}
+
+START_TEST(content_is_stuffed_and_ended_wherever_it_is_cut)
+{
+	for (size_t i = 0; i < sizeof(stuffed) / sizeof(*stuffed); i++) {
+		struct fake_txn *t = fake_new("x", 1, stuffed[i].content, strlen(stuffed[i].content));
+
+		for (t->piece = 0; t->piece < 5; t->piece++)
+			for (size_t room = CONTENT_ROOM_MIN; room < CONTENT_ROOM_MIN + 20; room++)
+				check_wire(t, room, stuffed[i].wire, strlen(stuffed[i].wire));
+		fake_free(t);
+	}
+}
+END_TEST
+
+/* Independent of the code under test: byte by byte. */
+static size_t stuff_slowly(const char *content, size_t len, char *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (content[i] == '.' && (i == 0 || content[i - 1] == '\n'))
+			out[n++] = '.';
+		out[n++] = content[i];
+	}
+	if (len > 0 && (len < 2 || content[len - 2] != '\r' || content[len - 1] != '\n'))
+		out[n++] = '\r', out[n++] = '\n';
+	memcpy(out + n, ".\r\n", 3);
+	return n + 3;
+}
+
+START_TEST(random_content_is_stuffed_as_the_slow_way)
+{
+	static char content[50000], wire[110000];
+	unsigned seed = 7;
+
+	for (int round = 0; round < 300; round++) {
+		size_t len = (size_t)rand_r(&seed) % (round % 10 == 0 ? sizeof(content) : 300);
+		struct fake_txn *t;
+
+		for (size_t i = 0; i < len; i++)
+			content[i] = "..\r\nx\r\n."[rand_r(&seed) % 8];
+		t = fake_new("x", 1, content, len);
+		t->piece = (size_t)rand_r(&seed) % 40;
+		check_wire(t, CONTENT_ROOM_MIN + (size_t)rand_r(&seed) % 5000, wire,
+			   stuff_slowly(content, len, wire));
+		t->piece = 0;
+		check_wire(t, 65536, wire, stuff_slowly(content, len, wire));
+		fake_free(t);
+	}
+}
+END_TEST
+
+static ssize_t read_nothing(struct upstream_txn *t, uint64_t offset, void *data, size_t cap, struct err *e)
+{
+	(void)t, (void)offset, (void)data, (void)cap, (void)e;
+	return 0;
+}
+
+START_TEST(a_source_that_fails_or_is_short_never_ends)
+{
+	struct fake_txn *t = fake_new("x", 1, "hello\r\nworld\r\n", 14);
+	char out[1000];
+	struct content c;
+	struct err e;
+	size_t n;
+
+	for (int dots = 0; dots < 2; dots++) {
+		t->txn.has_dot_lines = dots;
+		t->piece = 3;
+		t->fails_at = 9;
+		content_init(&c);
+		ck_assert_int_eq(content_write(&c, &t->txn, out, sizeof(out), &n, &e), CONTENT_FAILED);
+		ck_assert_str_eq(e.text, "the disk is gone");
+		t->txn.read = read_nothing;
+		content_init(&c);
+		ck_assert_int_eq(content_write(&c, &t->txn, out, sizeof(out), &n, &e), CONTENT_FAILED);
+		ck_assert_str_eq(e.text, "the content ends after 0 of 14 bytes");
+		t->txn.read = fake_read;
+	}
+	fake_free(t);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("content");
+
+	UNIT_CASE(s, keywords_are_read_without_regard_to_case, what_only_looks_like_a_keyword_is_none,
+		  an_odd_size_is_no_limit, parameters_follow_from_message_and_features,
+		  an_address_of_any_length_fits_or_is_refused, content_is_stuffed_and_ended_wherever_it_is_cut,
+		  random_content_is_stuffed_as_the_slow_way, a_source_that_fails_or_is_short_never_ends);
+	return unit_run(s);
+}
