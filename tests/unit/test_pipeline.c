@@ -495,7 +495,8 @@ static void play_loss(const struct loss *l, bool pipelining, bool with_b)
 	else
 		pipeline_lost(&w.p, false, "lost");
 	ck_assert_int_eq(w.p.why.phase, l->phase);
-	ck_assert_int_eq(w.p.why.how, l->last == 421 || l->last == 552 ? UPSTREAM_ANSWERED : UPSTREAM_NO_ANSWER);
+	ck_assert_int_eq(w.p.why.how,
+			 l->last == 421 || l->last == 552 ? UPSTREAM_ANSWERED : UPSTREAM_NO_ANSWER);
 	ck_assert_str_ne(w.p.why.reply.text, "");
 	pipeline_end(&w.p);
 	ended(a, l->how_a, l->phase_a, l->code_a);
@@ -553,6 +554,7 @@ START_TEST(replies_nobody_asked_for_end_it)
 
 		world_init(&w, ahead);
 		ck_assert_int_eq(say(&w, 421), PIPELINE_OVER); /* this one may come at any time */
+		pipeline_lost(&w.p, false, "closed"); /* the first reason is the reason */
 		ck_assert_int_eq(w.p.why.how, UPSTREAM_ANSWERED);
 		ck_assert_int_eq(w.p.why.reply.code, 421);
 		world_release(&w);
@@ -684,7 +686,8 @@ static void model_take(struct model *m, const char *data, size_t len)
 static struct fake_txn *add_random(struct world *w, unsigned *seed)
 {
 	char name[20], content[3000];
-	size_t len = (size_t)snprintf(content, sizeof(content), "%zu\r\n", w->count), lines = (size_t)rand_r(seed) % 40;
+	size_t len = (size_t)snprintf(content, sizeof(content), "%zu\r\n", w->count),
+	       lines = (size_t)rand_r(seed) % 40;
 	struct fake_txn *t;
 
 	snprintf(name, sizeof(name), "m%zu", w->count);
@@ -711,7 +714,8 @@ static void run_model(struct world *w, struct model *m, unsigned *seed)
 			moved = send_some(w, 1 + (size_t)rand_r(seed) % 500);
 			model_take(m, w->wire.data, w->wire.len);
 		} else {
-			for (size_t n = 1 + (size_t)rand_r(seed) % 4; n > 0 && m->reply_from < m->reply_to; n--, moved++)
+			for (size_t n = 1 + (size_t)rand_r(seed) % 4; n > 0 && m->reply_from < m->reply_to;
+			     n--, moved++)
 				ck_assert_int_eq(say(w, m->replies[m->reply_from++]), PIPELINE_GO_ON);
 			if (m->reply_from == m->reply_to)
 				m->reply_from = m->reply_to = 0;
@@ -775,7 +779,8 @@ END_TEST
 
 START_TEST(nonsense_ends_each_transaction_once)
 {
-	static const int codes[] = { 250, 250, 250, 250, 354, 354, 354, 250, 550, 450, 503, 221, 299, 421, 599, 300 };
+	static const int codes[] = { 250, 250, 250, 250, 354, 354, 354, 250,
+				     550, 450, 503, 221, 299, 421, 599, 300 };
 	static struct world w;
 	unsigned seed = 3;
 	size_t delivered = 0;
@@ -815,15 +820,15 @@ int main(void)
 {
 	Suite *s = suite_create("pipeline");
 
-	UNIT_CASE(s, one_round_trip_a_message, one_command_at_a_time_without_pipelining, pipelining_can_be_switched_off,
-		  a_refused_mail_is_drained, nobody_accepted_and_data_refused,
-		  nobody_accepted_but_the_content_is_asked_for, mail_refused_but_the_content_is_asked_for, data_refused,
-		  thousands_of_recipients_go_out_in_bounded_steps,
-		  a_mail_refused_early_saves_the_rest_of_the_recipients, what_the_upstream_cannot_take_never_goes_out,
-		  nothing_is_taken_after_a_callback_gave_up, quit_waits_for_what_is_under_way,
-		  each_moment_of_a_loss_has_its_outcome,
-		  giving_up_ourselves_blames_nobody_for_what_was_not_answered, replies_nobody_asked_for_end_it,
-		  a_source_that_fails_ends_it_before_the_dot, the_model_server_gets_every_message,
-		  nonsense_ends_each_transaction_once);
+	UNIT_CASE(s, one_round_trip_a_message, one_command_at_a_time_without_pipelining,
+		  pipelining_can_be_switched_off, a_refused_mail_is_drained, nobody_accepted_and_data_refused,
+		  nobody_accepted_but_the_content_is_asked_for, mail_refused_but_the_content_is_asked_for,
+		  data_refused, thousands_of_recipients_go_out_in_bounded_steps,
+		  a_mail_refused_early_saves_the_rest_of_the_recipients,
+		  what_the_upstream_cannot_take_never_goes_out, nothing_is_taken_after_a_callback_gave_up,
+		  quit_waits_for_what_is_under_way, each_moment_of_a_loss_has_its_outcome,
+		  giving_up_ourselves_blames_nobody_for_what_was_not_answered,
+		  replies_nobody_asked_for_end_it, a_source_that_fails_ends_it_before_the_dot,
+		  the_model_server_gets_every_message, nonsense_ends_each_transaction_once);
 	return unit_run(s);
 }
