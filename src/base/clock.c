@@ -29,6 +29,15 @@ int64_t clock_mono_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int64_t clock_file_lag_us(void)
+{
+	struct timespec tick;
+
+	if (clock_getres(CLOCK_REALTIME_COARSE, &tick) < 0)
+		return 10000; /* the longest there is, CONFIG_HZ=100 */
+	return (int64_t)tick.tv_sec * 1000000 + tick.tv_nsec / 1000 + 1;
+}
+
 const char *clock_format_utc(int64_t wall_us, char out[CLOCK_UTC_MAX])
 {
 	time_t seconds = (time_t)(wall_us / 1000000);

@@ -15,6 +15,9 @@
 int64_t clock_wall_us(void); /* microseconds since 1970-01-01 UTC */
 int64_t clock_mono_ms(void); /* milliseconds, monotonic */
 
+/* By how much the time stamp of a file that is made now may lie before clock_wall_us(): a tick of the kernel. */
+int64_t clock_file_lag_us(void);
+
 #define CLOCK_UTC_MAX 32
 /* "2026-11-22T20:10:21.123456Z" (RFC 3339) into out; returns out. */
 const char *clock_format_utc(int64_t wall_us, char out[CLOCK_UTC_MAX]);

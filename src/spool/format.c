@@ -98,11 +98,20 @@ static bool put_line(struct buf *out, const char *key, const char *value)
 	return kv_puts(out, key, value) && buf_addc(out, '\n');
 }
 
+/* What the reader asks of a recipient; what it would refuse must not be acknowledged. */
+static bool rcpt_is_readable(const struct envelope_rcpt *r)
+{
+	return *r->address && !strpbrk(r->address, "\r\n") && (!r->orcpt || !strpbrk(r->orcpt, "\r\n "));
+}
+
 bool format_envelope(const struct envelope *env, struct buf *out)
 {
 	char stamp[CLOCK_UTC_MAX];
 	bool ok;
 
+	ASSERT(env->id[0] && env->arrived_wall_us > 0 && env->sender && env->rcpt_count > 0);
+	if (strpbrk(env->sender, "\r\n"))
+		return false;
 	ok = put_line(out, "id", env->id) &&
 	     put_line(out, "arrived", clock_format_utc(env->arrived_wall_us, stamp)) &&
 	     put_line(out, "peer", env->peer) && put_line(out, "helo", env->helo) &&
@@ -112,7 +121,7 @@ bool format_envelope(const struct envelope *env, struct buf *out)
 	for (size_t i = 0; ok && i < env->rcpt_count; i++) {
 		const struct envelope_rcpt *r = &env->rcpt[i];
 
-		ok = kv_puts(out, "to", r->address) && (!r->orcpt || kv_puts(out, "orcpt", r->orcpt)) &&
+		ok = rcpt_is_readable(r) && kv_puts(out, "to", r->address) && (!r->orcpt || kv_puts(out, "orcpt", r->orcpt)) &&
 		     (!r->notify || put_notify(out, r->notify)) && buf_addc(out, '\n');
 	}
 	return ok && buf_addc(out, '\n');
@@ -166,7 +175,7 @@ static bool parse_listener(struct envelope *env, const struct kv_pair *pair)
 static bool parse_from(struct envelope *env, const struct kv_pair *pair)
 {
 	envelope_set(&env->sender, pair->value, pair->len);
-	return !strpbrk(pair->value, "\r\n");
+	return !strpbrk(env->sender, "\r\n");
 }
 
 static bool parse_body(struct envelope *env, const struct kv_pair *pair)
@@ -188,16 +197,17 @@ static bool parse_smtputf8(struct envelope *env, const struct kv_pair *pair)
 
 static bool parse_to(struct envelope *env, const struct kv_pair *pair)
 {
-	envelope_add_rcpt(env, pair->value, pair->len);
-	return pair->len > 0 && !strpbrk(pair->value, "\r\n");
+	return rcpt_is_readable(envelope_add_rcpt(env, pair->value, pair->len));
 }
 
 static bool parse_orcpt(struct envelope *env, const struct kv_pair *pair)
 {
-	if (env->rcpt_count == 0)
+	struct envelope_rcpt *r = env->rcpt_count ? &env->rcpt[env->rcpt_count - 1] : NULL;
+
+	if (!r)
 		return false;
-	envelope_set(&env->rcpt[env->rcpt_count - 1].orcpt, pair->value, pair->len);
-	return !strpbrk(pair->value, "\r\n ");
+	envelope_set(&r->orcpt, pair->value, pair->len);
+	return rcpt_is_readable(r);
 }
 
 static bool parse_notify(struct envelope *env, const struct kv_pair *pair)

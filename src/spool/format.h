@@ -31,7 +31,11 @@ void format_head(const struct format_head *head, char out[FORMAT_HEAD_LEN + 1]);
 void format_head_unfinished(char out[FORMAT_HEAD_LEN + 1]);
 int format_parse_head(const char *line, size_t len, struct format_head *head, struct err *e);
 
-/* Appends the envelope with its closing empty line; false when out's ceiling is passed. */
+/*
+ * Appends the envelope with its closing empty line; false when out's ceiling is passed or an address
+ * is one that format_parse_envelope refuses (empty, or with a line end; a space in orcpt). id, arrival,
+ * sender and a recipient must be there.
+ */
 bool format_envelope(const struct envelope *env, struct buf *out);
 /* Reads it into an initialised envelope; text is overwritten (kv_next). */
 int format_parse_envelope(char *text, size_t len, struct envelope *env, struct err *e);

@@ -138,8 +138,8 @@ enum spool_read spool_message_open(struct spool_message *m, const struct spool *
 	envelope_init(&m->env);
 	/* O_NONBLOCK: a fifo that someone put there must not stop us */
 	m->fd = sys_open(s->queue_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-	if (m->fd < 0 && errno == ELOOP) {
-		err_set(e, "a symbolic link");
+	if (m->fd < 0 && (errno == ELOOP || errno == ENXIO)) { /* ENXIO: a socket */
+		err_set(e, "not a regular file");
 		r = SPOOL_READ_CORRUPT;
 	} else {
 		r = m->fd < 0 ? read_failure(s, id, e) : read_message(m, s, id, verify, e);

@@ -19,10 +19,14 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "spool/id.h"
 #include "spool/sys.h"
 
-/* Lists one directory. The entries are taken first and judged by `each` one by one. */
+/*
+ * Lists one directory. `each` may remove or move the entry it is given: what is not touched is still
+ * listed exactly once (POSIX readdir).
+ */
 static int list(const struct spool *s, int dir_fd, const char *folder, void (*each)(void *ctx, const char *name),
 		void *ctx, struct err *e)
 {
@@ -167,7 +171,7 @@ static void recover_incoming(void *ctx, const char *name)
 	if (sys_stat_at(r->s->incoming_fd, name, &st) < 0)
 		return;
 	changed_us = (int64_t)st.st_ctim.tv_sec * 1000000 + st.st_ctim.tv_nsec / 1000;
-	if (changed_us < r->started_wall_us && sys_unlink(r->s->incoming_fd, name) == 0)
+	if (changed_us < r->started_wall_us - clock_file_lag_us() && sys_unlink(r->s->incoming_fd, name) == 0)
 		r->out->unfinished++;
 }
 

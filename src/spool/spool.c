@@ -5,12 +5,17 @@
  *
  * Owners, when workers and relay are different users:
  *   SPOOL           relay : worker group   0711
- *   incoming queue  relay : worker group  01730  workers create, cannot list, cannot
- *                                                remove what is not theirs
+ *   incoming queue  relay : worker group  03730  workers create, cannot list, cannot remove what
+ *                                                other users made; setgid, so that what root makes
+ *                                                there (posthouse send) is for the relay too
  *   message files   worker: worker group   0040  the relay reads by its membership in the group;
  *                                                the owner class denies the workers themselves
  *   state corrupt   relay : relay group    0750
+ *   lock            root                   0600  who could open it could hold it
  * With one user for all: 0700 and 0600.
+ *
+ * All workers are one user to the kernel. A hostile one may give itself the right to read, or
+ * remove, a message of another worker whose ID it knows; it cannot list them.
  */
 #include "spool/spool.h"
 
@@ -26,6 +31,7 @@
 #include "base/alloc.h"
 #include "spool/sys.h"
 
+#define MODE_DROP_BOX 03730
 #define MODE_MESSAGE_SHARED 0040
 #define MODE_MESSAGE_PRIVATE 0600
 
@@ -160,7 +166,7 @@ int spool_prepare(const char *path, uid_t relay_uid, gid_t relay_gid, gid_t work
 
 		snprintf(shown, sizeof(shown), "%s/%s", path, d->name);
 		r = prepare_directory(root_fd, d->name, shown, relay_uid, to_workers ? worker_gid : relay_gid,
-				      to_workers ? 01730 : shared ? 0750 : 0700, &fd, e);
+				      to_workers ? MODE_DROP_BOX : shared ? 0750 : 0700, &fd, e);
 		if (fd >= 0)
 			sys_close(fd);
 		fd = -1;
@@ -252,12 +258,15 @@ void spool_close(struct spool *s)
  * people, the lock is the flock: a full disk that does not take it does not
  * keep us from starting.
  */
-static void write_holder(const char *name)
+static void write_holder(int lock_fd)
 {
-	char text[24];
+	char name[40], text[24];
 	int n = snprintf(text, sizeof(text), "%-15ld\n", (long)getpid());
-	int fd = sys_open(AT_FDCWD, name, O_WRONLY | O_NOFOLLOW, 0);
+	int fd;
 
+	/* the file that we have looked at, not what may have its name by now */
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", lock_fd);
+	fd = sys_open(AT_FDCWD, name, O_WRONLY, 0);
 	if (fd < 0)
 		return;
 	(void)sys_write_all(fd, text, (size_t)n);
@@ -269,10 +278,19 @@ int spool_lock(const char *path, struct err *e)
 	char *name = mem_printf("%s/lock", path);
 	char holder[24] = "";
 	/* read only, so that holding it does not keep the file system from being remounted read-only */
-	int fd = sys_open(AT_FDCWD, name, O_RDONLY | O_CREAT | O_NOFOLLOW, 0644);
+	int fd = sys_open(AT_FDCWD, name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+	struct stat st;
 
-	if (fd < 0) {
+	if (fd < 0 || sys_fstat(fd, &st) < 0) {
 		err_set_os(e, errno, "%s: cannot open the lock", name);
+		if (fd >= 0)
+			sys_close(fd);
+		fd = -1;
+	} else if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
+		/* the directory belongs to the relay, and root is about to write into this */
+		err_set(e, "%s: is not a regular file with one name: remove it", name);
+		sys_close(fd);
+		fd = -1;
 	} else if (sys_flock_exclusive(fd) < 0) {
 		ssize_t got = errno == EWOULDBLOCK ? sys_pread(fd, holder, sizeof(holder) - 1, 0) : -1;
 
@@ -286,7 +304,7 @@ int spool_lock(const char *path, struct err *e)
 		sys_close(fd);
 		fd = -1;
 	} else {
-		write_holder(name);
+		write_holder(fd);
 	}
 	free(name);
 	return fd;

@@ -12,8 +12,9 @@
  * (the second makes the new name durable, as in txn.c). A crash after any of
  * them leaves the old state or the new one, and at most an ID.new that the next
  * start removes. A state that only postpones (nothing delivered, failed or
- * held) skips both syncs: lost or torn, it costs an early retry and nothing
- * else, and a queue of ten thousand deferrals does not wait for the disk.
+ * held) skips both syncs: lost or torn, it costs an early retry (or a hold that
+ * was released is back) and nothing else, and a queue of ten thousand deferrals
+ * does not wait for the disk.
  */
 #include "spool/state.h"
 
@@ -277,6 +278,8 @@ enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, 
 
 	if (fd < 0 && errno == ENOENT)
 		return SPOOL_READ_OK;
+	if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a symbolic link, a socket */
+		goto corrupt;
 	if (fd < 0 || sys_fstat(fd, &info) < 0)
 		goto failed;
 	if (!S_ISREG(info.st_mode) || info.st_size > STATE_MAX)

@@ -3,7 +3,7 @@
  * state/ID: what attempts did to a message so far. It exists only once a
  * message met a failure, a hold or a partial delivery; without it every
  * recipient is pending and was never tried. Written by the relay (or a CLI
- * that holds the spool lock) only; replaced whole and synced.
+ * that holds the spool lock) only; replaced whole.
  */
 #ifndef SPOOL_STATE_H
 #define SPOOL_STATE_H
@@ -60,7 +60,11 @@ enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, 
  * attempt looks properly. False when there is nothing sensible to read.
  */
 bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_wall_us);
-/* Replaces state/ID; on return of 0 it is durable. */
+/*
+ * Replaces state/ID. On return of 0 what must not be taken back is durable: recipients that are not
+ * pending any more, a hold. A state without these may be lost in a power cut, or torn (then it reads
+ * as SPOOL_READ_CORRUPT, all pending).
+ */
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e);
 
 /*

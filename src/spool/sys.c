@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -33,6 +34,14 @@ ssize_t sys_pread(int fd, void *data, size_t cap, off_t offset)
 	return RETRY(pread(fd, data, cap, offset));
 }
 
+/* A write of nothing without an error would be tried for ever. */
+static bool wrote_some(ssize_t n)
+{
+	if (n == 0)
+		errno = EIO;
+	return n > 0;
+}
+
 int sys_write_all(int fd, const void *data, size_t len)
 {
 	const char *p = data;
@@ -40,7 +49,7 @@ int sys_write_all(int fd, const void *data, size_t len)
 	while (len > 0) {
 		ssize_t n = RETRY(write(fd, p, len));
 
-		if (n < 0)
+		if (!wrote_some(n))
 			return -1;
 		p += n;
 		len -= (size_t)n;
@@ -55,7 +64,7 @@ int sys_pwrite_all(int fd, const void *data, size_t len, off_t offset)
 	while (len > 0) {
 		ssize_t n = RETRY(pwrite(fd, p, len, offset));
 
-		if (n < 0)
+		if (!wrote_some(n))
 			return -1;
 		p += n;
 		offset += n;
@@ -77,13 +86,20 @@ int sys_syncfs(int fd)
 int sys_rename_exclusive(int old_dir_fd, const char *old_name, int new_dir_fd, const char *new_name)
 {
 	int r = RETRY(renameat2(old_dir_fd, old_name, new_dir_fd, new_name, RENAME_NOREPLACE));
+	int os_error;
 
 	if (r == 0 || (errno != EINVAL && errno != ENOSYS))
 		return r;
 	/* a file system without RENAME_NOREPLACE: two names for a moment, never none */
-	if (linkat(old_dir_fd, old_name, new_dir_fd, new_name, 0) < 0)
+	if (RETRY(linkat(old_dir_fd, old_name, new_dir_fd, new_name, 0)) < 0)
 		return -1;
-	return unlinkat(old_dir_fd, old_name, 0);
+	if (RETRY(unlinkat(old_dir_fd, old_name, 0)) == 0)
+		return 0;
+	/* who hears of a failure expects the old name */
+	os_error = errno;
+	(void)unlinkat(new_dir_fd, new_name, 0);
+	errno = os_error;
+	return -1;
 }
 
 int sys_rename_replace(int old_dir_fd, const char *old_name, int new_dir_fd, const char *new_name)

@@ -17,10 +17,12 @@
  *   250                               the promise holds
  *
  * Why rename comes before fsync, and one fsync is enough on ext4, xfs and
- * btrfs: all three order their metadata. fsync of a file writes its data,
- * then commits the journal (log tree in btrfs) up to the last change of that
- * inode, and the rename is such a change: it set the inode's ctime in the same
- * transaction that changed the directories. ext4 without a journal syncs the
+ * btrfs. ext4 and xfs order their metadata: fsync of a file writes its data,
+ * then commits the journal up to the last change of that inode, and the rename
+ * is such a change: it set the inode's ctime in the same transaction that
+ * changed the directories. btrfs logs the inode of the file together with all
+ * its present names (and without older changes of other files, so nothing here
+ * relies on their order). ext4 without a journal syncs the
  * parent directory of an inode with a new entry itself (ext4_sync_parent). In
  * the other order, fsync then rename, the name would need a second commit.
  * Other file systems promise less (POSIX promises nothing about names), so
@@ -86,8 +88,8 @@ struct spool_txn *spool_txn_begin(struct spool *s, struct envelope *env)
 	buf_add(&t->buffer, head, FORMAT_HEAD_LEN);
 	if (!format_envelope(env, &t->buffer)) {
 		t->result = SPOOL_FAILED;
-		err_set(&t->why, "%s: the envelope of message %s is larger than %u octets", s->path, t->id.text,
-			FORMAT_ENVELOPE_MAX);
+		err_set(&t->why, "%s: the envelope of message %s is larger than %u octets or holds a line end", s->path,
+			t->id.text, FORMAT_ENVELOPE_MAX);
 	}
 	t->head.envelope_bytes = t->buffer.len - FORMAT_HEAD_LEN;
 	checksum_add(t->checksum, t->buffer.data + FORMAT_HEAD_LEN, t->head.envelope_bytes);
@@ -100,6 +102,9 @@ static enum spool_result create_file(struct spool_txn *t)
 			 t->spool->message_mode);
 	if (t->fd < 0)
 		return fail(t, "incoming", "cannot create this file");
+	/* the umask must not take the right to read from the relay */
+	if ((t->spool->message_mode & S_IRGRP) && sys_chmod(t->fd, t->spool->message_mode) < 0)
+		return fail(t, "incoming", "cannot change the mode of this file");
 	return SPOOL_OK;
 }
 

@@ -45,6 +45,8 @@ bool life_start(struct life *l)
 	fault_deny_listing(l->blind_worker);
 	l->is_open = spool_open(&l->worker, l->path, SPOOL_CREATE, l->sync, &e) == 0;
 	fault_deny_listing(false);
+	if (l->is_open && l->blind_worker)
+		l->worker.message_mode = 0640; /* as in a shared spool: it is set, against the umask */
 	if (!l->is_open)
 		spool_close(&l->relay);
 	return l->is_open;

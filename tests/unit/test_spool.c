@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* spool/: ids, message files, states, recovery. The crash enumeration is in tests/spool/. */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -249,6 +257,16 @@ START_TEST(every_damage_of_a_message_is_seen)
 }
 END_TEST
 
+static void make_socket(const char *folder, const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s/%s", dir, folder, name);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
 START_TEST(odd_things_in_the_queue_are_corrupt_not_fatal)
 {
 	static const char id[] = "0m4x7f3q9zkab1cd";
@@ -262,8 +280,70 @@ START_TEST(odd_things_in_the_queue_are_corrupt_not_fatal)
 	ck_assert_int_eq(mkfifoat(spool.queue_fd, id, 0600), 0);
 	ck_assert_int_eq(spool_message_open(&m, &spool, id, true, &e), SPOOL_READ_CORRUPT);
 	unlinkat(spool.queue_fd, id, 0);
+	make_socket("queue", id);
+	ck_assert_int_eq(spool_message_open(&m, &spool, id, true, &e), SPOOL_READ_CORRUPT);
+	unlinkat(spool.queue_fd, id, 0);
 	ck_assert_int_eq(mkdirat(spool.queue_fd, id, 0700), 0);
 	ck_assert_int_eq(spool_message_open(&m, &spool, id, true, &e), SPOOL_READ_CORRUPT);
+}
+END_TEST
+
+START_TEST(odd_things_for_a_state_are_corrupt_not_fatal)
+{
+	static const char id[] = "0m4x7f3q9zkab1cd";
+	struct spool_state st;
+	struct err e;
+
+	spool_state_init(&st, 1);
+	ck_assert_int_eq(symlinkat("/etc/passwd", spool.state_fd, id), 0);
+	ck_assert_int_eq(spool_state_load(&st, &spool, id, &e), SPOOL_READ_CORRUPT);
+	ck_assert_int_eq(spool_quarantine_state(&spool, id, "a symbolic link", &e), 0);
+	make_socket("state", id);
+	ck_assert_int_eq(spool_state_load(&st, &spool, id, &e), SPOOL_READ_CORRUPT);
+	ck_assert_int_eq(spool_quarantine_state(&spool, id, "a socket", &e), 0);
+	ck_assert_int_eq(mkdirat(spool.state_fd, id, 0700), 0);
+	ck_assert_int_eq(spool_state_load(&st, &spool, id, &e), SPOOL_READ_CORRUPT);
+	ck_assert_int_eq(spool_quarantine_state(&spool, id, "a directory", &e), 0);
+	ck_assert_uint_eq(count_files("corrupt"), 6);
+	ck_assert_int_eq(spool_state_load(&st, &spool, id, &e), SPOOL_READ_OK);
+	spool_state_release(&st);
+}
+END_TEST
+
+/* An acknowledged message that the relay then could not read would be a lost one. */
+START_TEST(what_could_not_be_read_back_is_not_accepted)
+{
+	static const struct {
+		const char *sender, *rcpt, *orcpt;
+		enum spool_result result;
+	} rows[] = {
+		{ "", "a", NULL, SPOOL_OK },
+		{ "\"a b\"@c", "\"\\\"=\"@d", "rfc822;a+20b", SPOOL_OK },
+		{ "a\nto=b", "a", NULL, SPOOL_FAILED },
+		{ "a", "", NULL, SPOOL_FAILED },
+		{ "a", "a\rb", NULL, SPOOL_FAILED },
+		{ "a", "b", "rfc822;a b", SPOOL_FAILED },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct spool_message m;
+		struct envelope env;
+		struct err e;
+
+		envelope_init(&env);
+		env.arrived_wall_us = 1795000000123456;
+		envelope_set(&env.sender, rows[i].sender, strlen(rows[i].sender));
+		envelope_add_rcpt(&env, rows[i].rcpt, strlen(rows[i].rcpt))->orcpt =
+			rows[i].orcpt ? strdup(rows[i].orcpt) : NULL;
+		ck_assert_int_eq(spool_txn_commit(spool_txn_begin(&spool, &env), &e), rows[i].result);
+		if (rows[i].result == SPOOL_OK) {
+			ck_assert_int_eq(spool_message_open(&m, &spool, env.id, true, &e), SPOOL_READ_OK);
+			spool_message_close(&m);
+		}
+		envelope_release(&env);
+	}
+	ck_assert_uint_eq(count_files("queue"), 2);
+	ck_assert_uint_eq(count_files("incoming"), 0);
 }
 END_TEST
 
@@ -415,6 +495,91 @@ START_TEST(recovery_puts_the_spool_in_order)
 }
 END_TEST
 
+START_TEST(recovery_beside_workers_spares_what_they_write)
+{
+	static const char id[] = "0m4x7f3q9zkab1cd";
+	struct spool_recovery found;
+	struct err e;
+
+	for (int i = 0; i < 300; i++) {
+		int64_t started = clock_wall_us();
+
+		close(openat(spool.incoming_fd, id, O_CREAT | O_WRONLY, 0600));
+		ck_assert_int_eq(spool_recover(&spool, started, &found, &e), 0);
+		ck_assert_msg(unlinkat(spool.incoming_fd, id, 0) == 0, "taken for a leftover in round %d", i);
+	}
+}
+END_TEST
+
+/* As NFS and others: renameat2 with flags answers EINVAL from now on. False when we may not arrange that. */
+static bool forbid_exclusive_rename(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[4])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+START_TEST(a_file_system_without_exclusive_rename_does_too)
+{
+	struct spool_message m;
+	char id[ENVELOPE_ID_MAX];
+	struct err e;
+
+	if (!forbid_exclusive_rename()) {
+		printf("# no seccomp here: the fall-back of sys_rename_exclusive is not tested\n");
+		return;
+	}
+	ck_assert_int_eq(renameat2(spool.queue_fd, "x", spool.queue_fd, "y", RENAME_NOREPLACE), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	put("x\r\n", 3, 3, id);
+	ck_assert_int_eq(spool_message_open(&m, &spool, id, true, &e), SPOOL_READ_OK);
+	spool_message_close(&m);
+	close(openat(spool.corrupt_fd, id, O_CREAT | O_WRONLY, 0600)); /* the name is taken */
+	ck_assert_int_eq(spool_quarantine(&spool, id, "a test", &e), 0);
+	ck_assert_uint_eq(count_files("incoming") + count_files("queue"), 0);
+	ck_assert_uint_eq(count_files("corrupt"), 3);
+}
+END_TEST
+
+START_TEST(the_lock_is_a_file_of_its_own)
+{
+	char lock[80], other[80];
+	struct stat st;
+	struct err e;
+	int fd;
+
+	snprintf(lock, sizeof(lock), "%s/lock", dir);
+	snprintf(other, sizeof(other), "%s/other", dir);
+	ck_assert_int_eq(symlink("other", lock), 0);
+	ck_assert_int_eq(spool_lock(dir, &e), -1);
+	ck_assert_int_eq(unlink(lock), 0);
+	ck_assert_int_eq(mkfifo(lock, 0600), 0);
+	ck_assert_int_eq(spool_lock(dir, &e), -1);
+	ck_assert_int_eq(unlink(lock), 0);
+	/* what root would write into it must not land elsewhere */
+	close(open(other, O_CREAT | O_WRONLY, 0600));
+	ck_assert_int_eq(link(other, lock), 0);
+	ck_assert_int_eq(spool_lock(dir, &e), -1);
+	ck_assert_int_eq(stat(other, &st), 0);
+	ck_assert_int_eq(st.st_size, 0);
+	ck_assert_int_eq(unlink(lock), 0);
+	fd = spool_lock(dir, &e);
+	ck_assert_int_ge(fd, 0);
+	/* who can open it can hold it */
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_mode & 0777, 0600);
+	close(fd);
+}
+END_TEST
+
 START_TEST(one_master_a_spool)
 {
 	struct err e = { 0 };
@@ -442,6 +607,9 @@ int main(void)
 		every_damage_of_a_message_is_seen, odd_things_in_the_queue_are_corrupt_not_fatal,
 		envelopes_that_we_would_not_write_are_refused, states_keep_what_happened,
 		every_damage_of_a_state_is_seen, recovery_puts_the_spool_in_order, one_master_a_spool,
+		odd_things_for_a_state_are_corrupt_not_fatal, what_could_not_be_read_back_is_not_accepted,
+		recovery_beside_workers_spares_what_they_write, the_lock_is_a_file_of_its_own,
+		a_file_system_without_exclusive_rename_does_too,
 	};
 
 	tcase_add_checked_fixture(c, setup, teardown);
