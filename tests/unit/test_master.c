@@ -206,6 +206,7 @@ START_TEST(stop_reaches_who_waits_for_a_client)
 	/* inside a transaction the grace time counts: here there is some */
 	w.line.stop_by_mono_ms = clock_mono_ms() + 60000;
 	w.stream.io.ops->interruptible(&w.stream.io, false);
+	ck_assert_int_eq(get(&w, data, sizeof(data), 60000, &got), IO_OK);
 	ck_assert_int_eq(get(&w, data, sizeof(data), 20, &got), IO_TIMEOUT);
 	/* and here none is left */
 	w.line.stop_by_mono_ms = clock_mono_ms() + 20;
