@@ -215,7 +215,7 @@ def partial(extensions):
         equal(len(upstream.commands("RCPT TO:<good@")), 1, "attempts for the good one")
         # the log tells of a delivery before the disk does
         wait_until(lambda: {r["address"].split("@")[0]: r["status"] for entry in queue(t, relay)
-                            for r in entry["recipients"]}
+                            for r in entry["recipients"] + entry["delivered"]}
                    == {"good": "delivered", "later": "delivered", "never": "failed", "fine": "delivered"},
                    "the states of the recipients in the queue")
         relay.stop()

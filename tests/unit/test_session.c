@@ -411,6 +411,9 @@ START_TEST(handler_refuses)
 		ck_assert_str_eq(strstr(r.io.out.data, "250 relay.example.org\r\n") + 23,
 				 refusals[i].replies);
 		ck_assert_str_eq(r.handler.log.data, refusals[i].log);
+		/* a recipient that was refused is not in the envelope any more */
+		if (r.handler.calls[FAKE_END] > 0)
+			ck_assert_uint_eq(r.handler.seen_rcpts, 1);
 		teardown(&r);
 	}
 }
