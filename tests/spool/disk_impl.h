@@ -36,6 +36,7 @@ struct disk_name {
 struct disk_entry {
 	struct disk_name name;
 	struct disk_node *node;
+	bool only_logged; /* durable by the log tree alone: removed from it, it is gone at the next sync of the log */
 };
 
 /* A change of one name that is not durable yet. Those of one rename have the same order. */
