@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The message as JSON. The first fields, up to `recipients`, are those of
- * `postqueue -j`, but that delivered recipients are listed too, with their
- * status; ours follow. Fields are added in later versions, never renamed or
- * removed.
+ * `postqueue -j` with its meanings (so who got it already is not among them);
+ * ours follow. Fields are added in later versions, never renamed or removed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +10,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "cli/listing.h"
-#include "cli/utf8.h"
+#include "base/utf8.h"
 
 #define TEXT_MAX (256u << 10)
 
@@ -98,7 +97,7 @@ json_t *listing_json(const struct listing *l)
 {
 	const struct envelope *env = &l->msg.env;
 	const struct spool_state *st = &l->state;
-	json_t *o = json_object(), *recipients = json_array();
+	json_t *o = json_object(), *waiting = json_array(), *delivered = json_array();
 	bool will_be_tried = l->condition == CONDITION_QUEUED || l->condition == CONDITION_DEFERRED;
 
 	put(o, "queue_name", json_string(queue_name(l->condition)));
@@ -108,9 +107,11 @@ json_t *listing_json(const struct listing *l)
 	put(o, "message_size", json_integer((json_int_t)l->msg.content_bytes));
 	put(o, "forced_expire", json_boolean(spool_state_count(st, RCPT_EXPIRED) > 0));
 	put(o, "sender", string(env->sender ? env->sender : ""));
-	put(o, "recipients", recipients);
 	for (size_t i = 0; i < st->rcpt_count; i++)
-		append(recipients, recipient(&env->rcpt[i], &st->rcpt[i]));
+		append(st->rcpt[i].status == RCPT_DELIVERED ? delivered : waiting,
+		       recipient(&env->rcpt[i], &st->rcpt[i]));
+	put(o, "recipients", waiting);
+	put(o, "delivered", delivered);
 	put(o, "recipients_left", json_integer((json_int_t)l->left));
 	put(o, "state", json_string(condition_name(l->condition)));
 	if (!listing_is_readable(l)) {

@@ -52,7 +52,8 @@ static void spare_in_order(struct check *c)
 static void workers_in_order(struct check *c)
 {
 	if (c->cfg->max_spare > c->cfg->max_workers)
-		fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare, c->cfg->max_workers);
+		fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare,
+		     c->cfg->max_workers);
 }
 
 /* As in smtpd: text and bytes exclude each other. */
@@ -196,7 +197,8 @@ static void not_an_open_relay(struct check *c)
 		return;
 	if (coverage(cfg->relay_from, cfg->relay_from_count, &ipv4) >= 1 ||
 	    coverage(cfg->relay_from, cfg->relay_from_count, &ipv6) >= 1)
-		fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: relay_from_anyone = yes");
+		fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
+			"relay_from_anyone = yes");
 }
 
 /* ---- upstreams ----------------------------------------------------------------------- */
@@ -236,7 +238,8 @@ static void ca_file_is_used(struct check *c)
 	const struct config_upstream *u = upstream_of(c);
 
 	if (u->tls_ca_file && (u->tls == UPSTREAM_TLS_NONE || u->tls == UPSTREAM_TLS_OPPORTUNISTIC))
-		fail(c, "tls_ca_file has no effect: certificates are verified with tls = required or implicit only");
+		fail(c, "tls_ca_file has no effect: certificates are verified with tls = required or "
+			"implicit only");
 }
 
 static void probe_in_order(struct check *c)
@@ -296,7 +299,8 @@ struct plain {
 	int result;
 };
 
-static void plain_error(void *ctx, enum config_section object, size_t index, const char *const *keys, const char *text)
+static void plain_error(void *ctx, enum config_section object, size_t index, const char *const *keys,
+			const char *text)
 {
 	struct plain *p = ctx;
 	struct buf line;

@@ -91,12 +91,15 @@ static bool take_variable(struct lexer *l)
 			at++;
 	l->at = at < l->end && *at == '}' ? at + 1 : at;
 	if (at == name || at == l->end || *at != '}') {
-		l->error(l->ctx, l->line, "write ${NAME} or ${NAME:-DEFAULT} for an environment variable, \\$ for a dollar sign");
+		l->error(l->ctx, l->line,
+			 "write ${NAME} or ${NAME:-DEFAULT} for an environment variable, \\$ for a dollar "
+			 "sign");
 		return false;
 	}
 	if (!has_default && !set) {
-		text = mem_printf("the environment variable %.*s is not set; ${%.*s:-TEXT} gives it a default",
-				  (int)(at - name), name, (int)(at - name), name);
+		text = mem_printf(
+			"the environment variable %.*s is not set; ${%.*s:-TEXT} gives it a default",
+			(int)(at - name), name, (int)(at - name), name);
 		l->error(l->ctx, l->line, text);
 		free(text);
 		return false;
@@ -117,9 +120,10 @@ static void take_quoted(struct lexer *l, struct token *t)
 			if (left(l) < 2 || l->at[1] == '\n')
 				break;
 			if (good && !(l->at[1] && strchr(escapes, l->at[1]))) {
-				l->error(l->ctx, l->line, quote == '"' ?
-						 "a backslash in \"...\" may only stand before \", \\ or $" :
-						 "a backslash in '...' may only stand before ' or \\");
+				l->error(l->ctx, l->line,
+					 quote == '"'
+						 ? "a backslash in \"...\" may only stand before \", \\ or $"
+						 : "a backslash in '...' may only stand before ' or \\");
 				good = false;
 			}
 			l->at += 2;
@@ -153,7 +157,7 @@ static bool take_sign(struct lexer *l, struct token *t)
 		char sign;
 		enum token_kind kind;
 	} signs[] = {
-		{ '=', TOKEN_EQUAL },	   { '{', TOKEN_OPEN },	       { '}', TOKEN_CLOSE },
+		{ '=', TOKEN_EQUAL },      { '{', TOKEN_OPEN },        { '}', TOKEN_CLOSE },
 		{ '(', TOKEN_PAREN_OPEN }, { ')', TOKEN_PAREN_CLOSE }, { ',', TOKEN_COMMA },
 	};
 
@@ -175,12 +179,13 @@ static void take_bad(struct lexer *l, struct token *t)
 	unsigned char c = (unsigned char)*l->at;
 
 	if (c > ' ' && c < 0x7f)
-		l->error(l->ctx, l->line, (snprintf(message, sizeof(message),
-						    "'%c' has no place here: put the value in \"...\"", c),
-					   message));
+		l->error(l->ctx, l->line,
+			 (snprintf(message, sizeof(message),
+				   "'%c' has no place here: put the value in \"...\"", c),
+			  message));
 	else
-		l->error(l->ctx, l->line, (snprintf(message, sizeof(message), "byte 0x%02x has no place here", c),
-					   message));
+		l->error(l->ctx, l->line,
+			 (snprintf(message, sizeof(message), "byte 0x%02x has no place here", c), message));
 	while (l->at < l->end && !strchr(" \t\r\n={}(),#\"'", *l->at))
 		l->at++;
 	while (l->at < l->end && (*l->at == '\0' || *l->at == '\r'))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reading a configuration file: source.c makes one text of it, libconfuse
+ * Reading a configuration file: reader.c makes one text of it, libconfuse
  * parses that, the values are put where the table (options.h) says, then the
  * rules between keys are checked (check.h). Runs in the master before the
  * fork, again at HUP, and in the command line tools. Blocks on the disk.
@@ -75,13 +75,14 @@ static int keep_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result
 	return 0;
 }
 
-/* The keys of a section in libconfuse's terms. opts has room for CONFIG_OPTIONS_MAX + 5. Returns the next free one. */
+/* The keys of a section in libconfuse's terms; opts has room for CONFIG_OPTIONS_MAX + 5. Returns the next free. */
 static cfg_opt_t *declare_keys(cfg_opt_t *opts, enum config_section section)
 {
-	/* Every key is a list here: source.c has seen to it that only lists have more than one value. */
+	/* Every key is a list here: reader.c has seen to it that only lists have more than one value. */
 	for (size_t i = 0; i < config_option_count; i++)
 		if (config_options[i].section == section)
-			*opts++ = (cfg_opt_t)CFG_PTR_LIST_CB(config_options[i].key, NULL, CFGF_NODEFAULT, keep_value, free);
+			*opts++ = (cfg_opt_t)CFG_PTR_LIST_CB(config_options[i].key, NULL, CFGF_NODEFAULT,
+							     keep_value, free);
 	*opts++ = (cfg_opt_t)CFG_PTR_LIST_CB(SOURCE_UNKNOWN, NULL, CFGF_NODEFAULT, keep_value, free);
 	if (section != CONFIG_TOP)
 		*opts++ = (cfg_opt_t)CFG_PTR_LIST_CB(SOURCE_TITLE, NULL, CFGF_NODEFAULT, keep_value, free);
@@ -116,7 +117,8 @@ static cfg_t *parse(struct loader *l)
 
 /* ---- where things stand -------------------------------------------------------- */
 
-static struct seen *note(struct loader *l, enum config_section object, size_t index, const char *key, unsigned line)
+static struct seen *note(struct loader *l, enum config_section object, size_t index, const char *key,
+			 unsigned line)
 {
 	struct seen *s;
 
@@ -141,7 +143,8 @@ static bool is_bad(void *ctx, enum config_section object, size_t index, const ch
 	const struct loader *l = ctx;
 
 	for (size_t i = 0; i < config_option_count; i++)
-		if (l->source.dropped[i] && (config_options[i].object == object || config_options[i].section == object) &&
+		if (l->source.dropped[i] &&
+		    (config_options[i].object == object || config_options[i].section == object) &&
 		    strcmp(config_options[i].key, key) == 0)
 			return true;
 	if (l->source.dropped_section && index == CHECK_ANY && object != CONFIG_TOP)
@@ -153,7 +156,8 @@ static bool is_bad(void *ctx, enum config_section object, size_t index, const ch
 }
 
 /* The error of a rule stands where the last of its keys does, else at the section's name. */
-static void rule_error(void *ctx, enum config_section object, size_t index, const char *const *keys, const char *text)
+static void rule_error(void *ctx, enum config_section object, size_t index, const char *const *keys,
+		       const char *text)
 {
 	struct loader *l = ctx;
 	const struct seen *at = NULL;
@@ -187,7 +191,8 @@ static bool is_written(const cfg_opt_t *opt)
 	return opt->nvalues > 0 || (opt->flags & CFGF_MODIFIED);
 }
 
-static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_option *o, void *object, size_t index)
+static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_option *o, void *object,
+		       size_t index)
 {
 	unsigned count = cfg_opt_size(opt);
 	struct seen *s;
@@ -247,7 +252,7 @@ static bool is_name(const char *text)
 	return len > 0 && len <= NAME_MAX_LEN && !text[len];
 }
 
-/* The section's name, checked. The file is at fault in any case where it is not usable, and has been told so. */
+/* The section's name; what is wrong with it is reported. */
 static const char *section_name(struct loader *l, cfg_t *sec, enum config_section kind, size_t index)
 {
 	const struct value *title = value_at(cfg_getopt(sec, SOURCE_TITLE), 0);
@@ -257,8 +262,8 @@ static const char *section_name(struct loader *l, cfg_t *sec, enum config_sectio
 	note(l, kind, index, NULL, title->line);
 	if (!is_name(title->text))
 		source_error(&l->source, place,
-			     "%s \"%s\": a name has 1 to %d letters, digits, dots, hyphens and underscores", word,
-			     title->text, NAME_MAX_LEN);
+			     "%s \"%s\": a name has 1 to %d letters, digits, dots, hyphens and underscores",
+			     word, title->text, NAME_MAX_LEN);
 	for (size_t i = 0; i < index; i++) {
 		const struct config *cfg = l->cfg;
 		const char *other = kind == CONFIG_LISTENER ? cfg->listener[i].name : cfg->upstream[i].name;
@@ -267,7 +272,8 @@ static const char *section_name(struct loader *l, cfg_t *sec, enum config_sectio
 			source_error(&l->source, place, "%s \"%s\" stands twice", word, title->text);
 	}
 	if (kind == CONFIG_UPSTREAM && index > 0)
-		source_error(&l->source, place, "upstream \"%s\" is a second one: this version delivers to one upstream",
+		source_error(&l->source, place,
+			     "upstream \"%s\" is a second one: this version delivers to one upstream",
 			     title->text);
 	return title->text;
 }
@@ -286,8 +292,8 @@ static void put_sections(struct loader *l, cfg_t *root, enum config_section kind
 		if (cfg_opt_size(cfg_getopt(sec, SOURCE_TITLE)) == 0)
 			continue;
 		if (i == SECTIONS_MAX) {
-			source_error(&l->source, (struct source_place){ 0, 0 }, "more than %d sections %s", SECTIONS_MAX,
-				     config_section_names[kind]);
+			source_error(&l->source, (struct source_place){ 0, 0 }, "more than %d sections %s",
+				     SECTIONS_MAX, config_section_names[kind]);
 			return;
 		}
 		name = section_name(l, sec, kind, index);
@@ -314,7 +320,8 @@ static void put_shorthand(struct loader *l, cfg_t *root, const struct config_opt
 		unsigned line = cfg_opt_size(opt) > 0 ? value_at(opt, 0)->line : 0;
 
 		source_error(&l->source, source_place(&l->source, line),
-			     "%s and a section %s exclude each other: put it into the section", o->key, section);
+			     "%s and a section %s exclude each other: put it into the section", o->key,
+			     section);
 	} else if (o->object == CONFIG_LISTENER) {
 		put_values(l, opt, o, config_add_listener(l->cfg, "default"), 0);
 	} else {

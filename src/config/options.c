@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* See options.h. A new key: a field in config.h, a line here, the manual, etc/posthouse.conf; tests tell what is missing. */
+/* See options.h. A new key: a field in config.h, a line here, manual, etc/posthouse.conf; tests tell what lacks. */
 #include "config/options.h"
 
 #include <arpa/inet.h>
@@ -47,8 +47,7 @@ const struct config_option config_options[] = {
 	{ "handler", TOP(handler), TYPE(text), .fallback = "spool", .help = "what happens to a message" },
 
 	/* the spool */
-	{ "spool", TOP(spool), TYPE(path), .fallback = CONFIG_SYSTEM_SPOOL,
-	  .help = "the spool directory" },
+	{ "spool", TOP(spool), TYPE(path), .fallback = CONFIG_SYSTEM_SPOOL, .help = "the spool directory" },
 	{ "spool_sync", TOP(spool_sync), TYPE(word), .words = sync_words, .fallback = "auto",
 	  .help = "how a message is made durable" },
 	/* Twice the largest message: one more can always be finished, and the relay can note what it did. */
@@ -56,10 +55,12 @@ const struct config_option config_options[] = {
 	  .help = "free space to keep on the spool's file system; 452 below it" },
 
 	/* rights and log */
-	{ "user", TOP(user), TYPE(account), .fallback = "posthouse", .help = "runs the relay, when started as root" },
+	{ "user", TOP(user), TYPE(account), .fallback = "posthouse",
+	  .help = "runs the relay, when started as root" },
 	{ "smtp_user", TOP(smtp_user), TYPE(account), .fallback = "posthouse-smtp",
 	  .help = "runs the workers, when started as root" },
-	{ "log", TOP(log), TYPE(word_text), .words = log_words, .fallback = "auto", .help = "where the log goes" },
+	{ "log", TOP(log), TYPE(word_text), .words = log_words, .fallback = "auto",
+	  .help = "where the log goes" },
 	{ "log_level", TOP(debug), TYPE(switch), .words = level_words, .fallback = "info",
 	  .help = "how much is logged" },
 	{ "pid_file", TOP(pid_file), TYPE(path), .help = "file for the master's process id; default: none" },
@@ -79,8 +80,9 @@ const struct config_option config_options[] = {
 	  .help = "connections the kernel keeps until a worker is free" },
 
 	/* who may relay */
-	{ "relay_from", TOP(relay_from), .count_offset = offsetof(struct config, relay_from_count), TYPE(networks),
-	  .fallback = "{ \"127.0.0.0/8\", \"::1\" }", .help = "networks whose clients may relay" },
+	{ "relay_from", TOP(relay_from), .count_offset = offsetof(struct config, relay_from_count),
+	  TYPE(networks), .fallback = "{ \"127.0.0.0/8\", \"::1\" }",
+	  .help = "networks whose clients may relay" },
 	{ "relay_from_anyone", TOP(relay_from_anyone), TYPE(bool), .fallback = "no",
 	  .help = "an open relay is wanted" },
 
@@ -100,7 +102,8 @@ const struct config_option config_options[] = {
 	  .help = "messages in one session; 0: no limit" },
 	{ "bare_newline", TOP(bare_newline), TYPE(word), .words = newline_words, .fallback = "reject",
 	  .help = "content with CR or LF alone" },
-	{ "enable_smtputf8", TOP(enable_smtputf8), TYPE(bool), .fallback = "no", .help = "offer SMTPUTF8 (RFC 6531)" },
+	{ "enable_smtputf8", TOP(enable_smtputf8), TYPE(bool), .fallback = "no",
+	  .help = "offer SMTPUTF8 (RFC 6531)" },
 	{ "decode_data", TOP(decode_data), TYPE(bool), .fallback = "no",
 	  .help = "smtpd's: content is text, 8BITMIME is not offered" },
 	/* RFC 5321 4.5.3.2.7: a server waits five minutes at least */
@@ -139,7 +142,8 @@ const struct config_option config_options[] = {
 	{ "password_file", UPSTREAM(password_file), TYPE(path), .help = "file with the password for AUTH" },
 	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",
 	  .help = "8-bit content for an upstream without 8BITMIME" },
-	{ "pipelining", UPSTREAM(pipelining), TYPE(bool), .fallback = "yes", .help = "use PIPELINING where offered" },
+	{ "pipelining", UPSTREAM(pipelining), TYPE(bool), .fallback = "yes",
+	  .help = "use PIPELINING where offered" },
 	{ "max_connections", UPSTREAM(max_connections), TYPE(count), RANGE(1, 1000), .fallback = "20",
 	  .help = "connections at a time" },
 	{ "messages_per_connection", UPSTREAM(messages_per_connection), TYPE(count), RANGE(0, 1000000000),
@@ -164,7 +168,8 @@ const struct config_option config_options[] = {
 	  .help = "longest pause of a failing upstream" },
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
-_Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX, "raise CONFIG_OPTIONS_MAX");
+_Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX,
+	       "raise CONFIG_OPTIONS_MAX");
 
 const struct config_option *config_option_find(enum config_section section, const char *key, size_t key_len)
 {
@@ -273,7 +278,8 @@ void config_init(struct config *cfg)
 	memset(cfg, 0, sizeof(*cfg));
 	set_defaults(CONFIG_TOP, cfg);
 	/* Never looked up: DNS at start is a way not to start. A name we cannot greet with is no name. */
-	if (gethostname(name, sizeof(name)) != 0 || !memchr(name, '\0', sizeof(name)) || !config_is_hostname(name))
+	if (gethostname(name, sizeof(name)) != 0 || !memchr(name, '\0', sizeof(name)) ||
+	    !config_is_hostname(name))
 		strcpy(name, "localhost");
 	cfg->hostname = mem_strdup(name);
 }

@@ -43,7 +43,7 @@ extern const size_t config_option_count;
 /* The key in that section (not the shorthand's object); NULL when there is none. */
 const struct config_option *config_option_find(enum config_section section, const char *key, size_t key_len);
 
-/* For a remote host without `tls`: implicit on port 465, else opportunistic to loopback, else required on 587. */
+/* For a remote without `tls`: implicit on port 465, else opportunistic to loopback, else required on 587. */
 enum upstream_tls config_default_tls(const struct endpoint *remote);
 /* localhost, 127.0.0.0/8, ::1: what does not leave this machine. Names are not looked up. */
 bool config_is_loopback(const struct endpoint *ep);

@@ -20,12 +20,15 @@ static int check_file(const char *file, const struct stat *st, struct err *e)
 		return -1;
 	}
 	if (mode & (S_IWGRP | S_IWOTH)) {
-		err_set(e, "secret file %s can be written by others than its owner (mode %04o): chmod go-w,o-rwx %s",
+		err_set(e,
+			"secret file %s can be written by others than its owner (mode %04o): chmod "
+			"go-w,o-rwx %s",
 			file, mode, file);
 		return -1;
 	}
 	if (mode & S_IROTH) {
-		err_set(e, "secret file %s can be read by everyone (mode %04o): chmod o-rwx %s", file, mode, file);
+		err_set(e, "secret file %s can be read by everyone (mode %04o): chmod o-rwx %s", file, mode,
+			file);
 		return -1;
 	}
 	return 0;

@@ -74,6 +74,9 @@ void source_read(struct source *s, const char *file);
 /* Where line `line` (from 1) of the text comes from; the nearest place if there is no such line. */
 struct source_place source_place(const struct source *s, unsigned line);
 
+/* For source_read: the next line of the text stands for this place. */
+void source_map_line(struct source *s, struct source_place place);
+
 /* Notes an error: "FILE:LINE: " is put in front. Foreign bytes are escaped. */
 void source_error(struct source *s, struct source_place place, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -162,7 +162,10 @@ static int word_find(const struct config_option *o, const char *text, struct err
 	for (int i = 0; o->words[i]; i++) {
 		if (strcmp(text, o->words[i]) == 0)
 			return i;
-		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", i == 0 ? "" : o->words[i + 1] ? ", " : " or ",
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s",
+				      i == 0            ? ""
+				      : o->words[i + 1] ? ", "
+							: " or ",
 				      o->words[i]);
 		ASSERT(n < sizeof(all));
 	}
@@ -229,7 +232,8 @@ static bool bool_format(const struct config_option *o, const void *object, struc
 _Static_assert(sizeof(enum upstream_tls) == sizeof(unsigned), "config_type_word writes enums as unsigned");
 const struct config_type config_type_word = { "word", false, word_parse, word_format, NULL };
 const struct config_type config_type_switch = { "word", false, switch_parse, switch_format, NULL };
-const struct config_type config_type_word_text = { "word", false, word_text_parse, word_text_format, text_clear };
+const struct config_type config_type_word_text = { "word", false, word_text_parse, word_text_format,
+						   text_clear };
 const struct config_type config_type_bool = { "yes or no", false, bool_parse, bool_format, NULL };
 
 /* ---- numbers ---------------------------------------------------------------- */
@@ -270,7 +274,8 @@ static bool factor_format_value(int64_t thousandths, struct buf *out)
 	char text[40];
 	size_t n;
 
-	n = (size_t)snprintf(text, sizeof(text), "%" PRId64 ".%03d", thousandths / 1000, (int)(thousandths % 1000));
+	n = (size_t)snprintf(text, sizeof(text), "%" PRId64 ".%03d", thousandths / 1000,
+			     (int)(thousandths % 1000));
 	while (text[n - 1] == '0')
 		n--;
 	if (text[n - 1] == '.')
@@ -361,7 +366,8 @@ static int time_parse(const struct config_option *o, void *object, const char *t
 	int64_t ms;
 
 	if (!num_parse_duration(text, INT64_MAX, &ms)) {
-		err_set(e, "\"%s\" is not a time (a number of seconds, or one with ms, s, m, h, d or w)", text);
+		err_set(e, "\"%s\" is not a time (a number of seconds, or one with ms, s, m, h, d or w)",
+			text);
 		return -1;
 	}
 	if (check_range(o, ms, text, time_format_value, e) != 0)
@@ -500,4 +506,5 @@ static void list_clear(const struct config_option *o, void *object)
 
 const struct config_type config_type_local = { "addresses", true, local_parse, local_format, list_clear };
 const struct config_type config_type_remote = { "host:port", false, remote_parse, remote_format, NULL };
-const struct config_type config_type_networks = { "networks", true, networks_parse, networks_format, list_clear };
+const struct config_type config_type_networks = { "networks", true, networks_parse, networks_format,
+						  list_clear };

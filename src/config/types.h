@@ -15,7 +15,7 @@
 struct config_type {
 	const char *name; /* for people: "time", "size", ... */
 	bool list; /* parse appends; clear empties */
-	/* The message is about the value only; the caller names place and key. The field is unchanged on failure. */
+	/* The message is about the value only; the caller names place and key. Failure changes nothing. */
 	int (*parse)(const struct config_option *o, void *object, const char *text, struct err *e);
 	/* Appends the value as a file has it (and as parse reads it). False, nothing added: not set. */
 	bool (*format)(const struct config_option *o, const void *object, struct buf *out);

@@ -6,17 +6,19 @@
  * (daemon/relay_role.c). Runs as root when started so, until the roles drop it.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/dump.h"
+#include "config/secret.h"
 #include "daemon/background.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
@@ -52,6 +54,34 @@ static int print_configuration(const struct config *cfg)
 	return r;
 }
 
+/*
+ * A password file that cannot be used is an error at start, and of -t, and not
+ * of the first delivery. Read in a process of its own that ends at once: this
+ * one will fork the workers, and must never have held a secret.
+ */
+static bool secrets_are_usable(const struct config *cfg)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		for (size_t i = 0; i < cfg->upstream_count; i++) {
+			const struct config_upstream *u = &cfg->upstream[i];
+			char *secret = NULL;
+			struct err e;
+
+			if (u->password_file && secret_read(u->password_file, &secret, &e) < 0) {
+				err_prefix(&e, "upstream \"%s\"", u->name);
+				report(NULL, e.text);
+				status = EXIT_FAILURE;
+			}
+			secret_free(secret);
+		}
+		_exit(status);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static void open_log(const struct config *cfg, bool foreground)
 {
 	bool to_stderr = strcmp(cfg->log, "auto") == 0 ? foreground : strcmp(cfg->log, "stderr") == 0;
@@ -77,6 +107,7 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	struct err e;
 	int r = -1;
 
+	umask(022); /* the spool's modes are chosen, not inherited */
 	/* only the default spool is below folders that may be missing, and only one handler has a spool */
 	if (!o->config_file && handler_kind_find(cfg->handler) == handler_kind_find("spool") &&
 	    daemon_options_make_parents(cfg, &e) < 0)
@@ -84,7 +115,6 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	open_log(cfg, o->foreground);
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;
-	umask(022); /* the spool's modes are chosen, not inherited */
 	if (cfg->pid_file && write_pid_file(cfg->pid_file, &e) < 0)
 		goto out;
 	r = service_run(cfg, background_ready, &bg, &e);
@@ -123,6 +153,8 @@ int main(int argc, char *argv[])
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_DUMP)
 		status = print_configuration(&cfg);
+	else if (!secrets_are_usable(&cfg))
+		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_CHECK)
 		status = EXIT_SUCCESS;
 	else {

@@ -39,10 +39,12 @@ enum {
 };
 
 const struct daemon_option daemon_option_table[] = {
-	[OPTION_FOREGROUND] = { 'F', "foreground", NULL, NULL, "stay in the foreground and log to standard error" },
+	[OPTION_FOREGROUND] = { 'F', "foreground", NULL, NULL,
+				"stay in the foreground and log to standard error" },
 	[OPTION_CONFIG] = { 'f', "config", "FILE", NULL, "read FILE instead of " CONFIG_DEFAULT_FILE },
 	[OPTION_CHECK] = { 't', "check", NULL, NULL, "check the configuration and exit" },
-	[OPTION_DUMP] = { 0, "dump", NULL, NULL, "check the configuration, print it with all defaults, and exit" },
+	[OPTION_DUMP] = { 0, "dump", NULL, NULL,
+			  "check the configuration, print it with all defaults, and exit" },
 	[OPTION_NOSETUID] = { 'n', "nosetuid", NULL, NULL, "started as root, stay root" },
 	[OPTION_CLASS] = { 'c', "class", "CLASS", "set handler in the file",
 			   "handler, or class of Python's smtpd, for messages (default: spool)" },
@@ -56,7 +58,8 @@ const struct daemon_option daemon_option_table[] = {
 	[OPTION_HELP] = { 'h', "help", NULL, NULL, "print this text and exit" },
 };
 const size_t daemon_option_count = sizeof(daemon_option_table) / sizeof(daemon_option_table[0]);
-_Static_assert(sizeof(daemon_option_table) / sizeof(daemon_option_table[0]) == OPTION_COUNT, "one line an option");
+_Static_assert(sizeof(daemon_option_table) / sizeof(daemon_option_table[0]) == OPTION_COUNT,
+	       "one line an option");
 
 /* ---- reading argv ------------------------------------------------------------------ */
 
@@ -115,7 +118,8 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 		o->has_size = true;
 		if (num_parse_size(argument, INT64_MAX, &o->size_bytes))
 			break;
-		err_set(e, "--size: \"%s\" is not a size (a number of bytes, or one with K, M, G or T)", argument);
+		err_set(e, "--size: \"%s\" is not a size (a number of bytes, or one with K, M, G or T)",
+			argument);
 		return -1;
 	case OPTION_SMTPUTF8:
 		o->smtputf8 = true;
@@ -135,7 +139,8 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 /* The local and the remote address of the quick form. */
 static int take_addresses(struct daemon_options *o, int count, char *const text[], struct err *e)
 {
-	const char *local = count > 0 ? text[0] : DEFAULT_LOCAL, *remote = count > 1 ? text[1] : DEFAULT_REMOTE;
+	const char *local = count > 0 ? text[0] : DEFAULT_LOCAL,
+		   *remote = count > 1 ? text[1] : DEFAULT_REMOTE;
 
 	if (endpoint_parse(local, -1, &o->local, e) != 0) {
 		err_prefix(e, "local address");
@@ -153,17 +158,20 @@ static int take_addresses(struct daemon_options *o, int count, char *const text[
 }
 
 /* Tells the two forms apart. quick: the first option given that only the quick form has, or NULL. */
-static int choose_form(struct daemon_options *o, const struct daemon_option *quick, int count, char *const text[],
-		       struct err *e)
+static int choose_form(struct daemon_options *o, const struct daemon_option *quick, int count,
+		       char *const text[], struct err *e)
 {
 	if (o->config_file && quick) {
-		err_set(e, "--%s goes with LOCALHOST:PORT on the command line, not with --config: %s", quick->name,
-			quick->quick);
+		err_set(e, "--%s goes with LOCALHOST:PORT on the command line, not with --config: %s",
+			quick->name, quick->quick);
 		return -1;
 	}
 	if (o->config_file && count > 0) {
-		err_set(e, "\"%s\": addresses go on the command line or into the file, not both: set localaddr and remoteaddr "
-			   "in %s", text[0], o->config_file);
+		err_set(e,
+			"\"%s\": addresses go on the command line or into the file, not both: set localaddr "
+			"and remoteaddr "
+			"in %s",
+			text[0], o->config_file);
 		return -1;
 	}
 	if (count > 2) {
@@ -248,16 +256,16 @@ static char *quick_spool(const struct daemon_options *o, const struct daemon_wor
 		return path;
 	}
 	if (world->euid == 0)
-		return mem_strdup(o->no_setuid ? PH_LOCALSTATEDIR "/spool/posthouse-root" :
-						 PH_LOCALSTATEDIR "/spool/posthouse-nobody");
+		return mem_strdup(o->no_setuid ? PH_LOCALSTATEDIR "/spool/posthouse-root"
+					       : PH_LOCALSTATEDIR "/spool/posthouse-nobody");
 	if (config_private_spool(private, sizeof(private), e) == 0)
 		return mem_strdup(private);
 	err_prefix(e, "no place for a spool without --spool DIR");
 	return NULL;
 }
 
-static int configure_quick(const struct daemon_options *o, const struct daemon_world *world, struct config *cfg,
-			   config_report *report, void *ctx)
+static int configure_quick(const struct daemon_options *o, const struct daemon_world *world,
+			   struct config *cfg, config_report *report, void *ctx)
 {
 	const struct handler_kind *kind;
 	struct config_listener *listener;
@@ -293,8 +301,8 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	return config_check(cfg, NULL, report, ctx);
 }
 
-int daemon_options_configure(const struct daemon_options *o, const struct daemon_world *world, struct config *cfg,
-			     config_report *report, void *ctx)
+int daemon_options_configure(const struct daemon_options *o, const struct daemon_world *world,
+			     struct config *cfg, config_report *report, void *ctx)
 {
 	int result;
 
@@ -337,16 +345,19 @@ int daemon_options_make_parents(const struct config *cfg, struct err *e)
 
 void daemon_options_usage(struct buf *out)
 {
-	buf_adds(out, "usage: posthoused [-F] [-dnu] [-c CLASS] [-s LIMIT] [--spool DIR] LOCALHOST:PORT [REMOTEHOST:PORT]\n"
-		      "       posthoused [-F] [-dnt] [--dump] [-f FILE]\n\n"
-		      "Takes mail on LOCALHOST:PORT, keeps it safe on disk and delivers it to REMOTEHOST:PORT\n"
-		      "(default: " DEFAULT_REMOTE "); or does as the configuration file says.\n\n");
+	buf_adds(out,
+		 "usage: posthoused [-F] [-dnu] [-c CLASS] [-s LIMIT] [--spool DIR] LOCALHOST:PORT "
+		 "[REMOTEHOST:PORT]\n"
+		 "       posthoused [-F] [-dnt] [--dump] [-f FILE]\n\n"
+		 "Takes mail on LOCALHOST:PORT, keeps it safe on disk and delivers it to REMOTEHOST:PORT\n"
+		 "(default: " DEFAULT_REMOTE "); or does as the configuration file says.\n\n");
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		const struct daemon_option *o = &daemon_option_table[i];
 		char left[40];
 
-		snprintf(left, sizeof(left), "%c%c%c --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-			 o->letter ? ',' : ' ', o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+		snprintf(left, sizeof(left), "%c%c%c --%s%s%s", o->letter ? '-' : ' ',
+			 o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name, o->argument ? " " : "",
+			 o->argument ? o->argument : "");
 		buf_addf(out, "  %-21s %s%s\n", left, o->help, o->quick ? " *" : "");
 	}
 	buf_adds(out, "\n* without a configuration file; any of these alone listens on " DEFAULT_LOCAL ".\n"

@@ -67,8 +67,8 @@ struct daemon_world {
  * what options and rights change in it, config_check. Can be called again to
  * read the file anew. Reports each error; cfg is to be released in any case.
  */
-int daemon_options_configure(const struct daemon_options *o, const struct daemon_world *world, struct config *cfg,
-			     config_report *report, void *ctx);
+int daemon_options_configure(const struct daemon_options *o, const struct daemon_world *world,
+			     struct config *cfg, config_report *report, void *ctx);
 
 /*
  * Makes the missing folders above the spool, for us alone (0700; root's for

@@ -59,7 +59,7 @@ static char octet_at(struct window *w, off_t offset)
 	return w->data[offset - w->base];
 }
 
-/* The character at an offset: its octets and code; 1 and the octet itself with *code ~0 when it is malformed. */
+/* The character at an offset: its octets and code; 1, and *code UINT32_MAX, when it is malformed. */
 static size_t code_at(struct window *w, off_t offset, uint32_t *code)
 {
 	char text[4];
@@ -179,7 +179,8 @@ static void print_options(struct sink *out, const char *title, const char *optio
 	sink_puts(out, end);
 }
 
-static void print_message(struct sink *out, const struct debug *d, struct window *w, const struct envelope *env)
+static void print_message(struct sink *out, const struct debug *d, struct window *w,
+			  const struct envelope *env)
 {
 	bool in_header = true, terminal = isatty(out->fd);
 	struct line line;
@@ -258,7 +259,8 @@ static int open_file(void)
 	return fd;
 }
 
-static enum handler_verdict debug_data_begin(struct handler *h, struct envelope *env, struct smtp_reply *reply)
+static enum handler_verdict debug_data_begin(struct handler *h, struct envelope *env,
+					     struct smtp_reply *reply)
 {
 	struct debug *d = (struct debug *)h;
 

@@ -19,7 +19,8 @@ const struct handler_kind *handler_kind_find(const char *name)
 	for (size_t i = 0; i < KINDS; i++) {
 		const struct handler_ops *ops = kinds[i]->ops;
 
-		if (strcmp(ops->name, name) == 0 || (ops->smtpd_class && strcmp(ops->smtpd_class, class) == 0))
+		if (strcmp(ops->name, name) == 0 ||
+		    (ops->smtpd_class && strcmp(ops->smtpd_class, class) == 0))
 			return kinds[i];
 	}
 	return NULL;

@@ -49,7 +49,7 @@ struct decision outcome_decide(const struct upstream_outcome *outcome)
 		    outcome->reply.code >= r->code_first && outcome->reply.code <= r->code_last)
 			return r->decision;
 	}
-	ASSERT(!"every outcome has a rule");
+	ASSERT(false); /* every outcome has a rule: the test walks them all */
 	return (struct decision){ VERDICT_DEFERRED, true };
 }
 

@@ -9,33 +9,37 @@
 #define MAY_ARG COMMAND_MAY_ARGUMENT
 #define NEEDS_ARG COMMAND_NEEDS_ARGUMENT
 #define TRANSACTION (COMMAND_MAIL | COMMAND_RCPT)
+#define TAKES_PATH (COMMAND_PARAMETERS | COMMAND_LISTED | COMMAND_GATHERS)
+#define LISTED COMMAND_LISTED
+#define GATHERS COMMAND_GATHERS
 
 const struct command_verb command_verbs[] = {
-	/* name, function, states, out of order, argument, syntax, parameters, listed */
-	{ "EHLO", verb_ehlo, COMMAND_ANY, NULL, NEEDS_ARG, "EHLO hostname", false, true },
-	{ "HELO", verb_helo, COMMAND_ANY, NULL, NEEDS_ARG, "HELO hostname", false, true },
-	{ "MAIL", verb_mail, COMMAND_GREETED, "nested MAIL command", NEEDS_ARG, "MAIL FROM: <address>", true, true },
-	{ "RCPT", verb_rcpt, TRANSACTION, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", true, true },
+	/* name, function, states, out of order, argument, syntax, flags */
+	{ "EHLO", verb_ehlo, COMMAND_ANY, NULL, NEEDS_ARG, "EHLO hostname", LISTED },
+	{ "HELO", verb_helo, COMMAND_ANY, NULL, NEEDS_ARG, "HELO hostname", LISTED },
+	{ "MAIL", verb_mail, COMMAND_GREETED, "nested MAIL command", NEEDS_ARG, "MAIL FROM: <address>",
+	  TAKES_PATH },
+	{ "RCPT", verb_rcpt, TRANSACTION, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH },
 	/* MAIL without RCPT is allowed here because the reply depends on why there is none */
-	{ "DATA", verb_data, TRANSACTION, "need RCPT command", NO_ARG, "DATA", false, true },
-	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", false, true },
-	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", false, true },
-	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", false, true },
-	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", false, true },
-	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", false, false },
+	{ "DATA", verb_data, TRANSACTION, "need RCPT command", NO_ARG, "DATA", LISTED },
+	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", LISTED | GATHERS },
+	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", LISTED },
+	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", LISTED },
+	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", LISTED },
+	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", 0 },
 	/* a web browser that was sent here to post commands (verb_misc.c) */
-	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "POST", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "PUT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "HEAD", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "DELETE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "OPTIONS", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "PATCH", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "TRACE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "CONNECT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ "PRI", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, false, false },
-	{ NULL, NULL, 0, NULL, NO_ARG, NULL, false, false },
+	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "POST", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "PUT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "HEAD", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "DELETE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "OPTIONS", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "PATCH", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "TRACE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "CONNECT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "PRI", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ NULL, NULL, 0, NULL, NO_ARG, NULL, 0 },
 };
 
 const struct command_verb *command_find(const char *name, size_t len)

@@ -24,6 +24,12 @@ enum command_state {
 
 enum command_argument { COMMAND_NO_ARGUMENT, COMMAND_MAY_ARGUMENT, COMMAND_NEEDS_ARGUMENT };
 
+enum command_flag {
+	COMMAND_PARAMETERS = 1, /* after EHLO, " [SP <mail-parameters>]" belongs to the syntax */
+	COMMAND_LISTED = 2, /* in HELP's list of commands, which is smtpd's */
+	COMMAND_GATHERS = 4 /* its reply may wait for those of the next commands (RFC 2920 3.2) */
+};
+
 struct command_verb {
 	const char *name;
 	void (*run)(struct session *s, const char *arg, size_t len);
@@ -31,8 +37,7 @@ struct command_verb {
 	const char *out_of_order; /* the 503 in the other states; NULL when there are none */
 	enum command_argument argument;
 	const char *syntax; /* for HELP and 501; NULL: not a command one could use */
-	bool takes_parameters; /* after EHLO, " [SP <mail-parameters>]" belongs to the syntax */
-	bool listed; /* in HELP's list of commands, which is smtpd's */
+	unsigned flags; /* enum command_flag */
 };
 
 /* Ended by one whose name is NULL. */

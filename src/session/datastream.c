@@ -61,7 +61,8 @@ static const char *scan(struct datastream *ds, const char *p, const char *end)
 }
 
 /* LINE_START or TEXT: a piece, or a step into one of the other states without one (false). */
-static bool take_text(struct datastream *ds, const char **at, const char *end, const char **out, size_t *out_len)
+static bool take_text(struct datastream *ds, const char **at, const char *end, const char **out,
+		      size_t *out_len)
 {
 	const char *p = *at;
 

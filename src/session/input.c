@@ -37,7 +37,7 @@ static void move_to(struct input *in, char *data, size_t cap)
 
 size_t input_room(struct input *in, char **at)
 {
-	/* an unfinished line is shorter than the buffer, so there is always room in front of it or behind it */
+	/* an unfinished line is shorter than the buffer: there is room in front of it or behind it */
 	if (in->start == in->end || in->cap - in->end < in->cap / 4)
 		move_to(in, in->data, in->cap);
 	ASSERT(in->end < in->cap);

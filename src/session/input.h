@@ -17,7 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define INPUT_LINE_MAX 2048 /* a command with its CRLF; RFC 5321 4.5.3.1.4 asks for 512 and more with extensions */
+#define INPUT_LINE_MAX                                                                                       \
+	2048 /* a command with its CRLF; RFC 5321 4.5.3.1.4 asks for 512 and more with extensions */
 #define INPUT_SMALL 8192
 #define INPUT_LARGE 65536
 
@@ -52,7 +53,7 @@ enum input_event {
 /* The next line; it stays valid until the next call of input_room. */
 enum input_event input_line(struct input *in, const char **line, size_t *len);
 
-/* For DATA: a large buffer from the next input_room on; back when what is left over fits the small one. */
+/* For DATA: the large buffer; back to the small one if what is left over leaves room in it. */
 void input_widen(struct input *in);
 void input_narrow(struct input *in);
 

@@ -15,7 +15,7 @@ bool path_argument_read(struct session *s, const char *verb, const char *keyword
 	bool ok = false;
 
 	if (len >= keyword_len && strncasecmp(p, keyword, keyword_len) == 0) {
-		/* a blank behind the colon is wrong and common (RFC 5321 3.3); smtpd's own syntax text has it */
+		/* a blank behind the colon is wrong (RFC 5321 3.3) and common: smtpd's own syntax text has it */
 		for (p += keyword_len; p < end && *p == ' ';)
 			p++;
 		ok = smtp_path_parse(p, (size_t)(end - p), path_flags | SMTP_PATH_UTF8_OK, &out->path, &used,

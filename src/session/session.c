@@ -131,8 +131,8 @@ void session_reply(struct session *s, int code, const char *enhanced, const char
 void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why)
 {
 	session_reply(s, 501, "5.5.4", "Syntax: %s%s%s%s%s", verb->syntax,
-		      verb->takes_parameters && s->extended ? " [SP <mail-parameters>]" : "", why ? " (" : "",
-		      why ? why : "", why ? ")" : "");
+		      (verb->flags & COMMAND_PARAMETERS) && s->extended ? " [SP <mail-parameters>]" : "",
+		      why ? " (" : "", why ? why : "", why ? ")" : "");
 }
 
 bool session_send_verdict(struct session *s, enum handler_verdict verdict, const struct smtp_reply *reply,
@@ -230,31 +230,37 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 	size_t len = cmd->name_len < sizeof(name) ? cmd->name_len : sizeof(name) - 1;
 
 	for (size_t i = 0; i < len; i++)
-		name[i] = cmd->name[i] >= 'a' && cmd->name[i] <= 'z' ? (char)(cmd->name[i] - 'a' + 'A') : cmd->name[i];
+		name[i] = cmd->name[i] >= 'a' && cmd->name[i] <= 'z' ? (char)(cmd->name[i] - 'a' + 'A')
+								     : cmd->name[i];
 	name[len] = '\0';
 	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
 }
 
-static void run_line(struct session *s)
+/* Returns whether the reply may wait for others. */
+static bool run_line(struct session *s)
 {
 	struct command cmd;
 
 	if (!command_parse(s->line, s->line_len, &cmd)) {
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
-	} else if (!cmd.verb) {
-		reply_unknown(s, &cmd);
-	} else {
-		s->verb = cmd.verb->name;
-		tell_verb(s, s->verb);
-		dispatch(s, &cmd);
-		tell_verb(s, "");
+		return false;
 	}
+	if (!cmd.verb) {
+		reply_unknown(s, &cmd);
+		return false;
+	}
+	s->verb = cmd.verb->name;
+	tell_verb(s, s->verb);
+	dispatch(s, &cmd);
+	tell_verb(s, "");
+	return cmd.verb->flags & COMMAND_GATHERS;
 }
 
 /* One line from the input, if a whole one is there; false when there is none. */
 static bool run_next(struct session *s)
 {
 	enum input_event event = input_line(&s->in, &s->line, &s->line_len);
+	bool gather = false;
 
 	if (event == INPUT_MORE)
 		return false;
@@ -262,7 +268,7 @@ static bool run_next(struct session *s)
 	trace(s, true, s->line, s->line_len);
 	switch (event) {
 	case INPUT_LINE:
-		run_line(s);
+		gather = run_line(s);
 		break;
 	case INPUT_MORE:
 		break;
@@ -284,6 +290,8 @@ static bool run_next(struct session *s)
 	}
 	s->line = "";
 	s->line_len = 0;
+	if (!gather && !s->over)
+		flush(s, session_deadline_in(s->cfg->command_timeout_ms));
 	return true;
 }
 
@@ -293,7 +301,7 @@ static void run_commands(struct session *s)
 
 	while (!s->over) {
 		if (run_next(s)) {
-			/* for the next command as a whole, so that one octet a minute does not keep a worker */
+			/* for the next command as a whole: one octet a minute does not keep a worker */
 			deadline = session_deadline_in(s->cfg->command_timeout_ms);
 			continue;
 		}
@@ -319,7 +327,8 @@ static void init(struct session *s)
 }
 
 enum session_end session_run(const struct session_config *cfg, const struct session_peer *peer,
-			     struct session_io *io, struct handler *handler, const struct session_events *events)
+			     struct session_io *io, struct handler *handler,
+			     const struct session_events *events)
 {
 	struct session *s = mem_alloc(sizeof(*s));
 	enum session_end end;
@@ -332,7 +341,7 @@ enum session_end session_run(const struct session_config *cfg, const struct sess
 	init(s);
 	session_reply(s, 220, NULL, "%s ESMTP Posthouse", cfg->hostname);
 	run_commands(s);
-	/* before the last flush: the client must not wait for its 221 while a handler cleans up, nor the reverse */
+	/* the last words first: a client does not wait for a handler that cleans up */
 	flush(s, session_deadline_in(FAREWELL_MS));
 	session_end_transaction(s, false);
 	end = s->end;

@@ -16,13 +16,14 @@
 
 enum bare_newline { BARE_NEWLINE_REJECT, BARE_NEWLINE_NORMALIZE };
 
-/* Time-outs in milliseconds; the defaults are RFC 5321 4.5.3.2's and stand in config/. */
+/* Time-outs in milliseconds, 0: none; the defaults are RFC 5321 4.5.3.2's and stand in config/. */
 struct session_config {
 	const char *hostname; /* in greeting, EHLO and Received */
 	uint64_t data_size_limit_bytes; /* SIZE (RFC 1870); 0: no limit */
 	size_t max_recipients; /* a transaction, at least 1000 wanted (452 4.5.3 beyond) */
-	unsigned max_received; /* Received: headers before a message is taken for a loop (554 5.4.6) */
-	unsigned max_errors; /* refused commands before 421 4.7.0 ends the session */
+	unsigned max_received; /* Received: headers before a message is taken for a loop (554 5.4.6); 0: no limit */
+	/* 5yz replies since the last accepted message before 421 4.7.0 ends the session; 0: no limit */
+	unsigned max_errors;
 	unsigned max_transactions; /* messages in one session before 421 4.7.0; 0: no limit */
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
@@ -59,7 +60,10 @@ struct session_events {
 	void (*verb)(void *ctx, const char *verb); /* a command begins ("MAIL", "DATA" ...), "" between commands */
 	/* a message was accepted: the positive reply to the end of data is about to be sent */
 	void (*accepted)(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply);
-	/* a command or message was refused; line is the raw command line, cut and unescaped */
+	/*
+	 * A command or message was refused (4yz, 5yz). verb is "?" for what is no command; line is the raw
+	 * command line, cut and unescaped, "." for the end of data.
+	 */
 	void (*rejected)(void *ctx, const struct envelope *env, const char *verb, const char *line, size_t line_len,
 			 const struct smtp_reply *reply);
 	/* every line in both directions, for -d; text without CRLF, unescaped; content lines are not passed */

@@ -32,8 +32,8 @@ static bool find_fault(const struct session *s, const struct content *c, struct 
 		f &= DATASTREAM_NUL;
 	if (f)
 		smtp_reply_set(reply, 550, "5.6.11", "Error: message has%s%s%s, lines must end with <CR><LF>",
-			       f & DATASTREAM_BARE_CR ? " bare <CR>" : "", f & DATASTREAM_BARE_LF ? " bare <LF>" : "",
-			       f & DATASTREAM_NUL ? " NUL" : "");
+			       f & DATASTREAM_BARE_CR ? " bare <CR>" : "",
+			       f & DATASTREAM_BARE_LF ? " bare <LF>" : "", f & DATASTREAM_NUL ? " NUL" : "");
 	else if (s->cfg->data_size_limit_bytes > 0 && c->size_bytes > s->cfg->data_size_limit_bytes)
 		smtp_reply_set(reply, 552, "5.3.4", "Error: Too much mail data");
 	else if (s->cfg->max_received > 0 && c->received.fields > s->cfg->max_received)

@@ -116,7 +116,8 @@ void verb_mail(struct session *s, const char *arg, size_t len)
 	enum handler_verdict verdict;
 
 	if (s->cfg->max_transactions > 0 && s->messages >= s->cfg->max_transactions) {
-		session_reply(s, 421, "4.7.0", "%s Error: too many messages in one session", s->cfg->hostname);
+		session_reply(s, 421, "4.7.0", "%s Error: too many messages in one session",
+			      s->cfg->hostname);
 		return;
 	}
 	if (!take_sender(s, arg, len)) {

@@ -27,7 +27,8 @@ static bool is_admitted(struct session *s, const struct path_argument *rcpt)
 		return false;
 	}
 	if (s->handler->ops->relays && !s->peer->may_relay) {
-		session_reply(s, 554, "5.7.1", "Relay access denied: %s is not in relay_from", s->peer->address);
+		session_reply(s, 554, "5.7.1", "Relay access denied: %s is not in relay_from",
+			      s->peer->address);
 		return false;
 	}
 	return true;

@@ -28,7 +28,7 @@ static const char *read_param(const char *p, const char *end, struct smtp_param 
 	out->value_len = 0;
 	if (out->keyword_len > 0 && p < end && *p == '=') {
 		out->value = ++p;
-		while (p < end && *p > ' ' && *p < 0x7f && *p != '=')
+		while (p<end && * p> ' ' && *p < 0x7f && *p != '=')
 			p++;
 		out->value_len = (size_t)(p - out->value);
 	}
@@ -59,7 +59,8 @@ int smtp_params_parse(const char *text, size_t len, struct smtp_params *out, con
 		if (!p)
 			return -1;
 		for (size_t i = 0; i < out->count; i++) {
-			if (same(out->item[i].keyword, out->item[i].keyword_len, param.keyword, param.keyword_len)) {
+			if (same(out->item[i].keyword, out->item[i].keyword_len, param.keyword,
+				 param.keyword_len)) {
 				*why = "duplicate parameter";
 				return -1;
 			}

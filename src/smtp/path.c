@@ -79,8 +79,9 @@ static bool read_atom(struct cursor *c)
 	if (more == OCTETS_BAD)
 		return false;
 	if (c->p == start)
-		return fail(c, c->p == c->end || *c->p == '@' || *c->p == '>' ? "local part is empty or ends with a dot" :
-										 "bad character in local part");
+		return fail(c, c->p == c->end || *c->p == '@' || *c->p == '>'
+				       ? "local part is empty or ends with a dot"
+				       : "bad character in local part");
 	return true;
 }
 
@@ -164,8 +165,8 @@ static bool read_domain(struct cursor *c)
 		if (more == OCTETS_BAD)
 			return false;
 		if (c->p == label)
-			return fail(c, label == start ? "domain is empty or has a bad character" :
-							"domain has an empty label or a bad character");
+			return fail(c, label == start ? "domain is empty or has a bad character"
+						      : "domain has an empty label or a bad character");
 		if (label[0] == '-' || c->p[-1] == '-')
 			return fail(c, "domain label begins or ends with a hyphen");
 		if (!c->non_ascii && c->p - label > 63)

@@ -40,7 +40,9 @@ static void put_helo(struct buf *b, const char *helo)
 		buf_add(b, helo, len);
 	} else {
 		for (size_t i = 0; i < len; i++)
-			buf_addc(b, helo[i] > ' ' && helo[i] < 0x7f && !strchr("()<>\\\",;@", helo[i]) ? helo[i] : '?');
+			buf_addc(b, helo[i] > ' ' && helo[i] < 0x7f && !strchr("()<>\\\",;@", helo[i])
+					    ? helo[i]
+					    : '?');
 	}
 }
 
@@ -59,7 +61,8 @@ static void put_peer(struct buf *b, const char *peer)
 static bool may_stand(const char *address, bool smtputf8)
 {
 	for (; *address; address++)
-		if ((unsigned char)*address < ' ' || *address == 0x7f || ((unsigned char)*address > 0x7f && !smtputf8))
+		if ((unsigned char)*address < ' ' || *address == 0x7f ||
+		    ((unsigned char)*address > 0x7f && !smtputf8))
 			return false;
 	return true;
 }

@@ -84,7 +84,7 @@ void spool_id_unpack(const unsigned char packed[10], struct spool_id *id)
 		for (unsigned b = 0; b < 5; b++) {
 			unsigned bit = i * 5 + b;
 
-			value = value << 1 | (packed[bit / 8] >> (7 - bit % 8) & 1u);
+			value = value << 1 | ((unsigned)packed[bit / 8] >> (7 - bit % 8) & 1u);
 		}
 		id->text[i] = digits[value];
 	}

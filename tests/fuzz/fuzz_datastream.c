@@ -35,7 +35,8 @@ static void read_simply(const char *data, size_t size, enum bare_newline mode, s
 {
 	for (size_t i = 0; i < size; i++) {
 		bool cr = data[i] == '\r', lf = data[i] == '\n';
-		bool pair = (cr && i + 1 < size && data[i + 1] == '\n') || (lf && i > 0 && data[i - 1] == '\r');
+		bool pair =
+			(cr && i + 1 < size && data[i + 1] == '\n') || (lf && i > 0 && data[i - 1] == '\r');
 
 		if (data[i] == '.' && line_starts(data, i)) {
 			if (size - i >= 3 && data[i + 1] == '\r' && data[i + 2] == '\n') {

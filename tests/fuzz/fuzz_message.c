@@ -1,134 +1,147 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the relay reads in the spool: 'h' and the first line of a message file,
- * 'e' and an envelope, 's' and the middle of a state file (its first and last
- * line, which holds the checksum, are put around it here).
- * Promise: what is accepted is written again as a text that says the same.
+ * Files of the spool. The first octet chooses what the rest is: a message
+ * file, the envelope of one (with a first line that fits), the state of one
+ * with three recipients, or such a state without its checksum (which is put
+ * behind it). Promise: a file is read, or said to be corrupt and why; what was
+ * read is whole.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "fuzz.h"
 #include "spool/checksum.h"
-#include "spool/format.h"
-#include "spool/id.h"
+#include "spool/message.h"
+#include "spool/spool.h"
 #include "spool/state.h"
 
-#define RCPTS 3
-#define CEILING (1u << 24)
+#define ID "1k0wgj84c0z3c03e"
 
-static void fuzz_head(const char *text, size_t len)
+static char folder[] = "/tmp/posthouse-fuzz.XXXXXX";
+static struct spool spool;
+
+static void clean_up(void)
 {
-	char again[FORMAT_HEAD_LEN + 1];
-	struct format_head head;
-	struct err e = { 0 };
+	static const char *const names[] = { "queue/" ID, "state/" ID, "incoming", "queue",
+					     "state",     "corrupt",   "lock" };
 
-	if (format_parse_head(text, len, &head, &e) < 0) {
-		ASSERT(e.text[0]);
-		return;
+	spool_close(&spool);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		char *name = mem_printf("%s/%s", folder, names[i]);
+
+		remove(name);
+		free(name);
 	}
-	ASSERT(head.envelope_bytes <= FORMAT_ENVELOPE_MAX && head.content_bytes <= INT64_MAX / 2);
-	format_head(&head, again);
-	ASSERT(memcmp(again, text, FORMAT_HEAD_LEN) == 0);
+	rmdir(folder);
 }
 
-/* Parses text (which it destroys) and, when it is one, appends what is written for it to out. */
-static bool rewrite_envelope(char *text, size_t len, struct buf *out)
+static void set_up(void)
 {
-	struct envelope env;
-	struct err e = { 0 };
-	bool ok;
+	struct err e;
 
-	envelope_init(&env);
-	ok = format_parse_envelope(text, len, &env, &e) == 0;
-	if (ok) {
-		ASSERT(spool_id_is_valid(env.id) && env.sender && env.rcpt_count > 0);
-		for (size_t i = 0; i < env.rcpt_count; i++)
-			ASSERT(*env.rcpt[i].address && !strpbrk(env.rcpt[i].address, "\r\n"));
-		ASSERT(!strpbrk(env.sender, "\r\n"));
-		ASSERT(format_envelope(&env, out));
-	} else {
-		ASSERT(e.text[0]);
-	}
-	envelope_release(&env);
-	return ok;
+	ASSERT(mkdtemp(folder));
+	ASSERT(spool_prepare(folder, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e) == 0);
+	ASSERT(spool_open(&spool, folder, SPOOL_READ, SPOOL_SYNC_FILE, &e) == 0);
+	atexit(clean_up);
 }
 
-static bool rewrite_state(char *text, size_t len, struct buf *out)
+static void put_file(int dir, const char *head, const uint8_t *data, size_t size, const char *tail)
+{
+	int fd = openat(dir, ID, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	bool ok = fd >= 0 && write(fd, head, strlen(head)) == (ssize_t)strlen(head) &&
+		  write(fd, data, size) == (ssize_t)size &&
+		  write(fd, tail, strlen(tail)) == (ssize_t)strlen(tail);
+
+	ASSERT(ok);
+	close(fd);
+}
+
+static void check_message(const struct spool_message *m)
+{
+	char data[4096];
+	uint64_t at = 0;
+	ssize_t n = 1;
+	struct err e;
+
+	ASSERT(m->env.sender && strcmp(m->env.id, ID) == 0);
+	for (size_t i = 0; i < m->env.rcpt_count; i++)
+		ASSERT(m->env.rcpt[i].address);
+	while (at < m->content_bytes && (n = spool_message_read(m, at, data, sizeof(data), &e)) > 0)
+		at += (uint64_t)n;
+	ASSERT(n >= 0 && at == m->content_bytes);
+}
+
+static void try_message(bool verify)
+{
+	struct spool_message m;
+	struct err e = { 0 };
+
+	switch (spool_message_open(&m, &spool, ID, verify, &e)) {
+	case SPOOL_READ_OK:
+		check_message(&m);
+		spool_message_close(&m);
+		break;
+	case SPOOL_READ_CORRUPT:
+		ASSERT(e.text[0] && memchr(e.text, '\0', sizeof(e.text)));
+		break;
+	case SPOOL_READ_GONE:
+	case SPOOL_READ_FAILED:
+		ASSERT(false);
+	}
+}
+
+static void try_state(void)
 {
 	struct spool_state st;
-	bool ok;
+	struct err e = { 0 };
 
-	spool_state_init(&st, RCPTS);
-	ok = spool_state_parse(&st, text, len);
-	ASSERT(st.rcpt_count == RCPTS);
-	if (ok) {
-		for (size_t i = 0; i < RCPTS; i++)
-			ASSERT(st.rcpt[i].status <= RCPT_EXPIRED);
-		ASSERT(spool_state_format(&st, out));
+	spool_state_init(&st, 3);
+	switch (spool_state_load(&st, &spool, ID, &e)) {
+	case SPOOL_READ_OK:
+		ASSERT(st.rcpt_count == 3);
+		break;
+	case SPOOL_READ_CORRUPT:
+		ASSERT(e.text[0] && memchr(e.text, '\0', sizeof(e.text)));
+		break;
+	case SPOOL_READ_GONE:
+	case SPOOL_READ_FAILED:
+		ASSERT(false);
 	}
 	spool_state_release(&st);
-	return ok;
-}
-
-/* What was accepted once is written, and what was written is read and written as itself. */
-static void check_rewrite(bool (*rewrite)(char *text, size_t len, struct buf *out), char *text, size_t len)
-{
-	struct buf once, twice;
-	char *copy;
-
-	buf_init(&once, CEILING);
-	buf_init(&twice, CEILING);
-	if (rewrite(text, len, &once)) {
-		copy = mem_strndup(once.data, once.len);
-		ASSERT(rewrite(copy, once.len, &twice));
-		ASSERT(once.len == twice.len && memcmp(once.data, twice.data, once.len) == 0);
-		free(copy);
-	}
-	buf_release(&once);
-	buf_release(&twice);
-}
-
-static void fuzz_state(const char *middle, size_t len)
-{
-	struct buf text;
-	uint64_t sum;
-
-	buf_init(&text, CEILING);
-	ASSERT(buf_adds(&text, "posthouse-state/1\n") && buf_add(&text, middle, len));
-	sum = checksum_of(text.data, text.len);
-	ASSERT(buf_addf(&text, "xxh3=%016" PRIx64 "\n", sum));
-	check_rewrite(rewrite_state, text.data, text.len);
-	buf_release(&text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char *text = (const char *)data + 1;
-	char *copy;
+	char head[128] = "", tail[32] = "";
 
-	if (size == 0)
+	if (size == 0 || size > 1 << 16)
 		return 0;
+	if (!spool.path)
+		set_up();
 	size--;
-	switch (data[0]) {
-	case 'h':
-		fuzz_head(text, size);
+	switch (data[0] % 4) {
+	case 1:
+		snprintf(
+			head, sizeof(head),
+			"posthouse/1 envelope=%010zu content=%020d dots=0 eightbit=0 xxh3=0000000000000000\n",
+			size, 0);
 		break;
-	case 'e':
-		/* of exactly that size: nothing may be read or written behind it */
-		copy = mem_alloc(size + 1);
-		memcpy(copy, text, size);
-		check_rewrite(rewrite_envelope, copy, size);
-		free(copy);
+	case 3:
+		snprintf(tail, sizeof(tail), "xxh3=%016" PRIx64 "\n", checksum_of(data + 1, size));
 		break;
-	case 's':
-		fuzz_state(text, size);
-		break;
-	default:
-		break;
+	}
+	if (data[0] % 4 < 2) {
+		put_file(spool.queue_fd, head, data + 1, size, "");
+		try_message(false);
+		try_message(true);
+	} else {
+		put_file(spool.state_fd, "", data + 1, size, tail);
+		try_state();
 	}
 	return 0;
 }

@@ -22,9 +22,11 @@ static void check_address(const struct smtp_path *path)
 
 	ASSERT(len <= SMTP_PATH_MAX);
 	for (const char *p = path->address; *p; p++)
-		ASSERT((unsigned char)*p >= ' ' && *p != 0x7f && ((unsigned char)*p < 0x80 || path->needs_smtputf8));
-	ASSERT(smtp_path_parse(text, (size_t)len, SMTP_PATH_NULL_OK | SMTP_PATH_POSTMASTER_OK | SMTP_PATH_UTF8_OK,
-			       &again, &used, &why) == 0);
+		ASSERT((unsigned char)*p >= ' ' && *p != 0x7f &&
+		       ((unsigned char)*p < 0x80 || path->needs_smtputf8));
+	ASSERT(smtp_path_parse(text, (size_t)len,
+			       SMTP_PATH_NULL_OK | SMTP_PATH_POSTMASTER_OK | SMTP_PATH_UTF8_OK, &again, &used,
+			       &why) == 0);
 	ASSERT(used == (size_t)len && strcmp(again.address, path->address) == 0);
 	ASSERT(again.local_len == path->local_len && again.needs_smtputf8 == path->needs_smtputf8);
 }

@@ -24,7 +24,8 @@ static void check_content(const struct buf *content)
 	}
 }
 
-static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply)
+static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes,
+			const struct smtp_reply *reply)
 {
 	struct fake_handler *h = ctx;
 
@@ -48,8 +49,8 @@ static void check_replies(const struct buf *out)
 	ASSERT(strlen(out->data) == out->len);
 }
 
-static enum session_end play(const uint8_t *data, size_t size, uint8_t settings, enum fake_cut cut, unsigned seed,
-			     struct buf *out, struct buf *log)
+static enum session_end play(const uint8_t *data, size_t size, uint8_t settings, enum fake_cut cut,
+			     unsigned seed, struct buf *out, struct buf *log)
 {
 	struct session_config cfg = { .hostname = "relay.example.org",
 				      .data_size_limit_bytes = 10000,
@@ -57,7 +58,8 @@ static enum session_end play(const uint8_t *data, size_t size, uint8_t settings,
 				      .max_received = 3,
 				      .max_errors = 50,
 				      .max_transactions = settings & 8 ? 3 : 0,
-				      .bare_newline = settings & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT,
+				      .bare_newline =
+					      settings & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT,
 				      .enable_smtputf8 = settings & 2,
 				      .decode_data = settings & 4 };
 	struct session_peer peer = { "192.0.2.1:4711", "192.0.2.1", "lan", !(settings & 16) };
@@ -95,7 +97,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < 2; i++) {
 		buf_init(&out[i], 1 << 24);
 		buf_init(&log[i], 1 << 24);
-		end[i] = play(data + 2, size - 2, data[0], i == 0 ? FAKE_WHOLE : data[1] ? FAKE_RANDOM : FAKE_BYTES,
+		end[i] = play(data + 2, size - 2, data[0],
+			      i == 0    ? FAKE_WHOLE
+			      : data[1] ? FAKE_RANDOM
+					: FAKE_BYTES,
 			      data[1], &out[i], &log[i]);
 	}
 	ASSERT(end[0] == end[1]);

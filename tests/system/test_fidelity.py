@@ -162,19 +162,17 @@ def test_normalize(t):
     """bare_newline = normalize: bare LF and bare CR become CRLF, and still end nothing."""
     upstream = Upstream(t)
     relay = t.daemon(upstream, config='bare_newline = "normalize"')
-    with Client(relay) as client:
-        client.mail()
-        client.cmd("DATA", 354)
-        client.send(b"Subject: x\n\none\ntwo\r\n\n\r\n..\r\nthree\n\r\n.\r\n")
-        client.expect(250)
-        client.mail()
-        client.cmd("DATA", 354)
-        client.send(b"Subject: x\r\n\r\nfirst\n.\nMAIL FROM:<evil@client.test>\r\n.\r\n")
-        client.expect(250)
-    first, second = upstream.wait_messages(2)
+    for number, raw in enumerate((b"Subject: x\n\none\ntwo\r\n\n\r\n..\r\nthree\n\r\n.\r\n",
+                                  b"Subject: x\r\n\r\nfirst\n.\nMAIL FROM:<evil@client.test>\r\n.\r\n"), 1):
+        with Client(relay) as client:
+            client.mail()
+            client.cmd("DATA", 354)
+            client.send(raw)
+            client.expect(250)
+        upstream.wait_messages(number)
+    first, second = upstream.messages
     equal(without_received(first.content), b"Subject: x\r\n\r\none\r\ntwo\r\n\r\n\r\n.\r\nthree\r\n\r\n", "content")
     assert b"MAIL FROM:<evil" in second.content, second.content
-    relay.wait_for("completed", count=2)
     equal(len(upstream.received), 2, "messages")
 
 

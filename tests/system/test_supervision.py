@@ -15,7 +15,7 @@ from harness import equal, need_root, wait_until
 from smtp_peers import STALL, Client, Upstream, without_received
 
 CONTENT = b"Subject: supervision\r\n\r\nbody\r\n"
-USAGE_ERROR, CONFIG_ERROR = 64, 78  # exit status, as in sysexits.h
+USAGE_ERROR, CONFIG_ERROR = 2, 1  # exit status
 
 
 def delivers(relay, upstream):
@@ -415,6 +415,13 @@ def test_quick_command_line_as_root(t):
         for pid in relay.children():
             equal(ids_of(pid)[0], uid, f"uid of {harness.process_title(pid)}")
         relay.stop()
+
+
+def test_folders_above_the_spool(t):
+    """Made when missing, whatever the umask, so that the user it becomes gets there."""
+    upstream = Upstream(t)
+    relay = t.daemon(upstream, spool=t.tmp / "new" / "folder" / "spool", umask=0o077).ready()
+    delivers(relay, upstream)
 
 
 def test_missing_user(t):

@@ -57,7 +57,8 @@ static enum handler_verdict fake_begin(struct handler *h, struct envelope *env, 
 	return called(f, FAKE_BEGIN, reply);
 }
 
-static enum handler_verdict fake_chunk(struct handler *h, const char *data, size_t len, struct smtp_reply *reply)
+static enum handler_verdict fake_chunk(struct handler *h, const char *data, size_t len,
+				       struct smtp_reply *reply)
 {
 	struct fake_handler *f = fake(h);
 

@@ -21,7 +21,8 @@ static size_t piece(struct fake_io *f, size_t most)
 	return most;
 }
 
-static enum io_result fake_read(struct session_io *io, void *data, size_t cap, int64_t deadline_mono_ms, size_t *got)
+static enum io_result fake_read(struct session_io *io, void *data, size_t cap, int64_t deadline_mono_ms,
+				size_t *got)
 {
 	struct fake_io *f = (struct fake_io *)io;
 
@@ -39,7 +40,8 @@ static enum io_result fake_read(struct session_io *io, void *data, size_t cap, i
 	return IO_OK;
 }
 
-static enum io_result fake_write(struct session_io *io, const void *data, size_t len, int64_t deadline_mono_ms)
+static enum io_result fake_write(struct session_io *io, const void *data, size_t len,
+				 int64_t deadline_mono_ms)
 {
 	struct fake_io *f = (struct fake_io *)io;
 

@@ -14,13 +14,15 @@ int main(void)
 	for (size_t i = 0; i < config_option_count; i++) {
 		const struct config_option *o = &config_options[i];
 
-		printf("key\t%s\t%s\t%s\n", o->section == CONFIG_TOP ? "top" : config_section_names[o->section], o->key,
+		printf("key\t%s\t%s\t%s\n",
+		       o->section == CONFIG_TOP ? "top" : config_section_names[o->section], o->key,
 		       o->fallback ? o->fallback : "");
 	}
 	for (size_t i = 0; i < daemon_option_count; i++) {
 		const struct daemon_option *o = &daemon_option_table[i];
 
-		printf("option\t%.1s\t%s\t%s\n", o->letter ? &o->letter : "", o->name, o->argument ? o->argument : "");
+		printf("option\t%.1s\t%s\t%s\n", o->letter ? &o->letter : "", o->name,
+		       o->argument ? o->argument : "");
 	}
 	return 0;
 }

@@ -46,7 +46,8 @@ static void set_option(char **field, const char *text)
 }
 
 /* In pieces of `step` octets. */
-static enum handler_verdict feed(struct handler *h, const struct message *m, size_t step, struct smtp_reply *reply)
+static enum handler_verdict feed(struct handler *h, const struct message *m, size_t step,
+				 struct smtp_reply *reply)
 {
 	struct envelope env;
 	enum handler_verdict verdict;
@@ -58,7 +59,8 @@ static enum handler_verdict feed(struct handler *h, const struct message *m, siz
 	envelope_set(&env.peer, m->peer, strlen(m->peer));
 	verdict = h->ops->data_begin(h, &env, reply);
 	for (size_t at = 0; at < m->len && verdict == HANDLER_ACCEPT; at += step)
-		verdict = h->ops->data_chunk(h, m->content + at, m->len - at < step ? m->len - at : step, reply);
+		verdict = h->ops->data_chunk(h, m->content + at, m->len - at < step ? m->len - at : step,
+					     reply);
 	if (verdict == HANDLER_ACCEPT)
 		verdict = h->ops->data_end(h, &env, reply);
 	else
@@ -106,13 +108,32 @@ static void print_one(const struct message *m, size_t step, struct buf *out)
 /* ---- many messages -------------------------------------------------------------------- */
 
 /* The bytes modes' lines are made of these */
-static const char *const octets[] = { "a",  "b",	"'",	"\"",	"\\",	" ",	"\t",	"\x01", "\x7f",
-				      "\x80", "\xff",	"\xc3\xbc", "\x0b", "\x1b[2J", ".", "Subject: x", "\x1c", "~" };
+static const char *const octets[] = { "a",    "b",       "'",    "\"",         "\\",   " ",
+				      "\t",   "\x01",    "\x7f", "\x80",       "\xff", "\xc3\xbc",
+				      "\x0b", "\x1b[2J", ".",    "Subject: x", "\x1c", "~" };
 /* and those of text, UTF-8 all of it, with everything that str.splitlines() knows */
-static const char *const characters[] = { "a",	  "b",	      "'",	  "\"",		  "\\",		  " ",
-					  "\t",	  "\x01",     "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x93\xa7", "\x0b",
-					  "\x0c", "\x1c",     "\x1d",	  "\x1e",	  "\x1f",	  "\xc2\x85",
-					  "\xe2\x80\xa8", "\xe2\x80\xa9", "\x7f",	  "\xc2\x80" };
+static const char *const characters[] = { "a",
+					  "b",
+					  "'",
+					  "\"",
+					  "\\",
+					  " ",
+					  "\t",
+					  "\x01",
+					  "\xc3\xbc",
+					  "\xe2\x82\xac",
+					  "\xf0\x9f\x93\xa7",
+					  "\x0b",
+					  "\x0c",
+					  "\x1c",
+					  "\x1d",
+					  "\x1e",
+					  "\x1f",
+					  "\xc2\x85",
+					  "\xe2\x80\xa8",
+					  "\xe2\x80\xa9",
+					  "\x7f",
+					  "\xc2\x80" };
 
 static unsigned seed;
 
@@ -130,8 +151,8 @@ static void random_content(bool as_text, struct buf *content)
 		unsigned pieces = any(4) == 0 ? 0 : any(60) == 0 ? 20000 : any(12);
 
 		for (unsigned i = 0; i < pieces; i++)
-			buf_adds(content, as_text ? characters[any(sizeof(characters) / sizeof(*characters))] :
-						    octets[any(sizeof(octets) / sizeof(*octets))]);
+			buf_adds(content, as_text ? characters[any(sizeof(characters) / sizeof(*characters))]
+						  : octets[any(sizeof(octets) / sizeof(*octets))]);
 		buf_adds(content, "\r\n");
 	}
 }
@@ -183,8 +204,16 @@ static char folder[] = "/tmp/posthouse-debug-test.XXXXXX";
 
 static void make_case(unsigned n, struct message *m, struct buf *content)
 {
-	static const char *const first[] = { "", "\r\n", "\r\n\r\n", "a\r\n", "a\r\n\r\n", "a\r\n\r\nb\r\n",
-					     "a\r\n\r\n\r\n", "..\r\n.\r\n", "no line end", "'\r\n\"\r\n'\"\r\n" };
+	static const char *const first[] = { "",
+					     "\r\n",
+					     "\r\n\r\n",
+					     "a\r\n",
+					     "a\r\n\r\n",
+					     "a\r\n\r\nb\r\n",
+					     "a\r\n\r\n\r\n",
+					     "..\r\n.\r\n",
+					     "no line end",
+					     "'\r\n\"\r\n'\"\r\n" };
 
 	seed = n;
 	buf_init(content, 1 << 24);
@@ -304,7 +333,8 @@ START_TEST(messages_of_several_workers_do_not_mix)
 				buf_addf(&content, "line of worker %d\r\n", w);
 			dup2(ends[1], STDOUT_FILENO);
 			for (int i = 0; i < MESSAGES; i++) {
-				struct message m = { false, "192.0.2.1:4711", "", "", content.data, content.len };
+				struct message m = { false, "192.0.2.1:4711", "",
+						     "",    content.data,     content.len };
 
 				ok = ok && feed(h, &m, 1000, &reply) == HANDLER_ACCEPT;
 			}
@@ -336,7 +366,8 @@ START_TEST(messages_of_several_workers_do_not_mix)
 				messages++;
 			} else {
 				ck_assert_int_eq(strncmp(line, "b'line of worker ", 17), 0);
-				ck_assert_msg(owner == '?' || owner == line[17], "lines of two workers mixed");
+				ck_assert_msg(owner == '?' || owner == line[17],
+					      "lines of two workers mixed");
 				owner = line[17];
 			}
 		}

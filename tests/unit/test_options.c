@@ -33,17 +33,20 @@ static const char *handler_names(void)
 static const struct daemon_world ordinary = { 1000, find_handler, handler_names };
 static const struct daemon_world root = { 0, find_handler, handler_names };
 
-/* Splits at spaces. The options point into words, which stay. */
+/* Splits at spaces. The options point into words: until the next call. */
 static int parse(struct daemon_options *o, const char *line, struct err *e)
 {
-	char *argv[32], *words = mem_printf("posthoused %s", line);
+	static char *words;
+	char *argv[32];
 	int argc = 0;
 
+	free(words);
+	words = mem_printf("posthoused %s", line);
 	for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
 		argv[argc++] = w;
 	argv[argc] = NULL;
 	e->text[0] = '\0';
-	return daemon_options_parse(o, argc, argv, e); /* words is left to the end of the test's process */
+	return daemon_options_parse(o, argc, argv, e);
 }
 
 static void parse_good(struct daemon_options *o, const char *line)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "fake_handler.h"
 #include "session/command.h"
+#include "session/input.h"
 #include "transcript.h"
 #include "unit.h"
 
@@ -110,7 +111,8 @@ static void sample_of(const struct command_verb *v, const char **line, const cha
 
 static void expected_refusal(const struct command_verb *v, enum command_state state, char *out, size_t cap)
 {
-	snprintf(out, cap, "503 5.5.1 Error: %s", state == COMMAND_START ? "send HELO first" : v->out_of_order);
+	snprintf(out, cap, "503 5.5.1 Error: %s",
+		 state == COMMAND_START ? "send HELO first" : v->out_of_order);
 }
 
 START_TEST(every_verb_in_every_state)
@@ -174,15 +176,18 @@ static const struct {
 	const char *last;
 	const char *log;
 } endings[] = {
-	{ "", IO_TIMEOUT, SESSION_TIMED_OUT, "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection", "" },
-	{ "NOOP", IO_TIMEOUT, SESSION_TIMED_OUT, "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection",
-	  "" },
+	{ "", IO_TIMEOUT, SESSION_TIMED_OUT,
+	  "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection", "" },
+	{ "NOOP", IO_TIMEOUT, SESSION_TIMED_OUT,
+	  "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection", "" },
 	{ HELLO MAIL, IO_TIMEOUT, SESSION_TIMED_OUT,
-	  "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection", "mail <alice@example.net>;abort;" },
+	  "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection",
+	  "mail <alice@example.net>;abort;" },
 	{ TO_DATA "x\r\n.", IO_TIMEOUT, SESSION_TIMED_OUT,
 	  "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
-	{ "", IO_STOP, SESSION_STOPPED, "421 4.3.2 relay.example.org Service shutting down, closing connection", "" },
+	{ "", IO_STOP, SESSION_STOPPED,
+	  "421 4.3.2 relay.example.org Service shutting down, closing connection", "" },
 	{ TO_DATA "x\r\n", IO_STOP, SESSION_STOPPED,
 	  "421 4.3.2 relay.example.org Service shutting down, closing connection",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
@@ -192,8 +197,10 @@ static const struct {
 	{ TO_DATA "x\r\n.\r", IO_EOF, SESSION_LOST, "354 End data with <CR><LF>.<CR><LF>",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
 	{ HELLO MAIL "QUIT\r\n", IO_EOF, SESSION_QUIT, "221 2.0.0 Bye", "mail <alice@example.net>;abort;" },
-	{ HELLO MAIL "RSET\r\nQUIT\r\n", IO_EOF, SESSION_QUIT, "221 2.0.0 Bye", "mail <alice@example.net>;abort;" },
-	{ HELLO MAIL HELLO "QUIT\r\n", IO_EOF, SESSION_QUIT, "221 2.0.0 Bye", "mail <alice@example.net>;abort;" },
+	{ HELLO MAIL "RSET\r\nQUIT\r\n", IO_EOF, SESSION_QUIT, "221 2.0.0 Bye",
+	  "mail <alice@example.net>;abort;" },
+	{ HELLO MAIL HELLO "QUIT\r\n", IO_EOF, SESSION_QUIT, "221 2.0.0 Bye",
+	  "mail <alice@example.net>;abort;" },
 	{ HELLO MAIL "GET / HTTP/1.0\r\n", IO_EOF, SESSION_REFUSED,
 	  "421 4.7.0 relay.example.org Error: this is SMTP, not HTTP", "mail <alice@example.net>;abort;" },
 };
@@ -315,8 +322,8 @@ START_TEST(busy_clients_meet_their_deadlines)
 		r.io.ctx = (void *)(uintptr_t)table[i].more;
 		run(&r);
 		ck_assert_int_eq(r.end, SESSION_TIMED_OUT);
-		ck_assert_msg(now_ms >= table[i].end_ms && now_ms <= table[i].end_ms + 200, "ended at %lld, not %lld",
-			      (long long)now_ms, (long long)table[i].end_ms);
+		ck_assert_msg(now_ms >= table[i].end_ms && now_ms <= table[i].end_ms + 200,
+			      "ended at %lld, not %lld", (long long)now_ms, (long long)table[i].end_ms);
 		teardown(&r);
 	}
 	clock_thaw();
@@ -368,20 +375,24 @@ static const struct {
 	  "250 2.1.0 OK\r\n452 4.3.1 No\r\n554 5.5.1 Error: no valid recipients\r\n",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;abort;" },
 	{ FAKE_RCPT, 1, MAIL RCPT "RCPT TO:<eve@example.org>\r\n" RCPT "DATA\r\n.\r\n",
-	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n452 4.3.1 No\r\n250 2.1.5 OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
+	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n452 4.3.1 No\r\n250 2.1.5 OK\r\n354 End data with "
+	  "<CR><LF>.<CR><LF>\r\n"
 	  "250 2.0.0 OK\r\n",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;rcpt <eve@example.org>;begin;end;" },
 	{ FAKE_BEGIN, 0, MAIL RCPT "DATA\r\nRSET\r\n" MAIL,
 	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n452 4.3.1 No\r\n250 2.0.0 OK\r\n250 2.1.0 OK\r\n",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;mail <alice@example.net>;abort;" },
 	{ FAKE_CHUNK, 0, MAIL RCPT "DATA\r\nx\r\n..\r\nQUIT\r\n.\r\nNOOP\r\n",
-	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n452 4.3.1 No\r\n250 2.0.0 OK\r\n",
+	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n452 4.3.1 No\r\n250 2.0.0 "
+	  "OK\r\n",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
 	{ FAKE_CHUNK, 1, MAIL RCPT "DATA\r\nx\r\n..\r\nQUIT\r\n.\r\nNOOP\r\n",
-	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n452 4.3.1 No\r\n250 2.0.0 OK\r\n",
+	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n452 4.3.1 No\r\n250 2.0.0 "
+	  "OK\r\n",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
 	{ FAKE_END, 0, MAIL RCPT "DATA\r\nx\r\n.\r\n" MAIL,
-	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n452 4.3.1 No\r\n250 2.1.0 OK\r\n",
+	  "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n452 4.3.1 No\r\n250 2.1.0 "
+	  "OK\r\n",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;end;mail <alice@example.net>;abort;" },
 };
 
@@ -397,8 +408,12 @@ START_TEST(handler_refuses)
 		r.handler.refuse_after = refusals[i].after;
 		smtp_reply_set(&r.handler.refusal, 452, "4.3.1", "No");
 		run(&r);
-		ck_assert_str_eq(strstr(r.io.out.data, "250 relay.example.org\r\n") + 23, refusals[i].replies);
+		ck_assert_str_eq(strstr(r.io.out.data, "250 relay.example.org\r\n") + 23,
+				 refusals[i].replies);
 		ck_assert_str_eq(r.handler.log.data, refusals[i].log);
+		/* a recipient that was refused is not in the envelope any more */
+		if (r.handler.calls[FAKE_END] > 0)
+			ck_assert_uint_eq(r.handler.seen_rcpts, 1);
 		teardown(&r);
 	}
 }
@@ -471,7 +486,8 @@ START_TEST(what_the_handler_sees)
 	ck_assert_uint_eq(r.handler.seen.declared_size_bytes, 0);
 	teardown(&r);
 	/* nor of a MAIL that was refused */
-	setup(&r, "EHLO c.example\r\nMAIL FROM:<a@b> SIZE=3 BODY=8BITMIME X=1\r\nHELO c\r\n" MAIL RCPT "DATA\r\n.\r\n");
+	setup(&r, "EHLO c.example\r\nMAIL FROM:<a@b> SIZE=3 BODY=8BITMIME X=1\r\nHELO c\r\n" MAIL RCPT
+		  "DATA\r\n.\r\n");
 	run(&r);
 	ck_assert_str_eq(r.handler.seen.protocol, "SMTP");
 	ck_assert_int_eq(r.handler.seen.body, BODY_7BIT);
@@ -507,17 +523,18 @@ static void told_verb(void *ctx, const char *verb)
 	buf_addf(&((struct run *)ctx)->told, "(%s)", verb);
 }
 
-static void told_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply)
+static void told_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes,
+			  const struct smtp_reply *reply)
 {
 	buf_addf(&((struct run *)ctx)->told, "accepted %s %zu %llu %d;", env->sender, env->rcpt_count,
 		 (unsigned long long)size_bytes, reply->code);
 }
 
-static void told_rejected(void *ctx, const struct envelope *env, const char *verb, const char *line, size_t len,
-			  const struct smtp_reply *reply)
+static void told_rejected(void *ctx, const struct envelope *env, const char *verb, const char *line,
+			  size_t len, const struct smtp_reply *reply)
 {
-	buf_addf(&((struct run *)ctx)->told, "rejected %s %s [%.*s] %d;", env->sender ? env->sender : "-", verb,
-		 (int)len, line, reply->code);
+	buf_addf(&((struct run *)ctx)->told, "rejected %s %s [%.*s] %d;", env->sender ? env->sender : "-",
+		 verb, (int)len, line, reply->code);
 }
 
 static void told_trace(void *ctx, bool from_client, const char *text, size_t len)
@@ -529,7 +546,8 @@ START_TEST(events)
 {
 	struct run r;
 
-	setup(&r, HELLO "foo\r\nMAIL x\r\n" MAIL RCPT "DATA\r\n..\r\n.\r\n" MAIL RCPT "DATA\r\n\n\r\n.\r\n\r\n");
+	setup(&r,
+	      HELLO "foo\r\nMAIL x\r\n" MAIL RCPT "DATA\r\n..\r\n.\r\n" MAIL RCPT "DATA\r\n\n\r\n.\r\n\r\n");
 	r.events.verb = told_verb;
 	r.events.accepted = told_accepted;
 	r.events.rejected = told_rejected;
@@ -543,12 +561,13 @@ START_TEST(events)
 	r.events.trace = told_trace;
 	r.cfg.data_size_limit_bytes = 0;
 	run(&r);
-	ck_assert_str_eq(r.told.data,
-			 "<220 relay.example.org ESMTP Posthouse|>EHLO x|<250-relay.example.org|<250-PIPELINING|"
-			 "<250-SIZE|<250-8BITMIME|<250-ENHANCEDSTATUSCODES|<250 HELP|"
-			 ">MAIL FROM:<alice@example.net>|<250 2.1.0 OK|>RCPT TO:<bob@example.org>|<250 2.1.5 OK|"
-			 ">DATA|<354 End data with <CR><LF>.<CR><LF>|<250 2.0.0 OK|"
-			 ">N|<500 5.5.2 Error: bare <LF>, a command must end with <CR><LF>|>QUIT|<221 2.0.0 Bye|");
+	ck_assert_str_eq(
+		r.told.data,
+		"<220 relay.example.org ESMTP Posthouse|>EHLO x|<250-relay.example.org|<250-PIPELINING|"
+		"<250-SIZE|<250-8BITMIME|<250-ENHANCEDSTATUSCODES|<250 HELP|"
+		">MAIL FROM:<alice@example.net>|<250 2.1.0 OK|>RCPT TO:<bob@example.org>|<250 2.1.5 OK|"
+		">DATA|<354 End data with <CR><LF>.<CR><LF>|<250 2.0.0 OK|"
+		">N|<500 5.5.2 Error: bare <LF>, a command must end with <CR><LF>|>QUIT|<221 2.0.0 Bye|");
 	teardown(&r);
 }
 END_TEST
@@ -619,14 +638,20 @@ START_TEST(replies_are_gathered_but_bounded)
 {
 	struct run r;
 
-	setup(&r, HELLO MAIL RCPT "RCPT TO:<x@y>\r\nNOOP\r\nRSET\r\n");
+	setup(&r, HELLO MAIL RCPT "RCPT TO:<x@y>\r\nRSET\r\n" MAIL RCPT);
 	run(&r);
-	ck_assert_uint_eq(r.io.writes, 2); /* the greeting, then one for the whole group */
+	ck_assert_uint_eq(r.io.writes, 3); /* greeting, HELO, then one for the whole group */
+	teardown(&r);
+	/* the end of data is answered at once, whatever is waiting: what is durable is also acknowledged */
+	setup(&r, TO_DATA ".\r\n" MAIL RCPT "DATA\r\n.\r\n" MAIL RCPT);
+	run(&r);
+	ck_assert_uint_eq(r.io.writes, 5);
 	teardown(&r);
 	/* more commands than one buffer of replies holds, read at once */
 	for (size_t i = 0; i + 6 < sizeof(kilobytes); i += 6)
-		memcpy(kilobytes + i, "NOOP\r\n", 7);
+		memcpy(kilobytes + i, "RSET\r\n", 7);
 	run_endless(&r, "", kilobytes, 10);
+	ck_assert_uint_lt(r.io.writes, 10 * strlen(kilobytes) / 6 / 10);
 	ck_assert_uint_gt(r.io.writes, 10);
 	ck_assert_uint_eq(r.io.out.len, strlen("220 relay.example.org ESMTP Posthouse\r\n") +
 						10 * (strlen(kilobytes) / 6) * strlen("250 2.0.0 OK\r\n"));
@@ -702,15 +727,49 @@ START_TEST(a_large_group_behind_a_message)
 }
 END_TEST
 
+START_TEST(the_large_buffer_goes_when_it_is_not_needed)
+{
+	struct input in;
+	const char *line;
+	size_t len, room;
+	char *to;
+
+	input_init(&in);
+	input_widen(&in);
+	room = input_room(&in, &to);
+	ck_assert_uint_eq(room, INPUT_LARGE);
+	memset(to, 'x', 10000);
+	memcpy(to + 1998, "\r\n", 2);
+	memcpy(to + 9990, "\r\nNOOP", 6);
+	input_added(&in, 9996);
+	ck_assert_int_eq(input_line(&in, &line, &len), INPUT_LINE);
+	input_narrow(&in);
+	ck_assert_uint_eq(in.cap, INPUT_LARGE); /* too much is left */
+	ck_assert_int_eq(input_line(&in, &line, &len), INPUT_TOO_LONG);
+	ck_assert_int_eq(input_line(&in, &line, &len), INPUT_MORE);
+	input_narrow(&in);
+	ck_assert_uint_eq(in.cap, INPUT_SMALL);
+	ck_assert_uint_eq(in.end - in.start, 4);
+	ck_assert_mem_eq(in.data + in.start, "NOOP", 4);
+	input_room(&in, &to);
+	memcpy(to, "\r\n", 2);
+	input_added(&in, 2);
+	ck_assert_int_eq(input_line(&in, &line, &len), INPUT_LINE);
+	ck_assert_uint_eq(len, 4);
+	input_release(&in);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("session");
 
-	UNIT_CASE(suite, every_verb_in_every_state, arguments_by_the_table, ways_to_end, client_that_takes_no_reply,
-		  deadlines, busy_clients_meet_their_deadlines, transactions_are_not_interrupted, handler_refuses,
-		  handler_ends_the_session, handler_words_the_acceptance, what_the_handler_sees,
-		  relaying_is_asked_of_those_who_relay, events, end_names, endless_input,
-		  replies_are_gathered_but_bounded, thousands_of_recipients, large_messages_come_in_large_pieces,
-		  a_large_group_behind_a_message);
+	UNIT_CASE(suite, every_verb_in_every_state, arguments_by_the_table, ways_to_end,
+		  client_that_takes_no_reply, deadlines, busy_clients_meet_their_deadlines,
+		  transactions_are_not_interrupted, handler_refuses, handler_ends_the_session,
+		  handler_words_the_acceptance, what_the_handler_sees, relaying_is_asked_of_those_who_relay,
+		  events, end_names, endless_input, replies_are_gathered_but_bounded, thousands_of_recipients,
+		  large_messages_come_in_large_pieces, a_large_group_behind_a_message,
+		  the_large_buffer_goes_when_it_is_not_needed);
 	return unit_run(suite);
 }

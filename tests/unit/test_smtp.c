@@ -68,7 +68,8 @@ static const struct {
 	{ "<a(c)@b>", NONE, NULL, 0, "" },
 	{ "<a\\b@c>", NONE, NULL, 0, "" },
 	{ "<a\"b\"@c>", NONE, NULL, 0, "" },
-	{ "<bounce+bob=example.org@lists.example.net>", NONE, "bounce+bob=example.org@lists.example.net", 22, "" },
+	{ "<bounce+bob=example.org@lists.example.net>", NONE, "bounce+bob=example.org@lists.example.net", 22,
+	  "" },
 	/* quoted strings */
 	{ "<\"a b\"@c>", NONE, "\"a b\"@c", 5, "" },
 	{ "<\"\"@c>", NONE, "\"\"@c", 2, "" },
@@ -143,10 +144,17 @@ static const struct {
 	{ "<@-h:a@b>", NONE, NULL, 0, "" },
 	{ "@h:a@b", NONE, NULL, 0, "" },
 	/* UTF-8 */
-	{ "<j\xc3\xbcrgen@b\xc3\xbc" "cher.example>", UTF8, "j\xc3\xbcrgen@b\xc3\xbc" "cher.example", 7, "" },
+	{ "<j\xc3\xbcrgen@b\xc3\xbc"
+	  "cher.example>",
+	  UTF8,
+	  "j\xc3\xbcrgen@b\xc3\xbc"
+	  "cher.example",
+	  7, "" },
 	{ "<\"j\xc3\xbc r\"@b>", UTF8, "\"j\xc3\xbc r\"@b", 7, "" },
 	{ "<\xf0\x9f\x93\xa7@b>", UTF8, "\xf0\x9f\x93\xa7@b", 4, "" },
-	{ "<@b\xc3\xbc" "cher.example:a@b>", UTF8, "a@b", 1, "" },
+	{ "<@b\xc3\xbc"
+	  "cher.example:a@b>",
+	  UTF8, "a@b", 1, "" },
 	{ "<j\xc3\xbcrgen@b>", NONE, NULL, 0, "" },
 	{ "<a@b\xc3\xbc>", NONE, NULL, 0, "" },
 	{ "<j\xc3@b>", UTF8, NULL, 0, "" }, /* cut short */
@@ -302,20 +310,29 @@ START_TEST(names_for_hello)
 		const char *text;
 		bool domain, literal;
 	} names[] = {
-		{ "localhost", true, false },	 { "mail.example.org", true, false },
-		{ "my_pc", true, false },	 { "_", true, false },
-		{ "1.2.3.4", true, false },	 { "", false, false },
-		{ ".", false, false },		 { "a.", false, false },
-		{ "a b", false, false },	 { "-a", false, false },
-		{ "b\xc3\xbc.example", false, false }, { "[1.2.3.4]", false, true },
-		{ "[IPv6:::1]", false, true },	 { "[1.2.3.4", false, false },
-		{ "[1.2.3.4]x", false, false },	 { "[]", false, false },
+		{ "localhost", true, false },
+		{ "mail.example.org", true, false },
+		{ "my_pc", true, false },
+		{ "_", true, false },
+		{ "1.2.3.4", true, false },
+		{ "", false, false },
+		{ ".", false, false },
+		{ "a.", false, false },
+		{ "a b", false, false },
+		{ "-a", false, false },
+		{ "b\xc3\xbc.example", false, false },
+		{ "[1.2.3.4]", false, true },
+		{ "[IPv6:::1]", false, true },
+		{ "[1.2.3.4", false, false },
+		{ "[1.2.3.4]x", false, false },
+		{ "[]", false, false },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		ck_assert_msg(smtp_is_domain(names[i].text, strlen(names[i].text)) == names[i].domain, "%s",
 			      names[i].text);
-		ck_assert_msg(smtp_is_address_literal(names[i].text, strlen(names[i].text)) == names[i].literal,
+		ck_assert_msg(smtp_is_address_literal(names[i].text, strlen(names[i].text)) ==
+				      names[i].literal,
 			      "%s", names[i].text);
 	}
 }
@@ -329,16 +346,26 @@ START_TEST(utf8_by_its_table)
 		size_t octets;
 		uint32_t code;
 	} table[] = {
-		{ "a", 1, 'a' },		 { "\x7f", 1, 0x7f },
-		{ "\xc2\x80", 2, 0x80 },	 { "\xdf\xbf", 2, 0x7ff },
-		{ "\xe0\xa0\x80", 3, 0x800 },	 { "\xed\x9f\xbf", 3, 0xd7ff },
-		{ "\xee\x80\x80", 3, 0xe000 },	 { "\xef\xbf\xbf", 3, 0xffff },
-		{ "\xf0\x90\x80\x80", 4, 0x10000 }, { "\xf4\x8f\xbf\xbf", 4, 0x10ffff },
-		{ "\x80", 0, 0 },		 { "\xc1\xbf", 0, 0 },
-		{ "\xe0\x9f\xbf", 0, 0 },	 { "\xed\xa0\x80", 0, 0 },
-		{ "\xf0\x8f\xbf\xbf", 0, 0 },	 { "\xf4\x90\x80\x80", 0, 0 },
-		{ "\xf8\x88\x80\x80\x80", 0, 0 }, { "\xc2", 0, 0 },
-		{ "\xe2\x82", 0, 0 },		 { "\xc2z", 0, 0 },
+		{ "a", 1, 'a' },
+		{ "\x7f", 1, 0x7f },
+		{ "\xc2\x80", 2, 0x80 },
+		{ "\xdf\xbf", 2, 0x7ff },
+		{ "\xe0\xa0\x80", 3, 0x800 },
+		{ "\xed\x9f\xbf", 3, 0xd7ff },
+		{ "\xee\x80\x80", 3, 0xe000 },
+		{ "\xef\xbf\xbf", 3, 0xffff },
+		{ "\xf0\x90\x80\x80", 4, 0x10000 },
+		{ "\xf4\x8f\xbf\xbf", 4, 0x10ffff },
+		{ "\x80", 0, 0 },
+		{ "\xc1\xbf", 0, 0 },
+		{ "\xe0\x9f\xbf", 0, 0 },
+		{ "\xed\xa0\x80", 0, 0 },
+		{ "\xf0\x8f\xbf\xbf", 0, 0 },
+		{ "\xf4\x90\x80\x80", 0, 0 },
+		{ "\xf8\x88\x80\x80\x80", 0, 0 },
+		{ "\xc2", 0, 0 },
+		{ "\xe2\x82", 0, 0 },
+		{ "\xc2z", 0, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
@@ -511,7 +538,8 @@ START_TEST(received)
 	envelope_set(&env.peer, "192.0.2.1:4711", 14);
 	envelope_set(&env.helo, "client.example.net", 18);
 	envelope_set(&env.protocol, "ESMTP", 5);
-	check_received(&env, "Received: from client.example.net ([192.0.2.1])\r\n\tby relay.example.org with ESMTP");
+	check_received(
+		&env, "Received: from client.example.net ([192.0.2.1])\r\n\tby relay.example.org with ESMTP");
 	strcpy(env.id, "0m4x7f3q9zkab1cd");
 	envelope_add_rcpt(&env, "bob@example.org", 15);
 	envelope_set(&env.peer, "[2001:db8::1]:4711", 18);
@@ -574,9 +602,12 @@ END_TEST
 START_TEST(peer_addresses)
 {
 	static const char *const table[][2] = {
-		{ "192.0.2.1:4711", "192.0.2.1" }, { "[2001:db8::1]:4711", "2001:db8::1" },
-		{ "unix:uid=0,pid=7", "unix" },	   { "unix", "unix" },
-		{ "", "" },			   { "[", "" },
+		{ "192.0.2.1:4711", "192.0.2.1" },
+		{ "[2001:db8::1]:4711", "2001:db8::1" },
+		{ "unix:uid=0,pid=7", "unix" },
+		{ "unix", "unix" },
+		{ "", "" },
+		{ "[", "" },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {

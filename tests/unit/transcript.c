@@ -46,7 +46,8 @@ static void set(struct transcript *t, unsigned line, const char *key, const char
 	else if (strcmp(key, "max_transactions") == 0)
 		cfg->max_transactions = (unsigned)number;
 	else if (strcmp(key, "bare_newline") == 0)
-		cfg->bare_newline = strcmp(value, "normalize") == 0 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT;
+		cfg->bare_newline =
+			strcmp(value, "normalize") == 0 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT;
 	else if (strcmp(key, "enable_smtputf8") == 0)
 		cfg->enable_smtputf8 = yes;
 	else if (strcmp(key, "decode_data") == 0)
@@ -79,8 +80,8 @@ static const char *unescape(struct buf *out, const char *p)
 	return NULL;
 }
 
-static void add_step(struct transcript *t, unsigned line, enum transcript_kind kind, const char *text, bool escapes,
-		     const char *end)
+static void add_step(struct transcript *t, unsigned line, enum transcript_kind kind, const char *text,
+		     bool escapes, const char *end)
 {
 	struct transcript_step *step;
 	struct buf b;
