@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The texts in the spool, in memory (fuzz_message goes through files): 'h' and the first line of a message file,
- * 'e' and an envelope, 's' and the middle of a state file (its first and last
- * line, which holds the checksum, are put around it here).
+ * The texts in the spool, in memory (fuzz_message goes through files): 'h' and
+ * the first line of a message file, 'e' and an envelope, 's' and the middle of
+ * a state file (its first and last line, which holds the checksum, are put
+ * around it here).
  * Promise: what is accepted is written again as a text that says the same.
  */
 #include <inttypes.h>

@@ -113,6 +113,7 @@ struct disk_node *disk_create(struct disk_node *dir, const char *name, bool is_d
 {
 	struct disk_node *node = node_new(is_dir);
 
+	node->is_prose = strstr(name, ".reason") != NULL;
 	disk_link(node, dir, name);
 	return node;
 }

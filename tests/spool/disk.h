@@ -18,7 +18,8 @@
  *             old directory alone was synced.
  *
  * Data that was not synced is, after a cut, there, as it was at the last sync,
- * cut off in the middle, zero, or zero from the middle on.
+ * cut off in the middle, zero, or zero from the middle on (what a NAME.reason says
+ * is always there: nobody judges it).
  */
 #ifndef TESTS_DISK_H
 #define TESTS_DISK_H
