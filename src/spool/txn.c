@@ -25,6 +25,7 @@
  * relies on their order). ext4 without a journal syncs the
  * parent directory of an inode with a new entry itself (ext4_sync_parent). In
  * the other order, fsync then rename, the name would need a second commit.
+ * ext2's own driver has the same magic number and does not: strict is for it.
  * Other file systems promise less (POSIX promises nothing about names), so
  * SPOOL_SYNC_AUTO syncs the directory on them, and SPOOL_SYNC_STRICT always.
  */

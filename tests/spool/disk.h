@@ -9,8 +9,8 @@
  *             durable, and every change of metadata up to the last one of that
  *             file. A cut keeps some first part of the other changes.
  *   log tree  (btrfs) fsync makes the data of that file and its own names durable,
- *             ahead of older changes of others. A cut keeps some first part of the
- *             rest.
+ *             ahead of older changes of others, and also the removal of any name that
+ *             was durable by the log alone. A cut keeps some first part of the rest.
  *   posix     what POSIX promises: fsync of a file makes its data durable, and
  *             nothing about names; fsync of a directory its names. A cut keeps any
  *             subset of the rest, each name for itself. One thing is granted: a
@@ -18,7 +18,8 @@
  *             old directory alone was synced.
  *
  * Data that was not synced is, after a cut, there, as it was at the last sync,
- * cut off in the middle, zero, or zero from the middle on.
+ * cut off in the middle, zero, or zero from the middle on (what a NAME.reason says
+ * is always there: nobody judges it).
  */
 #ifndef TESTS_DISK_H
 #define TESTS_DISK_H

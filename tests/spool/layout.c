@@ -113,7 +113,7 @@ static uint64_t content_hash(const struct cut *cut, struct disk_node *node)
 
 static bool is_dirty(const struct disk_node *node)
 {
-	return !node->is_dir && node->now.version != node->synced.version;
+	return !node->is_dir && !node->is_prose && node->now.version != node->synced.version;
 }
 
 static void write_file(int dir_fd, const char *path, const struct disk_node *node, enum fate fate)
