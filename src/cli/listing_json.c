@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "cli/listing.h"
-#include "cli/utf8.h"
+#include "base/utf8.h"
 
 #define TEXT_MAX (256u << 10)
 

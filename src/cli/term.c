@@ -11,7 +11,7 @@
 #include <wchar.h>
 
 #include "base/num.h"
-#include "cli/utf8.h"
+#include "base/utf8.h"
 
 #define WIDTH_MIN 20 /* narrower than this nothing can be said; the terminal wraps */
 #define WIDTH_MAX 10000

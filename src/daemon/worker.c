@@ -19,6 +19,8 @@
 #include "session/session.h"
 #include "spool/spool.h"
 
+#define LINGER_MS 500 /* for a client that we sent away to hear why */
+
 struct worker {
 	struct service *service;
 	struct child_start *start;
@@ -137,6 +139,8 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 	stream_init(&stream, fd, &w->start->control);
 	end = session_run(&w->session, &peer, &stream.io, w->handler, &w->events);
 	log_session(w, end, began_mono_ms);
+	if (end != SESSION_QUIT && end != SESSION_LOST)
+		stream_linger(&stream, LINGER_MS); /* our 421 is to arrive */
 	close(fd);
 	proctitle_set("worker");
 }

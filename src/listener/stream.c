@@ -51,9 +51,13 @@ static enum io_result stream_read(struct session_io *io, void *data, size_t cap,
 	struct stream *s = (struct stream *)io;
 
 	for (;;) {
-		ssize_t n = recv(s->fd, data, cap, 0);
 		enum io_result r;
+		ssize_t n;
 
+		/* before the data: a client that never lacks any must not outlive the service */
+		if (must_stop(s))
+			return IO_STOP;
+		n = recv(s->fd, data, cap, 0);
 		if (n > 0) {
 			*got = (size_t)n;
 			return IO_OK;
@@ -93,6 +97,23 @@ static enum io_result stream_write(struct session_io *io, const void *data, size
 			return r;
 	}
 	return IO_OK;
+}
+
+void stream_linger(struct stream *s, int64_t most_ms)
+{
+	int64_t deadline = clock_mono_ms() + most_ms;
+	char drop[4096];
+	ssize_t n;
+
+	if (shutdown(s->fd, SHUT_WR) < 0)
+		return;
+	while (clock_mono_ms() < deadline) {
+		n = recv(s->fd, drop, sizeof(drop), 0);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return;
+		if (n < 0 && wait_for(s, POLLIN, deadline, false) != IO_OK)
+			return;
+	}
 }
 
 static void stream_interruptible(struct session_io *io, bool yes)

@@ -50,7 +50,7 @@ static struct upstream_txn *next_txn(void *ctx)
 {
 	struct upstream_conn *c = ctx;
 
-	return c->over ? NULL : c->ops->next(c, c->ctx);
+	return c->ops->next(c, c->ctx);
 }
 
 static void trace_command(void *ctx, const char *line, size_t len)

@@ -267,7 +267,7 @@ static bool take_next(struct pipeline *p)
 	struct upstream_txn *t;
 
 	for (int i = 0; i < REFUSED_AT_ONCE; i++) {
-		if (p->quitting)
+		if (p->quitting || p->over) /* a done() below may have given the connection up */
 			return false;
 		t = p->ops->next(p->ctx);
 		if (!t)

@@ -84,7 +84,7 @@ def machine(disk):
     with open("/proc/meminfo", encoding="ascii") as f:
         memory = int(f.readline().split()[1]) >> 20
     return {"kernel": platform.release(), "cpus": os.cpu_count(), "cpu": models[0] if models else "unknown",
-            "memory_gib": memory, "load_before": os.getloadavg()[0], "disk": disk.words,
+            "memory_gib": memory, "disk": disk.words,
             "postfix": Postfix.version() if not Postfix.why_not() else None}
 
 
@@ -102,7 +102,7 @@ def run(args, folder):
             # accept measures the raw limit in its own rounds
             if name != "raw" or "accept" not in args.only:
                 MEASURES[name](bench)
-        facts["load_after"] = os.getloadavg()[0]
+        facts["others"] = sum(bench.busy) / len(bench.busy)
         facts["seconds"] = round(time.monotonic() - began)
     finally:
         disk.close()

@@ -13,6 +13,18 @@ import time
 from procs import BenchError, ClosedPort, SilentPort, Talker, wait_until
 
 
+def others_busy(seconds=0.05):
+    """The share of the CPUs in use while nothing of ours runs; waiting for the disk counts as in use."""
+    def ticks():
+        with open("/proc/stat", encoding="ascii") as f:
+            field = [int(word) for word in f.readline().split()[1:9]]
+        return sum(field), field[3]
+    total, idle = ticks()
+    time.sleep(seconds)
+    total_then, idle_then = ticks()
+    return 1 - (idle_then - idle) / max(1, total_then - total)
+
+
 class Bench:
     """The plan (how much, how often), the disk, the relays, the results so far."""
 
@@ -25,6 +37,7 @@ class Bench:
         self.say = say
         self.results = {}
         self.runs = 0
+        self.busy = []  # share of the CPUs that others used, looked at before each run
 
     def pick(self, normal, quick):
         return quick if self.quick else normal
@@ -46,6 +59,7 @@ class Bench:
 
     def fresh_folder(self):
         self.disk.empty()
+        self.busy.append(others_busy())
         self.runs += 1
         folder = os.path.join(self.disk.path, f"run{self.runs}")
         os.mkdir(folder, 0o755)
@@ -104,9 +118,10 @@ def raw_once(bench, cell):
     """The disk's own limit, and the same with the rename that Posthouse's spool needs."""
     processes, size = CELLS[cell]
     for column, words in (("fsync", ()), ("rename+fsync", ("-r",))):
-        got = bench.run_tool("rawfsync", "-p", processes, "-s", size, "-t", bench.pick(1.5, 1), *words,
-                             bench.fresh_folder())
-        bench.add("raw", cell, column, got["rate"])
+        if column == "fsync" or not bench.quick:
+            got = bench.run_tool("rawfsync", "-p", processes, "-s", size, "-t", bench.pick(1, 0.7), *words,
+                                 bench.fresh_folder())
+            bench.add("raw", cell, column, got["rate"])
 
 
 def measure_raw(bench):
@@ -115,17 +130,25 @@ def measure_raw(bench):
             raw_once(bench, cell)
 
 
+def accept_once(bench, relay, upstream_port, cell, sessions, size):
+    with Running(bench, relay, upstream_port):
+        got = bench.run_tool("smtpload", "-c", sessions, "-t", bench.pick(1.5, 1), "-s", size, "-w", 2, relay.port)
+    bench.add("accept", cell, relay.name, got["rate"])
+    bench.say(f"accept {cell}: {relay.name} {got['rate']:.0f}/s, a message takes {got['median_ms']:.1f} ms "
+              f"(median), reconnects {got['reconnects']}")
+
+
 def measure_accept(bench):
-    """Only accepting. The upstream does not listen: the case for which a relay is there. And, because
-    Postfix then also writes why each message is deferred, a second time with an upstream that takes
-    connections and never greets, where it has nothing to write."""
+    """Only accepting, while the upstream does not listen: the case for which a relay is there. Postfix then
+    also writes down why each message is deferred; so, in every other round, a second time with an upstream
+    that takes connections and never greets, where it has nothing to write."""
     upstreams = {"stopped": ClosedPort(), "silent": SilentPort()}
     try:
-        for number in range(bench.pick(4, 2)):
+        for number in range(bench.pick(6, 2)):
             for cell, (sessions, size) in CELLS.items():
                 raw_once(bench, cell)
                 for kind, upstream in upstreams.items():
-                    if kind == "stopped" or not bench.quick:
+                    if kind == "stopped" or (number % 2 and not bench.quick):
                         for relay in bench.in_turn(number):
                             accept_once(bench, relay, upstream.port, f"{cell} {kind}", sessions, size)
     finally:
@@ -133,18 +156,10 @@ def measure_accept(bench):
             upstream.close()
 
 
-def accept_once(bench, relay, upstream_port, cell, sessions, size):
-    with Running(bench, relay, upstream_port):
-        got = bench.run_tool("smtpload", "-c", sessions, "-t", bench.pick(2.5, 1.5), "-s", size, "-w", 2, relay.port)
-    bench.add("accept", cell, relay.name, got["rate"])
-    bench.say(f"accept {cell}: {relay.name} {got['rate']:.0f}/s, a message takes {got['median_ms']:.1f} ms "
-              f"(median), reconnects {got['reconnects']}")
-
-
 def measure_through(bench):
     """From the first MAIL at the relay to the last final dot at the upstream, 10 sessions in."""
-    messages = bench.pick(3000, 1000)
-    for number in range(bench.pick(3, 2)):
+    messages = bench.pick(2000, 1000)
+    for number in range(bench.pick(4, 2)):
         for relay in bench.in_turn(number):
             with Sink(bench) as sink, Running(bench, relay, sink.port):
                 sink.expect(100)
@@ -168,7 +183,7 @@ def load_queue(bench, relay, messages):
 def measure_drain(bench):
     """2,000 messages wait; the upstream becomes reachable, 50 ms away."""
     messages = bench.pick(2000, 600)
-    for number in range(bench.pick(3, 1)):
+    for number in range(bench.pick(2, 1)):
         for relay in bench.in_turn(number):
             closed = ClosedPort()
             with Sink(bench) as sink, Running(bench, relay, closed.port):
@@ -221,23 +236,22 @@ def smaps(pid):
 
 def measure_memory(bench):
     """Memory of the processes that hold 50 idle sessions, each of which has sent one message."""
-    for number in range(bench.pick(2, 1)):
-        for relay in bench.in_turn(number):
-            with Sink(bench) as sink, Running(bench, relay, sink.port):
-                load = Talker(bench.tool("smtpload", "-c", 50, "-n", 50, "-w", 1, "-k", relay.port))
-                try:
-                    load.answer(60)
-                    owners = owner_of_sessions(relay.child.family(), relay.port)
-                    if sum(owners.values()) != 50:
-                        raise BenchError(f"{relay.name}: {sum(owners.values())} of 50 sessions found")
-                    rolls = [smaps(pid) for pid in owners]
-                finally:
-                    load.stop()
-            for cell, keys in (("pss", ("Pss",)), ("private", ("Private_Clean", "Private_Dirty")), ("rss", ("Rss",))):
-                kb = statistics.median(sum(roll[key] for key in keys) for roll in rolls)
-                bench.add("memory", cell, relay.name, kb)
-            bench.say(f"memory: {relay.name} {len(owners)} processes, median PSS "
-                      f"{bench.results['memory']['pss'][relay.name][-1]:.0f} kB")
+    for relay in bench.relays:
+        with Sink(bench) as sink, Running(bench, relay, sink.port):
+            load = Talker(bench.tool("smtpload", "-c", 50, "-n", 50, "-w", 1, "-k", relay.port))
+            try:
+                load.answer(60)
+                owners = owner_of_sessions(relay.child.family(), relay.port)
+                if sum(owners.values()) != 50:
+                    raise BenchError(f"{relay.name}: {sum(owners.values())} of 50 sessions found")
+                rolls = [smaps(pid) for pid in owners]
+            finally:
+                load.stop()
+        for cell, keys in (("pss", ("Pss",)), ("private", ("Private_Clean", "Private_Dirty")), ("rss", ("Rss",))):
+            kb = statistics.median(sum(roll[key] for key in keys) for roll in rolls)
+            bench.add("memory", cell, relay.name, kb)
+        bench.say(f"memory: {relay.name} {len(owners)} processes, median PSS "
+                  f"{bench.results['memory']['pss'][relay.name][-1]:.0f} kB")
 
 
 def read_times(path):
@@ -248,14 +262,14 @@ def read_times(path):
 def measure_latency(bench):
     """From the client's 250 to the final dot at the upstream, one message at a time."""
     rounds = bench.pick(4, 2)
-    messages = bench.pick(200, 60) // rounds
+    messages = bench.pick(200, 40) // rounds
     sent, came = os.path.join(bench.folder, "sent"), os.path.join(bench.folder, "came")
     for number in range(rounds):
         for relay in bench.in_turn(number):
             with Sink(bench, log=came) as sink, Running(bench, relay, sink.port):
                 # three to warm up, in the same session, are not in the client's log
                 sink.expect(messages + 3)
-                bench.run_tool("smtpload", "-c", 1, "-n", messages, "-w", 3, "-g", 50, "-l", sent, relay.port)
+                bench.run_tool("smtpload", "-c", 1, "-n", messages, "-w", 3, "-g", 40, "-l", sent, relay.port)
                 sink.arrived(60)
             at_sink = read_times(came)
             for seq, ns in read_times(sent).items():

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 from procs import BenchError, Child, free_port, greets, wait_until
 
@@ -137,6 +138,7 @@ class Postfix(Relay):
         self.name = "postfix-tuned" if tuned else "postfix"
         self.log_to_file = log_to_file
         self.spool = None
+        self.skeleton = []  # (path, mode, uid, gid) of the queue's folders
 
     @classmethod
     def why_not(cls):
@@ -157,12 +159,10 @@ class Postfix(Relay):
         self.port = free_port()
         self.spool = os.path.join(folder, "spool")
         self._configure(folder, upstream_port)
-        os.mkdir(self.spool, 0o755)
         data = os.path.join(folder, "data")
         os.mkdir(data, 0o700)
         shutil.chown(data, "postfix", "postfix")
-        self._run("postfix", "check")
-        self._fill_chroot()
+        self._make_queue()
         with open(self.log, "ab") as log:
             # -d: stays our child instead of becoming a daemon
             self.child = Child([f"{self.daemons}/master", "-c", self.folder, "-d"], stdin=subprocess.DEVNULL,
@@ -186,11 +186,30 @@ class Postfix(Relay):
             # no chroot
             master = re.sub(r"(?m)^(\S+ +\S+ +\S+ +\S+ +)y ", r"\1n ", master)
         for name, text in (("main.cf", main), ("master.cf", master)):
-            with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
+            path = os.path.join(self.folder, name)
+            with open(path, "w", encoding="utf-8") as f:
                 f.write(text)
+            # Postfix reads a file that changed just now again and again, until it looks old enough
+            then = time.time() - 60
+            os.utime(path, (then, then))
         for name in ("postfix-files", "dynamicmaps.cf"):
             if os.path.exists(f"/etc/postfix/{name}") and not os.path.exists(f"{self.folder}/{name}"):
                 shutil.copy(f"/etc/postfix/{name}", self.folder)
+
+    def _make_queue(self):
+        """The folders of the queue: by Postfix the first time, then, because that takes seconds, as they were then."""
+        os.mkdir(self.spool, 0o755)
+        if not self.skeleton:
+            self._run("postfix", "check")
+            for folder, _, _ in os.walk(self.spool):
+                is_ = os.stat(folder)
+                self.skeleton.append((os.path.relpath(folder, self.spool), is_.st_mode & 0o7777, is_.st_uid, is_.st_gid))
+        for name, mode, uid, gid in self.skeleton:
+            folder = os.path.join(self.spool, name)
+            os.makedirs(folder, exist_ok=True)
+            os.chown(folder, uid, gid)
+            os.chmod(folder, mode)
+        self._fill_chroot()
 
     def _fill_chroot(self):
         """What Debian's start script copies into the chroot, so that names resolve there too."""

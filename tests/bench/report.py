@@ -109,7 +109,7 @@ def table(head, lines):
 
 
 def times(a, b):
-    return f"{a / b:.1f}x" if a is not None and b else "-"
+    return f"{a / b:.2g}x" if a is not None and b else "-"
 
 
 def figure_lines(rows, relays):
@@ -120,7 +120,9 @@ def figure_lines(rows, relays):
             words += ["with rename:", number(value("rename+fsync"), row["unit"])]
         else:
             words = [number(value(name), row["unit"]) for name in relays]
-            words += [times(value(OURS), value(STOCK)), times(value(OURS), value(TUNED))]
+            # a ratio of delays near nought says nothing
+            compare = times if row["unit"] in ("/s", "kB") else lambda *_: ""
+            words += [compare(value(OURS), value(STOCK)), compare(value(OURS), value(TUNED))]
         yield [row["text"]] + words
 
 
@@ -136,12 +138,14 @@ def target_line(row):
 
 
 def print_report(report, facts, notes, relays):
-    print(f"\n{facts['cpus']} CPUs ({facts['cpu']}), {facts['memory_gib']} GiB, Linux {facts['kernel']}, "
-          f"load {facts['load_before']:.1f} before and {facts['load_after']:.1f} after")
+    print(f"\n{facts['cpus']} CPUs ({facts['cpu']}), {facts['memory_gib']} GiB, Linux {facts['kernel']}")
     print(f"disk: {facts['disk']}")
     if facts["postfix"]:
         print(f"Postfix {facts['postfix']}: 'postfix' as Debian configures it, 'postfix-tuned' as an operator would; "
               f"log: {facts['postfix_log']}")
+    if facts["others"] > 0.1:
+        print(f"other programs kept the CPUs {facts['others']:.0%} busy between our runs: the rates are lower than this "
+              "machine's, and the ratios uncertain")
     for note in notes:
         print(f"not measured: {note}")
     if report["figures"]:

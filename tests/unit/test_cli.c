@@ -13,7 +13,7 @@
 #include "cli/submit.h"
 #include "cli/table.h"
 #include "cli/term.h"
-#include "cli/utf8.h"
+#include "base/utf8.h"
 #include "cli/verbs.h"
 #include "unit.h"
 

@@ -200,16 +200,32 @@ START_TEST(stop_reaches_who_waits_for_a_client)
 	connect_wires(&w);
 	ck_assert_int_eq(write(w.control, "s", 1), 1);
 	ck_assert_int_eq(get(&w, data, sizeof(data), 60000, &got), IO_STOP);
-	/* what has arrived is served first */
+	/* also a client that always has more to say */
 	ck_assert_int_eq(send(w.client, "hello", 5, 0), 5);
-	ck_assert_int_eq(get(&w, data, sizeof(data), 60000, &got), IO_OK);
+	ck_assert_int_eq(get(&w, data, sizeof(data), 60000, &got), IO_STOP);
 	/* inside a transaction the grace time counts: here there is some */
 	w.line.stop_by_mono_ms = clock_mono_ms() + 60000;
 	w.stream.io.ops->interruptible(&w.stream.io, false);
+	ck_assert_int_eq(get(&w, data, sizeof(data), 60000, &got), IO_OK);
 	ck_assert_int_eq(get(&w, data, sizeof(data), 20, &got), IO_TIMEOUT);
 	/* and here none is left */
 	w.line.stop_by_mono_ms = clock_mono_ms() + 20;
 	ck_assert_int_eq(get(&w, data, sizeof(data), 60000, &got), IO_STOP);
+}
+END_TEST
+
+START_TEST(last_words_arrive_though_the_client_is_talking)
+{
+	struct wires w;
+	char data[100] = "";
+
+	connect_wires(&w);
+	ck_assert_int_eq(send(w.client, "never read", 10, 0), 10);
+	ck_assert_int_eq(w.stream.io.ops->write(&w.stream.io, "421", 3, clock_mono_ms() + 1000), IO_OK);
+	stream_linger(&w.stream, 20); /* ends by itself, though the client stays */
+	ck_assert_int_eq(recv(w.stream.fd, data, sizeof(data), MSG_DONTWAIT), -1); /* drained */
+	ck_assert_int_eq(recv(w.client, data, sizeof(data), 0), 3);
+	ck_assert_int_eq(recv(w.client, data, sizeof(data), 0), 0);
 }
 END_TEST
 
@@ -351,6 +367,7 @@ int main(void)
 		  a_missing_user_is_named_with_the_command_that_makes_it, control_lines_say_retire_stop_or_nothing,
 		  streams_keep_their_deadlines, a_client_that_does_not_read_cannot_hold_us,
 		  stop_reaches_who_waits_for_a_client, retiring_does_not_touch_a_session,
+		  last_words_arrive_though_the_client_is_talking,
 		  sockets_listen_and_say_who_called, the_master_starts_waits_and_stops);
 	return unit_run(s);
 }

@@ -363,6 +363,31 @@ START_TEST(what_the_upstream_cannot_take_never_goes_out)
 }
 END_TEST
 
+static struct pipeline *given_up;
+
+static void give_up(struct upstream_txn *t, const struct upstream_outcome *outcome)
+{
+	fake_done(t, outcome);
+	pipeline_lost(given_up, true, "given up");
+}
+
+START_TEST(nothing_is_taken_after_a_callback_gave_up)
+{
+	struct world w;
+
+	world_init(&w, true);
+	given_up = &w.p;
+	add(&w, "a", 1, "\xc3\xa9")->txn.has_eightbit = true;
+	w.txn[0]->txn.done = give_up;
+	add(&w, "b", 1, "B");
+	ck_assert_int_eq(pipeline_fill(&w.p), PIPELINE_OVER);
+	ck_assert_uint_eq(w.given, 1);
+	pipeline_end(&w.p);
+	ended(w.txn[0], UPSTREAM_UNSUPPORTED, UPSTREAM_MAIL, 554);
+	world_release(&w);
+}
+END_TEST
+
 START_TEST(quit_waits_for_what_is_under_way)
 {
 	struct world w;
@@ -795,7 +820,8 @@ int main(void)
 		  nobody_accepted_but_the_content_is_asked_for, mail_refused_but_the_content_is_asked_for, data_refused,
 		  thousands_of_recipients_go_out_in_bounded_steps,
 		  a_mail_refused_early_saves_the_rest_of_the_recipients, what_the_upstream_cannot_take_never_goes_out,
-		  quit_waits_for_what_is_under_way, each_moment_of_a_loss_has_its_outcome,
+		  nothing_is_taken_after_a_callback_gave_up, quit_waits_for_what_is_under_way,
+		  each_moment_of_a_loss_has_its_outcome,
 		  giving_up_ourselves_blames_nobody_for_what_was_not_answered, replies_nobody_asked_for_end_it,
 		  a_source_that_fails_ends_it_before_the_dot, the_model_server_gets_every_message,
 		  nonsense_ends_each_transaction_once);

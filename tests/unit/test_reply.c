@@ -152,6 +152,10 @@ START_TEST(what_does_not_end_is_refused)
 	ck_assert_int_eq(feed(&p, "\r\n250 OK\r\n", 10, &used), SMTP_REPLY_BAD); /* and it stays refused */
 
 	smtp_reply_parser_init(&p);
+	ck_assert_int_eq(feed(&p, "what\r\n", 6, &used), SMTP_REPLY_BAD);
+	ck_assert_int_eq(feed(&p, "250 OK\r\n", 8, &used), SMTP_REPLY_BAD);
+
+	smtp_reply_parser_init(&p);
 	for (int i = 0; i < SMTP_REPLY_LINES_MAX; i++)
 		ck_assert_int_eq(feed(&p, "250-x\r\n", 7, &used), SMTP_REPLY_MORE);
 	ck_assert_int_eq(feed(&p, "250 x\r\n", 7, &used), SMTP_REPLY_BAD);
