@@ -343,7 +343,8 @@ bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_
  */
 static bool saved_state_must_last(const struct spool *s, const char *id)
 {
-	static const char *const words[] = { " status=delivered", " status=failed", " status=expired", " held=yes" };
+	static const char *const words[] = { " status=delivered", " status=failed", " status=expired",
+					     " held=yes" };
 	char text[16 << 10];
 	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	ssize_t n;

@@ -89,8 +89,8 @@ struct spool_txn *spool_txn_begin(struct spool *s, struct envelope *env)
 	buf_add(&t->buffer, head, FORMAT_HEAD_LEN);
 	if (!format_envelope(env, &t->buffer)) {
 		t->result = SPOOL_FAILED;
-		err_set(&t->why, "%s: the envelope of message %s is larger than %u octets or holds a line end", s->path,
-			t->id.text, FORMAT_ENVELOPE_MAX);
+		err_set(&t->why, "%s: the envelope of message %s is larger than %u octets or holds a line end",
+			s->path, t->id.text, FORMAT_ENVELOPE_MAX);
 	}
 	t->head.envelope_bytes = t->buffer.len - FORMAT_HEAD_LEN;
 	checksum_add(t->checksum, t->buffer.data + FORMAT_HEAD_LEN, t->head.envelope_bytes);

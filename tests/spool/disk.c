@@ -66,7 +66,8 @@ static struct disk_name name_of(const struct disk_node *dir, const char *text)
 	return name;
 }
 
-void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk_name *name, struct disk_node *node)
+void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk_name *name,
+		    struct disk_node *node)
 {
 	size_t i = 0;
 
@@ -124,7 +125,8 @@ void disk_link(struct disk_node *node, struct disk_node *dir, const char *name)
 	change(dir, name, node, node);
 }
 
-void disk_rename(struct disk_node *old_dir, const char *old_name, struct disk_node *new_dir, const char *new_name)
+void disk_rename(struct disk_node *old_dir, const char *old_name, struct disk_node *new_dir,
+		 const char *new_name)
 {
 	struct disk_node *node = disk_lookup(old_dir, old_name);
 

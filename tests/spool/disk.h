@@ -44,7 +44,8 @@ struct disk_node *disk_create(struct disk_node *dir, const char *name, bool is_d
 void disk_write(struct disk_node *file, size_t offset, const void *data, size_t len);
 void disk_truncate(struct disk_node *file);
 void disk_link(struct disk_node *node, struct disk_node *dir, const char *name);
-void disk_rename(struct disk_node *old_dir, const char *old_name, struct disk_node *new_dir, const char *new_name);
+void disk_rename(struct disk_node *old_dir, const char *old_name, struct disk_node *new_dir,
+		 const char *new_name);
 void disk_unlink(struct disk_node *dir, const char *name);
 void disk_fsync(struct disk_node *node);
 /* fsync failed: the kernel has dropped the unsynced pages, and a later fsync that succeeds does not bring them back. */
@@ -58,8 +59,8 @@ void disk_syncfs(void);
  * begin with one of the ids are the same in all runs as far as "before" goes.
  * Adds all trees, new or not, to *count.
  */
-void disk_cut(const char *target, const char *const *ids, size_t id_count, uint64_t salt, void (*each)(void *ctx),
-	      void *ctx, size_t *count);
+void disk_cut(const char *target, const char *const *ids, size_t id_count, uint64_t salt,
+	      void (*each)(void *ctx), void *ctx, size_t *count);
 /* The tree laid out last, on one line, for messages. */
 const char *disk_describe(void);
 /* Forgets which trees were laid out before. */

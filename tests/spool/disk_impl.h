@@ -63,6 +63,7 @@ extern struct disk disk;
 
 bool disk_same_name(const struct disk_name *a, const struct disk_name *b);
 /* Sets one name in a list of entries, or removes it (node NULL). */
-void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk_name *name, struct disk_node *node);
+void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk_name *name,
+		    struct disk_node *node);
 
 #endif

@@ -148,8 +148,8 @@ def compare(t, facts, spool):
 
 
 def cut_by_shutdown(t, disk, kind, writers):
-    # what they say after a power cut nobody hears, and a file system that is shut down may lie (jbd2_complete_transaction
-    # takes a transaction that was given up for one that is complete)
+    # what they say after a power cut nobody hears, and a file system that is shut down may lie
+    # (jbd2_complete_transaction takes a transaction that was given up for one that is complete)
     facts = writers.facts()
     fd = os.open(disk.folder, os.O_RDONLY)
     try:
