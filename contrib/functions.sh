@@ -188,9 +188,12 @@ build() {
 # count_results DIR: sums the TAP results of every test under DIR into passed, failed, skipped
 # shellcheck disable=SC2034 # they are for the caller
 count_results() {
-	counts=$(find "$1" -name '*.trs' -exec cat {} + | awk '
+	counts=$(find "$1" -name '*.trs' -exec awk 'FNR == 1 { print "program" } { print }' {} + | awk '
+		/^program$/ { cases = 0 }
 		/^:test-result: (PASS|XFAIL)/ { passed++ }
-		/^:test-result: (FAIL|XPASS|ERROR)/ { failed++ }
+		/^:test-result: (FAIL|XPASS)/ { failed++; cases++ }
+		# behind failed cases it is their program'"'"'s exit status
+		/^:test-result: ERROR/ && !cases { failed++ }
 		/^:test-result: SKIP/ { skipped++ }
 		END { print passed + 0, failed + 0, skipped + 0 }')
 	passed=${counts%% *}

@@ -32,13 +32,13 @@ static void report(void *ctx, const char *message)
 	fprintf(stderr, "posthoused: %s\n", message);
 }
 
-static void print_usage(FILE *out)
+static void print_usage(void)
 {
 	struct buf text;
 
 	buf_init(&text, 64 << 10);
 	daemon_options_usage(&text);
-	fputs(text.data, out);
+	fputs(text.data, stdout);
 	buf_release(&text);
 }
 
@@ -137,12 +137,11 @@ int main(int argc, char *argv[])
 	int status;
 
 	if (daemon_options_parse(&o, argc, argv, &e) < 0) {
-		fprintf(stderr, "posthoused: %s\n", e.text);
-		print_usage(stderr);
+		fprintf(stderr, "posthoused: %s: try 'posthoused --help'\n", e.text);
 		return EXIT_USAGE;
 	}
 	if (o.action == DAEMON_HELP) {
-		print_usage(stdout);
+		print_usage();
 		return EXIT_SUCCESS;
 	}
 	if (o.action == DAEMON_VERSION) {

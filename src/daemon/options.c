@@ -53,7 +53,8 @@ const struct daemon_option daemon_option_table[] = {
 	[OPTION_SMTPUTF8] = { 'u', "smtputf8", NULL, "set enable_smtputf8 in the file",
 			      "offer SMTPUTF8 (RFC 6531)" },
 	[OPTION_SPOOL] = { 0, "spool", "DIR", "set spool in the file", "spool directory" },
-	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL, "log more" },
+	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL,
+			   "log every line of the SMTP dialogues too" },
 	[OPTION_VERSION] = { 'V', "version", NULL, NULL, "print the version and exit" },
 	[OPTION_HELP] = { 'h', "help", NULL, NULL, "print this text and exit" },
 };
@@ -346,8 +347,8 @@ int daemon_options_make_parents(const struct config *cfg, struct err *e)
 void daemon_options_usage(struct buf *out)
 {
 	buf_adds(out,
-		 "usage: posthoused [-F] [-dnu] [-c CLASS] [-s LIMIT] [--spool DIR] LOCALHOST:PORT "
-		 "[REMOTEHOST:PORT]\n"
+		 "usage: posthoused [-F] [-dntu] [--dump] [-c CLASS] [-s LIMIT] [--spool DIR]\n"
+		 "                  LOCALHOST:PORT [REMOTEHOST:PORT]\n"
 		 "       posthoused [-F] [-dnt] [--dump] [-f FILE]\n\n"
 		 "Takes mail on LOCALHOST:PORT, keeps it safe on disk and delivers it to REMOTEHOST:PORT\n"
 		 "(default: " DEFAULT_REMOTE "); or does as the configuration file says.\n\n");

@@ -357,10 +357,12 @@ static void add_new(void *ctx, const char *id)
 static void add_known_state(void *ctx, const char *id)
 {
 	struct relay *r = ctx;
-	int64_t next_wall_us;
+	int64_t next_wall_us, latest_ms = wall_ms() + 2 * r->setup->retry.max_ms;
 
-	if (spool_state_peek_next(r->setup->spool, id, &next_wall_us))
-		queue_add(&r->queue, id, next_wall_us / 1000);
+	if (!spool_state_peek_next(r->setup->spool, id, &next_wall_us))
+		return;
+	/* nothing is ever postponed so far: a damaged date, or a clock that was set back */
+	queue_add(&r->queue, id, next_wall_us / 1000 < latest_ms ? next_wall_us / 1000 : wall_ms());
 }
 
 static void list_spool(struct relay *r)

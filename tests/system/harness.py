@@ -35,8 +35,8 @@ import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
-SRCDIR = pathlib.Path(os.environ.get("PH_TOP_SRCDIR", HERE.parent.parent))
-BUILDDIR = pathlib.Path(os.environ.get("PH_TOP_BUILDDIR", SRCDIR / "build"))
+SRCDIR = pathlib.Path(os.environ.get("PH_TOP_SRCDIR", HERE.parent.parent)).resolve()
+BUILDDIR = pathlib.Path(os.environ.get("PH_TOP_BUILDDIR", SRCDIR / "build")).resolve()
 SLOW = float(os.environ.get("PH_SLOW", "1"))
 DEADLINE = 30.0 * SLOW  # seconds, of one wait
 FILE_DEADLINE = 420.0 * SLOW  # seconds, of a whole test file
@@ -548,9 +548,14 @@ def _give_up():
 
 
 def main(module="__main__", jobs=4):
-    """Runs the test_* functions of a file and ends the process."""
+    """Runs the test_* functions of a file, or those named as arguments, and ends the process."""
     cases = [(name, f) for name, f in vars(sys.modules[module]).items()
              if name.startswith("test_") and callable(f) and os.environ.get("PH_ONLY", "") in name]
+    if sys.argv[1:]:
+        unknown = set(sys.argv[1:]) - {name for name, _f in cases}
+        if unknown:
+            sys.exit(f"{sys.argv[0]}: there is no {', '.join(sorted(unknown))}")
+        cases = [case for case in cases if case[0] in sys.argv[1:]]
     print(f"1..{len(cases)}", flush=True)
     watchdog = threading.Timer(FILE_DEADLINE, _give_up)
     watchdog.daemon = True

@@ -103,5 +103,14 @@ def test_options_in_help(t):
     equal(sorted(seen), sorted((letter, name) for letter, name, _argument in table("option")), "options in --help")
 
 
+def test_exit_statuses(t):
+    """The statuses of posthoused(8) are those that the program ends with."""
+    section = page("posthoused.8").split(".Sh EXIT STATUS\n")[1].split("\n.Sh ")[0]
+    documented = sorted(int(number) for number in re.findall(r"^\.It (\d+)$", section, re.M))
+    seen = {t.run([BUILDDIR / "posthoused", *arguments]).returncode
+            for arguments in (["-V"], ["-t", "-f", t.tmp / "none"], ["--no-such-option"])}
+    equal(documented, sorted(seen), "exit statuses")
+
+
 if __name__ == "__main__":
     harness.main(__name__)

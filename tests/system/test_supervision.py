@@ -303,7 +303,7 @@ def test_missing_configuration(t):
 
 
 def test_usage(t):
-    refuses(t, ["--no-such-option"], USAGE_ERROR, "no-such-option")
+    refuses(t, ["--no-such-option"], USAGE_ERROR, "no-such-option.*posthoused --help")
     refuses(t, ["-F", "no-port"], USAGE_ERROR, "no-port")
     refuses(t, ["-h"], 0, "posthoused", "-c")
     refuses(t, ["-V"], 0, "[0-9]+\\.[0-9]+")
