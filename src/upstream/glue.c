@@ -19,7 +19,7 @@ static void sessions_done(struct upstream *u)
 	CURLMsg *msg;
 	int left;
 
-	LIST_FOREACH(c, &u->conns, link)
+	for (c = LIST_FIRST(&u->conns); c; c = LIST_NEXT(c, link))
 		conn_session_progress(c);
 	while ((msg = curl_multi_info_read(u->multi, &left))) {
 		CURLcode result = msg->data.result;
