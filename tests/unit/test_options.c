@@ -321,7 +321,8 @@ START_TEST(test_table)
 		free(by_name);
 	}
 	for (const char *line = usage.data; *line; line = strchr(line, '\n') + 1)
-		ck_assert_msg(strcspn(line, "\n") <= 110, "%s", line);
+		if (!strstr(line, PH_SYSCONFDIR) || strstr(line, PH_SYSCONFDIR) > strchr(line, '\n'))
+			ck_assert_msg(strcspn(line, "\n") <= 110, "%s", line); /* how long the other is, is up to --prefix */
 	buf_release(&usage);
 }
 END_TEST
