@@ -49,6 +49,7 @@ struct relay {
 	struct attempt *unsaved; /* concluded, but the disk would not take it */
 	bool stopping, aborted;
 	bool service_wanted; /* by a callback: from the event loop, at once */
+	int64_t served_wall_ms; /* what was due by then was offered to the connections */
 };
 
 static double luck(void)
@@ -81,8 +82,9 @@ static void set_timer(struct relay *r)
 	} else {
 		int64_t due = queue_next_due(&r->queue), now = wall_ms();
 
-		/* what is due already waits for a connection or the end of a pause, not for time */
-		if (due != CLOCK_NEVER && due > now)
+		/* what was due when service() looked waits for a connection or the end of a pause, not for time;
+		 * what became due since then is still to be looked at */
+		if (due != CLOCK_NEVER && due > r->served_wall_ms)
 			wait = due - now;
 		if (r->breaker.state == BREAKER_PAUSED && r->breaker.paused_until_mono_ms - now_mono < wait)
 			wait = r->breaker.paused_until_mono_ms - now_mono;
@@ -317,10 +319,12 @@ static void open_connection(struct relay *r)
 /* Offers due messages to the connections there are, then opens as many more as the rest is worth. */
 static void service(struct relay *r)
 {
+	int64_t now = wall_ms();
 	unsigned allowed;
 	size_t due;
 
 	r->service_wanted = false;
+	r->served_wall_ms = now;
 	if (r->stopping) {
 		if (r->conn_count == 0)
 			event_base_loopbreak(r->base);
@@ -328,14 +332,14 @@ static void service(struct relay *r)
 		return;
 	}
 	allowed = breaker_connections(&r->breaker, r->setup->max_connections, clock_mono_ms());
-	if (queue_count_due(&r->queue, wall_ms(), 1) > 0) {
+	if (queue_count_due(&r->queue, now, 1) > 0) {
 		for (struct relay_conn *rc = r->conns, *next; rc; rc = next) {
 			next = rc->next;
 			if (rc->is_ready && !rc->quitting)
 				upstream_conn_kick(rc->conn);
 		}
 	}
-	due = queue_count_due(&r->queue, wall_ms(), r->setup->max_connections);
+	due = queue_count_due(&r->queue, now, r->setup->max_connections);
 	while (r->conn_count < allowed && r->connecting_count < due)
 		open_connection(r);
 	set_timer(r);
@@ -353,10 +357,12 @@ static void add_new(void *ctx, const char *id)
 static void add_known_state(void *ctx, const char *id)
 {
 	struct relay *r = ctx;
-	int64_t next_wall_us;
+	int64_t next_wall_us, latest_ms = wall_ms() + 2 * r->setup->retry.max_ms;
 
-	if (spool_state_peek_next(r->setup->spool, id, &next_wall_us))
-		queue_add(&r->queue, id, next_wall_us / 1000);
+	if (!spool_state_peek_next(r->setup->spool, id, &next_wall_us))
+		return;
+	/* nothing is ever postponed so far: a damaged date, or a clock that was set back */
+	queue_add(&r->queue, id, next_wall_us / 1000 < latest_ms ? next_wall_us / 1000 : wall_ms());
 }
 
 static void list_spool(struct relay *r)

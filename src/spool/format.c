@@ -121,7 +121,8 @@ bool format_envelope(const struct envelope *env, struct buf *out)
 	for (size_t i = 0; ok && i < env->rcpt_count; i++) {
 		const struct envelope_rcpt *r = &env->rcpt[i];
 
-		ok = rcpt_is_readable(r) && kv_puts(out, "to", r->address) && (!r->orcpt || kv_puts(out, "orcpt", r->orcpt)) &&
+		ok = rcpt_is_readable(r) && kv_puts(out, "to", r->address) &&
+		     (!r->orcpt || kv_puts(out, "orcpt", r->orcpt)) &&
 		     (!r->notify || put_notify(out, r->notify)) && buf_addc(out, '\n');
 	}
 	return ok && buf_addc(out, '\n');

@@ -128,7 +128,7 @@ static int quarantine(const struct spool *s, int dir_fd, const char *folder, con
 		return -1;
 	}
 	/* else a sync of the directory it left could make it vanish from both in a power cut */
-	if (s->sync_directory && sys_fsync(s->corrupt_fd) < 0) {
+	if (s->keep_order && sys_fsync(s->corrupt_fd) < 0) {
 		err_set_os(e, errno, "%s/corrupt: cannot sync this directory", s->path);
 		return -1;
 	}
@@ -212,13 +212,13 @@ int spool_recover(const struct spool *s, int64_t started_wall_us, struct spool_r
 
 	memset(out, 0, sizeof(*out));
 	/* moves to corrupt/ that a process crash cut short, before anything syncs the directory they left */
-	if (s->sync_directory)
+	if (s->keep_order)
 		(void)sys_fsync(s->corrupt_fd);
 	if (list(s, s->incoming_fd, "incoming", recover_incoming, &r, e) < 0 ||
 	    list(s, s->queue_fd, "queue", recover_queue, &r, e) < 0)
 		return -1;
 	/* a removal that a process crash cut short: its first half must be durable before the second
 	 * (spool_remove says why); orphans do no harm, they can wait for another start */
-	r.keep_orphans = s->sync_directory && sys_fsync(s->queue_fd) < 0;
+	r.keep_orphans = s->keep_order && sys_fsync(s->queue_fd) < 0;
 	return list(s, s->state_fd, "state", recover_state, &r, e);
 }

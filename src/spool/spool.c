@@ -198,6 +198,18 @@ static bool fsync_keeps_name(const struct spool *s)
 	return fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC;
 }
 
+/*
+ * File systems on which no change of names can reach the disk before an older one. Not btrfs: a name
+ * that only its log tree holds, for it was fsynced since the last full commit, is taken out of it when
+ * it is removed, and the next fsync of anybody writes that, ahead of an older removal of a committed name.
+ */
+static bool orders_names(const struct spool *s)
+{
+	struct statfs fs;
+
+	return sys_fstatfs(s->root_fd, &fs) == 0 && (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
+}
+
 int spool_open(struct spool *s, const char *path, enum spool_access access, enum spool_sync sync, struct err *e)
 {
 	struct stat st;
@@ -231,6 +243,7 @@ int spool_open(struct spool *s, const char *path, enum spool_access access, enum
 	}
 	s->message_mode = st.st_mode & S_IWGRP ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
 	s->sync_directory = sync == SPOOL_SYNC_STRICT || (sync == SPOOL_SYNC_AUTO && !fsync_keeps_name(s));
+	s->keep_order = sync == SPOOL_SYNC_STRICT || !orders_names(s);
 	return 0;
 fail:
 	spool_close(s);

@@ -33,7 +33,9 @@ enum spool_sync {
 struct spool {
 	char *path; /* for messages; owned */
 	int root_fd, incoming_fd, queue_fd, state_fd, corrupt_fd; /* -1 where this process has no business */
-	bool sync_directory; /* SPOOL_SYNC_STRICT, or AUTO decided so */
+	/* fsync of a file is not enough for its new name: SPOOL_SYNC_STRICT, or AUTO decided so */
+	bool sync_directory;
+	bool keep_order; /* removals and moves must be synced one by one, or a power cut may reorder them */
 	mode_t message_mode; /* of message files */
 };
 

@@ -104,7 +104,7 @@ static bool put_rcpt(struct buf *b, size_t index, const struct rcpt_state *r)
 	       (!r->reply || kv_puts(b, "reply", r->reply)) && buf_addc(b, '\n');
 }
 
-static bool format_state(const struct spool_state *st, struct buf *b)
+bool spool_state_format(const struct spool_state *st, struct buf *b)
 {
 	char sum[17];
 	bool ok;
@@ -136,7 +136,7 @@ int spool_state_save(const struct spool_state *st, const struct spool *s, const 
 
 	snprintf(new_name, sizeof(new_name), "%s.new", id);
 	buf_init(&text, STATE_MAX);
-	if (!format_state(st, &text)) {
+	if (!spool_state_format(st, &text)) {
 		err_set(e, "%s/state/%s: the state would be larger than %u octets", s->path, id, STATE_MAX);
 		buf_release(&text);
 		return -1;
@@ -247,7 +247,7 @@ static bool parse_line(struct spool_state *st, char *line, char *newline)
 	return r == KV_END;
 }
 
-static bool parse_state(struct spool_state *st, char *text, size_t len)
+bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 {
 	static const size_t trailer = sizeof("xxh3=0123456789abcdef\n") - 1;
 	char expected[32], *line, *end;
@@ -294,7 +294,7 @@ enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, 
 			goto corrupt;
 		len += (size_t)n;
 	}
-	if (parse_state(st, text, len)) {
+	if (spool_state_parse(st, text, len)) {
 		result = SPOOL_READ_OK;
 		goto out;
 	}
@@ -336,12 +336,27 @@ bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_
 
 /* ---- the end of a message --------------------------------------------------- */
 
-/* Unless it is sure that there is none. */
-static bool has_state(const struct spool *s, const char *id)
+/*
+ * Does the state that is on the disk hold anything that a power cut must not take back? Looks for the
+ * words of must_be_durable without understanding them; when in doubt (the words may also stand in a
+ * reply, the file may be unreadable) yes, which costs a sync.
+ */
+static bool saved_state_must_last(const struct spool *s, const char *id)
 {
-	struct stat st;
+	static const char *const words[] = { " status=delivered", " status=failed", " status=expired",
+					     " held=yes" };
+	char text[16 << 10];
+	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	ssize_t n;
 
-	return sys_stat_at(s->state_fd, id, &st) == 0 || errno != ENOENT;
+	if (fd < 0)
+		return errno != ENOENT;
+	n = sys_pread(fd, text, sizeof(text), 0);
+	sys_close(fd);
+	for (size_t i = 0; n >= 0 && i < sizeof(words) / sizeof(*words); i++)
+		if (memmem(text, (size_t)n, words[i], strlen(words[i])))
+			return true;
+	return n < 0 || n == sizeof(text);
 }
 
 int spool_remove(const struct spool *s, const char *id, struct err *e)
@@ -352,7 +367,7 @@ int spool_remove(const struct spool *s, const char *id, struct err *e)
 	}
 	/* where names are not kept in order, a power cut could undo the first removal and keep the second:
 	 * the message would be back and have forgotten who already got it */
-	if (s->sync_directory && has_state(s, id) && sys_fsync(s->queue_fd) < 0) {
+	if (s->keep_order && saved_state_must_last(s, id) && sys_fsync(s->queue_fd) < 0) {
 		err_set_os(e, errno, "%s/queue: cannot sync this directory", s->path);
 		return -1;
 	}

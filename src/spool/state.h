@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "smtp/reply.h"
 #include "spool/message.h"
@@ -48,6 +49,14 @@ void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_
 		    const char *reply);
 size_t spool_state_count(const struct spool_state *st, enum rcpt_status status);
 const char *rcpt_status_name(enum rcpt_status status);
+
+/* The text of a state file, pure: appends it, false when it passes the ceiling of out. */
+bool spool_state_format(const struct spool_state *st, struct buf *out);
+/*
+ * Reads it into an initialised state; text[len] must exist, text is overwritten. False: torn or
+ * damaged, and st has something of it.
+ */
+bool spool_state_parse(struct spool_state *st, char *text, size_t len);
 
 /*
  * Reads state/ID into an initialised state; a missing file leaves it all

@@ -25,6 +25,7 @@
  * relies on their order). ext4 without a journal syncs the
  * parent directory of an inode with a new entry itself (ext4_sync_parent). In
  * the other order, fsync then rename, the name would need a second commit.
+ * ext2's own driver has the same magic number and does not: strict is for it.
  * Other file systems promise less (POSIX promises nothing about names), so
  * SPOOL_SYNC_AUTO syncs the directory on them, and SPOOL_SYNC_STRICT always.
  */
@@ -88,8 +89,8 @@ struct spool_txn *spool_txn_begin(struct spool *s, struct envelope *env)
 	buf_add(&t->buffer, head, FORMAT_HEAD_LEN);
 	if (!format_envelope(env, &t->buffer)) {
 		t->result = SPOOL_FAILED;
-		err_set(&t->why, "%s: the envelope of message %s is larger than %u octets or holds a line end", s->path,
-			t->id.text, FORMAT_ENVELOPE_MAX);
+		err_set(&t->why, "%s: the envelope of message %s is larger than %u octets or holds a line end",
+			s->path, t->id.text, FORMAT_ENVELOPE_MAX);
 	}
 	t->head.envelope_bytes = t->buffer.len - FORMAT_HEAD_LEN;
 	checksum_add(t->checksum, t->buffer.data + FORMAT_HEAD_LEN, t->head.envelope_bytes);

@@ -57,15 +57,18 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 		return false;
 	}
 	if (t->env->body == BODY_BINARYMIME) {
-		smtp_reply_set(reply, 554, "5.6.3", "The message is BINARYMIME, which cannot be sent with DATA");
+		smtp_reply_set(reply, 554, "5.6.3",
+			       "The message is BINARYMIME, which cannot be sent with DATA");
 		return false;
 	}
 	if (t->has_eightbit && !f->eightbitmime && eightbit == UPSTREAM_EIGHTBIT_STRICT) {
-		smtp_reply_set(reply, 554, "5.6.3", "The message has 8-bit content and the upstream offers no 8BITMIME");
+		smtp_reply_set(reply, 554, "5.6.3",
+			       "The message has 8-bit content and the upstream offers no 8BITMIME");
 		return false;
 	}
 	if (!f->smtputf8 && !addresses_are(is_ascii, t)) {
-		smtp_reply_set(reply, 550, "5.6.7", "An address is not ASCII and the upstream offers no SMTPUTF8");
+		smtp_reply_set(reply, 550, "5.6.7",
+			       "An address is not ASCII and the upstream offers no SMTPUTF8");
 		return false;
 	}
 	return true;

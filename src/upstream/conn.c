@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One connection to an upstream: the session's start is libcurl's
- * (session.c), the transactions are the pipeline's (pipeline.c); here are
+ * (channel.c), the transactions are the pipeline's (pipeline.c); here are
  * the socket's events, the deadlines and the life of the connection. Runs in
  * the relay process and in `posthouse send`.
  *
@@ -57,8 +57,7 @@ static void trace_command(void *ctx, const char *line, size_t len)
 {
 	struct upstream_conn *c = ctx;
 
-	if (c->ops->trace)
-		c->ops->trace(c->ctx, false, line, len);
+	channel_trace_command(&c->channel.trace, line, len);
 }
 
 static const struct pipeline_ops pipeline_ops = { .next = next_txn, .command = trace_command };
@@ -108,7 +107,7 @@ static void take_replies(struct upstream_conn *c, const char *data, size_t len)
 			lost(c, false, c->parser.why);
 			break;
 		case SMTP_REPLY_DONE:
-			session_trace_reply(&c->session.trace, &c->parser.reply);
+			channel_trace_reply(&c->channel.trace, &c->parser.reply);
 			c->progress = true;
 			if (pipeline_reply(&c->pipe, &c->parser.reply) == PIPELINE_OVER)
 				c->over = true;
@@ -125,13 +124,13 @@ static void receive(struct upstream_conn *c)
 	size_t n;
 
 	while (!c->over) {
-		switch (session_recv(&c->session, data, sizeof(data), &n, &e)) {
-		case SESSION_IO_AGAIN:
+		switch (channel_recv(&c->channel, data, sizeof(data), &n, &e)) {
+		case CHANNEL_IO_AGAIN:
 			return;
-		case SESSION_IO_FAILED:
+		case CHANNEL_IO_FAILED:
 			lost(c, false, e.text);
 			return;
-		case SESSION_IO_OK:
+		case CHANNEL_IO_OK:
 			if (n == 0)
 				lost(c, false, "the upstream closed the connection");
 			else
@@ -169,15 +168,15 @@ static void transmit(struct upstream_conn *c)
 				return;
 			}
 		}
-		switch (session_write(&c->session, data, len < SEND_BYTES ? len : SEND_BYTES, &n, &e)) {
-		case SESSION_IO_OK:
+		switch (channel_write(&c->channel, data, len < SEND_BYTES ? len : SEND_BYTES, &n, &e)) {
+		case CHANNEL_IO_OK:
 			pipeline_sent(&c->pipe, n);
 			c->progress = true;
 			break;
-		case SESSION_IO_AGAIN:
+		case CHANNEL_IO_AGAIN:
 			c->write_blocked = true;
 			return;
-		case SESSION_IO_FAILED:
+		case CHANNEL_IO_FAILED:
 			send_failed(c, &e);
 			return;
 		}
@@ -194,7 +193,7 @@ static void watch(struct upstream_conn *c)
 
 	if (event_get_events(c->io) != events) {
 		event_del(c->io);
-		event_assign(c->io, c->u->base, session_socket(&c->session), events, on_io, c);
+		event_assign(c->io, c->u->base, channel_socket(&c->channel), events, on_io, c);
 		event_add(c->io, NULL);
 	}
 	if (c->progress || phase != c->armed_for) {
@@ -229,13 +228,13 @@ static void end_session(struct upstream_conn *c, const struct upstream_outcome *
 	c->over = true;
 }
 
-static void start(struct upstream_conn *c)
+static void start(struct upstream_conn *c, enum upstream_tls tls)
 {
-	struct session_trace t = { .line = c->ops->trace, .ctx = c->ctx };
+	struct channel_trace t = { .line = c->ops->trace, .ctx = c->ctx };
 	struct upstream_outcome why = { .how = UPSTREAM_NO_ANSWER, .phase = UPSTREAM_RESOLVE };
 	struct err e;
 
-	if (session_open(&c->session, c->settings, t, c, &e) != 0) {
+	if (channel_open(&c->channel, c->settings, tls, t, c, &e) != 0) {
 		smtp_reply_set(&why.reply, 0, "", "%s", e.text);
 		end_session(c, &why);
 		return;
@@ -243,15 +242,33 @@ static void start(struct upstream_conn *c)
 	c->state = CONN_CONNECTING;
 	c->in_multi = true;
 	set_timer(c, c->settings->connect_timeout_ms);
-	ASSERT(curl_multi_add_handle(c->u->multi, c->session.easy) == CURLM_OK);
+	ASSERT(curl_multi_add_handle(c->u->multi, c->channel.easy) == CURLM_OK);
 }
 
 void conn_session_progress(struct upstream_conn *c)
 {
-	if (c->state != CONN_CONNECTING || !session_is_connected(&c->session))
+	if (c->state != CONN_CONNECTING || !channel_is_connected(&c->channel))
 		return;
 	c->state = CONN_GREETING;
 	set_timer(c, c->settings->greeting_timeout_ms);
+}
+
+static void leave_multi(struct upstream_conn *c)
+{
+	if (c->in_multi)
+		curl_multi_remove_handle(c->u->multi, c->channel.easy);
+	c->in_multi = false;
+	channel_close(&c->channel);
+}
+
+static void session_failed(struct upstream_conn *c, const struct upstream_outcome *why)
+{
+	if (channel_may_go_plain(&c->channel, why)) {
+		leave_multi(c);
+		start(c, UPSTREAM_TLS_NONE);
+	} else {
+		end_session(c, why);
+	}
 }
 
 void conn_session_done(struct upstream_conn *c, CURLcode result)
@@ -261,16 +278,16 @@ void conn_session_done(struct upstream_conn *c, CURLcode result)
 	if (c->state != CONN_CONNECTING && c->state != CONN_GREETING)
 		return;
 	enter(c);
-	if (session_conclude(&c->session, result, &why) != 0) {
-		end_session(c, &why);
+	if (channel_conclude(&c->channel, result, &why) != 0) {
+		session_failed(c, &why);
 		leave(c);
 		return;
 	}
 	c->state = CONN_UP;
 	smtp_reply_parser_init(&c->parser);
-	pipeline_init(&c->pipe, &c->session.features, c->settings->eightbit, c->settings->pipelining, &pipeline_ops,
-		      c);
-	c->io = event_new(c->u->base, session_socket(&c->session), EV_READ | EV_PERSIST, on_io, c);
+	pipeline_init(&c->pipe, &c->channel.features, c->settings->eightbit, c->settings->pipelining,
+		      &pipeline_ops, c);
+	c->io = event_new(c->u->base, channel_socket(&c->channel), EV_READ | EV_PERSIST, on_io, c);
 	ASSERT(c->io);
 	event_add(c->io, NULL);
 	c->progress = true;
@@ -294,8 +311,8 @@ static void timed_out(struct upstream_conn *c)
 		work(c);
 		return;
 	}
-	snprintf(text, sizeof(text), "timed out after %.3f s in phase %s", (double)deadline_ms(c, phase) / 1000,
-		 upstream_phase_name(phase));
+	snprintf(text, sizeof(text), "timed out after %.3f s in phase %s",
+		 (double)deadline_ms(c, phase) / 1000, upstream_phase_name(phase));
 	lost(c, false, text);
 }
 
@@ -309,13 +326,13 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx)
 	enter(c);
 	switch (c->state) {
 	case CONN_NEW:
-		start(c);
+		start(c, c->settings->tls);
 		break;
 	case CONN_CONNECTING:
 	case CONN_GREETING:
-		session_timed_out(&c->session,
-				  c->state == CONN_CONNECTING ? c->settings->connect_timeout_ms :
-							        c->settings->greeting_timeout_ms,
+		channel_timed_out(&c->channel,
+				  c->state == CONN_CONNECTING ? c->settings->connect_timeout_ms
+							      : c->settings->greeting_timeout_ms,
 				  &why);
 		end_session(c, &why);
 		break;
@@ -342,9 +359,7 @@ static void finish(struct upstream_conn *c)
 		pipeline_end(&c->pipe);
 		c->why = c->pipe.why;
 	}
-	if (c->in_multi)
-		curl_multi_remove_handle(c->u->multi, c->session.easy);
-	session_close(&c->session);
+	leave_multi(c);
 	c->ops->closed(c, c->ctx, &c->why, c->ever_ready);
 	if (was == CONN_UP)
 		pipeline_release(&c->pipe);
@@ -406,12 +421,12 @@ void upstream_conn_abort(struct upstream_conn *c)
 
 const struct upstream_features *upstream_conn_features(const struct upstream_conn *c)
 {
-	return &c->session.features;
+	return &c->channel.features;
 }
 
 const char *upstream_conn_remote(const struct upstream_conn *c)
 {
-	return c->session.remote;
+	return c->channel.remote;
 }
 
 size_t upstream_conn_in_flight(const struct upstream_conn *c)
@@ -422,10 +437,12 @@ size_t upstream_conn_in_flight(const struct upstream_conn *c)
 const char *upstream_phase_name(enum upstream_phase phase)
 {
 	static const char *const names[] = {
-		[UPSTREAM_RESOLVE] = "resolve",	  [UPSTREAM_CONNECT] = "connect", [UPSTREAM_TLS_HANDSHAKE] = "tls",
-		[UPSTREAM_GREETING] = "greeting", [UPSTREAM_AUTH] = "auth",	  [UPSTREAM_MAIL] = "mail",
-		[UPSTREAM_RCPT] = "rcpt",	  [UPSTREAM_DATA] = "data",	  [UPSTREAM_CONTENT] = "content",
-		[UPSTREAM_FINAL_DOT] = "final-dot", [UPSTREAM_IDLE] = "idle",
+		[UPSTREAM_RESOLVE] = "resolve",   [UPSTREAM_CONNECT] = "connect",
+		[UPSTREAM_TLS_HANDSHAKE] = "tls", [UPSTREAM_GREETING] = "greeting",
+		[UPSTREAM_AUTH] = "auth",         [UPSTREAM_MAIL] = "mail",
+		[UPSTREAM_RCPT] = "rcpt",         [UPSTREAM_DATA] = "data",
+		[UPSTREAM_CONTENT] = "content",   [UPSTREAM_FINAL_DOT] = "final-dot",
+		[UPSTREAM_IDLE] = "idle",
 	};
 
 	return names[phase];

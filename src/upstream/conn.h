@@ -9,7 +9,7 @@
 
 #include "smtp/reply.h"
 #include "upstream/pipeline.h"
-#include "upstream/session.h"
+#include "upstream/channel.h"
 #include "upstream/upstream.h"
 
 struct event;
@@ -34,7 +34,7 @@ struct upstream_conn {
 	bool over; /* to be finished as soon as no function of ours is on the stack */
 	struct upstream_outcome why; /* when over before the pipeline began */
 	unsigned depth; /* functions of ours on the stack, for this connection */
-	struct session session;
+	struct channel channel;
 	struct pipeline pipe; /* from CONN_UP on */
 	struct smtp_reply_parser parser;
 	struct event *timer, *io;

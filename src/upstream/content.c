@@ -15,7 +15,8 @@ void content_init(struct content *c)
 	c->last[1] = '\n';
 }
 
-static int read_piece(struct content *c, struct upstream_txn *t, char *data, size_t cap, size_t *got, struct err *e)
+static int read_piece(struct content *c, struct upstream_txn *t, char *data, size_t cap, size_t *got,
+		      struct err *e)
 {
 	uint64_t left = t->content_bytes - c->offset;
 	size_t want = left < cap ? (size_t)left : cap;

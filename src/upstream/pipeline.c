@@ -45,8 +45,9 @@ static struct pipeline_flight *newest(struct pipeline *p)
 	return p->count > 0 ? &p->flight[(p->first + p->count - 1) % FLIGHTS] : NULL;
 }
 
-void pipeline_init(struct pipeline *p, const struct upstream_features *features, enum upstream_eightbit eightbit,
-		   bool pipelining, const struct pipeline_ops *ops, void *ctx)
+void pipeline_init(struct pipeline *p, const struct upstream_features *features,
+		   enum upstream_eightbit eightbit, bool pipelining, const struct pipeline_ops *ops,
+		   void *ctx)
 {
 	memset(p, 0, sizeof(*p));
 	p->features = features;
@@ -383,6 +384,14 @@ static void on_data(struct pipeline_flight *f, const struct smtp_reply *reply)
 	}
 }
 
+/* Whether a server may answer so. 3yz only says to go on with DATA, and nothing but 354 does. */
+static bool is_possible(enum kind kind, const struct smtp_reply *reply)
+{
+	if (kind == KIND_RSET)
+		return is_ok(reply);
+	return is_refusal(reply) || (kind == KIND_DATA ? reply->code == 354 : is_ok(reply));
+}
+
 /* A reply that no command asked for. */
 static enum pipeline_result on_unexpected(struct pipeline *p, struct pipeline_flight *f,
 					  const struct smtp_reply *reply)
@@ -405,8 +414,7 @@ enum pipeline_result pipeline_reply(struct pipeline *p, const struct smtp_reply 
 	if (!f || f->answered == f->sent || flight_phase(p, f) == UPSTREAM_CONTENT)
 		return on_unexpected(p, f, reply);
 	kind = kind_of(f, f->answered, &rcpt);
-	if (kind == KIND_RSET ? !is_ok(reply) :
-			        !is_refusal(reply) && (kind == KIND_DATA ? reply->code != 354 : !is_ok(reply)))
+	if (!is_possible(kind, reply))
 		return broken(p, "a reply that makes no sense here", reply);
 	f->answered++;
 	switch (kind) {

@@ -85,8 +85,9 @@ enum pipeline_result {
 };
 
 /* features and ops must outlive p. */
-void pipeline_init(struct pipeline *p, const struct upstream_features *features, enum upstream_eightbit eightbit,
-		   bool pipelining, const struct pipeline_ops *ops, void *ctx);
+void pipeline_init(struct pipeline *p, const struct upstream_features *features,
+		   enum upstream_eightbit eightbit, bool pipelining, const struct pipeline_ops *ops,
+		   void *ctx);
 void pipeline_release(struct pipeline *p);
 
 /*

@@ -10,7 +10,7 @@
  *
  * Single-threaded, non-blocking, driven by a libevent base. Used by the relay
  * and by `posthouse send`. Callbacks come from the event loop or from inside
- * the functions below; a callback may call any function here except
+ * the functions below; a callback other than trace may call any function here except
  * upstream_close.
  */
 #ifndef UPSTREAM_UPSTREAM_H
@@ -29,7 +29,8 @@ struct event_base;
 
 enum upstream_tls {
 	UPSTREAM_TLS_NONE, /* plain text, STARTTLS is not used */
-	UPSTREAM_TLS_OPPORTUNISTIC, /* STARTTLS when offered, certificate not verified */
+	UPSTREAM_TLS_OPPORTUNISTIC, /* STARTTLS when offered, certificate not verified; in the clear if the
+				       handshake fails and there is no user */
 	UPSTREAM_TLS_REQUIRED, /* STARTTLS or nothing, certificate verified */
 	UPSTREAM_TLS_IMPLICIT /* TLS from the first byte, certificate verified */
 };
@@ -68,6 +69,7 @@ struct upstream_features {
 
 struct upstream; /* one per process: the libcurl multi handle and its events */
 
+/* Sets SIGPIPE to be ignored in this process: TLS writes to connections that the peer may have closed. */
 int upstream_open(struct upstream **u, struct event_base *base, struct err *e);
 /* Every connection must be closed (conn_abort) before. */
 void upstream_close(struct upstream *u);
@@ -98,7 +100,13 @@ enum upstream_how {
 	UPSTREAM_UNSUPPORTED, /* not tried: this upstream cannot take it (SIZE, 8BITMIME, SMTPUTF8); `reply` is worded
 				 as 552 5.3.4, 554 5.6.3, 550 5.6.7 */
 	UPSTREAM_SOURCE_FAILED, /* our own content could not be read; the connection was closed before the final dot */
-	UPSTREAM_NOT_STARTED /* the connection ended before any of it was answered: as if never handed out */
+	/*
+	 * The connection ended (lost, 421) before any of it was answered: as if never handed out. Only the
+	 * first transaction on a connection is not spared: once its MAIL is on the wire an end without an
+	 * answer, or 421, is its own outcome (NO_ANSWER, ANSWERED in phase MAIL), or a message at which an
+	 * upstream falls each time would be offered for ever.
+	 */
+	UPSTREAM_NOT_STARTED
 };
 
 struct upstream_outcome {
@@ -128,7 +136,9 @@ struct upstream_txn {
 	/*
 	 * The end: with phase FINAL_DOT and ANSWERED, reply is the fate of all recipients whose RCPT was
 	 * accepted. When every RCPT was refused it is ANSWERED with phase RCPT (and the last such reply).
-	 * t may be freed inside.
+	 * ANSWERED may come in any phase with 421 and for all that were not refused before; in phase CONTENT
+	 * it is a refusal the upstream did not keep to itself until the final dot. Only a 2yz to the final dot
+	 * is ever reported as a positive answer. t may be freed inside.
 	 */
 	void (*done)(struct upstream_txn *t, const struct upstream_outcome *outcome);
 	void *ctx; /* the caller's */
@@ -143,12 +153,19 @@ struct upstream_conn_ops {
 	 */
 	struct upstream_txn *(*next)(struct upstream_conn *c, void *ctx);
 	/*
-	 * The connection is over and c is freed after this returns; each transaction it took got its done() before. why->how is ANSWERED with the
-	 * upstream's refusing reply (greeting, EHLO, AUTH, 421), or NO_ANSWER with the reason; phase IDLE and
-	 * code 221 after an orderly QUIT. ever_ready tells whether ready() was called.
+	 * The connection is over and c is freed after this returns; each transaction it took got its done()
+	 * before. why->how is ANSWERED with the upstream's refusing reply (greeting, EHLO, AUTH, 421),
+	 * SOURCE_FAILED as for the transaction, or NO_ANSWER with the reason; phase IDLE when no transaction
+	 * is involved, and with code 221 after QUIT, however the connection went down then. ever_ready tells
+	 * whether ready() was called.
 	 */
-	void (*closed)(struct upstream_conn *c, void *ctx, const struct upstream_outcome *why, bool ever_ready);
-	/* Each line, both directions, for transcripts; may be NULL. AUTH secrets arrive as "AUTH PLAIN ***". Content is not passed. */
+	void (*closed)(struct upstream_conn *c, void *ctx, const struct upstream_outcome *why,
+		       bool ever_ready);
+	/*
+	 * Each line, both directions, for transcripts: printable ASCII, other octets as '?'. AUTH secrets arrive
+	 * as "AUTH PLAIN ***". Content is not passed, but its final dot. May be NULL. Only for taking notes: it
+	 * must not call any function here.
+	 */
 	void (*trace)(void *ctx, bool from_upstream, const char *text, size_t len);
 };
 
@@ -157,7 +174,7 @@ struct upstream_conn *upstream_conn_open(struct upstream *u, const struct upstre
 					 const struct upstream_conn_ops *ops, void *ctx);
 /* There is work: asks next() if there is room. */
 void upstream_conn_kick(struct upstream_conn *c);
-/* Takes no more; QUIT when those under way are done. */
+/* Takes no more; QUIT when those under way are done. Before ready() it is upstream_conn_abort. */
 void upstream_conn_quit(struct upstream_conn *c);
 /* Ends it now: done() for what is under way, then closed(). */
 void upstream_conn_abort(struct upstream_conn *c);

@@ -66,7 +66,8 @@ static struct disk_name name_of(const struct disk_node *dir, const char *text)
 	return name;
 }
 
-void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk_name *name, struct disk_node *node)
+void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk_name *name,
+		    struct disk_node *node)
 {
 	size_t i = 0;
 
@@ -75,8 +76,7 @@ void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk
 	if (node) {
 		ASSERT(i < DISK_ENTRIES_MAX);
 		*count += i == *count;
-		entries[i].name = *name;
-		entries[i].node = node;
+		entries[i] = (struct disk_entry){ .name = *name, .node = node };
 	} else if (i < *count) {
 		entries[i] = entries[--*count];
 	}
@@ -114,6 +114,7 @@ struct disk_node *disk_create(struct disk_node *dir, const char *name, bool is_d
 {
 	struct disk_node *node = node_new(is_dir);
 
+	node->is_prose = strstr(name, ".reason") != NULL;
 	disk_link(node, dir, name);
 	return node;
 }
@@ -124,7 +125,8 @@ void disk_link(struct disk_node *node, struct disk_node *dir, const char *name)
 	change(dir, name, node, node);
 }
 
-void disk_rename(struct disk_node *old_dir, const char *old_name, struct disk_node *new_dir, const char *new_name)
+void disk_rename(struct disk_node *old_dir, const char *old_name, struct disk_node *new_dir,
+		 const char *new_name)
 {
 	struct disk_node *node = disk_lookup(old_dir, old_name);
 
@@ -179,13 +181,28 @@ static void make_durable(size_t i)
 	disk.change_count = kept;
 }
 
+static struct disk_entry *durable_entry(const struct disk_name *name)
+{
+	for (size_t i = 0; i < disk.durable_count; i++)
+		if (disk_same_name(&disk.durable[i].name, name))
+			return &disk.durable[i];
+	return NULL;
+}
+
+static bool is_taken_from_log(const struct disk_change *c)
+{
+	const struct disk_entry *entry = c->node ? NULL : durable_entry(&c->name);
+
+	return entry && entry->only_logged;
+}
+
 static bool fsync_covers(const struct disk_node *node, const struct disk_change *c)
 {
 	switch (disk.kind) {
 	case DISK_JOURNAL:
 		return c->order <= node->touched;
 	case DISK_LOG_TREE:
-		return c->subject == node || c->name.dir == node;
+		return c->subject == node || c->name.dir == node || is_taken_from_log(c);
 	case DISK_POSIX:
 		return node->is_dir && c->name.dir == node;
 	}
@@ -198,12 +215,16 @@ void disk_fsync(struct disk_node *node)
 		content_copy(&node->synced, &node->now);
 	for (size_t i = 0; i < disk.change_count;) {
 		size_t before = disk.change_count;
+		struct disk_name name;
 
 		if (!fsync_covers(node, &disk.changes[i])) {
 			i++;
 			continue;
 		}
+		name = disk.changes[i].name;
 		make_durable(i);
+		if (disk.kind == DISK_LOG_TREE && durable_entry(&name))
+			durable_entry(&name)->only_logged = true;
 		i -= before - disk.change_count - 1; /* dropped ones stood before it */
 	}
 }
@@ -220,6 +241,8 @@ void disk_syncfs(void)
 			content_copy(&disk.nodes[i]->synced, &disk.nodes[i]->now);
 	while (disk.change_count > 0)
 		make_durable(0);
+	for (size_t i = 0; i < disk.durable_count; i++)
+		disk.durable[i].only_logged = false;
 }
 
 void disk_settle(void)

@@ -9,8 +9,8 @@
  *             durable, and every change of metadata up to the last one of that
  *             file. A cut keeps some first part of the other changes.
  *   log tree  (btrfs) fsync makes the data of that file and its own names durable,
- *             ahead of older changes of others. A cut keeps some first part of the
- *             rest.
+ *             ahead of older changes of others, and also the removal of any name that
+ *             was durable by the log alone. A cut keeps some first part of the rest.
  *   posix     what POSIX promises: fsync of a file makes its data durable, and
  *             nothing about names; fsync of a directory its names. A cut keeps any
  *             subset of the rest, each name for itself. One thing is granted: a
@@ -18,7 +18,8 @@
  *             old directory alone was synced.
  *
  * Data that was not synced is, after a cut, there, as it was at the last sync,
- * cut off in the middle, zero, or zero from the middle on.
+ * cut off in the middle, zero, or zero from the middle on (what a NAME.reason says
+ * is always there: nobody judges it).
  */
 #ifndef TESTS_DISK_H
 #define TESTS_DISK_H
@@ -43,7 +44,8 @@ struct disk_node *disk_create(struct disk_node *dir, const char *name, bool is_d
 void disk_write(struct disk_node *file, size_t offset, const void *data, size_t len);
 void disk_truncate(struct disk_node *file);
 void disk_link(struct disk_node *node, struct disk_node *dir, const char *name);
-void disk_rename(struct disk_node *old_dir, const char *old_name, struct disk_node *new_dir, const char *new_name);
+void disk_rename(struct disk_node *old_dir, const char *old_name, struct disk_node *new_dir,
+		 const char *new_name);
 void disk_unlink(struct disk_node *dir, const char *name);
 void disk_fsync(struct disk_node *node);
 /* fsync failed: the kernel has dropped the unsynced pages, and a later fsync that succeeds does not bring them back. */
@@ -57,8 +59,8 @@ void disk_syncfs(void);
  * begin with one of the ids are the same in all runs as far as "before" goes.
  * Adds all trees, new or not, to *count.
  */
-void disk_cut(const char *target, const char *const *ids, size_t id_count, uint64_t salt, void (*each)(void *ctx),
-	      void *ctx, size_t *count);
+void disk_cut(const char *target, const char *const *ids, size_t id_count, uint64_t salt,
+	      void (*each)(void *ctx), void *ctx, size_t *count);
 /* The tree laid out last, on one line, for messages. */
 const char *disk_describe(void);
 /* Forgets which trees were laid out before. */

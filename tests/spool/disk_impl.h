@@ -19,6 +19,7 @@ struct disk_node {
 	unsigned number; /* its place in disk.nodes */
 	bool is_dir;
 	bool pages_lost; /* by a failed fsync */
+	bool is_prose; /* a NAME.reason: nobody judges its content, so its fates are not told apart */
 	struct disk_content now, synced;
 	uint64_t touched; /* disk.order at its last change of data or metadata */
 	/* of layout.c: */
@@ -36,6 +37,7 @@ struct disk_name {
 struct disk_entry {
 	struct disk_name name;
 	struct disk_node *node;
+	bool only_logged; /* durable by the log tree alone: removed from it, it is gone at the next sync of the log */
 };
 
 /* A change of one name that is not durable yet. Those of one rename have the same order. */
@@ -61,6 +63,7 @@ extern struct disk disk;
 
 bool disk_same_name(const struct disk_name *a, const struct disk_name *b);
 /* Sets one name in a list of entries, or removes it (node NULL). */
-void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk_name *name, struct disk_node *node);
+void disk_set_entry(struct disk_entry *entries, size_t *count, const struct disk_name *name,
+		    struct disk_node *node);
 
 #endif

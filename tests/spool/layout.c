@@ -85,7 +85,8 @@ static void normalise(const struct cut *cut, char *text, size_t len)
 	for (size_t i = 0; i < cut->id_count; i++) {
 		char *at = text;
 
-		while (cut->ids[i][0] && (at = memmem(at, len - (size_t)(at - text), cut->ids[i], SPOOL_ID_LEN)))
+		while (cut->ids[i][0] &&
+		       (at = memmem(at, len - (size_t)(at - text), cut->ids[i], SPOOL_ID_LEN)))
 			memset(at, 'A' + (int)i, SPOOL_ID_LEN);
 	}
 	for (char *at = text; (at = memmem(at, len - (size_t)(at - text), "xxh3=", 5)); at++)
@@ -113,7 +114,7 @@ static uint64_t content_hash(const struct cut *cut, struct disk_node *node)
 
 static bool is_dirty(const struct disk_node *node)
 {
-	return !node->is_dir && node->now.version != node->synced.version;
+	return !node->is_dir && !node->is_prose && node->now.version != node->synced.version;
 }
 
 static void write_file(int dir_fd, const char *path, const struct disk_node *node, enum fate fate)
@@ -272,7 +273,8 @@ static void cut_in_order(struct cut *cut)
 			continue; /* a rename is not torn by a log */
 		start_names(cut);
 		for (size_t i = 0; i < k; i++)
-			disk_set_entry(cut->entries, &cut->entry_count, &disk.changes[i].name, disk.changes[i].node);
+			disk_set_entry(cut->entries, &cut->entry_count, &disk.changes[i].name,
+				       disk.changes[i].node);
 		visit_names(cut);
 	}
 }
@@ -319,7 +321,8 @@ static void cut_names_alone(struct cut *cut, uint64_t choice)
 	start_names(cut);
 	for (size_t i = 0; i < disk.change_count; i++)
 		if (applied[i])
-			disk_set_entry(cut->entries, &cut->entry_count, &disk.changes[i].name, disk.changes[i].node);
+			disk_set_entry(cut->entries, &cut->entry_count, &disk.changes[i].name,
+				       disk.changes[i].node);
 	visit_names(cut);
 }
 
@@ -363,12 +366,16 @@ static void cut_any_subset(struct cut *cut)
 	}
 }
 
-void disk_cut(const char *target, const char *const *ids, size_t id_count, uint64_t salt, void (*each)(void *ctx),
-	      void *ctx, size_t *count)
+void disk_cut(const char *target, const char *const *ids, size_t id_count, uint64_t salt,
+	      void (*each)(void *ctx), void *ctx, size_t *count)
 {
-	struct cut cut = {
-		.target = target, .ids = ids, .id_count = id_count, .salt = salt, .each = each, .ctx = ctx, .count = count
-	};
+	struct cut cut = { .target = target,
+			   .ids = ids,
+			   .id_count = id_count,
+			   .salt = salt,
+			   .each = each,
+			   .ctx = ctx,
+			   .count = count };
 
 	for (size_t i = 0; i < disk.durable_count; i++)
 		hash_name(&cut, &disk.durable[i].name);

@@ -25,7 +25,8 @@ void life_violation(struct life *l, const char *fmt, ...)
 
 	if (l->violations++ > 0)
 		return;
-	n = (size_t)snprintf(l->first, sizeof(l->first), "%s; %s at %s: ", l->context, l->fault, fault_where());
+	n = (size_t)snprintf(l->first, sizeof(l->first), "%s; %s at %s: ", l->context, l->fault,
+			     fault_where());
 	va_start(ap, fmt);
 	if (n < sizeof(l->first))
 		n += (size_t)vsnprintf(l->first + n, sizeof(l->first) - n, fmt, ap);
@@ -70,7 +71,9 @@ static const char *content_of(size_t len)
 	ASSERT(len < sizeof(text));
 	if (!text[0])
 		for (size_t i = 0; i < sizeof(text); i++)
-			text[i] = i % 64 == 62 ? '\r' : i % 64 == 63 ? '\n' : (char)('!' + (i * 7 + i / 4096) % 90);
+			text[i] = i % 64 == 62   ? '\r'
+				  : i % 64 == 63 ? '\n'
+						 : (char)('!' + (i * 7 + i / 4096) % 90);
 	return text;
 }
 
@@ -125,7 +128,8 @@ void life_accept(struct life *l, size_t i, size_t content_len)
 	m->acknowledged = result == SPOOL_OK;
 	m->refused = !m->acknowledged;
 	is_full = e.os_error == ENOSPC || e.os_error == EDQUOT || e.os_error == EFBIG;
-	if (m->refused && (!fault_was_met() || e.os_error != l->plan.os_error || (result == SPOOL_FULL) != is_full))
+	if (m->refused &&
+	    (!fault_was_met() || e.os_error != l->plan.os_error || (result == SPOOL_FULL) != is_full))
 		life_violation(l, "answer %d for \"%s\"", result, e.text);
 }
 
@@ -163,7 +167,8 @@ static void save(struct life *l, size_t i, int delivered, bool held)
 	st.held = held || m->held;
 	for (int r = 0; r < LIFE_RCPTS; r++)
 		if (r == delivered || m->delivered[r])
-			rcpt_state_set(&st.rcpt[r], RCPT_DELIVERED, WALL_US, "main", "250 2.0.0 Ok: queued as 4711");
+			rcpt_state_set(&st.rcpt[r], RCPT_DELIVERED, WALL_US, "main",
+				       "250 2.0.0 Ok: queued as 4711");
 		else
 			rcpt_state_set(&st.rcpt[r], RCPT_PENDING, WALL_US, "main", "450 4.2.1 busy");
 	if (spool_state_save(&st, &l->relay, m->id, &e) == 0 && !fault_is_dead()) {
@@ -217,8 +222,9 @@ void life_quarantine(struct life *l, size_t i)
 	struct err e;
 
 	if (is_ours(l, i))
-		l->mail[i].cornered = spool_quarantine(&l->relay, l->mail[i].id, "its checksum is wrong", &e) == 0 &&
-				      !fault_is_dead();
+		l->mail[i].cornered =
+			spool_quarantine(&l->relay, l->mail[i].id, "its checksum is wrong", &e) == 0 &&
+			!fault_is_dead();
 }
 
 void life_put_foreign(struct life *l, const char *folder, const char *name)
@@ -248,8 +254,8 @@ unsigned long life_ledger_hash(const struct life *l)
 	for (size_t i = 0; i < LIFE_MAILS; i++) {
 		const struct life_mail *m = &l->mail[i];
 
-		text[n++] = (unsigned char)(m->acknowledged | m->refused << 1 | m->leaving << 2 | m->left << 3 |
-					    m->damaged << 4 | m->cornered << 5 | m->held << 6);
+		text[n++] = (unsigned char)(m->acknowledged | m->refused << 1 | m->leaving << 2 |
+					    m->left << 3 | m->damaged << 4 | m->cornered << 5 | m->held << 6);
 		text[n++] = (unsigned char)m->saves;
 		text[n++] = (unsigned char)m->saved;
 		text[n++] = (unsigned char)m->len;

@@ -55,7 +55,8 @@ static bool is_as_it_was(const struct spool_message *m, const struct life_mail *
 	ssize_t n;
 
 	if (m->content_bytes != mail->len || m->env.rcpt_count != LIFE_RCPTS ||
-	    strcmp(m->env.sender, "from@example.org") != 0 || strcmp(m->env.rcpt[1].address, "two@example.org") != 0)
+	    strcmp(m->env.sender, "from@example.org") != 0 ||
+	    strcmp(m->env.rcpt[1].address, "two@example.org") != 0)
 		return false;
 	while ((n = spool_message_read(m, got, back + got, sizeof(back) - got, &e)) > 0)
 		got += (size_t)n;
@@ -164,7 +165,8 @@ static void judge(struct check *c, const struct life_mail *m, const struct found
 /* ---- the directories -------------------------------------------------------------- */
 
 /* Calls each for the entries of a folder, with plain calls: the judge does not ask the accused. */
-static unsigned count_entries(struct check *c, const char *folder, void (*each)(struct check *c, const char *name))
+static unsigned count_entries(struct check *c, const char *folder,
+			      void (*each)(struct check *c, const char *name))
 {
 	struct dirent *entry;
 	unsigned n = 0;
@@ -252,7 +254,8 @@ void life_check(struct life *l, const char *base, enum life_crash crash)
 	c.strangers = 0;
 	count_entries(&c, "corrupt", see_corrupt);
 	if (c.strangers < l->foreign && !may_lose_corrupt(&c))
-		life_violation(l, "%u of %u foreign entries are not in corrupt/", l->foreign - c.strangers, l->foreign);
+		life_violation(l, "%u of %u foreign entries are not in corrupt/", l->foreign - c.strangers,
+			       l->foreign);
 	for (size_t i = 0; i < LIFE_MAILS; i++)
 		if (l->mail[i].id[0])
 			judge(&c, &l->mail[i], &c.found[i]);

@@ -255,7 +255,8 @@ int sys_fsync(int fd)
 		return -1;
 	}
 	ASSERT(fstat(fd, &st) == 0);
-	if (node && !(f.mutations & (S_ISDIR(st.st_mode) ? FAULT_DIRECTORY_SYNC_DOES_NOTHING : FAULT_FILE_SYNC_DOES_NOTHING)))
+	if (node && !(f.mutations & (S_ISDIR(st.st_mode) ? FAULT_DIRECTORY_SYNC_DOES_NOTHING
+							 : FAULT_FILE_SYNC_DOES_NOTHING)))
 		disk_fsync(node);
 	return 0;
 }
@@ -292,7 +293,8 @@ int sys_rename_exclusive(int old_dir_fd, const char *old_name, int new_dir_fd, c
 
 int sys_rename_replace(int old_dir_fd, const char *old_name, int new_dir_fd, const char *new_name)
 {
-	if (gate(CHANGE, "rename", new_name) != DO_IT || renameat(old_dir_fd, old_name, new_dir_fd, new_name) < 0)
+	if (gate(CHANGE, "rename", new_name) != DO_IT ||
+	    renameat(old_dir_fd, old_name, new_dir_fd, new_name) < 0)
 		return -1;
 	if (node_of(old_dir_fd))
 		disk_rename(node_of(old_dir_fd), old_name, node_of(new_dir_fd), new_name);

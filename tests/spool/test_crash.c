@@ -168,7 +168,8 @@ static const struct setting settings[] = {
 	{ "log tree, sync auto on btrfs", DISK_LOG_TREE, SPOOL_SYNC_AUTO, BTRFS_SUPER_MAGIC, false },
 	{ "log tree, sync strict", DISK_LOG_TREE, SPOOL_SYNC_STRICT, 0, false },
 	{ "posix, sync strict", DISK_POSIX, SPOOL_SYNC_STRICT, 0, false },
-	{ "posix, sync auto on f2fs, workers may not list", DISK_POSIX, SPOOL_SYNC_AUTO, F2FS_SUPER_MAGIC, true },
+	{ "posix, sync auto on f2fs, workers may not list", DISK_POSIX, SPOOL_SYNC_AUTO, F2FS_SUPER_MAGIC,
+	  true },
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))
 
@@ -290,8 +291,8 @@ static void end_run(const struct setting *on, enum life_crash crash)
 }
 
 /* Runs the scenario with the fault at its at-th call; false when it was over before that. */
-static bool run(const struct scenario *sc, const struct setting *on, const struct fault_plan *plan, unsigned at,
-		const struct mutant *mutant)
+static bool run(const struct scenario *sc, const struct setting *on, const struct fault_plan *plan,
+		unsigned at, const struct mutant *mutant)
 {
 	bool was_met;
 
@@ -306,8 +307,8 @@ static bool run(const struct scenario *sc, const struct setting *on, const struc
 }
 
 /* The process ends at a call of the scenario, and its successor at a call of recovery; false as in run. */
-static bool run_twice(const struct scenario *sc, const struct setting *on, const struct fault_plan *plan, unsigned at,
-		      unsigned recovery_at, bool *recovery_was_met)
+static bool run_twice(const struct scenario *sc, const struct setting *on, const struct fault_plan *plan,
+		      unsigned at, unsigned recovery_at, bool *recovery_was_met)
 {
 	bool was_met;
 
@@ -391,7 +392,8 @@ START_TEST(recovery_can_be_cut_short_too)
 			for (unsigned at = 1; scenario_met; at++) {
 				recovery_met = true;
 				for (unsigned again = 1; recovery_met; again++)
-					scenario_met = run_twice(sc, &settings[s], &plans[k], at, again, &recovery_met);
+					scenario_met = run_twice(sc, &settings[s], &plans[k], at, again,
+								 &recovery_met);
 			}
 		}
 	}
@@ -463,7 +465,8 @@ START_TEST(what_is_broken_is_seen)
 		sc++;
 	run_all(sc, &mutants[_i].on, &mutants[_i].mutant);
 	ck_assert_msg(life.violations > 0, "%s: nobody saw it", mutants[_i].on.name);
-	ck_assert_msg(strstr(life.first, mutants[_i].verdict), "%s: seen as: %s", mutants[_i].on.name, life.first);
+	ck_assert_msg(strstr(life.first, mutants[_i].verdict), "%s: seen as: %s", mutants[_i].on.name,
+		      life.first);
 }
 END_TEST
 

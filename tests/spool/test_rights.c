@@ -52,13 +52,13 @@ static void as(uid_t uid, gid_t group, void (*part)(void))
 }
 
 /* In a child: libcheck's assertions are for the process that it forked. */
-#define MUST(cond)                                                                               \
-	do {                                                                                     \
-		if (!(cond)) {                                                                   \
-			printf("# line %d: %s: %s\n", __LINE__, #cond, strerror(errno));         \
-			fflush(stdout);                                                          \
-			_exit(1);                                                                \
-		}                                                                                \
+#define MUST(cond)                                                                                           \
+	do {                                                                                                 \
+		if (!(cond)) {                                                                               \
+			printf("# line %d: %s: %s\n", __LINE__, #cond, strerror(errno));                     \
+			fflush(stdout);                                                                      \
+			_exit(1);                                                                            \
+		}                                                                                            \
 	} while (0)
 
 #define MUST_NOT(call, os_error) MUST((call) < 0 && errno == (os_error))
@@ -377,9 +377,14 @@ int main(void)
 	Suite *s = suite_create("rights");
 	TCase *c = tcase_create("all");
 	const TTest *const tests[] = {
-		a_worker_commits_and_the_relay_does_the_rest, a_worker_aborts, a_worker_lists_and_reads_nothing,
-		a_stranger_gets_nowhere, what_root_commits_is_for_the_relay_too, a_second_start_puts_owners_right,
-		a_directory_of_somebody_else_is_refused, odd_things_of_a_hostile_worker_are_not_fatal,
+		a_worker_commits_and_the_relay_does_the_rest,
+		a_worker_aborts,
+		a_worker_lists_and_reads_nothing,
+		a_stranger_gets_nowhere,
+		what_root_commits_is_for_the_relay_too,
+		a_second_start_puts_owners_right,
+		a_directory_of_somebody_else_is_refused,
+		odd_things_of_a_hostile_worker_are_not_fatal,
 	};
 
 	if (geteuid() != 0) {

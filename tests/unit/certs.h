@@ -49,7 +49,8 @@ static inline X509 *certs_make(EVP_PKEY *key, const char *name, const char *alt,
 	X509_set_pubkey(cert, key);
 	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
 	X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert));
-	certs_extend(cert, issuer ? issuer : cert, NID_basic_constraints, issuer ? "CA:FALSE" : "critical,CA:TRUE");
+	certs_extend(cert, issuer ? issuer : cert, NID_basic_constraints,
+		     issuer ? "CA:FALSE" : "critical,CA:TRUE");
 	if (alt)
 		certs_extend(cert, issuer, NID_subject_alt_name, alt);
 	ASSERT(X509_sign(cert, issuer_key, EVP_sha256()));
@@ -75,7 +76,8 @@ static inline void certs_open(void)
 
 	for (int i = 0; i < 2; i++) {
 		ca_key[i] = EVP_EC_gen("P-256");
-		ca[i] = certs_make(ca_key[i], i ? "another authority" : "the authority", NULL, 7200, NULL, ca_key[i]);
+		ca[i] = certs_make(ca_key[i], i ? "another authority" : "the authority", NULL, 7200, NULL,
+				   ca_key[i]);
 	}
 	for (int i = 0; i < CERT_COUNT; i++) {
 		certs[i].key = EVP_EC_gen("P-256");

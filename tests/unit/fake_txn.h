@@ -26,7 +26,8 @@ struct fake_txn {
 	struct upstream_outcome outcome;
 };
 
-static inline ssize_t fake_read(struct upstream_txn *t, uint64_t offset, void *data, size_t cap, struct err *e)
+static inline ssize_t fake_read(struct upstream_txn *t, uint64_t offset, void *data, size_t cap,
+				struct err *e)
 {
 	struct fake_txn *f = (struct fake_txn *)t;
 

@@ -33,7 +33,8 @@ END_TEST
 
 START_TEST(what_only_looks_like_a_keyword_is_none)
 {
-	struct upstream_features f = announced("PIPELININGS\nPIPE\n8BITMIMEX\nXSMTPUTF8\nSIZED 5\n DSN\nX STARTTLS\n");
+	struct upstream_features f =
+		announced("PIPELININGS\nPIPE\n8BITMIMEX\nXSMTPUTF8\nSIZED 5\n DSN\nX STARTTLS\n");
 
 	ck_assert(!f.pipelining && !f.eightbitmime && !f.smtputf8 && !f.size && !f.dsn && !f.starttls);
 	f = announced("PIPELINING yes please"); /* parameters are no reason to lose it */
@@ -44,8 +45,9 @@ END_TEST
 
 START_TEST(an_odd_size_is_no_limit)
 {
-	static const char *const odd[] = { "SIZE", "SIZE ", "SIZE 0", "SIZE x", "SIZE 10 20", "SIZE -1",
-					   "SIZE 99999999999999999999999" };
+	static const char *const odd[] = {
+		"SIZE", "SIZE ", "SIZE 0", "SIZE x", "SIZE 10 20", "SIZE -1", "SIZE 99999999999999999999999"
+	};
 
 	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
 		struct upstream_features f = announced(odd[i]);
@@ -70,9 +72,11 @@ static const struct {
 	{ "", 0, "", "c@d", BODY_7BIT, false, false, 7, "MAIL FROM:<>" },
 	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, false, false, 100, "MAIL FROM:<a@b> SIZE=100" },
 	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, false, false, 101, "552 5.3.4" },
-	{ "SIZE", 0, "a@b", "c@d", BODY_7BIT, false, false, 1ULL << 40, "MAIL FROM:<a@b> SIZE=1099511627776" },
+	{ "SIZE", 0, "a@b", "c@d", BODY_7BIT, false, false, 1ULL << 40,
+	  "MAIL FROM:<a@b> SIZE=1099511627776" },
 	/* 8BITMIME: said for what is or claims to be 8-bit; needed only for what is */
-	{ EVERYTHING, 0, "a@b", "c@d", BODY_8BITMIME, false, false, 7, "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME" },
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_8BITMIME, false, false, 7,
+	  "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME" },
 	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, false, true, 7, "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME" },
 	{ "", 0, "a@b", "c@d", BODY_8BITMIME, false, false, 7, "MAIL FROM:<a@b>" },
 	{ "", UPSTREAM_EIGHTBIT_STRICT, "a@b", "c@d", BODY_8BITMIME, false, true, 7, "554 5.6.3" },
@@ -80,7 +84,8 @@ static const struct {
 	{ EVERYTHING, 0, "a@b", "c@d", BODY_BINARYMIME, false, false, 7, "554 5.6.3" },
 	/* SMTPUTF8: said when an address needs it, or the message may; needed only by addresses */
 	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, true, false, 7, "MAIL FROM:<a@b> SIZE=7" },
-	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, true, true, 7, "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME SMTPUTF8" },
+	{ EVERYTHING, 0, "a@b", "c@d", BODY_7BIT, true, true, 7,
+	  "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME SMTPUTF8" },
 	{ EVERYTHING, 0, "a@b", "\xc3\xa9@d", BODY_7BIT, true, false, 7, "MAIL FROM:<a@b> SIZE=7 SMTPUTF8" },
 	{ EVERYTHING, 0, "a@\xc3\xa9", "c@d", BODY_7BIT, false, false, 7,
 	  "MAIL FROM:<a@\xc3\xa9> SIZE=7 SMTPUTF8" },
@@ -159,7 +164,8 @@ static const struct {
 	{ "a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n" },
 	{ "a\r\n.b.\r\n.", "a\r\n..b.\r\n..\r\n.\r\n" },
 	{ "a.\r\nb\r\n", "a.\r\nb\r\n.\r\n" },
-	{ "a\n.\nb\r\n", "a\n..\nb\r\n.\r\n" }, /* no such content is let in; it could not end the data either */
+	{ "a\n.\nb\r\n",
+	  "a\n..\nb\r\n.\r\n" }, /* no such content is let in; it could not end the data either */
 	{ "\r\n\r\n.\r\n\r\n", "\r\n\r\n..\r\n\r\n.\r\n" },
 };
 
@@ -275,7 +281,8 @@ int main(void)
 
 	UNIT_CASE(s, keywords_are_read_without_regard_to_case, what_only_looks_like_a_keyword_is_none,
 		  an_odd_size_is_no_limit, parameters_follow_from_message_and_features,
-		  an_address_of_any_length_fits_or_is_refused, content_is_stuffed_and_ended_wherever_it_is_cut,
-		  random_content_is_stuffed_as_the_slow_way, a_source_that_fails_or_is_short_never_ends);
+		  an_address_of_any_length_fits_or_is_refused,
+		  content_is_stuffed_and_ended_wherever_it_is_cut, random_content_is_stuffed_as_the_slow_way,
+		  a_source_that_fails_or_is_short_never_ends);
 	return unit_run(s);
 }

@@ -1,108 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * upstream/pipeline: the transaction engine in memory. Dialogues written
- * out; every moment of a loss; a model server that takes what is sent, cut
- * anywhere, and must get every message byte for byte; and servers that
- * answer nonsense.
+ * out, and every moment of a loss. test_pipeline_model.c plays whole servers.
  */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/buf.h"
-#include "fake_txn.h"
+#include "pipeline_world.h"
 #include "unit.h"
-#include "upstream/pipeline.h"
-
-struct world {
-	struct upstream_features features;
-	struct pipeline p;
-	struct fake_txn *txn[600];
-	size_t count, given;
-	struct buf wire; /* sent and not yet looked at */
-};
-
-static struct upstream_txn *world_next(void *ctx)
-{
-	struct world *w = ctx;
-
-	return w->given < w->count ? &w->txn[w->given++]->txn : NULL;
-}
-
-static const struct pipeline_ops ops = { .next = world_next };
-
-static void world_init(struct world *w, bool pipelining)
-{
-	memset(w, 0, sizeof(*w));
-	buf_init(&w->wire, 1 << 26);
-	w->features.pipelining = pipelining;
-	w->features.esmtp = true;
-	pipeline_init(&w->p, &w->features, UPSTREAM_EIGHTBIT_STRICT, true, &ops, w);
-}
-
-static void world_release(struct world *w)
-{
-	for (size_t i = 0; i < w->count; i++)
-		fake_free(w->txn[i]);
-	pipeline_release(&w->p);
-	buf_release(&w->wire);
-}
-
-static struct fake_txn *add(struct world *w, const char *name, size_t rcpts, const char *content)
-{
-	ck_assert_uint_lt(w->count, sizeof(w->txn) / sizeof(*w->txn));
-	return w->txn[w->count++] = fake_new(name, rcpts, content, strlen(content));
-}
-
-/* Moves at most `most` bytes of what the pipeline has to the wire; returns how many. */
-static size_t send_some(struct world *w, size_t most)
-{
-	const char *data;
-	size_t n = pipeline_output(&w->p, &data);
-
-	if (n > most)
-		n = most;
-	buf_add(&w->wire, data, n);
-	pipeline_sent(&w->p, n);
-	return n;
-}
-
-static void send_all(struct world *w)
-{
-	do
-		pipeline_fill(&w->p);
-	while (send_some(w, SIZE_MAX) > 0);
-}
-
-/* The dialogue so far is exactly this. */
-static void sent(struct world *w, const char *text)
-{
-	send_all(w);
-	ck_assert_str_eq(w->wire.data, text);
-	buf_clear(&w->wire);
-}
-
-static enum pipeline_result say(struct world *w, int code)
-{
-	struct smtp_reply reply;
-
-	smtp_reply_set(&reply, code, "", "said %d", code);
-	return pipeline_reply(&w->p, &reply);
-}
-
-static void says(struct world *w, const int *codes)
-{
-	for (; *codes; codes++)
-		ck_assert_int_eq(say(w, *codes), PIPELINE_GO_ON);
-}
-#define SAYS(w, ...) says(w, (const int[]){ __VA_ARGS__, 0 })
-
-static void ended(const struct fake_txn *t, enum upstream_how how, enum upstream_phase phase, int code)
-{
-	ck_assert_uint_eq(t->done, 1);
-	ck_assert_int_eq(t->outcome.how, how);
-	ck_assert_int_eq(t->outcome.phase, phase);
-	ck_assert_int_eq(t->outcome.reply.code, code);
-}
 
 /* ---- dialogues ------------------------------------------------------------------ */
 
@@ -495,7 +397,8 @@ static void play_loss(const struct loss *l, bool pipelining, bool with_b)
 	else
 		pipeline_lost(&w.p, false, "lost");
 	ck_assert_int_eq(w.p.why.phase, l->phase);
-	ck_assert_int_eq(w.p.why.how, l->last == 421 || l->last == 552 ? UPSTREAM_ANSWERED : UPSTREAM_NO_ANSWER);
+	ck_assert_int_eq(w.p.why.how,
+			 l->last == 421 || l->last == 552 ? UPSTREAM_ANSWERED : UPSTREAM_NO_ANSWER);
 	ck_assert_str_ne(w.p.why.reply.text, "");
 	pipeline_end(&w.p);
 	ended(a, l->how_a, l->phase_a, l->code_a);
@@ -553,6 +456,7 @@ START_TEST(replies_nobody_asked_for_end_it)
 
 		world_init(&w, ahead);
 		ck_assert_int_eq(say(&w, 421), PIPELINE_OVER); /* this one may come at any time */
+		pipeline_lost(&w.p, false, "closed"); /* the first reason is the reason */
 		ck_assert_int_eq(w.p.why.how, UPSTREAM_ANSWERED);
 		ck_assert_int_eq(w.p.why.reply.code, 421);
 		world_release(&w);
@@ -590,240 +494,18 @@ START_TEST(a_source_that_fails_ends_it_before_the_dot)
 }
 END_TEST
 
-/* ---- the model server -------------------------------------------------------------- */
-
-/* A server as simple as can be: takes lines, keeps what it accepted. */
-struct model {
-	struct buf in; /* not yet understood */
-	bool has_mail, in_data;
-	bool lax; /* 354 even with nobody accepted */
-	unsigned seed; /* 0: accepts everything */
-	size_t rcpts;
-	char sender[100];
-	struct buf content; /* of the message being taken */
-	struct {
-		char sender[100];
-		size_t rcpts;
-		struct buf content;
-	} got[600];
-	size_t count;
-	int replies[3000]; /* not yet given to the client */
-	size_t reply_from, reply_to;
-};
-
-static void model_reply(struct model *m, int code)
-{
-	ck_assert_uint_lt(m->reply_to, sizeof(m->replies) / sizeof(*m->replies));
-	m->replies[m->reply_to++] = code;
-}
-
-static bool model_likes(struct model *m)
-{
-	return m->seed == 0 || rand_r(&m->seed) % 4 != 0;
-}
-
-static void model_end_of_data(struct model *m)
-{
-	m->in_data = m->has_mail = false;
-	if (m->rcpts == 0 || !model_likes(m)) {
-		model_reply(m, 554);
-	} else {
-		snprintf(m->got[m->count].sender, sizeof(m->sender), "%s", m->sender);
-		m->got[m->count].rcpts = m->rcpts;
-		buf_init(&m->got[m->count].content, 1 << 20);
-		buf_add(&m->got[m->count++].content, m->content.data, m->content.len);
-		model_reply(m, 250);
-	}
-}
-
-static void model_line(struct model *m, char *line, size_t len)
-{
-	if (m->in_data) {
-		if (len == 1 && line[0] == '.') {
-			model_end_of_data(m);
-			return;
-		}
-		buf_add(&m->content, line + (line[0] == '.'), len - (line[0] == '.'));
-		buf_adds(&m->content, "\r\n");
-		return;
-	}
-	line[len] = '\0';
-	if (strcmp(line, "RSET") == 0) {
-		m->has_mail = false;
-		model_reply(m, 250);
-	} else if (sscanf(line, "MAIL FROM:<%99[^>]>", m->sender) == 1) {
-		ck_assert_msg(!m->has_mail, "nested MAIL");
-		m->has_mail = model_likes(m);
-		m->rcpts = 0;
-		model_reply(m, m->has_mail ? 250 : 451);
-	} else if (strncmp(line, "RCPT TO:<", 9) == 0) {
-		bool ok = m->has_mail && model_likes(m);
-
-		m->rcpts += ok;
-		model_reply(m, !m->has_mail ? 503 : ok ? 250 : 550);
-	} else {
-		ck_assert_str_eq(line, "DATA");
-		m->in_data = m->has_mail && (m->rcpts > 0 || m->lax) && model_likes(m);
-		buf_clear(&m->content);
-		model_reply(m, m->in_data ? 354 : 503);
-	}
-}
-
-static void model_take(struct model *m, const char *data, size_t len)
-{
-	char *end;
-
-	buf_add(&m->in, data, len);
-	while ((end = memmem(m->in.data, m->in.len, "\r\n", 2))) {
-		model_line(m, m->in.data, (size_t)(end - m->in.data));
-		buf_consume(&m->in, (size_t)(end - m->in.data) + 2);
-	}
-}
-
-/* A message of lines that like to begin with dots; its number is in it. */
-static struct fake_txn *add_random(struct world *w, unsigned *seed)
-{
-	char name[20], content[3000];
-	size_t len = (size_t)snprintf(content, sizeof(content), "%zu\r\n", w->count), lines = (size_t)rand_r(seed) % 40;
-	struct fake_txn *t;
-
-	snprintf(name, sizeof(name), "m%zu", w->count);
-	for (size_t i = 0; i < lines; i++) {
-		for (size_t n = (size_t)rand_r(seed) % 60; n > 0; n--)
-			content[len++] = "..ab"[rand_r(seed) % 4];
-		content[len++] = '\r';
-		content[len++] = '\n';
-	}
-	t = w->txn[w->count++] = fake_new(name, 1 + (size_t)rand_r(seed) % 5, content, len);
-	t->piece = (size_t)rand_r(seed) % 100;
-	return t;
-}
-
-/* Bytes and replies move in random pieces until nothing moves any more. */
-static void run_model(struct world *w, struct model *m, unsigned *seed)
-{
-	for (int still = 0; still < 50;) {
-		size_t moved = 0;
-
-		if (rand_r(seed) % 2) {
-			buf_clear(&w->wire);
-			pipeline_fill(&w->p);
-			moved = send_some(w, 1 + (size_t)rand_r(seed) % 500);
-			model_take(m, w->wire.data, w->wire.len);
-		} else {
-			for (size_t n = 1 + (size_t)rand_r(seed) % 4; n > 0 && m->reply_from < m->reply_to; n--, moved++)
-				ck_assert_int_eq(say(w, m->replies[m->reply_from++]), PIPELINE_GO_ON);
-			if (m->reply_from == m->reply_to)
-				m->reply_from = m->reply_to = 0;
-		}
-		still = moved ? 0 : still + 1;
-	}
-}
-
-static void check_model(struct world *w, struct model *m)
-{
-	size_t got = 0;
-
-	for (size_t i = 0; i < w->count; i++) {
-		struct fake_txn *t = w->txn[i];
-		size_t accepted = 0;
-
-		ck_assert_uint_eq(t->done, 1);
-		ck_assert_int_eq(t->outcome.how, UPSTREAM_ANSWERED);
-		for (size_t r = 0; r < t->txn.rcpt_count; r++)
-			accepted += t->code[r] / 100 == 2;
-		if (t->outcome.phase != UPSTREAM_FINAL_DOT || t->outcome.reply.code != 250)
-			continue; /* not delivered: then the server must not have it, see below */
-		ck_assert_uint_lt(got, m->count);
-		ck_assert_str_eq(m->got[got].sender, t->env.sender);
-		ck_assert_uint_eq(m->got[got].rcpts, accepted);
-		ck_assert_uint_eq(m->got[got].content.len, t->txn.content_bytes);
-		ck_assert_mem_eq(m->got[got].content.data, t->content, t->txn.content_bytes);
-		buf_release(&m->got[got++].content);
-	}
-	ck_assert_uint_eq(got, m->count); /* nothing more, nothing empty */
-}
-
-START_TEST(the_model_server_gets_every_message)
-{
-	static struct model m;
-	static struct world w;
-
-	for (unsigned round = 1; round <= 60; round++) {
-		unsigned seed = round;
-
-		memset(&m, 0, sizeof(m));
-		buf_init(&m.in, 1 << 20);
-		buf_init(&m.content, 1 << 20);
-		m.seed = round % 3 == 0 ? 0 : round;
-		m.lax = round % 2;
-		world_init(&w, round % 5 != 0);
-		for (int i = 0; i < 100; i++)
-			add_random(&w, &seed);
-		run_model(&w, &m, &seed);
-		ck_assert_int_eq(pipeline_phase(&w.p), UPSTREAM_IDLE);
-		ck_assert(m.seed || m.count == 100);
-		check_model(&w, &m);
-		buf_release(&m.in);
-		buf_release(&m.content);
-		world_release(&w);
-	}
-}
-END_TEST
-
-/* ---- nonsense ------------------------------------------------------------------------ */
-
-START_TEST(nonsense_ends_each_transaction_once)
-{
-	static const int codes[] = { 250, 250, 250, 250, 354, 354, 354, 250, 550, 450, 503, 221, 299, 421, 599, 300 };
-	static struct world w;
-	unsigned seed = 3;
-	size_t delivered = 0;
-
-	for (int round = 0; round < 20000; round++) {
-		world_init(&w, rand_r(&seed) % 4 != 0);
-		for (int i = 0; i < 4; i++)
-			add_random(&w, &seed);
-		for (int step = 0; step < 100 && !w.p.over; step++) {
-			pipeline_fill(&w.p);
-			send_some(&w, rand_r(&seed) % 3 ? SIZE_MAX : (size_t)rand_r(&seed) % 100);
-			if (rand_r(&seed) % 2)
-				say(&w, codes[(size_t)rand_r(&seed) % (sizeof(codes) / sizeof(*codes))]);
-		}
-		pipeline_lost(&w.p, false, "the end");
-		pipeline_end(&w.p);
-		for (size_t i = 0; i < w.count; i++) {
-			struct upstream_outcome *o = &w.txn[i]->outcome;
-
-			ck_assert_uint_eq(w.txn[i]->done, i < w.given);
-			if (i >= w.given)
-				continue;
-			/* a positive answer is only ever reported for the final dot */
-			if (o->how == UPSTREAM_ANSWERED && o->reply.code < 400) {
-				ck_assert_int_eq(o->phase, UPSTREAM_FINAL_DOT);
-				ck_assert_int_eq(o->reply.code / 100, 2);
-				delivered++;
-			}
-		}
-		world_release(&w);
-	}
-	ck_assert_uint_gt(delivered, 0);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("pipeline");
 
-	UNIT_CASE(s, one_round_trip_a_message, one_command_at_a_time_without_pipelining, pipelining_can_be_switched_off,
-		  a_refused_mail_is_drained, nobody_accepted_and_data_refused,
-		  nobody_accepted_but_the_content_is_asked_for, mail_refused_but_the_content_is_asked_for, data_refused,
-		  thousands_of_recipients_go_out_in_bounded_steps,
-		  a_mail_refused_early_saves_the_rest_of_the_recipients, what_the_upstream_cannot_take_never_goes_out,
-		  nothing_is_taken_after_a_callback_gave_up, quit_waits_for_what_is_under_way,
-		  each_moment_of_a_loss_has_its_outcome,
-		  giving_up_ourselves_blames_nobody_for_what_was_not_answered, replies_nobody_asked_for_end_it,
-		  a_source_that_fails_ends_it_before_the_dot, the_model_server_gets_every_message,
-		  nonsense_ends_each_transaction_once);
+	UNIT_CASE(s, one_round_trip_a_message, one_command_at_a_time_without_pipelining,
+		  pipelining_can_be_switched_off, a_refused_mail_is_drained, nobody_accepted_and_data_refused,
+		  nobody_accepted_but_the_content_is_asked_for, mail_refused_but_the_content_is_asked_for,
+		  data_refused, thousands_of_recipients_go_out_in_bounded_steps,
+		  a_mail_refused_early_saves_the_rest_of_the_recipients,
+		  what_the_upstream_cannot_take_never_goes_out, nothing_is_taken_after_a_callback_gave_up,
+		  quit_waits_for_what_is_under_way, each_moment_of_a_loss_has_its_outcome,
+		  giving_up_ourselves_blames_nobody_for_what_was_not_answered,
+		  replies_nobody_asked_for_end_it, a_source_that_fails_ends_it_before_the_dot);
 	return unit_run(s);
 }
