@@ -133,7 +133,7 @@ int cli_open_spool(struct cli *cli, struct spool *s)
 	}
 	if (spool_open(s, path, SPOOL_READ, SPOOL_SYNC_AUTO, &e) < 0) {
 		const char *hint = e.os_error == EACCES || e.os_error == EPERM
-					   ? "run it as root or as the relay's user"
+					   ? "run it as root"
 					   : "name another one with --spool or --config";
 
 		cli_error("%s: %s", e.text, hint);

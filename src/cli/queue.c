@@ -199,7 +199,7 @@ static enum cli_status list(struct queue *q)
 		status = CLI_NOTHING;
 	}
 	if (q->totals.by_condition[CONDITION_UNREADABLE] > 0) {
-		cli_error("%s: %" PRIu64 " message%s cannot be read: run it as root or as the relay's user",
+		cli_error("%s: %" PRIu64 " message%s cannot be read: run it as root",
 			  q->spool.path, q->totals.by_condition[CONDITION_UNREADABLE],
 			  plural(q->totals.by_condition[CONDITION_UNREADABLE]));
 		status = CLI_UNREACHABLE;

@@ -182,9 +182,9 @@ static void put_recipient(const struct show *sh, const struct envelope_rcpt *rcp
 	buf_clear(&text);
 	buf_adds(&text, rcpt_status_name(st->status));
 	if (st->when_wall_us > 0)
-		buf_addf(&text, " %s ago", term_age(st->when_wall_us, sh->now_wall_us, ago, sizeof(ago)));
+		buf_addf(&text, "%s %s ago", st->status == RCPT_PENDING ? ", tried" : "", term_age(st->when_wall_us, sh->now_wall_us, ago, sizeof(ago)));
 	if (st->upstream)
-		buf_addf(&text, " by %s", st->upstream);
+		buf_addf(&text, ", upstream %s", st->upstream);
 	if (st->reply)
 		buf_addf(&text, ": %s", st->reply);
 	put_field(sh, "", text.data);

@@ -351,7 +351,7 @@ static void take_parenthesis(struct input *in)
 {
 	struct source_place place = here(in);
 	struct lexer rest;
-	struct token name, t;
+	struct token name, end = { .kind = TOKEN_END };
 	bool good = in->pending_count == 1 && !in->has_key && !in->in_list && in->pending[0].token.len == 7 &&
 		    memcmp(in->pending[0].token.text, "include", 7) == 0;
 	char *path;
@@ -368,8 +368,8 @@ static void take_parenthesis(struct input *in)
 	lexer_next(&rest, &name);
 	t = name;
 	if (name.kind == TOKEN_QUOTED)
-		lexer_next(&rest, &t);
-	if (name.kind != TOKEN_QUOTED || t.kind != TOKEN_PAREN_CLOSE || name.len < 3) {
+		lexer_next(&rest, &end);
+	if (name.kind != TOKEN_QUOTED || end.kind != TOKEN_PAREN_CLOSE || name.len < 3) {
 		source_error(in->r->s, place, "write include(\"FILE\")");
 		skip_parenthesis(in);
 		return;

@@ -23,6 +23,7 @@
 #include "daemon/options.h"
 #include "daemon/service.h"
 #include "handler/handler.h"
+#include "master/rights.h"
 
 #define EXIT_USAGE 2
 
@@ -82,23 +83,37 @@ static bool secrets_are_usable(const struct config *cfg)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
+/* The same for users that are missing: both are told, and -t tells them too. NULL: nothing changes the user. */
+static bool users_are_there(const struct config *cfg)
+{
+	const char *name[] = { cfg->user, cfg->smtp_user };
+	struct rights rights;
+	bool there = true;
+	struct err e;
+
+	for (int i = 0; i < 2; i++) {
+		if (name[i] && rights_of_user(&rights, name[i], &e) < 0) {
+			report(NULL, e.text);
+			there = false;
+		}
+	}
+	return there;
+}
+
+/* Beyond the text of the configuration: what it needs of this machine. All of it is told in one run. */
+static bool machine_is_prepared(const struct config *cfg)
+{
+	bool users = users_are_there(cfg), secrets = secrets_are_usable(cfg);
+
+	return users && secrets;
+}
+
 static void open_log(const struct config *cfg, bool foreground)
 {
 	bool to_stderr = strcmp(cfg->log, "auto") == 0 ? foreground : strcmp(cfg->log, "stderr") == 0;
 
 	log_open(to_stderr ? LOG_TO_STDERR : LOG_TO_SYSLOG, cfg->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
 		 "posthoused");
-}
-
-static int write_pid_file(const char *name, struct err *e)
-{
-	FILE *f = fopen(name, "we");
-
-	if (!f || fprintf(f, "%ld\n", (long)getpid()) < 0 || fclose(f) != 0) {
-		err_set_os(e, errno, "%s: cannot write the pid file", name);
-		return -1;
-	}
-	return 0;
 }
 
 static int run(const struct daemon_options *o, const struct config *cfg)
@@ -115,11 +130,7 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	open_log(cfg, o->foreground);
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;
-	if (cfg->pid_file && write_pid_file(cfg->pid_file, &e) < 0)
-		goto out;
 	r = service_run(cfg, background_ready, &bg, &e);
-	if (cfg->pid_file)
-		unlink(cfg->pid_file);
 out:
 	if (r < 0) {
 		log_msg(LOG_LEVEL_ERROR, "start_failed", "%s", e.text);
@@ -152,7 +163,7 @@ int main(int argc, char *argv[])
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_DUMP)
 		status = print_configuration(&cfg);
-	else if (!secrets_are_usable(&cfg))
+	else if (!machine_is_prepared(&cfg))
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_CHECK)
 		status = EXIT_SUCCESS;

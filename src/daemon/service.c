@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,6 +86,19 @@ static int bind_all(struct service *s, struct err *e)
 	return 0;
 }
 
+/* Behind the lock and the sockets: a start that fails leaves the file of the service that runs alone. */
+static int write_pid_file(const char *name, struct err *e)
+{
+	FILE *f = fopen(name, "we");
+	bool written = f && fprintf(f, "%ld\n", (long)getpid()) > 0;
+
+	if (f && fclose(f) != 0)
+		written = false;
+	if (!written)
+		err_set_os(e, errno, "%s: cannot write the pid file", name);
+	return written ? 0 : -1;
+}
+
 /* ---- called by the master -------------------------------------------------------- */
 
 static void worker_lost(void *ctx)
@@ -151,7 +165,11 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	if (find_rights(&s, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) || bind_all(&s, e) < 0 ||
 	    scoreboard_create(&s.board, cfg->max_workers, e) < 0)
 		goto out;
+	if (cfg->pid_file && write_pid_file(cfg->pid_file, e) < 0)
+		goto out;
 	r = master_run(&limits, &roles, s.board, e);
+	if (cfg->pid_file)
+		unlink(cfg->pid_file);
 out:
 	release(&s);
 	return r;

@@ -170,11 +170,12 @@ static void log_upstream(struct relay *r, enum log_level level, const char *even
 
 static void note_trouble(struct relay *r, const char *reason)
 {
-	bool news;
+	bool probed = r->breaker.state == BREAKER_PROBING, news;
 	int64_t pause = breaker_failed(&r->breaker, &r->setup->probe, luck(), clock_mono_ms(), &news);
 
-	log_upstream(r, news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, news ? "upstream_down" : "upstream_still_down",
-		     reason, pause);
+	/* each probe is told: who looks during the night must not search the log for its first line */
+	log_upstream(r, news ? LOG_LEVEL_WARNING : probed ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+		     news ? "upstream_down" : "upstream_still_down", reason, pause);
 }
 
 static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *outcome)

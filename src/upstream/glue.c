@@ -19,8 +19,8 @@ static void sessions_done(struct upstream *u)
 	CURLMsg *msg;
 	int left;
 
-	LIST_FOREACH(c, &u->conns, link)
-	conn_session_progress(c);
+	for (c = LIST_FIRST(&u->conns); c; c = LIST_NEXT(c, link))
+		conn_session_progress(c);
 	while ((msg = curl_multi_info_read(u->multi, &left))) {
 		CURLcode result = msg->data.result;
 		char *conn = NULL;
@@ -35,8 +35,7 @@ static void sessions_done(struct upstream *u)
 static void on_socket(evutil_socket_t fd, short events, void *ctx)
 {
 	struct upstream *u = ctx;
-	int running,
-		mask = (events & EV_READ ? CURL_CSELECT_IN : 0) | (events & EV_WRITE ? CURL_CSELECT_OUT : 0);
+	int running, mask = (events & EV_READ ? CURL_CSELECT_IN : 0) | (events & EV_WRITE ? CURL_CSELECT_OUT : 0);
 
 	curl_multi_socket_action(u->multi, fd, mask, &running);
 	sessions_done(u);

@@ -385,8 +385,8 @@ def test_show_for_people(t):
     for wanted in (rf"^ID +{ids[1]}$", r"^From +<>$", r"^Arrived .* ago\)$", r"^Size +35 \(35 octets",
                    r"^State +deferred, 3 tries, last one \S+ ago, next one in \S+, the answer to the last one was lost",
                    r"^Recipients +1 left of 2$", r"^  To +late@example.net$",
-                   r"^ +pending \S+ ago by main: 450 4.2.0 mailbox busy$",
-                   r"^ +delivered \S+ ago by main: 250 2.0.0 OK$"):
+                   r"^ +pending, tried \S+ ago, upstream main: 450 4.2.0 mailbox busy$",
+                   r"^ +delivered \S+ ago, upstream main: 250 2.0.0 OK$"):
         assert re.search(wanted, envelope, re.M), f"{wanted} is not in\n{envelope}"
     out = posthouse(t, "--spool", spool, "show", ids[0])[0].decode()
     assert re.search(r"^Peer +192.0.2.1:4711, helo client.example$", out, re.M), out

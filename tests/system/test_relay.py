@@ -45,6 +45,16 @@ def delivered_once(relay, upstream, ident, content=CONTENT):
 
 # ---- trouble with the upstream as such: it is paused, the message waits ----
 
+def test_each_probe_is_told(t):
+    """Without log_level = debug too, for who reads the log in the middle of an outage."""
+    reserved = harness.ReservedPort(t)
+    relay = t.daemon(config=upstream_section(reserved))
+    submit(relay)
+    relay.wait_for("upstream_down")
+    still = relay.wait_for("upstream_still_down", count=2)
+    assert re.search("refused|connect", still[-1]["reason"], re.I) and float(still[-1]["pause"]) > 0, still
+
+
 def test_down_at_start(t):
     reserved = harness.ReservedPort(t)
     relay = start(t, reserved)

@@ -365,6 +365,8 @@ def test_pid_file(t):
     folder.mkdir()
     relay = t.daemon(Upstream(t), config=f'pid_file = "{folder}/pid"\n').ready()
     equal((folder / "pid").read_text().strip(), str(relay.pid), "pid file")
+    refuses(t, ["-F", "-f", t.tmp / "posthoused.conf"], 1, "in use")
+    equal((folder / "pid").read_text().strip(), str(relay.pid), "pid file after a second start")
     relay.stop()
     assert not (folder / "pid").exists(), "the pid file stays after a stop"
 
@@ -426,8 +428,9 @@ def test_folders_above_the_spool(t):
 
 def test_missing_user(t):
     need_root()
-    path = t.config('user = "no-such-user-here"\nsmtp_user = "daemon"\n', "127.0.0.1:9", spool=t.tmp / "spool")
-    refuses(t, ["-F", "-f", path], 1, "no-such-user-here", "useradd|adduser|sysusers")
+    path = t.config('user = "no-such-user-here"\nsmtp_user = "nor-this-one"\n', "127.0.0.1:9", spool=t.tmp / "spool")
+    for option in ("-F", "-t"):
+        refuses(t, [option, "-f", path], 1, "no-such-user-here", "nor-this-one", "useradd|adduser|sysusers")
 
 
 def test_as_ordinary_user(t):

@@ -320,9 +320,9 @@ START_TEST(test_table)
 		}
 		free(by_name);
 	}
-	/* how long the line with the default configuration file is depends on where one installs */
 	for (const char *line = usage.data; *line; line = strchr(line, '\n') + 1)
-		ck_assert_msg(strcspn(line, "\n") <= 110 || strstr(line, PH_SYSCONFDIR), "%s", line);
+		if (!strstr(line, PH_SYSCONFDIR) || strstr(line, PH_SYSCONFDIR) > strchr(line, '\n'))
+			ck_assert_msg(strcspn(line, "\n") <= 110, "%s", line); /* how long the other is, is up to --prefix */
 	buf_release(&usage);
 }
 END_TEST
