@@ -366,7 +366,6 @@ static void take_parenthesis(struct input *in)
 	in->pending_count = 0;
 	rest = in->lexer;
 	lexer_next(&rest, &name);
-	t = name;
 	if (name.kind == TOKEN_QUOTED)
 		lexer_next(&rest, &end);
 	if (name.kind != TOKEN_QUOTED || end.kind != TOKEN_PAREN_CLOSE || name.len < 3) {
