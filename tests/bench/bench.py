@@ -26,7 +26,8 @@ IMAGE_MEGABYTES = 8192  # sparse; a round of 1 MB messages takes some of it
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="make bench BENCH_ARGS=\"...\"", description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(prog='make bench BENCH_ARGS="..."',
+                                     description=__doc__.split("\n", 1)[0])
     parser.add_argument("--build", default=".", help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: at most two minutes")
     parser.add_argument("--only", metavar="MEASURE[,MEASURE]", default=",".join(MEASURES),
@@ -34,12 +35,13 @@ def arguments():
     parser.add_argument("--relays", metavar="NAME[,NAME]", default="posthouse,postfix,postfix-tuned",
                         help="columns of the table (default %(default)s)")
     parser.add_argument("--posthoused", metavar="FILE", help="measure this one instead of the one just built")
-    parser.add_argument("--against", metavar="FILE", help="one more column: another posthoused, for example an older one")
+    parser.add_argument("--against", metavar="FILE",
+                        help="one more column: another posthoused, for example an older one")
     parser.add_argument("--json", metavar="FILE", help="write all samples and the summary to FILE as well")
     parser.add_argument("--strict", action="store_true", help="exit status 1 when a target is missed")
     parser.add_argument("--postfix-log", choices=("file", "syslog"), default="file",
-                        help="Postfix logs by its postlogd to a file of ours, or to this machine's syslog as Debian has "
-                        "it (default %(default)s)")
+                        help="Postfix logs by its postlogd to a file of ours, or to this machine's syslog "
+                        "as Debian has it (default %(default)s)")
     parser.add_argument("--no-image", action="store_true",
                         help="spools in the temporary folder (TMPDIR) itself, also for root")
     parser.add_argument("--verbose", "-v", action="store_true", help="a line for each run as it ends")
@@ -74,7 +76,8 @@ def make_relays(args, folder):
             if why := Postfix.why_not():
                 notes.append(f"{name}: {why}")
             else:
-                relays.append(Postfix(os.path.join(folder, name), name == "postfix-tuned", args.postfix_log == "file"))
+                relays.append(Postfix(os.path.join(folder, name), name == "postfix-tuned",
+                                      args.postfix_log == "file"))
     return relays, notes
 
 
@@ -94,8 +97,8 @@ def run(args, folder):
         relays, notes = make_relays(args, folder)
         facts = machine(disk)
         facts["postfix_log"] = args.postfix_log
-        bench = Bench(tools=os.path.join(args.build, "tests", "bench"), folder=folder, disk=disk, relays=relays,
-                      quick=args.quick, say=print if args.verbose else lambda _: None)
+        bench = Bench(tools=os.path.join(args.build, "tests", "bench"), folder=folder, disk=disk,
+                      relays=relays, quick=args.quick, say=print if args.verbose else lambda _: None)
         began = time.monotonic()
         for name in args.only:
             print(f"measuring: {name} ...", flush=True)

@@ -56,7 +56,8 @@ class Disk:
         for argv in (["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image],
                      ["losetup", "--find", "--show", "--direct-io=on", self.image],
                      ["mount", None, self.path]):
-            run = subprocess.run([word or device for word in argv], capture_output=True, text=True, check=False)
+            run = subprocess.run([word or device for word in argv], capture_output=True, text=True,
+                                 check=False)
             if run.returncode != 0:
                 break
             device = run.stdout.strip() or device

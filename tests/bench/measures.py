@@ -132,7 +132,8 @@ def measure_raw(bench):
 
 def accept_once(bench, relay, upstream_port, cell, sessions, size):
     with Running(bench, relay, upstream_port):
-        got = bench.run_tool("smtpload", "-c", sessions, "-t", bench.pick(1.5, 1), "-s", size, "-w", 2, relay.port)
+        got = bench.run_tool("smtpload", "-c", sessions, "-t", bench.pick(1.5, 1), "-s", size, "-w", 2,
+                             relay.port)
     bench.add("accept", cell, relay.name, got["rate"])
     bench.say(f"accept {cell}: {relay.name} {got['rate']:.0f}/s, a message takes {got['median_ms']:.1f} ms "
               f"(median), reconnects {got['reconnects']}")
@@ -170,8 +171,9 @@ def measure_through(bench):
                 end = sink.arrived(120)
             rate = messages / (end["last_ns"] - got["begin_ns"]) * 1e9
             bench.add("through", "4k@10", relay.name, rate)
-            bench.say(f"through round {number + 1}: {relay.name} {rate:.0f}/s, accepted at {got['rate']:.0f}/s, "
-                      f"upstream connections {end['open_max']} at once, {end['connections']} in all")
+            bench.say(f"through round {number + 1}: {relay.name} {rate:.0f}/s, "
+                      f"accepted at {got['rate']:.0f}/s, upstream connections {end['open_max']} at once, "
+                      f"{end['connections']} new")
 
 
 def load_queue(bench, relay, messages):
@@ -204,8 +206,9 @@ def measure_drain(bench):
             rate = messages / (end["last_ns"] - first_ns) * 1e9
             bench.add("drain", "4k", relay.name, rate)
             bench.add("drain notice", "s", relay.name, (first_ns - opened_ns) / 1e9)
-            bench.say(f"drain round {number + 1}: {relay.name} {rate:.0f}/s over {end['open_max']} connections "
-                      f"({end['connections']} in all), first one {(first_ns - opened_ns) / 1e9:.2f} s after it could")
+            bench.say(f"drain round {number + 1}: {relay.name} {rate:.0f}/s over {end['open_max']} "
+                      f"connections ({end['connections']} in all), the first "
+                      f"{(first_ns - opened_ns) / 1e9:.2f} s after it could")
 
 
 def owner_of_sessions(family, port):
@@ -247,7 +250,8 @@ def measure_memory(bench):
                 rolls = [smaps(pid) for pid in owners]
             finally:
                 load.stop()
-        for cell, keys in (("pss", ("Pss",)), ("private", ("Private_Clean", "Private_Dirty")), ("rss", ("Rss",))):
+        for cell, keys in (("pss", ("Pss",)), ("private", ("Private_Clean", "Private_Dirty")),
+                           ("rss", ("Rss",))):
             kb = statistics.median(sum(roll[key] for key in keys) for roll in rolls)
             bench.add("memory", cell, relay.name, kb)
         bench.say(f"memory: {relay.name} {len(owners)} processes, median PSS "

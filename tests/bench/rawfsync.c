@@ -41,6 +41,8 @@ struct job {
 	const char *folder;
 	size_t bytes;
 	bool rename;
+	unsigned processes;
+	double seconds;
 };
 
 static bool one_file(const struct job *job, const char *block, unsigned who, uint64_t n)
@@ -49,7 +51,8 @@ static bool one_file(const struct job *job, const char *block, unsigned who, uin
 	int fd;
 	bool good;
 
-	snprintf(name, sizeof(name), "%s%s/%u-%ju", job->folder, job->rename ? "/incoming" : "", who, (uintmax_t)n);
+	snprintf(name, sizeof(name), "%s%s/%u-%ju", job->folder, job->rename ? "/incoming" : "", who,
+		 (uintmax_t)n);
 	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return false;
@@ -67,7 +70,8 @@ static void remove_files(const struct job *job, unsigned who, uint64_t count)
 	char name[512];
 
 	for (uint64_t n = 0; n < count; n++) {
-		snprintf(name, sizeof(name), "%s%s/%u-%ju", job->folder, job->rename ? "/queue" : "", who, (uintmax_t)n);
+		snprintf(name, sizeof(name), "%s%s/%u-%ju", job->folder, job->rename ? "/queue" : "", who,
+			 (uintmax_t)n);
 		unlink(name);
 	}
 }
@@ -78,8 +82,10 @@ static _Noreturn void writer(struct shared *sh, const struct job *job, unsigned 
 	uint64_t n = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (!block)
+	if (!block) {
+		atomic_fetch_add(&sh->failed, 1);
 		_exit(1);
+	}
 	memset(block, 'x', job->bytes);
 	atomic_fetch_add(&sh->ready, 1);
 	while (!atomic_load(&sh->go))
@@ -87,7 +93,7 @@ static _Noreturn void writer(struct shared *sh, const struct job *job, unsigned 
 	while (!atomic_load_explicit(&sh->stop, memory_order_relaxed)) {
 		if (!one_file(job, block, who, n)) {
 			fprintf(stderr, "rawfsync: %s: %s\n", job->folder, strerror(errno));
-			atomic_store(&sh->failed, 1);
+			atomic_fetch_add(&sh->failed, 1);
 			break;
 		}
 		n++;
@@ -110,30 +116,24 @@ static void make_folders(const char *folder)
 	}
 }
 
-int main(int argc, char **argv)
+static void options(int argc, char **argv, struct job *job)
 {
-	struct job job = { .bytes = 4096 };
-	unsigned processes = 10;
-	double seconds = 2;
-	struct shared *sh;
-	uint64_t files = 0;
-	int64_t begin_ns, end_ns;
 	int opt;
 
-	tool_name = "rawfsync";
+	*job = (struct job){ .bytes = 4096, .processes = 10, .seconds = 2 };
 	while ((opt = getopt(argc, argv, "p:s:t:r")) != -1) {
 		switch (opt) {
 		case 'p':
-			processes = (unsigned)tool_number(optarg, 1, PROCESSES_MAX);
+			job->processes = (unsigned)tool_number(optarg, 1, PROCESSES_MAX);
 			break;
 		case 's':
-			job.bytes = (size_t)tool_number(optarg, 1, 1 << 30);
+			job->bytes = (size_t)tool_number(optarg, 1, 1 << 30);
 			break;
 		case 't':
-			seconds = tool_seconds(optarg);
+			job->seconds = tool_seconds(optarg);
 			break;
 		case 'r':
-			job.rename = true;
+			job->rename = true;
 			break;
 		default:
 			tool_die("usage: rawfsync [-p PROCESSES] [-s BYTES] [-t SECONDS] [-r] FOLDER");
@@ -141,13 +141,13 @@ int main(int argc, char **argv)
 	}
 	if (optind + 1 != argc)
 		tool_die("one folder is wanted");
-	job.folder = argv[optind];
-	if (job.rename)
-		make_folders(job.folder);
-	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (sh == MAP_FAILED)
-		tool_die("mmap: %s", strerror(errno));
-	for (unsigned i = 0; i < processes; i++) {
+	job->folder = argv[optind];
+}
+
+/* Starts all writers and waits until each is ready for the start. */
+static void start_writers(struct shared *sh, const struct job *job)
+{
+	for (unsigned i = 0; i < job->processes; i++) {
 		pid_t pid = fork();
 
 		if (pid < 0) {
@@ -156,22 +156,39 @@ int main(int argc, char **argv)
 			tool_die("fork: %s", strerror(errno));
 		}
 		if (pid == 0)
-			writer(sh, &job, i);
+			writer(sh, job, i);
 	}
-	while (atomic_load(&sh->ready) < (int)processes)
+	while (atomic_load(&sh->ready) + atomic_load(&sh->failed) < (int)job->processes)
 		usleep(1000);
+}
+
+int main(int argc, char **argv)
+{
+	struct shared *sh =
+		mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int64_t begin_ns, end_ns;
+	uint64_t files = 0;
+	struct job job;
+
+	tool_name = "rawfsync";
+	options(argc, argv, &job);
+	if (sh == MAP_FAILED)
+		tool_die("mmap: %s", strerror(errno));
+	if (job.rename)
+		make_folders(job.folder);
+	start_writers(sh, &job);
 	begin_ns = tool_now_ns();
 	atomic_store(&sh->go, 1);
-	usleep((useconds_t)(seconds * 1e6));
+	usleep((useconds_t)(job.seconds * 1e6));
 	end_ns = tool_now_ns();
-	for (unsigned i = 0; i < processes; i++)
+	for (unsigned i = 0; i < job.processes; i++)
 		files += atomic_load(&sh->of[i].files);
 	atomic_store(&sh->stop, 1);
 	while (wait(NULL) > 0 || errno == EINTR)
 		;
 	if (atomic_load(&sh->failed))
 		return 1;
-	printf("{\"files\": %ju, \"seconds\": %.6f, \"rate\": %.1f}\n", (uintmax_t)files, tool_between(begin_ns, end_ns),
-	       (double)files / tool_between(begin_ns, end_ns));
+	printf("{\"files\": %ju, \"seconds\": %.6f, \"rate\": %.1f}\n", (uintmax_t)files,
+	       tool_between(begin_ns, end_ns), (double)files / tool_between(begin_ns, end_ns));
 	return 0;
 }

@@ -74,7 +74,8 @@ class Posthouse(Relay):
                 # separate users, as an installation has them; any two will do
                 f.write('user = "nobody"\nsmtp_user = "daemon"\n')
         with open(self.log, "wb") as log:
-            self.child = Child([self.program, "-F", "-f", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.child = Child([self.program, "-F", "-f", config], stdin=subprocess.DEVNULL, stdout=log,
+                               stderr=log)
         self.port = wait_until(self._listening, 20, f"{self.name} listens")
         self.wait_for_greeting()
 
@@ -89,7 +90,7 @@ class Posthouse(Relay):
         return len(os.listdir(os.path.join(self.spool, "queue")))
 
 
-# Postfix as Debian's package configures a satellite system: its own main.cf and master.cf, plus where things are.
+# Postfix as Debian's package configures a satellite system: its main.cf and master.cf, plus where things are.
 STOCK = """
 # ours: where this instance lives, and that it is a relay
 queue_directory = {folder}/spool
@@ -197,13 +198,14 @@ class Postfix(Relay):
                 shutil.copy(f"/etc/postfix/{name}", self.folder)
 
     def _make_queue(self):
-        """The folders of the queue: by Postfix the first time, then, because that takes seconds, as they were then."""
+        """The folders of the queue: made by Postfix once; later, as that takes seconds, like those."""
         os.mkdir(self.spool, 0o755)
         if not self.skeleton:
             self._run("postfix", "check")
             for folder, _, _ in os.walk(self.spool):
-                is_ = os.stat(folder)
-                self.skeleton.append((os.path.relpath(folder, self.spool), is_.st_mode & 0o7777, is_.st_uid, is_.st_gid))
+                st = os.stat(folder)
+                self.skeleton.append((os.path.relpath(folder, self.spool), st.st_mode & 0o7777, st.st_uid,
+                                      st.st_gid))
         for name, mode, uid, gid in self.skeleton:
             folder = os.path.join(self.spool, name)
             os.makedirs(folder, exist_ok=True)
@@ -220,8 +222,8 @@ class Postfix(Relay):
                 shutil.copy(f"/etc/{name}", etc)
 
     def _run(self, program, *words):
-        run = subprocess.run([program, "-c", self.folder, *words], stdin=subprocess.DEVNULL, capture_output=True,
-                             text=True, check=False)
+        run = subprocess.run([program, "-c", self.folder, *words], stdin=subprocess.DEVNULL,
+                             capture_output=True, text=True, check=False)
         if run.returncode != 0:
             raise BenchError(f"{program} {' '.join(words)}: {run.stderr.strip()}\n{self.tail()}")
         return run.stdout

@@ -114,7 +114,8 @@ def times(a, b):
 
 def raw_lines(rows):
     for row in rows:
-        yield [row["text"]] + [number(row["columns"].get(name), row["unit"]) for name in ("fsync", "rename+fsync")]
+        value = row["columns"].get
+        yield [row["text"], *(number(value(name), row["unit"]) for name in ("fsync", "rename+fsync"))]
 
 
 def figure_lines(rows, relays):
@@ -141,11 +142,11 @@ def print_report(report, facts, notes, relays):
     print(f"\n{facts['cpus']} CPUs ({facts['cpu']}), {facts['memory_gib']} GiB, Linux {facts['kernel']}")
     print(f"disk: {facts['disk']}")
     if facts["postfix"]:
-        print(f"Postfix {facts['postfix']}: 'postfix' as Debian configures it, 'postfix-tuned' as an operator would; "
-              f"log: {facts['postfix_log']}")
+        print(f"Postfix {facts['postfix']}: 'postfix' as Debian configures it, 'postfix-tuned' as an "
+              f"operator would; log: {facts['postfix_log']}")
     if facts["others"] > 0.1:
-        print(f"other programs kept the CPUs {facts['others']:.0%} busy between our runs: the rates are lower than this "
-              "machine's, and the ratios uncertain")
+        print(f"other programs kept the CPUs {facts['others']:.0%} busy between our runs: the rates are "
+              "lower than this machine's, and the ratios uncertain")
     for note in notes:
         print(f"not measured: {note}")
     raw = [row for row in report["figures"] if row["measure"] == "raw"]

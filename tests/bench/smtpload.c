@@ -90,7 +90,7 @@ static void session_connect(struct session *s)
 static void session_again(struct session *s, const char *why)
 {
 	if (++load.trouble > TROUBLE_MAX)
-		tool_die("given up after %d refusals and lost connections, the last one: %s", TROUBLE_MAX, why);
+		tool_die("given up after %d refusals and lost connections, the last: %s", TROUBLE_MAX, why);
 	if (s->step > STEP_EHLO && s->step < STEP_IDLE && load.running && s->warmup_left == 0)
 		load.begun--;
 	close(s->fd);
@@ -137,9 +137,10 @@ static void say_content(struct session *s)
 	static const char dot[] = ".\r\n";
 	int head = snprintf(s->head, sizeof(s->head),
 			    "From: Bench <sender@bench.example>\r\nTo: rcpt@bench.example\r\n"
-			    "Subject: message %ju\r\nMessage-ID: <%ju.%d@bench.example>\r\nX-Bench-Seq: %ju\r\n\r\n",
+			    "Subject: message %ju\r\nMessage-ID: <%ju.%d@bench.example>\r\n"
+			    "X-Bench-Seq: %ju\r\n\r\n",
 			    (uintmax_t)s->seq, (uintmax_t)s->seq, (int)getpid(), (uintmax_t)s->seq);
-	/* the filler ends with CRLF, so its tail makes the length exact; only it must not begin with a bare LF */
+	/* the filler ends with CRLF, so its tail makes the length exact; it must not begin with a bare LF */
 	size_t fill = opt.bytes > (size_t)head + 2 ? opt.bytes - (size_t)head : 2;
 
 	fill -= fill % 80 == 1;
@@ -244,7 +245,8 @@ static bool reply_is_whole(struct session *s)
 static void session_readable(struct session *s)
 {
 	while (s->fd >= 0) {
-		ssize_t n = read(s->fd, s->reply + s->reply_len, REPLY_MAX - 1 - s->reply_len);
+		size_t room = REPLY_MAX - 1 - s->reply_len;
+		ssize_t n = read(s->fd, s->reply + s->reply_len, room);
 
 		if (n < 0 && errno == EAGAIN)
 			return;
@@ -259,6 +261,8 @@ static void session_readable(struct session *s)
 		} else if (s->reply_len == REPLY_MAX - 1) {
 			tool_die("a reply without end");
 		}
+		if ((size_t)n < room)
+			return; /* that was all: epoll(7) tells when there is more */
 	}
 }
 
@@ -345,7 +349,8 @@ static void report(void)
 	if (opt.log && fclose(opt.log) != 0)
 		tool_die("cannot write the log: %s", strerror(errno));
 	qsort(load.took, n, sizeof(*load.took), by_value);
-	printf("{\"messages\": %zu, \"seconds\": %.6f, \"rate\": %.1f, \"median_ms\": %.3f, \"p95_ms\": %.3f, "
+	printf("{\"messages\": %zu, \"seconds\": %.6f, \"rate\": %.1f, \"median_ms\": %.3f, \"p95_ms\": "
+	       "%.3f, "
 	       "\"reconnects\": %ju, \"begin_ns\": %jd, \"last_ns\": %jd}\n",
 	       n, seconds, n ? (double)n / seconds : 0.0, n ? 1e3 * load.took[n / 2] : 0.0,
 	       n ? 1e3 * load.took[n * 95 / 100] : 0.0, (uintmax_t)load.reconnects, (intmax_t)load.begin_ns,
@@ -359,11 +364,13 @@ static void prepare(void)
 	load.session = calloc(opt.sessions, sizeof(*load.session));
 	if (!load.filler || !load.session)
 		tool_die("out of memory");
-	/* lines of 78 characters, counted from the end, so that the tail of any length is whole lines but for its first */
+	/* lines of 78 characters, counted from the end: a tail is whole lines but for its first */
 	for (size_t i = 0; i < opt.bytes + 80; i++) {
 		size_t from_end = i % 80;
 
-		load.filler[opt.bytes + 79 - i] = from_end == 0 ? '\n' : from_end == 1 ? '\r' : (char)('a' + from_end % 26);
+		load.filler[opt.bytes + 79 - i] = from_end == 0   ? '\n'
+						  : from_end == 1 ? '\r'
+								  : (char)('a' + from_end % 26);
 	}
 	tool_need_files(opt.sessions + 16);
 	load.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -408,8 +415,8 @@ static void options(int argc, char **argv)
 			opt.keep = true;
 			break;
 		default:
-			tool_die("usage: smtpload [-c SESSIONS] (-n MESSAGES | -t SECONDS) [-s BYTES] [-w WARMUP] "
-				 "[-g GAP_MS] [-l FILE] [-k] PORT");
+			tool_die("usage: smtpload [-c SESSIONS] (-n MESSAGES | -t SECONDS) [-s BYTES] "
+				 "[-w WARMUP] [-g GAP_MS] [-l FILE] [-k] PORT");
 		}
 	}
 	if (optind + 1 != argc || (opt.messages > 0) == (opt.seconds > 0))
