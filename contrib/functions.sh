@@ -6,9 +6,9 @@
 # tree. Sourced, never run; the caller sets `top`, the folder of the sources.
 #
 # From the environment:
-#   BUILD=DIR     where to build (default: build/ in the sources)
-#   INSTALL=no    never install a package, only say what is missing
-#   CC, CFLAGS    as for any configure
+#   BUILD=DIR        where to build (default: build/ in the sources)
+#   PH_INSTALL=no    never install a package, only say what is missing
+#   CC, CFLAGS       as for any configure
 
 : "${top:?}"
 
@@ -71,7 +71,7 @@ missing_packages() {
 # Sets as_root to the words that run a command as root; false when there are none.
 find_root() {
 	as_root=
-	[ "${INSTALL:-yes}" = no ] && return 1
+	[ "${PH_INSTALL:-yes}" = no ] && return 1
 	command -v apt-get >/dev/null 2>&1 || return 1
 	[ "$(id -u)" = 0 ] && return 0
 	as_root='sudo -n'

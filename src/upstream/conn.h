@@ -47,7 +47,7 @@ struct upstream {
 	struct event_base *base;
 	CURLM *multi;
 	struct event *timer;
-	LIST_HEAD(upstream_conn_list, upstream_conn) conns;
+	LIST_HEAD(upstream_conns, upstream_conn) conns;
 };
 
 /* libcurl worked on some connections: did one get through? Called outside libcurl. */

@@ -10,7 +10,7 @@ and ends with
 
     PH_TOP_SRCDIR, PH_TOP_BUILDDIR   as `make check` sets them
     PH_JOBS=N    cases of one file at once (default 4)
-    PH_ONLY=STR  only the cases whose name contains STR
+    PH_ONLY=STR  only the cases whose name contains STR (as do arguments)
     PH_KEEP=1    leave the folders of the tests behind
     PH_SLOW=N    multiply every deadline, for valgrind and the like
 

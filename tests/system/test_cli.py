@@ -377,8 +377,11 @@ def test_show_for_people(t):
     out = posthouse(t, "--spool", spool, "show", ids[1])[0].decode()
     envelope, _, header = out.partition("\n\n")
     equal(header, "From: a@x\nSubject: test\n", "header")
-    equal(posthouse(t, "--spool", spool, "show", "--envelope", ids[1])[0].decode().splitlines()[2:],
-          envelope.splitlines()[2:], "--envelope")
+    again = posthouse(t, "--spool", spool, "show", "--envelope", ids[1])[0].decode()
+
+    def ageless(text):
+        return re.sub(r"\b\d+[smhd]\b", "N", text).splitlines()[2:]
+    equal(ageless(again), ageless(envelope), "--envelope")
     for wanted in (rf"^ID +{ids[1]}$", r"^From +<>$", r"^Arrived .* ago\)$", r"^Size +35 \(35 octets",
                    r"^State +deferred, 3 tries, last one \S+ ago, next one in \S+, the answer to the last one was lost",
                    r"^Recipients +1 left of 2$", r"^  To +late@example.net$",

@@ -256,6 +256,22 @@ def test_partial_survives_restart(t):
     equal([m.rcpts for m in upstream.messages], [["good@example.test"], ["later@example.test"]], "recipients")
 
 
+def test_date_in_the_far_future(t):
+    """A damaged state, or a clock that was set back, does not postpone a message for years."""
+    upstream = Upstream(t)
+    blocked = upstream.on("MAIL", "450 4.2.1 later")
+    relay = start(t, upstream)
+    ident = submit(relay)
+    relay.wait_for("deferred", id=ident)
+    relay.stop()
+    state = relay.spool / "state" / ident
+    text = state.read_text()
+    state.write_text(re.sub(r"next=\d{4}-", "next=2199-", text))
+    assert state.read_text() != text, text
+    blocked.times = 0
+    start(t, upstream, spool=relay.spool, name="again").wait_for("completed", id=ident)
+
+
 def test_retry_schedule(t):
     """The waits grow by the factor, with some jitter, up to the maximum."""
     upstream = Upstream(t)
