@@ -151,7 +151,7 @@ static void release(struct service *s)
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
 {
 	struct service s = { .cfg = cfg, .lock_fd = -1, .notice_fd = { -1, -1 }, .on_ready = on_ready,
-			     .on_ready_ctx = ctx, .started_wall_us = clock_wall_us() };
+			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
 	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready, .ctx = &s };
 	int r = -1;
