@@ -94,8 +94,8 @@ static void worker_lost(void *ctx)
 	if (!s->has_relay)
 		return;
 	/* it may have died between its commit and its notice */
-	atomic_store(&s->board->rescan_wanted, true);
-	relay_notify(s->notice_fd[1], &s->board->rescan_wanted, "");
+	atomic_store(&s->board->shared->rescan_wanted, true);
+	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "");
 }
 
 static void ready(void *ctx)

@@ -103,7 +103,7 @@ static void on_spooled(void *ctx, const char *id)
 {
 	struct worker *w = ctx;
 
-	relay_notify(w->service->notice_fd[1], &w->service->board->rescan_wanted, id);
+	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, id);
 }
 
 /* ---- one session ------------------------------------------------------------------- */

@@ -154,7 +154,7 @@ static void bury(struct master *m, struct child *c, int wait_status)
 			m->roles->worker_lost(m->roles->ctx);
 		backoff_note(&m->worker_backoff, failed, lived, now);
 	} else {
-		atomic_store(&m->board->relay_ready, false);
+		atomic_store(&m->board->shared->relay_ready, false);
 		/* a relay that ends by itself did so for a reason it has logged: not a hot loop either */
 		backoff_note(&m->relay_backoff, failed || !c->told, lived, now);
 	}
@@ -233,7 +233,7 @@ static void announce_when_ready(struct master *m)
 {
 	struct scoreboard_count count;
 
-	if (m->announced || (m->roles->relay && !atomic_load(&m->board->relay_ready)))
+	if (m->announced || (m->roles->relay && !atomic_load(&m->board->shared->relay_ready)))
 		return;
 	scoreboard_count(m->board, &count);
 	if (count.idle + count.busy == 0)
