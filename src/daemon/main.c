@@ -90,17 +90,6 @@ static void open_log(const struct config *cfg, bool foreground)
 		 "posthoused");
 }
 
-static int write_pid_file(const char *name, struct err *e)
-{
-	FILE *f = fopen(name, "we");
-
-	if (!f || fprintf(f, "%ld\n", (long)getpid()) < 0 || fclose(f) != 0) {
-		err_set_os(e, errno, "%s: cannot write the pid file", name);
-		return -1;
-	}
-	return 0;
-}
-
 static int run(const struct daemon_options *o, const struct config *cfg)
 {
 	struct background bg = BACKGROUND_NONE;
@@ -115,11 +104,7 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	open_log(cfg, o->foreground);
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;
-	if (cfg->pid_file && write_pid_file(cfg->pid_file, &e) < 0)
-		goto out;
 	r = service_run(cfg, background_ready, &bg, &e);
-	if (cfg->pid_file)
-		unlink(cfg->pid_file);
 out:
 	if (r < 0) {
 		log_msg(LOG_LEVEL_ERROR, "start_failed", "%s", e.text);

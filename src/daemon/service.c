@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,6 +86,28 @@ static int bind_all(struct service *s, struct err *e)
 	return 0;
 }
 
+/*
+ * Once lock and sockets are ours: a second service that fails to start must not touch the file of the
+ * first. Not through a symbolic link: who owns the directory may be less than we are.
+ */
+static int write_pid_file(struct service *s, struct err *e)
+{
+	const char *name = s->cfg->pid_file;
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+
+	if (fd < 0 || write(fd, text, (size_t)n) != n) {
+		err_set_os(e, errno, "%s: cannot write the pid file", name);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	close(fd);
+	s->has_pid_file = true;
+	return 0;
+}
+
 /* ---- called by the master -------------------------------------------------------- */
 
 static void worker_lost(void *ctx)
@@ -124,6 +147,8 @@ static void ready(void *ctx)
 
 static void release(struct service *s)
 {
+	if (s->has_pid_file)
+		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
 	if (s->board)
 		scoreboard_destroy(s->board);
@@ -149,7 +174,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 		roles.relay = relay_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) || bind_all(&s, e) < 0 ||
-	    scoreboard_create(&s.board, cfg->max_workers, e) < 0)
+	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)
 		goto out;
 	r = master_run(&limits, &roles, s.board, e);
 out:
