@@ -33,6 +33,7 @@ struct master {
 	int signal_fd;
 	int wake_fd[2]; /* workers write: idle ones run out */
 	bool announced; /* ready() was called */
+	bool worker_lost; /* one died, perhaps when it alone had been woken for a client: the next looks at the sockets */
 	bool stopping;
 	int64_t kill_at_mono_ms;
 	int64_t last_shrink_mono_ms;
@@ -109,6 +110,9 @@ static void grow_pool(struct master *m)
 		return;
 	scoreboard_count(m->board, &count);
 	want = pool_to_start(&m->limits->pool, &count);
+	if (want == 0 && m->worker_lost)
+		want = 1;
+	m->worker_lost = false;
 	for (unsigned i = 0; i < m->board->slots && want > 0; i++) {
 		if (m->child[i].pid != 0)
 			continue;
@@ -150,6 +154,7 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		atomic_store(&m->board->slot[c->slot].generation, 0); /* nobody reports here any more */
 		atomic_store(&m->board->slot[c->slot].pid, 0);
 		atomic_store(&m->board->slot[c->slot].state, SLOT_FREE);
+		m->worker_lost = m->worker_lost || failed;
 		if (failed && m->roles->worker_lost)
 			m->roles->worker_lost(m->roles->ctx);
 		backoff_note(&m->worker_backoff, failed, lived, now);
