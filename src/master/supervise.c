@@ -33,6 +33,7 @@ struct master {
 	int signal_fd;
 	int wake_fd[2]; /* workers write: idle ones run out */
 	bool announced; /* ready() was called */
+	bool worker_lost; /* one died, perhaps when it alone had been woken for a client: the next looks at the sockets */
 	bool stopping;
 	int64_t kill_at_mono_ms;
 	int64_t last_shrink_mono_ms;
@@ -109,6 +110,9 @@ static void grow_pool(struct master *m)
 		return;
 	scoreboard_count(m->board, &count);
 	want = pool_to_start(&m->limits->pool, &count);
+	if (want == 0 && m->worker_lost)
+		want = 1;
+	m->worker_lost = false;
 	for (unsigned i = 0; i < m->board->slots && want > 0; i++) {
 		if (m->child[i].pid != 0)
 			continue;
@@ -150,11 +154,12 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		atomic_store(&m->board->slot[c->slot].generation, 0); /* nobody reports here any more */
 		atomic_store(&m->board->slot[c->slot].pid, 0);
 		atomic_store(&m->board->slot[c->slot].state, SLOT_FREE);
+		m->worker_lost = m->worker_lost || failed;
 		if (failed && m->roles->worker_lost)
 			m->roles->worker_lost(m->roles->ctx);
 		backoff_note(&m->worker_backoff, failed, lived, now);
 	} else {
-		atomic_store(&m->board->relay_ready, false);
+		atomic_store(&m->board->shared->relay_ready, false);
 		/* a relay that ends by itself did so for a reason it has logged: not a hot loop either */
 		backoff_note(&m->relay_backoff, failed || !c->told, lived, now);
 	}
@@ -233,7 +238,7 @@ static void announce_when_ready(struct master *m)
 {
 	struct scoreboard_count count;
 
-	if (m->announced || (m->roles->relay && !atomic_load(&m->board->relay_ready)))
+	if (m->announced || (m->roles->relay && !atomic_load(&m->board->shared->relay_ready)))
 		return;
 	scoreboard_count(m->board, &count);
 	if (count.idle + count.busy == 0)

@@ -22,7 +22,11 @@
 
 #define SYSTEM_RETRY_MS 60000 /* a message the system would not let us read */
 #define UNSAVED_RETRY_MS 5000 /* a state the disk would not take */
+#define RESCAN_RETRY_MS 5000 /* a spool that could not be listed */
 #define IDLE_IS_NORMAL_MS 1000 /* a peer may close a connection that was unused this long */
+#define ALIVE_MS 60000 /* an upstream that answered this recently is not down because it refuses a connection */
+#define CLOCK_STEP_MS 1000 /* less is not a step of the wall clock, but its being slewed */
+#define OPENED_AT_ONCE 64 /* messages that come to nothing, before other events get their turn */
 
 struct relay_conn {
 	struct relay *relay;
@@ -45,8 +49,14 @@ struct relay {
 	struct breaker breaker;
 	struct relay_conn *conns;
 	unsigned conn_count, connecting_count;
-	size_t in_flight; /* attempts handed to connections */
+	struct attempt *probe; /* while PROBING: the one message that is to show how the upstream is */
+	bool crowded; /* the upstream takes no more connections than it has */
+	int64_t crowded_until_mono_ms; /* then one more is tried */
+	int64_t answered_mono_ms; /* when the upstream last answered for a message */
 	struct attempt *unsaved; /* concluded, but the disk would not take it */
+	int64_t unsaved_until_mono_ms; /* then it is asked again */
+	int64_t rescan_mono_ms; /* not to be listed again before */
+	int64_t wall_ahead_ms; /* of monotonic time: shows when the wall clock is set */
 	bool stopping, aborted;
 	bool service_wanted; /* by a callback: from the event loop, at once */
 	int64_t served_wall_ms; /* what was due by then was offered to the connections */
@@ -66,9 +76,24 @@ static int64_t wall_ms(void)
 	return clock_wall_us() / 1000;
 }
 
+/* Due times are wall time. Set back, it would make what waits wait for as much longer: they go with it. */
+static void follow_clock(struct relay *r)
+{
+	int64_t ahead_ms = wall_ms() - clock_mono_ms(), step_ms = ahead_ms - r->wall_ahead_ms;
+
+	r->wall_ahead_ms = ahead_ms;
+	if (step_ms < -CLOCK_STEP_MS)
+		queue_shift(&r->queue, step_ms);
+}
+
 static void service(struct relay *r);
 
 /* ---- the timer: the next thing that is due without an event ---------------------- */
+
+static int64_t earlier(int64_t wait, int64_t until_mono_ms, int64_t now_mono)
+{
+	return until_mono_ms - now_mono < wait ? until_mono_ms - now_mono : wait;
+}
 
 static void set_timer(struct relay *r)
 {
@@ -86,10 +111,14 @@ static void set_timer(struct relay *r)
 		 * what became due since then is still to be looked at */
 		if (due != CLOCK_NEVER && due > r->served_wall_ms)
 			wait = due - now;
-		if (r->breaker.state == BREAKER_PAUSED && r->breaker.paused_until_mono_ms - now_mono < wait)
-			wait = r->breaker.paused_until_mono_ms - now_mono;
-		if (r->unsaved && wait > UNSAVED_RETRY_MS)
-			wait = UNSAVED_RETRY_MS;
+		if (r->breaker.state == BREAKER_PAUSED)
+			wait = earlier(wait, r->breaker.paused_until_mono_ms, now_mono);
+		if (r->crowded && r->crowded_until_mono_ms > now_mono)
+			wait = earlier(wait, r->crowded_until_mono_ms, now_mono);
+		if (r->unsaved)
+			wait = earlier(wait, r->unsaved_until_mono_ms, now_mono);
+		if (atomic_load(r->setup->rescan_wanted))
+			wait = earlier(wait, r->rescan_mono_ms, now_mono);
 	}
 	if (wait == CLOCK_NEVER) {
 		event_del(r->timer);
@@ -135,6 +164,8 @@ static void settle(struct relay *r, struct attempt *a, bool is_first_time)
 		/* it must not be sent again: it stays taken, and we remember what became of it */
 		if (is_first_time)
 			log_unsaved(a, &e);
+		if (!r->unsaved)
+			r->unsaved_until_mono_ms = clock_mono_ms() + UNSAVED_RETRY_MS;
 		a->next_unsaved = r->unsaved;
 		r->unsaved = a;
 		return;
@@ -146,6 +177,8 @@ static void settle_unsaved(struct relay *r)
 {
 	struct attempt *list = r->unsaved;
 
+	if (clock_mono_ms() < r->unsaved_until_mono_ms)
+		return;
 	r->unsaved = NULL;
 	while (list) {
 		struct attempt *a = list;
@@ -173,6 +206,7 @@ static void note_trouble(struct relay *r, const char *reason)
 	bool probed = r->breaker.state == BREAKER_PROBING, news;
 	int64_t pause = breaker_failed(&r->breaker, &r->setup->probe, luck(), clock_mono_ms(), &news);
 
+	r->probe = NULL; /* what is still to come of it counts, but nobody waits for that */
 	/* each probe is told: who looks during the night must not search the log for its first line */
 	log_upstream(r, news ? LOG_LEVEL_WARNING : probed ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
 		     news ? "upstream_down" : "upstream_still_down", reason, pause);
@@ -183,11 +217,16 @@ static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *
 	struct attempt *a = (struct attempt *)t;
 	struct relay_conn *rc = a->owner;
 	struct relay *r = rc->relay;
-	struct attempt_result result = attempt_conclude(a, outcome, &r->setup->retry, luck());
+	struct attempt_result result;
 
-	r->in_flight--;
-	if (result.answered)
+	follow_clock(r);
+	result = attempt_conclude(a, outcome, &r->setup->retry, luck());
+	if (r->probe == a)
+		r->probe = NULL;
+	if (result.answered) {
 		rc->answered++;
+		r->answered_mono_ms = clock_mono_ms();
+	}
 	if (result.upstream_trouble)
 		note_trouble(r, outcome->reply.text);
 	else if (result.answered && breaker_worked(&r->breaker)) {
@@ -222,15 +261,18 @@ static struct upstream_txn *conn_next(struct upstream_conn *conn, void *ctx)
 		return NULL;
 	}
 	/* a probe is one message: a thousand must not meet an upstream that is not well */
-	if (r->breaker.state == BREAKER_PROBING && r->in_flight > 0)
+	if (r->breaker.state == BREAKER_PROBING && (r->probe || upstream_conn_in_flight(conn) > 0))
 		return NULL;
-	while (queue_take(&r->queue, wall_ms(), &id)) {
+	for (int i = 0; i < OPENED_AT_ONCE; i++) {
+		if (!queue_take(&r->queue, wall_ms(), &id))
+			return NULL;
 		switch (attempt_open(&a, r->setup->spool, id.text, r->setup->upstream.name, attempt_done)) {
 		case ATTEMPT_READY:
 			a->owner = rc;
 			snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
 			rc->taken++;
-			r->in_flight++;
+			if (r->breaker.state == BREAKER_PROBING)
+				r->probe = a;
 			return &a->txn;
 		case ATTEMPT_GONE:
 		case ATTEMPT_NOTHING_TO_DO:
@@ -242,6 +284,8 @@ static struct upstream_txn *conn_next(struct upstream_conn *conn, void *ctx)
 			break;
 		}
 	}
+	r->service_wanted = true;
+	set_timer(r);
 	return NULL;
 }
 
@@ -253,12 +297,14 @@ static void conn_ready(struct upstream_conn *conn, void *ctx)
 	rc->is_ready = true;
 	rc->ready_mono_ms = clock_mono_ms();
 	rc->relay->connecting_count--;
+	if (rc->relay->crowded)
+		rc->relay->service_wanted = true; /* there was room for it: perhaps for another */
 }
 
 /* Did this connection end for a reason that should make us wait before the next? */
 static bool is_trouble(const struct relay_conn *rc, const struct upstream_outcome *why)
 {
-	if (rc->quitting || rc->answered > 0)
+	if (rc->quitting || rc->answered > 0 || why->how == UPSTREAM_SOURCE_FAILED)
 		return false;
 	if (!rc->is_ready)
 		return true;
@@ -266,6 +312,27 @@ static bool is_trouble(const struct relay_conn *rc, const struct upstream_outcom
 		return false;
 	/* never asked for anything: peers may tire of idle connections, but not at once */
 	return rc->taken > 0 || clock_mono_ms() - rc->ready_mono_ms < IDLE_IS_NORMAL_MS;
+}
+
+/*
+ * A session that did not come about is no trouble while others work: many upstreams limit how many
+ * connections they take from one address. To pause for that, to be answered on another connection, and so
+ * to try again with each message would be a storm of connections.
+ */
+static bool is_crowded(const struct relay *r, const struct relay_conn *failed)
+{
+	if (failed->is_ready || r->conn_count == r->connecting_count)
+		return false;
+	return r->answered_mono_ms > 0 && clock_mono_ms() - r->answered_mono_ms < ALIVE_MS;
+}
+
+static void note_crowd(struct relay *r, const char *reason)
+{
+	int64_t pause = retry_interval_ms(&r->setup->probe, 1, luck());
+
+	log_upstream(r, r->crowded ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "upstream_crowded", reason, pause);
+	r->crowded = true;
+	r->crowded_until_mono_ms = clock_mono_ms() + pause;
 }
 
 static void conn_closed(struct upstream_conn *conn, void *ctx, const struct upstream_outcome *why, bool ever_ready)
@@ -284,8 +351,13 @@ static void conn_closed(struct upstream_conn *conn, void *ctx, const struct upst
 		char reason[SMTP_REPLY_TEXT_MAX + 64];
 
 		snprintf(reason, sizeof(reason), "%s: %s", upstream_phase_name(why->phase), why->reply.text);
-		note_trouble(r, reason);
+		if (is_crowded(r, rc))
+			note_crowd(r, reason);
+		else
+			note_trouble(r, reason);
 	}
+	if (r->conn_count == 0)
+		r->crowded = false;
 	free(rc);
 	r->service_wanted = true;
 	set_timer(r);
@@ -317,6 +389,25 @@ static void open_connection(struct relay *r)
 				      r->setup->trace ? &conn_ops_traced : &conn_ops, rc);
 }
 
+/* How many connections there may be now. */
+static unsigned connection_limit(struct relay *r)
+{
+	int64_t now_mono = clock_mono_ms();
+	unsigned limit = breaker_connections(&r->breaker, r->setup->max_connections, now_mono);
+
+	if (r->breaker.state == BREAKER_PROBING) {
+		/* those that hang with what they took before the trouble began must not keep us from asking */
+		limit = r->probe ? 0 : 1;
+		for (const struct relay_conn *rc = r->conns; rc && limit > 0; rc = rc->next)
+			limit += upstream_conn_in_flight(rc->conn) > 0;
+	} else if (r->crowded && limit > 0) {
+		bool may_try = now_mono >= r->crowded_until_mono_ms && r->connecting_count == 0;
+
+		limit = r->conn_count + may_try;
+	}
+	return limit < r->setup->max_connections ? limit : r->setup->max_connections;
+}
+
 /* Offers due messages to the connections there are, then opens as many more as the rest is worth. */
 static void service(struct relay *r)
 {
@@ -324,6 +415,7 @@ static void service(struct relay *r)
 	unsigned allowed;
 	size_t due;
 
+	follow_clock(r);
 	r->service_wanted = false;
 	r->served_wall_ms = now;
 	if (r->stopping) {
@@ -332,7 +424,7 @@ static void service(struct relay *r)
 		set_timer(r);
 		return;
 	}
-	allowed = breaker_connections(&r->breaker, r->setup->max_connections, clock_mono_ms());
+	(void)breaker_connections(&r->breaker, r->setup->max_connections, clock_mono_ms()); /* the pause may be over */
 	if (queue_count_due(&r->queue, now, 1) > 0) {
 		for (struct relay_conn *rc = r->conns, *next; rc; rc = next) {
 			next = rc->next;
@@ -340,6 +432,7 @@ static void service(struct relay *r)
 				upstream_conn_kick(rc->conn);
 		}
 	}
+	allowed = connection_limit(r);
 	due = queue_count_due(&r->queue, now, r->setup->max_connections);
 	while (r->conn_count < allowed && r->connecting_count < due)
 		open_connection(r);
@@ -351,19 +444,21 @@ static void service(struct relay *r)
 static void add_new(void *ctx, const char *id)
 {
 	struct relay *r = ctx;
+	int64_t made = spool_id_wall_us(id) / 1000, now = wall_ms();
 
-	queue_add(&r->queue, id, spool_id_wall_us(id) / 1000);
+	/* ids keep their order when the clock is set back, so one may lie in the future; its message does not wait */
+	queue_add(&r->queue, id, made < now ? made : now);
 }
 
 static void add_known_state(void *ctx, const char *id)
 {
 	struct relay *r = ctx;
-	int64_t next_wall_us, latest_ms = wall_ms() + 2 * r->setup->retry.max_ms;
+	int64_t next_wall_us, latest = wall_ms() + r->setup->retry.max_ms / 10 * 11;
 
-	if (!spool_state_peek_next(r->setup->spool, id, &next_wall_us))
+	if (queue_knows(&r->queue, id) || !spool_state_peek_next(r->setup->spool, id, &next_wall_us))
 		return;
-	/* nothing is ever postponed so far: a damaged date, or a clock that was set back */
-	queue_add(&r->queue, id, next_wall_us / 1000 < latest_ms ? next_wall_us / 1000 : wall_ms());
+	/* no wait is longer: a damaged date, or one written when the clock was wrong */
+	queue_add(&r->queue, id, next_wall_us / 1000 < latest ? next_wall_us / 1000 : latest);
 }
 
 static void list_spool(struct relay *r)
@@ -375,7 +470,16 @@ static void list_spool(struct relay *r)
 	    spool_scan(r->setup->spool, add_new, NULL, r, &e) < 0) {
 		log_msg(LOG_LEVEL_ERROR, "spool_error", "%s", e.text);
 		atomic_store(r->setup->rescan_wanted, true);
+		r->rescan_mono_ms = clock_mono_ms() + RESCAN_RETRY_MS;
 	}
+}
+
+static void rescan_if_wanted(struct relay *r)
+{
+	if (clock_mono_ms() < r->rescan_mono_ms || !atomic_exchange(r->setup->rescan_wanted, false))
+		return;
+	log_msg(LOG_LEVEL_DEBUG, "rescan", "a notice of new mail was lost: listing the spool");
+	list_spool(r);
 }
 
 static void on_notice(evutil_socket_t fd, short what, void *ctx)
@@ -389,10 +493,7 @@ static void on_notice(evutil_socket_t fd, short what, void *ctx)
 		notice_read(&r->notices, data, (size_t)n, add_new, r);
 	if (n == 0)
 		event_del(r->notice_event); /* the master and all workers are gone; the control line says so too */
-	if (atomic_exchange(r->setup->rescan_wanted, false)) {
-		log_msg(LOG_LEVEL_DEBUG, "rescan", "a notice of new mail was lost: listing the spool");
-		list_spool(r);
-	}
+	rescan_if_wanted(r);
 	service(r);
 }
 
@@ -410,6 +511,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	settle_unsaved(r);
+	rescan_if_wanted(r);
 	if (r->stopping && !r->aborted && clock_mono_ms() >= r->setup->control->stop_by_mono_ms)
 		abort_connections(r);
 	service(r);
@@ -515,6 +617,7 @@ int relay_run(const struct relay_setup *setup, struct err *e)
 	int result = -1;
 
 	queue_init(&r.queue);
+	follow_clock(&r);
 	notice_reader_init(&r.notices);
 	if (open_events(&r, e) < 0)
 		goto out;

@@ -393,6 +393,21 @@ def test_pid_file(t):
     assert not (folder / "pid").exists(), "the pid file stays after a stop"
 
 
+def test_pid_file_of_another(t):
+    """A second service that fails to start leaves the first one's alone; a symbolic link is not followed."""
+    folder = t.tmp / "run"
+    folder.mkdir()
+    keys = f'pid_file = "{folder}/pid"\n'
+    relay = t.daemon(Upstream(t), config=keys).ready()
+    refuses(t, ["-F", "-f", t.config(keys, "127.0.0.1:9", spool=relay.spool, name="second")], 1, "in use")
+    equal((folder / "pid").read_text().strip(), str(relay.pid), "pid file")
+    (folder / "precious").write_text("precious")
+    (folder / "pid").unlink()
+    (folder / "pid").symlink_to("precious")
+    refuses(t, ["-F", "-f", t.config(keys, "127.0.0.1:9", spool=t.tmp / "other", name="third")], 1, "pid file")
+    equal((folder / "precious").read_text(), "precious", "what the link points to")
+
+
 # ---- rights ----------------------------------------------------------------------
 
 def ids_of(pid):
