@@ -147,6 +147,7 @@ int main(int argc, char *argv[])
 	struct err e;
 	int status;
 
+	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "posthoused"); /* until the configuration is known */
 	if (daemon_options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "posthoused: %s: try 'posthoused --help'\n", e.text);
 		return EXIT_USAGE;

@@ -35,6 +35,7 @@ struct master {
 	bool announced; /* ready() was called */
 	bool worker_lost; /* one died, perhaps when it alone had been woken for a client: the next looks at the sockets */
 	bool stopping;
+	bool never_ready; /* a child could not even start, before the service was ready */
 	int64_t kill_at_mono_ms;
 	int64_t last_shrink_mono_ms;
 };
@@ -144,6 +145,20 @@ static void shrink_pool(struct master *m)
 
 /* ---- dying ------------------------------------------------------------------- */
 
+static void begin_stop(struct master *m)
+{
+	if (m->stopping)
+		return;
+	m->stopping = true;
+	m->kill_at_mono_ms = clock_mono_ms() + m->limits->stop_timeout_ms + KILL_GRACE_MS;
+	log_msg(LOG_LEVEL_INFO, "stopping", "sessions and deliveries under way have %lld ms",
+		(long long)m->limits->stop_timeout_ms);
+	proctitle_set("master (stopping)");
+	for (unsigned i = 0; i < m->child_count; i++)
+		if (m->child[i].pid != 0)
+			child_tell(&m->child[i], CONTROL_STOP);
+}
+
 static void bury(struct master *m, struct child *c, int wait_status)
 {
 	bool is_worker = c->role == ROLE_WORKER;
@@ -162,6 +177,11 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		atomic_store(&m->board->shared->relay_ready, false);
 		/* a relay that ends by itself did so for a reason it has logged: not a hot loop either */
 		backoff_note(&m->relay_backoff, failed || !c->told, lived, now);
+	}
+	/* who cannot do its work at the start will not learn it: whoever started us is to hear of it */
+	if (WIFEXITED(wait_status) && failed && !m->announced && !m->stopping) {
+		m->never_ready = true;
+		begin_stop(m);
 	}
 }
 
@@ -183,20 +203,6 @@ static unsigned alive(const struct master *m)
 	for (unsigned i = 0; i < m->child_count; i++)
 		n += m->child[i].pid != 0;
 	return n;
-}
-
-static void begin_stop(struct master *m)
-{
-	if (m->stopping)
-		return;
-	m->stopping = true;
-	m->kill_at_mono_ms = clock_mono_ms() + m->limits->stop_timeout_ms + KILL_GRACE_MS;
-	log_msg(LOG_LEVEL_INFO, "stopping", "sessions and deliveries under way have %lld ms",
-		(long long)m->limits->stop_timeout_ms);
-	proctitle_set("master (stopping)");
-	for (unsigned i = 0; i < m->child_count; i++)
-		if (m->child[i].pid != 0)
-			child_tell(&m->child[i], CONTROL_STOP);
 }
 
 static void kill_the_rest(struct master *m)
@@ -324,10 +330,13 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 	m.child = mem_array(m.child_count, sizeof(*m.child));
 	proctitle_set("master");
 	loop(&m);
-	log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
+	if (m.never_ready)
+		err_set(e, "a worker or the relay could not start: its own line in the log says why");
+	else
+		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
 	free(m.child);
 	close(m.signal_fd);
 	close(m.wake_fd[0]);
 	close(m.wake_fd[1]);
-	return 0;
+	return m.never_ready ? -1 : 0;
 }

@@ -21,6 +21,7 @@
 #include "spool/state.h"
 
 #define SYSTEM_RETRY_MS 60000 /* a message the system would not let us read */
+#define ORPHANS_MARGIN_MS 1000 /* after the grace time of a stopped worker, for its last commit */
 #define UNSAVED_RETRY_MS 5000 /* a state the disk would not take */
 #define RESCAN_RETRY_MS 5000 /* a spool that could not be listed */
 #define IDLE_IS_NORMAL_MS 1000 /* a peer may close a connection that was unused this long */
@@ -56,6 +57,7 @@ struct relay {
 	struct attempt *unsaved; /* concluded, but the disk would not take it */
 	int64_t unsaved_until_mono_ms; /* then it is asked again */
 	int64_t rescan_mono_ms; /* not to be listed again before */
+	int64_t orphans_mono_ms; /* when no worker of a master that was killed before us can be left */
 	int64_t wall_ahead_ms; /* of monotonic time: shows when the wall clock is set */
 	bool stopping, aborted;
 	bool service_wanted; /* by a callback: from the event loop, at once */
@@ -119,6 +121,8 @@ static void set_timer(struct relay *r)
 			wait = earlier(wait, r->unsaved_until_mono_ms, now_mono);
 		if (atomic_load(r->setup->rescan_wanted))
 			wait = earlier(wait, r->rescan_mono_ms, now_mono);
+		if (r->orphans_mono_ms != CLOCK_NEVER)
+			wait = earlier(wait, r->orphans_mono_ms, now_mono);
 	}
 	if (wait == CLOCK_NEVER) {
 		event_del(r->timer);
@@ -476,9 +480,14 @@ static void list_spool(struct relay *r)
 
 static void rescan_if_wanted(struct relay *r)
 {
+	/* a worker that outlived its master may have committed mail that nobody told us of */
+	if (clock_mono_ms() >= r->orphans_mono_ms) {
+		r->orphans_mono_ms = CLOCK_NEVER;
+		atomic_store(r->setup->rescan_wanted, true);
+	}
 	if (clock_mono_ms() < r->rescan_mono_ms || !atomic_exchange(r->setup->rescan_wanted, false))
 		return;
-	log_msg(LOG_LEVEL_DEBUG, "rescan", "a notice of new mail was lost: listing the spool");
+	log_msg(LOG_LEVEL_DEBUG, "rescan", "there may be mail that nobody told of: listing the spool");
 	list_spool(r);
 }
 
@@ -623,6 +632,7 @@ int relay_run(const struct relay_setup *setup, struct err *e)
 		goto out;
 	recover(&r);
 	list_spool(&r);
+	r.orphans_mono_ms = clock_mono_ms() + setup->control->grace_ms + ORPHANS_MARGIN_MS;
 	atomic_store(setup->ready, true);
 	service(&r);
 	if (event_base_dispatch(r.base) < 0) {

@@ -438,6 +438,32 @@ START_TEST(a_busy_socket_file_is_not_taken)
 }
 END_TEST
 
+static int unable_relay(void *ctx, struct child_start *start)
+{
+	(void)ctx;
+	(void)start;
+	return 3;
+}
+
+START_TEST(a_child_that_cannot_work_fails_the_start)
+{
+	struct master_limits limits = { { 3, 5, 10 }, 5000 };
+	int ready_calls = 0;
+	struct master_roles roles = { .worker = idle_worker, .relay = unable_relay, .ready = stop_at_once,
+				      .ctx = &ready_calls };
+	struct scoreboard *board;
+	struct err e = { 0 };
+
+	log_open(LOG_TO_SYSLOG, (enum log_level)0, "test");
+	ck_assert_int_eq(scoreboard_create(&board, 10, &e), 0);
+	ck_assert_int_eq(master_run(&limits, &roles, board, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "could not start"));
+	ck_assert_int_eq(ready_calls, 0);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	scoreboard_destroy(board);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("master");
@@ -448,6 +474,7 @@ int main(void)
 		  stop_reaches_who_waits_for_a_client, retiring_does_not_touch_a_session,
 		  last_words_arrive_though_the_client_is_talking,
 		  sockets_listen_and_say_who_called, a_busy_socket_file_is_not_taken,
-		  the_master_starts_waits_and_stops, the_master_does_not_trust_shared_memory);
+		  the_master_starts_waits_and_stops,
+		  a_child_that_cannot_work_fails_the_start, the_master_does_not_trust_shared_memory);
 	return unit_run(s);
 }
