@@ -156,7 +156,10 @@ static int add_unix(struct listening_set *set, const struct endpoint *ep, const 
 	/* every local user may submit: SO_PEERCRED tells who it was */
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 || chmod(ep->path, 0666) < 0 ||
 	    listen(fd, (int)backlog) < 0) {
-		err_set_os(e, errno, "unix:%s: cannot listen", ep->path);
+		if (errno == ENOENT)
+			err_set(e, "unix:%s: cannot listen: its folder does not exist, make it first", ep->path);
+		else
+			err_set_os(e, errno, "unix:%s: cannot listen", ep->path);
 		if (fd >= 0)
 			close(fd);
 		return -1;

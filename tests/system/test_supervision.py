@@ -302,6 +302,10 @@ def test_missing_configuration(t):
     refuses(t, ["-F", "-f", t.tmp / "none.conf"], CONFIG_ERROR, "none.conf", "No such file")
 
 
+def test_socket_in_no_folder(t):
+    refuses(t, ["-F", "-c", "debug", f"unix:{t.tmp}/none/socket"], 1, f"unix:{t.tmp}/none/socket.*folder does not exist")
+
+
 def test_usage(t):
     refuses(t, ["--no-such-option"], USAGE_ERROR, "no-such-option.*posthoused --help")
     refuses(t, ["-F", "no-port"], USAGE_ERROR, "no-port")
