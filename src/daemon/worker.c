@@ -222,12 +222,22 @@ static int open_all(struct worker *w, struct err *e)
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 
+/* Nothing new is taken from here on. Sockets held to the end of a long session would keep a new service from binding. */
+static void stop_listening(void *ctx)
+{
+	struct worker *w = ctx;
+
+	listening_release(&w->service->listening, false);
+}
+
 int worker_main(void *ctx, struct child_start *start)
 {
 	struct worker w = { .service = ctx, .start = start, .acceptor.epoll_fd = -1 };
 	struct err e;
 	int status = EXIT_FAILURE;
 
+	start->control.retired = stop_listening;
+	start->control.ctx = &w;
 	proctitle_set("worker");
 	/* what a message needed goes back to the system: a worker is idle most of its life */
 	mallopt(M_MMAP_THRESHOLD, 32 << 10);

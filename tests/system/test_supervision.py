@@ -125,6 +125,28 @@ def test_killed_master_leaves_nothing(t):
     again.wait_for("completed")
 
 
+def test_restart_beside_an_old_session(t):
+    """A session of a killed master's worker may finish; it does not keep the next start from the port."""
+    upstream = Upstream(t)
+    port = harness.ReservedPort(t).port
+    relay = t.daemon(upstream, config=small_pool(), listen=f"127.0.0.1:{port}").ready()
+    with Client(relay) as old:
+        old.mail()
+        relay.kill9()
+        wait_until(lambda: len(relay.leftovers()) == 1, "all but the worker of the session to end")
+        again = t.daemon(upstream, config=small_pool(), listen=f"127.0.0.1:{port}", spool=relay.spool,
+                         name="again").ready()
+        delivers(again, upstream)
+        old.data(CONTENT)
+    wait_until(lambda: not relay.leftovers(), "the old worker to end")
+    again.stop()
+    # nobody told the new relay of the old worker's message: the next start finds it
+    if len(upstream.messages) < 2:
+        equal(len(relay.queue()), 1, "messages in the spool")
+        t.daemon(upstream, config=small_pool(), spool=relay.spool, name="third").ready()
+        upstream.wait_messages(2)
+
+
 # ---- stopping ----------------------------------------------------------------
 
 def stop_with(number):
