@@ -386,6 +386,16 @@ def test_several_listeners(t):
     assert not pathlib.Path(f"{folder}/smtp").exists(), "the socket stays after a stop"
 
 
+def test_signals_of_habit(t):
+    """What other daemons take for reload or reopen is told in the log, and ends nothing."""
+    upstream = Upstream(t)
+    relay = t.daemon(upstream).ready()
+    for count, number in enumerate((signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2), 1):
+        os.kill(relay.pid, number)
+        relay.wait_for("reload_refused", count=count)
+    delivers(relay, upstream)
+
+
 def test_pid_file(t):
     folder = t.tmp / "run"
     folder.mkdir()
