@@ -165,7 +165,10 @@ static int add_unix(struct listening_set *set, const struct endpoint *ep, const 
 	bound = fd >= 0 && bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0;
 	umask(mask);
 	if (!bound || listen(fd, (int)backlog) < 0) {
-		err_set_os(e, errno, "unix:%s: cannot listen", ep->path);
+		if (errno == ENOENT)
+			err_set(e, "unix:%s: cannot listen: its folder does not exist, make it first", ep->path);
+		else
+			err_set_os(e, errno, "unix:%s: cannot listen", ep->path);
 		if (fd >= 0)
 			close(fd);
 		return -1;

@@ -230,6 +230,7 @@ static void handle_signals(struct master *m)
 			begin_stop(m);
 			break;
 		case SIGHUP:
+		case SIGUSR1:
 		case SIGUSR2:
 			log_msg(LOG_LEVEL_WARNING, "reload_refused",
 				"this version cannot reload: restart the service to read the configuration anew");
@@ -303,6 +304,7 @@ static int open_signals(struct master *m, struct err *e)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN);

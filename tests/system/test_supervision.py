@@ -321,6 +321,10 @@ def test_missing_configuration(t):
     refuses(t, ["-F", "-f", t.tmp / "none.conf"], CONFIG_ERROR, "none.conf", "No such file")
 
 
+def test_socket_in_no_folder(t):
+    refuses(t, ["-F", "-c", "debug", f"unix:{t.tmp}/none/socket"], 1, f"unix:{t.tmp}/none/socket.*folder does not exist")
+
+
 def test_usage(t):
     refuses(t, ["--no-such-option"], USAGE_ERROR, "no-such-option.*posthoused --help")
     refuses(t, ["-F", "no-port"], USAGE_ERROR, "no-port")
@@ -377,6 +381,16 @@ def test_several_listeners(t):
         client.message(CONTENT)
     again.stop()
     assert not pathlib.Path(f"{folder}/smtp").exists(), "the socket stays after a stop"
+
+
+def test_signals_of_habit(t):
+    """What other daemons take for reload or reopen is told in the log, and ends nothing."""
+    upstream = Upstream(t)
+    relay = t.daemon(upstream).ready()
+    for count, number in enumerate((signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2), 1):
+        os.kill(relay.pid, number)
+        relay.wait_for("reload_refused", count=count)
+    delivers(relay, upstream)
 
 
 def test_pid_file(t):
