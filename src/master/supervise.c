@@ -308,6 +308,7 @@ static int open_signals(struct master *m, struct err *e)
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN); /* what other mail systems reopen a log by must not end this one */
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
 	    (m->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0) {
 		err_set_os(e, errno, "cannot read signals through a descriptor");

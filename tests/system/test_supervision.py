@@ -223,6 +223,15 @@ def test_signals_in_the_house(t):
     equal(len(upstream.messages) + len(relay.queue()), 2, "messages")
 
 
+def test_stray_signal(t):
+    """SIGUSR1 means nothing here, as yet; it does not end the service."""
+    upstream = Upstream(t)
+    relay = t.daemon(upstream, config=small_pool()).ready()
+    for pid in [relay.pid, *relay.children()]:
+        os.kill(pid, signal.SIGUSR1)
+    delivers(relay, upstream)
+
+
 # ---- the pool ------------------------------------------------------------------
 
 def test_pool_grows_and_shrinks(t):
