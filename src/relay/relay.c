@@ -30,8 +30,10 @@ void relay_follow_clock(struct relay *r)
 	int64_t ahead_ms = relay_wall_ms() - clock_mono_ms(), step_ms = ahead_ms - r->wall_ahead_ms;
 
 	r->wall_ahead_ms = ahead_ms;
-	if (step_ms < -CLOCK_STEP_MS)
+	if (step_ms < -CLOCK_STEP_MS) {
 		queue_shift(&r->queue, step_ms);
+		r->served_wall_ms += step_ms;
+	}
 }
 
 /* ---- the timer: the next thing that is due without an event ---------------------- */
