@@ -44,6 +44,8 @@ packages() {
 		test  postfix              command smtp-source
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
+		ci    xfsprogs             command mkfs.xfs
+		ci    btrfs-progs          command mkfs.btrfs
 		ci    clang                command clang
 		ci    cppcheck             command cppcheck
 		ci    shellcheck           command shellcheck

@@ -29,13 +29,14 @@ int64_t clock_mono_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-int64_t clock_file_lag_us(void)
+int64_t clock_file_us(void)
 {
-	struct timespec tick;
+	struct timespec t, tick;
 
-	if (clock_getres(CLOCK_REALTIME_COARSE, &tick) < 0)
-		return 10000; /* the longest there is, CONFIG_HZ=100 */
-	return (int64_t)tick.tv_sec * 1000000 + tick.tv_nsec / 1000 + 1;
+	/* the tick, because this clock may be set forward a moment before that of the files */
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &t) < 0 || clock_getres(CLOCK_REALTIME_COARSE, &tick) < 0)
+		return clock_wall_us() - 1000000;
+	return (int64_t)(t.tv_sec - tick.tv_sec) * 1000000 + (t.tv_nsec - tick.tv_nsec) / 1000 - 1;
 }
 
 const char *clock_format_utc(int64_t wall_us, char out[CLOCK_UTC_MAX])

@@ -15,8 +15,11 @@
 int64_t clock_wall_us(void); /* microseconds since 1970-01-01 UTC */
 int64_t clock_mono_ms(void); /* milliseconds, monotonic */
 
-/* By how much the time stamp of a file that is made now may lie before clock_wall_us(): a tick of the kernel. */
-int64_t clock_file_lag_us(void);
+/*
+ * No file that is made from now on has an older time stamp. The kernel stamps files with a clock of its own,
+ * which lies behind clock_wall_us() by a tick or, where the timer is late (a busy host), by much more.
+ */
+int64_t clock_file_us(void);
 
 #define CLOCK_UTC_MAX 32
 /* "2026-11-22T20:10:21.123456Z" (RFC 3339) into out; returns out. */

@@ -16,13 +16,15 @@ void control_init(struct control *c, int fd, int64_t grace_ms)
 	c->retiring = false;
 	c->stopping = false;
 	c->stop_by_mono_ms = CLOCK_NEVER;
+	c->retired = NULL;
+	c->ctx = NULL;
 }
 
 void control_read(struct control *c)
 {
 	char bytes[16];
 	ssize_t n = read(c->fd, bytes, sizeof(bytes));
-	bool stop = n == 0;
+	bool stop = n == 0, was_retiring = c->retiring;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -35,4 +37,6 @@ void control_read(struct control *c)
 		c->stopping = true;
 		c->stop_by_mono_ms = clock_mono_ms() + c->grace_ms;
 	}
+	if (c->retiring && !was_retiring && c->retired)
+		c->retired(c->ctx);
 }

@@ -20,6 +20,8 @@ struct control {
 	bool retiring; /* also true when stopping */
 	bool stopping;
 	int64_t stop_by_mono_ms; /* when stopping: end of the grace time */
+	void (*retired)(void *ctx); /* called once, from control_read, when retiring is set; NULL: nothing */
+	void *ctx;
 };
 
 void control_init(struct control *c, int fd, int64_t grace_ms);

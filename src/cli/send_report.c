@@ -130,9 +130,11 @@ void send_report_closed(struct send_report *r, const struct upstream_outcome *wh
 		return;
 	r->unreachable = true;
 	reply_text(&why->reply, &text);
-	if (why->how == UPSTREAM_ANSWERED)
-		cli_error("%s: the server ended the session%s: %s", r->server,
-			  ever_ready ? "" : " before it began", text.data);
+	if (why->how == UPSTREAM_ANSWERED && ever_ready)
+		cli_error("%s: the server ended the session: %s", r->server, text.data);
+	else if (why->how == UPSTREAM_ANSWERED)
+		cli_error("%s: the server refused the session (at %s): %s", r->server, step(why->phase),
+			  text.data);
 	else
 		cli_error("%s: %s", r->server, text.data);
 	buf_release(&text);

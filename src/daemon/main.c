@@ -123,11 +123,11 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	int r = -1;
 
 	umask(022); /* the spool's modes are chosen, not inherited */
+	open_log(cfg, o->foreground);
 	/* only the default spool is below folders that may be missing, and only one handler has a spool */
 	if (!o->config_file && handler_kind_find(cfg->handler) == handler_kind_find("spool") &&
 	    daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
-	open_log(cfg, o->foreground);
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;
 	r = service_run(cfg, background_ready, &bg, &e);
@@ -147,6 +147,7 @@ int main(int argc, char *argv[])
 	struct err e;
 	int status;
 
+	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "posthoused"); /* until the configuration is known */
 	if (daemon_options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "posthoused: %s: try 'posthoused --help'\n", e.text);
 		return EXIT_USAGE;

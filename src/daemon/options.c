@@ -333,7 +333,7 @@ int daemon_options_make_parents(const struct config *cfg, struct err *e)
 	while (result == 0 && (slash = strchr(slash + 1, '/'))) {
 		*slash = '\0';
 		if (mkdir(path, mode) != 0 && errno != EEXIST) {
-			err_set_os(e, errno, "folder %s for the spool", path);
+			err_set_os(e, errno, "cannot make the folder %s for the spool, name another one with --spool", path);
 			result = -1;
 		}
 		*slash = '/';

@@ -43,8 +43,8 @@ static void configure(struct relay_setup *setup, const struct service *s, struct
 		.probe = { u->probe_min_ms, u->probe_max_ms, 2.0 },
 		.started_wall_us = s->started_wall_us,
 		.notice_fd = s->notice_fd[0],
-		.rescan_wanted = &s->board->rescan_wanted,
-		.ready = &s->board->relay_ready,
+		.rescan_wanted = &s->board->shared->rescan_wanted,
+		.ready = &s->board->shared->relay_ready,
 		.control = &start->control,
 		.trace = cfg->debug,
 	};

@@ -86,17 +86,26 @@ static int bind_all(struct service *s, struct err *e)
 	return 0;
 }
 
-/* Behind the lock and the sockets: a start that fails leaves the file of the service that runs alone. */
-static int write_pid_file(const char *name, struct err *e)
+/*
+ * Once lock and sockets are ours: a second service that fails to start must not touch the file of the
+ * first. Not through a symbolic link: who owns the directory may be less than we are.
+ */
+static int write_pid_file(struct service *s, struct err *e)
 {
-	FILE *f = fopen(name, "we");
-	bool written = f && fprintf(f, "%ld\n", (long)getpid()) > 0;
+	const char *name = s->cfg->pid_file;
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
 
-	if (f && fclose(f) != 0)
-		written = false;
-	if (!written)
+	if (fd < 0 || write(fd, text, (size_t)n) != n) {
 		err_set_os(e, errno, "%s: cannot write the pid file", name);
-	return written ? 0 : -1;
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	close(fd);
+	s->has_pid_file = true;
+	return 0;
 }
 
 /* ---- called by the master -------------------------------------------------------- */
@@ -108,8 +117,8 @@ static void worker_lost(void *ctx)
 	if (!s->has_relay)
 		return;
 	/* it may have died between its commit and its notice */
-	atomic_store(&s->board->rescan_wanted, true);
-	relay_notify(s->notice_fd[1], &s->board->rescan_wanted, "");
+	atomic_store(&s->board->shared->rescan_wanted, true);
+	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "");
 }
 
 static void ready(void *ctx)
@@ -138,6 +147,8 @@ static void ready(void *ctx)
 
 static void release(struct service *s)
 {
+	if (s->has_pid_file)
+		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
 	if (s->board)
 		scoreboard_destroy(s->board);
@@ -151,7 +162,7 @@ static void release(struct service *s)
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
 {
 	struct service s = { .cfg = cfg, .lock_fd = -1, .notice_fd = { -1, -1 }, .on_ready = on_ready,
-			     .on_ready_ctx = ctx, .started_wall_us = clock_wall_us() };
+			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
 	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready, .ctx = &s };
 	int r = -1;
@@ -163,13 +174,9 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 		roles.relay = relay_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) || bind_all(&s, e) < 0 ||
-	    scoreboard_create(&s.board, cfg->max_workers, e) < 0)
-		goto out;
-	if (cfg->pid_file && write_pid_file(cfg->pid_file, e) < 0)
+	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)
 		goto out;
 	r = master_run(&limits, &roles, s.board, e);
-	if (cfg->pid_file)
-		unlink(cfg->pid_file);
 out:
 	release(&s);
 	return r;

@@ -26,6 +26,7 @@ struct service {
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
+	bool has_pid_file; /* written, so to be removed */
 	int64_t started_wall_us;
 	void (*on_ready)(void *ctx); /* besides the log line; may be NULL */
 	void *on_ready_ctx;

@@ -31,6 +31,7 @@ struct worker {
 	struct session_events events;
 	struct peer peer; /* of the present session */
 	unsigned messages; /* accepted in the present session */
+	bool in_session;
 };
 
 /* ---- what the session tells ------------------------------------------------------ */
@@ -103,7 +104,7 @@ static void on_spooled(void *ctx, const char *id)
 {
 	struct worker *w = ctx;
 
-	relay_notify(w->service->notice_fd[1], &w->service->board->rescan_wanted, id);
+	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, id);
 }
 
 /* ---- one session ------------------------------------------------------------------- */
@@ -137,7 +138,9 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 	scoreboard_note(w->start->slot, w->peer.text, "");
 	proctitle_set("worker %s", w->peer.text);
 	stream_init(&stream, fd, &w->start->control);
+	w->in_session = true;
 	end = session_run(&w->session, &peer, &stream.io, w->handler, &w->events);
+	w->in_session = false;
 	log_session(w, end, began_mono_ms);
 	if (end != SESSION_QUIT && end != SESSION_LOST)
 		stream_linger(&stream, LINGER_MS); /* our 421 is to arrive */
@@ -222,12 +225,28 @@ static int open_all(struct worker *w, struct err *e)
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 
+/*
+ * Told to retire inside a session: nothing new is taken from here on, and sockets held to the end of a
+ * long session would keep a new service from binding. Outside of one the acceptor still needs them.
+ */
+static void stop_listening(void *ctx)
+{
+	struct worker *w = ctx;
+
+	if (!w->in_session)
+		return;
+	acceptor_close(&w->acceptor);
+	listening_release(&w->service->listening, false);
+}
+
 int worker_main(void *ctx, struct child_start *start)
 {
 	struct worker w = { .service = ctx, .start = start, .acceptor.epoll_fd = -1 };
 	struct err e;
 	int status = EXIT_FAILURE;
 
+	start->control.retired = stop_listening;
+	start->control.ctx = &w;
 	proctitle_set("worker");
 	/* what a message needed goes back to the system: a worker is idle most of its life */
 	mallopt(M_MMAP_THRESHOLD, 32 << 10);

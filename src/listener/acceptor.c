@@ -56,12 +56,16 @@ static int take(const struct listening *l)
 
 int acceptor_next(struct acceptor *a, const struct listening **from)
 {
-	while (!a->control->retiring) {
+	while (!a->control->stopping) {
 		struct epoll_event ev;
-		int n = epoll_wait(a->epoll_fd, &ev, 1, -1);
+		/*
+		 * Told to retire, this worker may have been woken for a client at the same time, and then
+		 * nobody else was (EPOLLEXCLUSIVE): the client would wait until the next one comes.
+		 */
+		int n = epoll_wait(a->epoll_fd, &ev, 1, a->control->retiring ? 0 : -1);
 		int fd;
 
-		if (n < 0 && errno != EINTR)
+		if ((n < 0 && errno != EINTR) || (n == 0 && a->control->retiring))
 			return -1;
 		if (n <= 0)
 			continue;
@@ -77,8 +81,11 @@ int acceptor_next(struct acceptor *a, const struct listening **from)
 		 * EAGAIN: another worker was faster. Out of descriptors or memory: the client stays in
 		 * the backlog; do not spin on it.
 		 */
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			if (a->control->retiring)
+				return -1;
 			poll(NULL, 0, 100);
+		}
 	}
 	return -1;
 }

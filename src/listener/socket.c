@@ -124,8 +124,10 @@ static int add_tcp(struct listening_set *set, const struct endpoint *ep, const c
 /* Is a server behind this socket file? */
 static bool is_served(const struct sockaddr_un *sun)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0;
+	/* a full backlog is an answer, too, and not to be waited for */
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool served = fd < 0 || connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 ||
+		      (errno != ECONNREFUSED && errno != ENOENT);
 
 	if (fd >= 0)
 		close(fd);
@@ -137,6 +139,8 @@ static int add_unix(struct listening_set *set, const struct endpoint *ep, const 
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct stat st;
+	mode_t mask;
+	bool bound;
 	int fd;
 
 	strcpy(sun.sun_path, ep->path);
@@ -153,10 +157,18 @@ static int add_unix(struct listening_set *set, const struct endpoint *ep, const 
 		unlink(ep->path);
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* every local user may submit: SO_PEERCRED tells who it was */
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 || chmod(ep->path, 0666) < 0 ||
-	    listen(fd, (int)backlog) < 0) {
-		err_set_os(e, errno, "unix:%s: cannot listen", ep->path);
+	/*
+	 * Every local user may submit: SO_PEERCRED tells who it was. By the umask and not by chmod, which
+	 * would follow what the owner of the directory may have put in its place; we may be root.
+	 */
+	mask = umask(0111);
+	bound = fd >= 0 && bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0;
+	umask(mask);
+	if (!bound || listen(fd, (int)backlog) < 0) {
+		if (errno == ENOENT)
+			err_set(e, "unix:%s: cannot listen: its folder does not exist, make it first", ep->path);
+		else
+			err_set_os(e, errno, "unix:%s: cannot listen", ep->path);
 		if (fd >= 0)
 			close(fd);
 		return -1;

@@ -4,13 +4,15 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 
 static size_t size_of(unsigned slots)
 {
-	return sizeof(struct scoreboard) + slots * sizeof(struct scoreboard_slot);
+	return sizeof(struct scoreboard_shared) + slots * sizeof(struct scoreboard_slot);
 }
 
 int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e)
@@ -21,14 +23,17 @@ int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e)
 		err_set_os(e, errno, "cannot map shared memory for %u workers", slots);
 		return -1;
 	}
-	*board = p;
+	*board = mem_alloc(sizeof(**board));
 	(*board)->slots = slots;
+	(*board)->shared = p;
+	(*board)->slot = (*board)->shared->slot;
 	return 0;
 }
 
 void scoreboard_destroy(struct scoreboard *board)
 {
-	munmap(board, size_of(board->slots));
+	munmap(board->shared, size_of(board->slots));
+	free(board);
 }
 
 void scoreboard_count(const struct scoreboard *board, struct scoreboard_count *count)

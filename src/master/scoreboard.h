@@ -33,11 +33,17 @@ struct scoreboard_slot {
 	char verb[16];
 };
 
-struct scoreboard {
-	unsigned slots;
+struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool relay_ready;
 	struct scoreboard_slot slot[];
+};
+
+/* Each process has its own of this: what is shared any worker can overwrite, and the master counts by `slots`. */
+struct scoreboard {
+	unsigned slots;
+	struct scoreboard_shared *shared;
+	struct scoreboard_slot *slot; /* shared->slot */
 };
 
 int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e);

@@ -33,7 +33,9 @@ struct master {
 	int signal_fd;
 	int wake_fd[2]; /* workers write: idle ones run out */
 	bool announced; /* ready() was called */
+	bool worker_lost; /* one died, perhaps when it alone had been woken for a client: the next looks at the sockets */
 	bool stopping;
+	bool never_ready; /* a child could not even start, before the service was ready */
 	int64_t kill_at_mono_ms;
 	int64_t last_shrink_mono_ms;
 };
@@ -109,6 +111,9 @@ static void grow_pool(struct master *m)
 		return;
 	scoreboard_count(m->board, &count);
 	want = pool_to_start(&m->limits->pool, &count);
+	if (want == 0 && m->worker_lost)
+		want = 1;
+	m->worker_lost = false;
 	for (unsigned i = 0; i < m->board->slots && want > 0; i++) {
 		if (m->child[i].pid != 0)
 			continue;
@@ -140,6 +145,20 @@ static void shrink_pool(struct master *m)
 
 /* ---- dying ------------------------------------------------------------------- */
 
+static void begin_stop(struct master *m)
+{
+	if (m->stopping)
+		return;
+	m->stopping = true;
+	m->kill_at_mono_ms = clock_mono_ms() + m->limits->stop_timeout_ms + KILL_GRACE_MS;
+	log_msg(LOG_LEVEL_INFO, "stopping", "sessions and deliveries under way have %lld ms",
+		(long long)m->limits->stop_timeout_ms);
+	proctitle_set("master (stopping)");
+	for (unsigned i = 0; i < m->child_count; i++)
+		if (m->child[i].pid != 0)
+			child_tell(&m->child[i], CONTROL_STOP);
+}
+
 static void bury(struct master *m, struct child *c, int wait_status)
 {
 	bool is_worker = c->role == ROLE_WORKER;
@@ -150,13 +169,19 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		atomic_store(&m->board->slot[c->slot].generation, 0); /* nobody reports here any more */
 		atomic_store(&m->board->slot[c->slot].pid, 0);
 		atomic_store(&m->board->slot[c->slot].state, SLOT_FREE);
+		m->worker_lost = m->worker_lost || failed;
 		if (failed && m->roles->worker_lost)
 			m->roles->worker_lost(m->roles->ctx);
 		backoff_note(&m->worker_backoff, failed, lived, now);
 	} else {
-		atomic_store(&m->board->relay_ready, false);
+		atomic_store(&m->board->shared->relay_ready, false);
 		/* a relay that ends by itself did so for a reason it has logged: not a hot loop either */
 		backoff_note(&m->relay_backoff, failed || !c->told, lived, now);
+	}
+	/* who cannot do its work at the start will not learn it: whoever started us is to hear of it */
+	if (WIFEXITED(wait_status) && failed && !m->announced && !m->stopping) {
+		m->never_ready = true;
+		begin_stop(m);
 	}
 }
 
@@ -178,20 +203,6 @@ static unsigned alive(const struct master *m)
 	for (unsigned i = 0; i < m->child_count; i++)
 		n += m->child[i].pid != 0;
 	return n;
-}
-
-static void begin_stop(struct master *m)
-{
-	if (m->stopping)
-		return;
-	m->stopping = true;
-	m->kill_at_mono_ms = clock_mono_ms() + m->limits->stop_timeout_ms + KILL_GRACE_MS;
-	log_msg(LOG_LEVEL_INFO, "stopping", "sessions and deliveries under way have %lld ms",
-		(long long)m->limits->stop_timeout_ms);
-	proctitle_set("master (stopping)");
-	for (unsigned i = 0; i < m->child_count; i++)
-		if (m->child[i].pid != 0)
-			child_tell(&m->child[i], CONTROL_STOP);
 }
 
 static void kill_the_rest(struct master *m)
@@ -219,6 +230,7 @@ static void handle_signals(struct master *m)
 			begin_stop(m);
 			break;
 		case SIGHUP:
+		case SIGUSR1:
 		case SIGUSR2:
 			log_msg(LOG_LEVEL_WARNING, "reload_refused",
 				"this version cannot reload: restart the service to read the configuration anew");
@@ -233,7 +245,7 @@ static void announce_when_ready(struct master *m)
 {
 	struct scoreboard_count count;
 
-	if (m->announced || (m->roles->relay && !atomic_load(&m->board->relay_ready)))
+	if (m->announced || (m->roles->relay && !atomic_load(&m->board->shared->relay_ready)))
 		return;
 	scoreboard_count(m->board, &count);
 	if (count.idle + count.busy == 0)
@@ -292,9 +304,11 @@ static int open_signals(struct master *m, struct err *e)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN); /* what other mail systems reopen a log by must not end this one */
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
 	    (m->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0) {
 		err_set_os(e, errno, "cannot read signals through a descriptor");
@@ -319,10 +333,13 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 	m.child = mem_array(m.child_count, sizeof(*m.child));
 	proctitle_set("master");
 	loop(&m);
-	log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
+	if (m.never_ready)
+		err_set(e, "a worker or the relay could not start: its own line in the log says why");
+	else
+		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
 	free(m.child);
 	close(m.signal_fd);
 	close(m.wake_fd[0]);
 	close(m.wake_fd[1]);
-	return 0;
+	return m.never_ready ? -1 : 0;
 }

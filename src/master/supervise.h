@@ -41,7 +41,7 @@ struct master_limits {
 
 /*
  * Runs until TERM or INT and the end of all children. Returns 0 after an
- * orderly stop, -1 when it could not start. Signals are blocked and read
+ * orderly stop, -1 when it could not start: also when a child ended with a failure before ready() was called. Signals are blocked and read
  * through a descriptor: there is no signal handler in this program.
  */
 int master_run(const struct master_limits *limits, const struct master_roles *roles, struct scoreboard *board,

@@ -241,6 +241,8 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 	a->due_wall_ms = now_us / 1000;
 	if (!result.touched)
 		goto out;
+	/* it may have to wait for a disk that takes its state, and thousands may: not with a descriptor each */
+	spool_message_close_file(&a->message);
 	a->state.tries++;
 	a->state.last_attempt_wall_us = now_us;
 	a->state.uncertain = of_message.verdict == VERDICT_UNCERTAIN;

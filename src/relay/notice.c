@@ -39,6 +39,14 @@ void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id)
 	/* one write below PIPE_BUF: lines of different workers never mix */
 	memcpy(line, id, len);
 	line[len] = '\n';
-	if (write(notice_fd, line, len + 1) != (ssize_t)(len + 1))
-		atomic_store(rescan_wanted, true); /* the pipe is full, so the relay is about to read it */
+	if (write(notice_fd, line, len + 1) == (ssize_t)(len + 1))
+		return;
+	atomic_store(rescan_wanted, true);
+	/*
+	 * The pipe is full, so the relay is about to read it; unless it did so between the two calls above,
+	 * found no wish to list the spool, and sleeps: then there is room to wake it.
+	 */
+	if (write(notice_fd, "\n", 1) < 0) {
+		/* still full: it has yet to read, and then looks at rescan_wanted */
+	}
 }

@@ -183,6 +183,14 @@ bool queue_add(struct queue *q, const char *id, int64_t due_wall_ms)
 	return true;
 }
 
+bool queue_knows(const struct queue *q, const char *id)
+{
+	unsigned char packed[10];
+
+	spool_id_pack(id, packed);
+	return q->bucket && q->bucket[find_bucket(q, packed)] != 0;
+}
+
 bool queue_take(struct queue *q, int64_t now_wall_ms, struct spool_id *id)
 {
 	if (q->heap_len == 0 || q->entry[q->heap[0]].due_wall_ms > now_wall_ms)
@@ -222,6 +230,12 @@ bool queue_forget(struct queue *q, const char *id)
 	q->free_head = index;
 	q->count--;
 	return true;
+}
+
+void queue_shift(struct queue *q, int64_t by_ms)
+{
+	for (uint32_t i = 0; i < q->heap_len; i++) /* their order stays */
+		q->entry[q->heap[i]].due_wall_ms += by_ms;
 }
 
 int64_t queue_next_due(const struct queue *q)

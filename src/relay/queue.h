@@ -35,12 +35,16 @@ void queue_release(struct queue *q);
 
 /* Adds a waiting message; false when it was known. */
 bool queue_add(struct queue *q, const char *id, int64_t due_wall_ms);
+/* Waiting or taken. */
+bool queue_knows(const struct queue *q, const char *id);
 /* Takes the earliest one that is due at now. */
 bool queue_take(struct queue *q, int64_t now_wall_ms, struct spool_id *id);
 /* A taken one waits again. */
 void queue_give_back(struct queue *q, const char *id, int64_t due_wall_ms);
 /* A taken one is over; false when it was not known. */
 bool queue_forget(struct queue *q, const char *id);
+/* All that wait are due that much later (earlier: less than 0). */
+void queue_shift(struct queue *q, int64_t by_ms);
 
 /* When the next one is due; CLOCK_NEVER when none waits. */
 int64_t queue_next_due(const struct queue *q);

@@ -1,76 +1,49 @@
 /* SPDX-License-Identifier: ISC */
-/* See relay.h. */
+/* See relay.h: the event loop, what wakes it, and the spool. What is sent when is deliver.c's. */
 #include "relay/relay.h"
 
-#include <errno.h>
 #include <event2/event.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "relay/attempt.h"
-#include "relay/notice.h"
-#include "relay/queue.h"
+#include "relay/relay_internal.h"
 #include "spool/recover.h"
 #include "spool/state.h"
 
-#define SYSTEM_RETRY_MS 60000 /* a message the system would not let us read */
-#define UNSAVED_RETRY_MS 5000 /* a state the disk would not take */
-#define IDLE_IS_NORMAL_MS 1000 /* a peer may close a connection that was unused this long */
+#define ORPHANS_MARGIN_MS 1000 /* after the grace time of a stopped worker, for its last commit */
+#define RESCAN_RETRY_MS 5000 /* a spool that could not be listed */
+#define CLOCK_STEP_MS 1000 /* less is not a step of the wall clock, but its being slewed */
 
-struct relay_conn {
-	struct relay *relay;
-	struct upstream_conn *conn;
-	struct relay_conn *next;
-	unsigned taken; /* messages it was given */
-	unsigned answered; /* of these, how many the upstream answered for */
-	bool is_ready;
-	bool quitting;
-	int64_t ready_mono_ms;
-};
+/* ---- the clock -------------------------------------------------------------------- */
 
-struct relay {
-	const struct relay_setup *setup;
-	struct event_base *base;
-	struct upstream *upstream;
-	struct event *control_event, *notice_event, *timer;
-	struct queue queue;
-	struct notice_reader notices;
-	struct breaker breaker;
-	struct relay_conn *conns;
-	unsigned conn_count, connecting_count;
-	size_t in_flight; /* attempts handed to connections */
-	struct attempt *unsaved; /* concluded, but the disk would not take it */
-	bool stopping, aborted;
-	bool service_wanted; /* by a callback: from the event loop, at once */
-	int64_t served_wall_ms; /* what was due by then was offered to the connections */
-};
-
-static double luck(void)
-{
-	uint32_t n;
-
-	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
-		return 0.5;
-	return n / 4294967296.0;
-}
-
-static int64_t wall_ms(void)
+int64_t relay_wall_ms(void)
 {
 	return clock_wall_us() / 1000;
 }
 
-static void service(struct relay *r);
+/* Due times are wall time. Set back, it would make what waits wait for as much longer: they go with it. */
+void relay_follow_clock(struct relay *r)
+{
+	int64_t ahead_ms = relay_wall_ms() - clock_mono_ms(), step_ms = ahead_ms - r->wall_ahead_ms;
+
+	r->wall_ahead_ms = ahead_ms;
+	if (step_ms < -CLOCK_STEP_MS) {
+		queue_shift(&r->queue, step_ms);
+		r->served_wall_ms += step_ms;
+	}
+}
 
 /* ---- the timer: the next thing that is due without an event ---------------------- */
 
-static void set_timer(struct relay *r)
+static int64_t earlier(int64_t wait, int64_t until_mono_ms, int64_t now_mono)
+{
+	return until_mono_ms - now_mono < wait ? until_mono_ms - now_mono : wait;
+}
+
+void relay_set_timer(struct relay *r)
 {
 	int64_t wait = CLOCK_NEVER, now_mono = clock_mono_ms();
 	struct timeval tv;
@@ -80,16 +53,22 @@ static void set_timer(struct relay *r)
 	} else if (r->stopping) {
 		wait = r->setup->control->stop_by_mono_ms - now_mono;
 	} else {
-		int64_t due = queue_next_due(&r->queue), now = wall_ms();
+		int64_t due = queue_next_due(&r->queue), now = relay_wall_ms();
 
 		/* what was due when service() looked waits for a connection or the end of a pause, not for time;
 		 * what became due since then is still to be looked at */
 		if (due != CLOCK_NEVER && due > r->served_wall_ms)
 			wait = due - now;
-		if (r->breaker.state == BREAKER_PAUSED && r->breaker.paused_until_mono_ms - now_mono < wait)
-			wait = r->breaker.paused_until_mono_ms - now_mono;
-		if (r->unsaved && wait > UNSAVED_RETRY_MS)
-			wait = UNSAVED_RETRY_MS;
+		if (r->breaker.state == BREAKER_PAUSED)
+			wait = earlier(wait, r->breaker.paused_until_mono_ms, now_mono);
+		if (r->crowded && r->crowded_until_mono_ms > now_mono)
+			wait = earlier(wait, r->crowded_until_mono_ms, now_mono);
+		if (r->unsaved)
+			wait = earlier(wait, r->unsaved_until_mono_ms, now_mono);
+		if (atomic_load(r->setup->rescan_wanted))
+			wait = earlier(wait, r->rescan_mono_ms, now_mono);
+		if (r->orphans_mono_ms != CLOCK_NEVER)
+			wait = earlier(wait, r->orphans_mono_ms, now_mono);
 	}
 	if (wait == CLOCK_NEVER) {
 		event_del(r->timer);
@@ -105,265 +84,26 @@ static void set_timer(struct relay *r)
 	event_add(r->timer, &tv);
 }
 
-/* ---- after an attempt ------------------------------------------------------------- */
-
-static void log_unsaved(const struct attempt *a, const struct err *e)
-{
-	struct log_line line;
-
-	log_begin(&line, LOG_LEVEL_ERROR, "unsaved");
-	log_str(&line, "id", a->message.env.id);
-	log_str(&line, "reason", e->text);
-	log_end(&line);
-}
-
-/* Saves what was decided; keeps the attempt when the disk refuses. */
-static void settle(struct relay *r, struct attempt *a, bool is_first_time)
-{
-	const char *id = a->message.env.id;
-	struct err e;
-
-	switch (attempt_save(a, r->setup->spool, &e)) {
-	case ATTEMPT_COMPLETED:
-	case ATTEMPT_PARKED:
-		queue_forget(&r->queue, id);
-		break;
-	case ATTEMPT_AGAIN:
-		queue_give_back(&r->queue, id, a->due_wall_ms);
-		break;
-	case ATTEMPT_UNSAVED:
-		/* it must not be sent again: it stays taken, and we remember what became of it */
-		if (is_first_time)
-			log_unsaved(a, &e);
-		a->next_unsaved = r->unsaved;
-		r->unsaved = a;
-		return;
-	}
-	attempt_free(a);
-}
-
-static void settle_unsaved(struct relay *r)
-{
-	struct attempt *list = r->unsaved;
-
-	r->unsaved = NULL;
-	while (list) {
-		struct attempt *a = list;
-
-		list = a->next_unsaved;
-		settle(r, a, false);
-	}
-}
-
-static void log_upstream(struct relay *r, enum log_level level, const char *event, const char *reason, int64_t pause_ms)
-{
-	struct log_line line;
-
-	log_begin(&line, level, event);
-	log_str(&line, "upstream", r->setup->upstream.name);
-	if (reason) {
-		log_seconds(&line, "pause", pause_ms);
-		log_str(&line, "reason", reason);
-	}
-	log_end(&line);
-}
-
-static void note_trouble(struct relay *r, const char *reason)
-{
-	bool probed = r->breaker.state == BREAKER_PROBING, news;
-	int64_t pause = breaker_failed(&r->breaker, &r->setup->probe, luck(), clock_mono_ms(), &news);
-
-	/* each probe is told: who looks during the night must not search the log for its first line */
-	log_upstream(r, news ? LOG_LEVEL_WARNING : probed ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
-		     news ? "upstream_down" : "upstream_still_down", reason, pause);
-}
-
-static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *outcome)
-{
-	struct attempt *a = (struct attempt *)t;
-	struct relay_conn *rc = a->owner;
-	struct relay *r = rc->relay;
-	struct attempt_result result = attempt_conclude(a, outcome, &r->setup->retry, luck());
-
-	r->in_flight--;
-	if (result.answered)
-		rc->answered++;
-	if (result.upstream_trouble)
-		note_trouble(r, outcome->reply.text);
-	else if (result.answered && breaker_worked(&r->breaker)) {
-		log_upstream(r, LOG_LEVEL_INFO, "upstream_up", NULL, 0);
-		r->service_wanted = true; /* what waited behind the probe */
-	}
-	if (result.touched) {
-		settle(r, a, true);
-	} else {
-		queue_give_back(&r->queue, a->message.env.id, a->due_wall_ms);
-		attempt_free(a);
-		r->service_wanted = true; /* it is due, and another connection may be free */
-	}
-	set_timer(r);
-}
-
-/* ---- connections -------------------------------------------------------------------- */
-
-static struct upstream_txn *conn_next(struct upstream_conn *conn, void *ctx)
-{
-	struct relay_conn *rc = ctx;
-	struct relay *r = rc->relay;
-	unsigned limit = r->setup->messages_per_connection;
-	struct spool_id id;
-	struct attempt *a;
-
-	if (rc->quitting)
-		return NULL;
-	if (r->stopping || r->breaker.state == BREAKER_PAUSED || (limit && rc->taken >= limit)) {
-		rc->quitting = true;
-		upstream_conn_quit(conn);
-		return NULL;
-	}
-	/* a probe is one message: a thousand must not meet an upstream that is not well */
-	if (r->breaker.state == BREAKER_PROBING && r->in_flight > 0)
-		return NULL;
-	while (queue_take(&r->queue, wall_ms(), &id)) {
-		switch (attempt_open(&a, r->setup->spool, id.text, r->setup->upstream.name, attempt_done)) {
-		case ATTEMPT_READY:
-			a->owner = rc;
-			snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
-			rc->taken++;
-			r->in_flight++;
-			return &a->txn;
-		case ATTEMPT_GONE:
-		case ATTEMPT_NOTHING_TO_DO:
-		case ATTEMPT_QUARANTINED:
-			queue_forget(&r->queue, id.text);
-			break;
-		case ATTEMPT_LATER:
-			queue_give_back(&r->queue, id.text, wall_ms() + SYSTEM_RETRY_MS);
-			break;
-		}
-	}
-	return NULL;
-}
-
-static void conn_ready(struct upstream_conn *conn, void *ctx)
-{
-	struct relay_conn *rc = ctx;
-
-	(void)conn;
-	rc->is_ready = true;
-	rc->ready_mono_ms = clock_mono_ms();
-	rc->relay->connecting_count--;
-}
-
-/* Did this connection end for a reason that should make us wait before the next? */
-static bool is_trouble(const struct relay_conn *rc, const struct upstream_outcome *why)
-{
-	if (rc->quitting || rc->answered > 0)
-		return false;
-	if (!rc->is_ready)
-		return true;
-	if (why->how == UPSTREAM_ANSWERED && why->reply.code == 221)
-		return false;
-	/* never asked for anything: peers may tire of idle connections, but not at once */
-	return rc->taken > 0 || clock_mono_ms() - rc->ready_mono_ms < IDLE_IS_NORMAL_MS;
-}
-
-static void conn_closed(struct upstream_conn *conn, void *ctx, const struct upstream_outcome *why, bool ever_ready)
-{
-	struct relay_conn *rc = ctx, **at;
-	struct relay *r = rc->relay;
-
-	(void)conn;
-	if (!ever_ready)
-		r->connecting_count--;
-	for (at = &r->conns; *at != rc; at = &(*at)->next)
-		;
-	*at = rc->next;
-	r->conn_count--;
-	if (!r->stopping && is_trouble(rc, why)) {
-		char reason[SMTP_REPLY_TEXT_MAX + 64];
-
-		snprintf(reason, sizeof(reason), "%s: %s", upstream_phase_name(why->phase), why->reply.text);
-		note_trouble(r, reason);
-	}
-	free(rc);
-	r->service_wanted = true;
-	set_timer(r);
-}
-
-static void conn_trace(void *ctx, bool from_upstream, const char *text, size_t len)
-{
-	struct log_line line;
-
-	(void)ctx;
-	log_begin(&line, LOG_LEVEL_DEBUG, "upstream_dialogue");
-	log_strn(&line, from_upstream ? "received" : "sent", text, len);
-	log_end(&line);
-}
-
-static const struct upstream_conn_ops conn_ops = { conn_ready, conn_next, conn_closed, NULL };
-static const struct upstream_conn_ops conn_ops_traced = { conn_ready, conn_next, conn_closed, conn_trace };
-
-static void open_connection(struct relay *r)
-{
-	struct relay_conn *rc = mem_alloc(sizeof(*rc));
-
-	rc->relay = r;
-	rc->next = r->conns;
-	r->conns = rc;
-	r->conn_count++;
-	r->connecting_count++;
-	rc->conn = upstream_conn_open(r->upstream, &r->setup->upstream,
-				      r->setup->trace ? &conn_ops_traced : &conn_ops, rc);
-}
-
-/* Offers due messages to the connections there are, then opens as many more as the rest is worth. */
-static void service(struct relay *r)
-{
-	int64_t now = wall_ms();
-	unsigned allowed;
-	size_t due;
-
-	r->service_wanted = false;
-	r->served_wall_ms = now;
-	if (r->stopping) {
-		if (r->conn_count == 0)
-			event_base_loopbreak(r->base);
-		set_timer(r);
-		return;
-	}
-	allowed = breaker_connections(&r->breaker, r->setup->max_connections, clock_mono_ms());
-	if (queue_count_due(&r->queue, now, 1) > 0) {
-		for (struct relay_conn *rc = r->conns, *next; rc; rc = next) {
-			next = rc->next;
-			if (rc->is_ready && !rc->quitting)
-				upstream_conn_kick(rc->conn);
-		}
-	}
-	due = queue_count_due(&r->queue, now, r->setup->max_connections);
-	while (r->conn_count < allowed && r->connecting_count < due)
-		open_connection(r);
-	set_timer(r);
-}
-
 /* ---- events ----------------------------------------------------------------------- */
 
 static void add_new(void *ctx, const char *id)
 {
 	struct relay *r = ctx;
+	int64_t made = spool_id_wall_us(id) / 1000, now = relay_wall_ms();
 
-	queue_add(&r->queue, id, spool_id_wall_us(id) / 1000);
+	/* ids keep their order when the clock is set back, so one may lie in the future; its message does not wait */
+	queue_add(&r->queue, id, made < now ? made : now);
 }
 
 static void add_known_state(void *ctx, const char *id)
 {
 	struct relay *r = ctx;
-	int64_t next_wall_us, latest_ms = wall_ms() + 2 * r->setup->retry.max_ms;
+	int64_t next_wall_us, latest = relay_wall_ms() + r->setup->retry.max_ms / 10 * 11;
 
-	if (!spool_state_peek_next(r->setup->spool, id, &next_wall_us))
+	if (queue_knows(&r->queue, id) || !spool_state_peek_next(r->setup->spool, id, &next_wall_us))
 		return;
-	/* nothing is ever postponed so far: a damaged date, or a clock that was set back */
-	queue_add(&r->queue, id, next_wall_us / 1000 < latest_ms ? next_wall_us / 1000 : wall_ms());
+	/* no wait is longer: a damaged date, or one written when the clock was wrong */
+	queue_add(&r->queue, id, next_wall_us / 1000 < latest ? next_wall_us / 1000 : latest);
 }
 
 static void list_spool(struct relay *r)
@@ -375,7 +115,21 @@ static void list_spool(struct relay *r)
 	    spool_scan(r->setup->spool, add_new, NULL, r, &e) < 0) {
 		log_msg(LOG_LEVEL_ERROR, "spool_error", "%s", e.text);
 		atomic_store(r->setup->rescan_wanted, true);
+		r->rescan_mono_ms = clock_mono_ms() + RESCAN_RETRY_MS;
 	}
+}
+
+static void rescan_if_wanted(struct relay *r)
+{
+	/* a worker that outlived its master may have committed mail that nobody told us of */
+	if (clock_mono_ms() >= r->orphans_mono_ms) {
+		r->orphans_mono_ms = CLOCK_NEVER;
+		atomic_store(r->setup->rescan_wanted, true);
+	}
+	if (clock_mono_ms() < r->rescan_mono_ms || !atomic_exchange(r->setup->rescan_wanted, false))
+		return;
+	log_msg(LOG_LEVEL_DEBUG, "rescan", "there may be mail that nobody told of: listing the spool");
+	list_spool(r);
 }
 
 static void on_notice(evutil_socket_t fd, short what, void *ctx)
@@ -389,11 +143,8 @@ static void on_notice(evutil_socket_t fd, short what, void *ctx)
 		notice_read(&r->notices, data, (size_t)n, add_new, r);
 	if (n == 0)
 		event_del(r->notice_event); /* the master and all workers are gone; the control line says so too */
-	if (atomic_exchange(r->setup->rescan_wanted, false)) {
-		log_msg(LOG_LEVEL_DEBUG, "rescan", "a notice of new mail was lost: listing the spool");
-		list_spool(r);
-	}
-	service(r);
+	rescan_if_wanted(r);
+	relay_service(r);
 }
 
 static void abort_connections(struct relay *r)
@@ -409,10 +160,11 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	settle_unsaved(r);
+	relay_settle_unsaved(r);
+	rescan_if_wanted(r);
 	if (r->stopping && !r->aborted && clock_mono_ms() >= r->setup->control->stop_by_mono_ms)
 		abort_connections(r);
-	service(r);
+	relay_service(r);
 }
 
 static void on_control(evutil_socket_t fd, short what, void *ctx)
@@ -436,7 +188,7 @@ static void on_control(evutil_socket_t fd, short what, void *ctx)
 		else
 			upstream_conn_abort(rc->conn);
 	}
-	service(r);
+	relay_service(r);
 }
 
 /* ---- life --------------------------------------------------------------------------- */
@@ -503,7 +255,7 @@ static void last_words(struct relay *r)
 		r->unsaved = a->next_unsaved;
 		if (attempt_save(a, r->setup->spool, &e) == ATTEMPT_UNSAVED) {
 			err_prefix(&e, "its deliveries could not be recorded and may be repeated after the next start");
-			log_unsaved(a, &e);
+			relay_log_unsaved(a, &e);
 		}
 		attempt_free(a);
 	}
@@ -515,13 +267,15 @@ int relay_run(const struct relay_setup *setup, struct err *e)
 	int result = -1;
 
 	queue_init(&r.queue);
+	relay_follow_clock(&r);
 	notice_reader_init(&r.notices);
 	if (open_events(&r, e) < 0)
 		goto out;
 	recover(&r);
 	list_spool(&r);
+	r.orphans_mono_ms = clock_mono_ms() + setup->control->grace_ms + ORPHANS_MARGIN_MS;
 	atomic_store(setup->ready, true);
-	service(&r);
+	relay_service(&r);
 	if (event_base_dispatch(r.base) < 0) {
 		err_set(e, "the event loop failed");
 		goto out;

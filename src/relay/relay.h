@@ -23,7 +23,7 @@ struct relay_setup {
 	unsigned messages_per_connection; /* 0: no limit */
 	struct retry_limits retry; /* of a message */
 	struct retry_limits probe; /* of a failing upstream */
-	int64_t started_wall_us; /* of the service: what incoming/ holds from before is a leftover */
+	int64_t started_wall_us; /* of the service, by clock_file_us(): what incoming/ holds from before is a leftover */
 	int notice_fd; /* read end of the pipe on which workers name new messages; non-blocking */
 	_Atomic bool *rescan_wanted; /* set when a notice was lost */
 	_Atomic bool *ready; /* set by the relay when it has listed the spool */

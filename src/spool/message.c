@@ -151,11 +151,16 @@ enum spool_read spool_message_open(struct spool_message *m, const struct spool *
 	return r;
 }
 
-void spool_message_close(struct spool_message *m)
+void spool_message_close_file(struct spool_message *m)
 {
 	if (m->fd >= 0)
 		sys_close(m->fd);
 	m->fd = -1;
+}
+
+void spool_message_close(struct spool_message *m)
+{
+	spool_message_close_file(m);
 	envelope_release(&m->env);
 }
 

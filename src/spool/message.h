@@ -41,6 +41,8 @@ enum spool_read {
  */
 enum spool_read spool_message_open(struct spool_message *m, const struct spool *s, const char *id, bool verify,
 				   struct err *e);
+/* Only the file; the envelope stays. For who will not read the content any more. */
+void spool_message_close_file(struct spool_message *m);
 void spool_message_close(struct spool_message *m);
 /* pread of the content: bytes read, 0 at its end, -1 and e on failure (a short file is a failure). */
 ssize_t spool_message_read(const struct spool_message *m, uint64_t offset, void *data, size_t cap, struct err *e);

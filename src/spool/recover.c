@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "spool/id.h"
 #include "spool/sys.h"
 
@@ -171,7 +170,7 @@ static void recover_incoming(void *ctx, const char *name)
 	if (sys_stat_at(r->s->incoming_fd, name, &st) < 0)
 		return;
 	changed_us = (int64_t)st.st_ctim.tv_sec * 1000000 + st.st_ctim.tv_nsec / 1000;
-	if (changed_us < r->started_wall_us - clock_file_lag_us() && sys_unlink(r->s->incoming_fd, name) == 0)
+	if (changed_us < r->started_wall_us && sys_unlink(r->s->incoming_fd, name) == 0)
 		r->out->unfinished++;
 }
 

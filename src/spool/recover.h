@@ -19,8 +19,8 @@ struct spool_recovery {
 
 /*
  * Run by the relay at start, under the spool lock, before workers commit new
- * mail or beside them: only entries of incoming/ older than started_wall_us are
- * taken for leftovers.
+ * mail or beside them: only entries of incoming/ older than started_wall_us,
+ * clock_file_us() at the start of the service, are taken for leftovers.
  */
 int spool_recover(const struct spool *s, int64_t started_wall_us, struct spool_recovery *out, struct err *e);
 

@@ -377,15 +377,15 @@ static void describe(const struct channel *s, CURLcode result, char *text, size_
 	else if (s->parser.why[0])
 		snprintf(text, cap, "%s", s->parser.why);
 	else if (s->lines > LINES_MAX)
-		snprintf(text, cap, "the upstream does not stop talking");
+		snprintf(text, cap, "the server does not stop talking");
 	else if (result == CURLE_USE_SSL_FAILED && s->answered && !s->features.starttls)
-		snprintf(text, cap, "the upstream offers no STARTTLS, and TLS is required");
+		snprintf(text, cap, "the server offers no STARTTLS, and TLS is required");
 	else if (result == CURLE_WEIRD_SERVER_REPLY && s->step == UPSTREAM_TLS_HANDSHAKE)
 		snprintf(text, cap,
 			 "more than one reply to STARTTLS: someone may be in between (RFC 3207 6)");
 	else if (result == CURLE_RECV_ERROR && starts_with(words, strlen(words), "response reading failed"))
 		/* the end of the stream; the errno that libcurl adds is of something else */
-		snprintf(text, cap, "the upstream closed the connection instead of sending %s",
+		snprintf(text, cap, "the server closed the connection instead of sending %s",
 			 waiting_for(s, phase_now(s)));
 	else if (result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR || result == CURLE_GOT_NOTHING)
 		snprintf(text, cap, "connection lost waiting for %s (%s)", waiting_for(s, phase_now(s)),
@@ -441,7 +441,7 @@ int channel_conclude(struct channel *s, CURLcode result, struct upstream_outcome
 	/* libcurl goes on without AUTH where none is offered; an operator who gave a user does not */
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &code);
 	if (s->settings->user && code != 235)
-		return refuse(why, UPSTREAM_AUTH, "a user is configured, but the upstream offers no AUTH");
+		return refuse(why, UPSTREAM_AUTH, "a user is configured, but the server offers no AUTH");
 	if (s->tls >= UPSTREAM_TLS_REQUIRED && !s->features.tls)
 		return refuse(why, UPSTREAM_TLS_HANDSHAKE,
 			      "TLS is required, but the session is not encrypted");
@@ -449,7 +449,7 @@ int channel_conclude(struct channel *s, CURLcode result, struct upstream_outcome
 	if (curl_easy_getinfo(s->easy, CURLINFO_ACTIVESOCKET, &s->socket) != CURLE_OK ||
 	    s->socket == CURL_SOCKET_BAD)
 		return refuse(why, UPSTREAM_GREETING,
-			      "the upstream closed the connection after the session began");
+			      "the server closed the connection after the session began");
 	set_long(s->easy, CURLOPT_VERBOSE, 0); /* from here on the lines are ours */
 	return 0;
 }

@@ -52,7 +52,7 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 	}
 	if (f->size_limit_bytes > 0 && t->content_bytes > f->size_limit_bytes) {
 		smtp_reply_set(reply, 552, "5.3.4",
-			       "The message has %llu bytes, the upstream takes at most %llu",
+			       "The message has %llu bytes, the server takes at most %llu",
 			       (unsigned long long)t->content_bytes, (unsigned long long)f->size_limit_bytes);
 		return false;
 	}
@@ -63,12 +63,12 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 	}
 	if (t->has_eightbit && !f->eightbitmime && eightbit == UPSTREAM_EIGHTBIT_STRICT) {
 		smtp_reply_set(reply, 554, "5.6.3",
-			       "The message has 8-bit content and the upstream offers no 8BITMIME");
+			       "The message has 8-bit content and the server offers no 8BITMIME");
 		return false;
 	}
 	if (!f->smtputf8 && !addresses_are(is_ascii, t)) {
 		smtp_reply_set(reply, 550, "5.6.7",
-			       "An address is not ASCII and the upstream offers no SMTPUTF8");
+			       "An address is not ASCII and the server offers no SMTPUTF8");
 		return false;
 	}
 	return true;

@@ -132,7 +132,7 @@ static void receive(struct upstream_conn *c)
 			return;
 		case CHANNEL_IO_OK:
 			if (n == 0)
-				lost(c, false, "the upstream closed the connection");
+				lost(c, false, "the server closed the connection");
 			else
 				take_replies(c, data, n);
 			break;

@@ -6,8 +6,10 @@
  *
  *   {"from": "a@x", "content": "FILE", "arrived": US, "peer": "...", "helo": "...",
  *    "to": [{"address": "b@y", "status": "failed", "when": US, "upstream": "main", "reply": "550 no"}],
- *    "tries": 3, "next": US, "last": US, "held": "reason", "uncertain": true, "count": N}
+ *    "tries": 3, "next": US, "last": US, "held": "reason", "uncertain": true, "count": N,
+ *    "made": US}
  *
+ * made is the clock that the id is made by, for this message and those behind it.
  * Only from, to and address must be there. Strings hold one octet a
  * character (U+0000 to U+00FF), so that a test can write what is not UTF-8.
  */
@@ -131,6 +133,8 @@ static void make(struct spool *s, const json_t *o)
 	struct spool_txn *txn;
 	struct envelope env;
 
+	if (json_object_get(o, "made"))
+		clock_freeze(number(o, "made"), 0);
 	envelope_init(&env);
 	env.arrived_wall_us = json_object_get(o, "arrived") ? number(o, "arrived") : clock_wall_us();
 	set(o, "from", &env.sender);

@@ -352,7 +352,8 @@ class Daemon(Process):
         """As the kernel's OOM killer would do it to the master."""
         self.stopped = True
         os.kill(self.pid, signal.SIGKILL)
-        equal(self.wait(), -signal.SIGKILL, f"exit status of {self.name}")
+        # not self.wait(): its children still hold its standard error, for as long as their sessions last
+        equal(self.popen.wait(DEADLINE), -signal.SIGKILL, f"exit status of {self.name}")
 
     def check_sane(self):
         bad = [line for line in self.lines if "Sanitizer" in line or "runtime error:" in line

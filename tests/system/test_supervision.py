@@ -125,6 +125,25 @@ def test_killed_master_leaves_nothing(t):
     again.wait_for("completed")
 
 
+def test_restart_beside_an_old_session(t):
+    """A session of a killed master's worker may finish; it does not keep the next start from the port."""
+    upstream = Upstream(t)
+    port = harness.ReservedPort(t).port
+    relay = t.daemon(upstream, config=small_pool(), listen=f"127.0.0.1:{port}").ready()
+    with Client(relay) as old:
+        old.mail()
+        relay.kill9()
+        wait_until(lambda: len(relay.leftovers()) == 1, "all but the worker of the session to end")
+        again = t.daemon(upstream, config=small_pool() + 'stop_timeout = "3s"\n', listen=f"127.0.0.1:{port}",
+                         spool=relay.spool, name="again").ready()
+        delivers(again, upstream)
+        old.data(CONTENT)
+    wait_until(lambda: not relay.leftovers(), "the old worker to end")
+    # nobody told the new relay of the old worker's message: it looks, once there can be no old worker any more
+    upstream.wait_messages(2)
+    again.wait_for("completed", count=2)
+
+
 # ---- stopping ----------------------------------------------------------------
 
 def stop_with(number):
@@ -202,6 +221,15 @@ def test_signals_in_the_house(t):
         busy.data(CONTENT)
     relay.stop()
     equal(len(upstream.messages) + len(relay.queue()), 2, "messages")
+
+
+def test_stray_signal(t):
+    """SIGUSR1 means nothing here, as yet; it does not end the service."""
+    upstream = Upstream(t)
+    relay = t.daemon(upstream, config=small_pool()).ready()
+    for pid in [relay.pid, *relay.children()]:
+        os.kill(pid, signal.SIGUSR1)
+    delivers(relay, upstream)
 
 
 # ---- the pool ------------------------------------------------------------------
@@ -302,6 +330,10 @@ def test_missing_configuration(t):
     refuses(t, ["-F", "-f", t.tmp / "none.conf"], CONFIG_ERROR, "none.conf", "No such file")
 
 
+def test_socket_in_no_folder(t):
+    refuses(t, ["-F", "-c", "debug", f"unix:{t.tmp}/none/socket"], 1, f"unix:{t.tmp}/none/socket.*folder does not exist")
+
+
 def test_usage(t):
     refuses(t, ["--no-such-option"], USAGE_ERROR, "no-such-option.*posthoused --help")
     refuses(t, ["-F", "no-port"], USAGE_ERROR, "no-port")
@@ -360,15 +392,38 @@ def test_several_listeners(t):
     assert not pathlib.Path(f"{folder}/smtp").exists(), "the socket stays after a stop"
 
 
+def test_signals_of_habit(t):
+    """What other daemons take for reload or reopen is told in the log, and ends nothing."""
+    upstream = Upstream(t)
+    relay = t.daemon(upstream).ready()
+    for count, number in enumerate((signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2), 1):
+        os.kill(relay.pid, number)
+        relay.wait_for("reload_refused", count=count)
+    delivers(relay, upstream)
+
+
 def test_pid_file(t):
     folder = t.tmp / "run"
     folder.mkdir()
     relay = t.daemon(Upstream(t), config=f'pid_file = "{folder}/pid"\n').ready()
     equal((folder / "pid").read_text().strip(), str(relay.pid), "pid file")
-    refuses(t, ["-F", "-f", t.tmp / "posthoused.conf"], 1, "in use")
-    equal((folder / "pid").read_text().strip(), str(relay.pid), "pid file after a second start")
     relay.stop()
     assert not (folder / "pid").exists(), "the pid file stays after a stop"
+
+
+def test_pid_file_of_another(t):
+    """A second service that fails to start leaves the first one's alone; a symbolic link is not followed."""
+    folder = t.tmp / "run"
+    folder.mkdir()
+    keys = f'pid_file = "{folder}/pid"\n'
+    relay = t.daemon(Upstream(t), config=keys).ready()
+    refuses(t, ["-F", "-f", t.config(keys, "127.0.0.1:9", spool=relay.spool, name="second")], 1, "in use")
+    equal((folder / "pid").read_text().strip(), str(relay.pid), "pid file")
+    (folder / "precious").write_text("precious")
+    (folder / "pid").unlink()
+    (folder / "pid").symlink_to("precious")
+    refuses(t, ["-F", "-f", t.config(keys, "127.0.0.1:9", spool=t.tmp / "other", name="third")], 1, "pid file")
+    equal((folder / "precious").read_text(), "precious", "what the link points to")
 
 
 # ---- rights ----------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -291,7 +292,18 @@ START_TEST(sockets_listen_and_say_who_called)
 	snprintf(text, sizeof(text), "unix:uid=%ld,pid=%ld", (long)getuid(), (long)getpid());
 	ck_assert_str_eq(peer.text, text);
 	ck_assert(peer_is_trusted(&peer, NULL, 0));
+	close(accepted);
+	close(fd);
+
+	/* told to retire when it was woken for a client: nobody else was, so it takes this one yet */
 	ck_assert_int_eq(write(line[1], "r", 1), 1);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	acceptor_close(&acceptor);
+	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0); /* the line is seen first */
+	accepted = acceptor_next(&acceptor, &from);
+	ck_assert_int_ge(accepted, 0);
+	ck_assert(control.retiring);
 	ck_assert_int_eq(acceptor_next(&acceptor, &from), -1);
 	acceptor_close(&acceptor);
 	close(accepted);
@@ -326,9 +338,20 @@ static int failing_relay(void *ctx, struct child_start *start)
 	char byte;
 
 	(void)ctx;
-	atomic_store(&start->board->relay_ready, true);
+	atomic_store(&start->board->shared->relay_ready, true);
 	fcntl(start->control.fd, F_SETFL, 0);
 	return read(start->control.fd, &byte, 1) < 0 ? 1 : 3;
+}
+
+/* As one that was taken over: whatever it can write to is overwritten. */
+static int hostile_worker(void *ctx, struct child_start *start)
+{
+	struct scoreboard *board = start->board;
+
+	(void)ctx;
+	memset(board->shared, 0xff, sizeof(*board->shared) + board->slots * sizeof(*board->slot));
+	atomic_store(&start->slot->state, SLOT_IDLE);
+	return idle_worker(ctx, start);
 }
 
 static void stop_at_once(void *ctx)
@@ -359,6 +382,88 @@ START_TEST(the_master_starts_waits_and_stops)
 }
 END_TEST
 
+START_TEST(the_master_does_not_trust_shared_memory)
+{
+	struct master_limits limits = { { 1, 5, 10 }, 5000 };
+	int ready_calls = 0;
+	struct master_roles roles = { .worker = hostile_worker, .ready = stop_at_once, .ctx = &ready_calls };
+	struct scoreboard *board;
+	struct err e;
+
+	log_open(LOG_TO_SYSLOG, (enum log_level)0, "test");
+	ck_assert_int_eq(scoreboard_create(&board, 10, &e), 0);
+	ck_assert_int_eq(master_run(&limits, &roles, board, &e), 0);
+	ck_assert_int_eq(ready_calls, 1);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	scoreboard_destroy(board);
+}
+END_TEST
+
+/* A listener whose backlog is full is there, and is not waited for. */
+START_TEST(a_busy_socket_file_is_not_taken)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	char folder[] = "/tmp/posthouse-unit-XXXXXX", text[200];
+	struct listening_set set;
+	struct endpoint local;
+	struct err e = { 0 };
+	int busy = socket(AF_UNIX, SOCK_STREAM, 0), clients[3];
+	struct stat st;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/socket", folder);
+	snprintf(text, sizeof(text), "unix:%s", sun.sun_path);
+	local = endpoint(text);
+	ck_assert_int_eq(bind(busy, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	ck_assert_int_eq(listen(busy, 0), 0);
+	for (int i = 0; i < 3; i++) {
+		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)connect(clients[i], (struct sockaddr *)&sun, sizeof(sun));
+	}
+	listening_init(&set);
+	ck_assert_int_eq(listening_add(&set, &local, "a", 10, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "in use"));
+	for (int i = 0; i < 3; i++)
+		close(clients[i]);
+	close(busy);
+
+	/* everyone may connect to ours, whatever the umask */
+	umask(077);
+	ck_assert_msg(listening_add(&set, &local, "a", 10, &e) == 0, "%s", e.text);
+	umask(022);
+	ck_assert_int_eq(stat(sun.sun_path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0666);
+	listening_release(&set, true);
+	rmdir(folder);
+}
+END_TEST
+
+static int unable_relay(void *ctx, struct child_start *start)
+{
+	(void)ctx;
+	(void)start;
+	return 3;
+}
+
+START_TEST(a_child_that_cannot_work_fails_the_start)
+{
+	struct master_limits limits = { { 3, 5, 10 }, 5000 };
+	int ready_calls = 0;
+	struct master_roles roles = { .worker = idle_worker, .relay = unable_relay, .ready = stop_at_once,
+				      .ctx = &ready_calls };
+	struct scoreboard *board;
+	struct err e = { 0 };
+
+	log_open(LOG_TO_SYSLOG, (enum log_level)0, "test");
+	ck_assert_int_eq(scoreboard_create(&board, 10, &e), 0);
+	ck_assert_int_eq(master_run(&limits, &roles, board, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "could not start"));
+	ck_assert_int_eq(ready_calls, 0);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	scoreboard_destroy(board);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("master");
@@ -368,6 +473,8 @@ int main(void)
 		  streams_keep_their_deadlines, a_client_that_does_not_read_cannot_hold_us,
 		  stop_reaches_who_waits_for_a_client, retiring_does_not_touch_a_session,
 		  last_words_arrive_though_the_client_is_talking,
-		  sockets_listen_and_say_who_called, the_master_starts_waits_and_stops);
+		  sockets_listen_and_say_who_called, a_busy_socket_file_is_not_taken,
+		  the_master_starts_waits_and_stops,
+		  a_child_that_cannot_work_fails_the_start, the_master_does_not_trust_shared_memory);
 	return unit_run(s);
 }

@@ -46,6 +46,33 @@ START_TEST(the_queue_gives_what_is_due_in_order)
 }
 END_TEST
 
+/* The wall clock was set back: what waits does not wait longer. */
+START_TEST(the_queue_follows_the_clock)
+{
+	static const char a[] = "0m4x7f3q9zkab1cd", b[] = "0m4x7f3q9zkab1ce", c[] = "0m4x7f3q9zkab1cf";
+	struct queue q;
+	struct spool_id id;
+
+	queue_init(&q);
+	queue_shift(&q, -1000);
+	ck_assert(!queue_knows(&q, a));
+	ck_assert(queue_add(&q, a, 5000));
+	ck_assert(queue_add(&q, b, 9000));
+	ck_assert(queue_add(&q, c, 4000));
+	ck_assert(queue_take(&q, 4000, &id));
+	queue_shift(&q, -3000);
+	ck_assert(queue_knows(&q, a) && queue_knows(&q, c));
+	ck_assert_int_eq(queue_next_due(&q), 2000);
+	queue_give_back(&q, c, 4500);
+	ck_assert(queue_take(&q, 2000, &id));
+	ck_assert_str_eq(id.text, a);
+	ck_assert(queue_take(&q, 4500, &id));
+	ck_assert_str_eq(id.text, c);
+	ck_assert_int_eq(queue_next_due(&q), 6000);
+	queue_release(&q);
+}
+END_TEST
+
 #define MODEL 3000
 
 /* Against a plain array: random operations, the same answers. */
@@ -257,7 +284,7 @@ int main(void)
 {
 	Suite *s = suite_create("relay");
 
-	UNIT_CASE(s, the_queue_gives_what_is_due_in_order, the_queue_agrees_with_a_model,
+	UNIT_CASE(s, the_queue_gives_what_is_due_in_order, the_queue_follows_the_clock, the_queue_agrees_with_a_model,
 		  only_5yz_in_a_transaction_is_permanent, every_rule_of_the_table_is_reached,
 		  intervals_grow_to_their_limit, a_failing_upstream_is_paused_longer_and_longer,
 		  notices_are_read_however_they_are_cut);
