@@ -144,7 +144,7 @@ const struct config_option config_options[] = {
 	  .help = "8-bit content for an upstream without 8BITMIME" },
 	{ "pipelining", UPSTREAM(pipelining), TYPE(bool), .fallback = "yes",
 	  .help = "use PIPELINING where offered" },
-	{ "max_connections", UPSTREAM(max_connections), TYPE(count), RANGE(1, 1000), .fallback = "20",
+	{ "max_connections", UPSTREAM(max_connections), TYPE(count), RANGE(1, 1000), .fallback = "25",
 	  .help = "connections at a time" },
 	{ "messages_per_connection", UPSTREAM(messages_per_connection), TYPE(count), RANGE(0, 1000000000),
 	  .fallback = "0", .help = "messages before a connection is closed; 0: no limit" },
