@@ -69,6 +69,20 @@ def test_down_at_start(t):
     delivered_once(relay, upstream, ident)
 
 
+def test_all_connections_come_back_after_the_probe(t):
+    """Behind the one message that shows an upstream to be well again, the others do not wait in a single line."""
+    reserved = harness.ReservedPort(t)
+    relay = start(t, reserved, "max_connections = 4\n pipelining = no")
+    submit(relay, ["good@example.test"])
+    for _ in range(6):
+        submit(relay, ["slow@example.test"])
+    relay.wait_for("upstream_down")
+    upstream = Upstream(t, reserved=reserved)
+    upstream.on("RCPT", STALL, match="slow@")
+    relay.wait_for("upstream_up")
+    wait_until(lambda: upstream.most_open == 4, "four connections")
+
+
 def upstream_trouble(phase, action):
     def test(t):
         upstream = Upstream(t)
