@@ -44,17 +44,16 @@ static enum spool_read read_exactly(const struct spool_message *m, const struct 
 	return SPOOL_READ_OK;
 }
 
-/* The checksum over the whole file, and whether it is the one in the first line. */
+/* The checksum over the whole file, of which text holds the first `have` octets, is the one in the first line. */
 static enum spool_read verify_content(const struct spool_message *m, const struct spool *s, const char *id,
-				      const char *head_text, const struct format_head *head, const char *envelope,
-				      struct err *e)
+				      const char *text, size_t have, const struct format_head *head, struct err *e)
 {
+	uint64_t left = m->content_offset + m->content_bytes - have, offset = have;
+	char *block = left > 0 ? mem_alloc(BLOCK) : NULL;
 	struct checksum *sum = checksum_new();
 	enum spool_read r = SPOOL_READ_OK;
-	char *block = mem_alloc(BLOCK);
-	uint64_t left = m->content_bytes, offset = m->content_offset;
 
-	checksum_add(sum, envelope, head->envelope_bytes);
+	checksum_add(sum, text + FORMAT_HEAD_LEN, have - FORMAT_HEAD_LEN);
 	while (left > 0 && r == SPOOL_READ_OK) {
 		size_t n = left < BLOCK ? (size_t)left : BLOCK;
 
@@ -64,7 +63,7 @@ static enum spool_read verify_content(const struct spool_message *m, const struc
 		offset += n;
 		left -= n;
 	}
-	checksum_add(sum, head_text, FORMAT_HEAD_HASHED);
+	checksum_add(sum, text, FORMAT_HEAD_HASHED);
 	if (r == SPOOL_READ_OK && checksum_value(sum) != head->checksum) {
 		err_set(e, "its checksum is wrong: the content is torn or damaged");
 		r = SPOOL_READ_CORRUPT;
@@ -78,9 +77,9 @@ static enum spool_read read_message(struct spool_message *m, const struct spool 
 				    struct err *e)
 {
 	struct format_head head;
-	char *text = NULL, *envelope;
+	char *text = NULL;
 	struct stat st;
-	size_t first;
+	size_t have; /* octets of the file that are in text */
 	enum spool_read r;
 
 	if (sys_fstat(m->fd, &st) < 0)
@@ -89,13 +88,13 @@ static enum spool_read read_message(struct spool_message *m, const struct spool 
 		err_set(e, "not a regular file");
 		return SPOOL_READ_CORRUPT;
 	}
-	first = (uint64_t)st.st_size < FIRST_READ ? (size_t)st.st_size : FIRST_READ;
-	text = mem_alloc(first + 1);
-	r = read_exactly(m, s, id, 0, text, first, e);
+	have = (uint64_t)st.st_size < FIRST_READ ? (size_t)st.st_size : FIRST_READ;
+	text = mem_alloc(have + 1);
+	r = read_exactly(m, s, id, 0, text, have, e);
 	if (r != SPOOL_READ_OK)
 		goto out;
 	r = SPOOL_READ_CORRUPT;
-	if (format_parse_head(text, first, &head, e) < 0)
+	if (format_parse_head(text, have, &head, e) < 0)
 		goto out;
 	m->content_offset = FORMAT_HEAD_LEN + head.envelope_bytes;
 	m->content_bytes = head.content_bytes;
@@ -106,18 +105,18 @@ static enum spool_read read_message(struct spool_message *m, const struct spool 
 			(unsigned long long)(m->content_offset + m->content_bytes));
 		goto out;
 	}
-	if (m->content_offset > first) {
+	if (m->content_offset > have) {
 		text = mem_resize(text, m->content_offset + 1, 1);
-		r = read_exactly(m, s, id, first, text + first, m->content_offset - first, e);
+		r = read_exactly(m, s, id, have, text + have, m->content_offset - have, e);
 		if (r != SPOOL_READ_OK)
 			goto out;
+		have = m->content_offset;
 	}
-	envelope = text + FORMAT_HEAD_LEN;
-	r = verify ? verify_content(m, s, id, text, &head, envelope, e) : SPOOL_READ_OK;
+	r = verify ? verify_content(m, s, id, text, have, &head, e) : SPOOL_READ_OK;
 	if (r != SPOOL_READ_OK)
 		goto out;
 	r = SPOOL_READ_CORRUPT;
-	if (format_parse_envelope(envelope, head.envelope_bytes, &m->env, e) < 0)
+	if (format_parse_envelope(text + FORMAT_HEAD_LEN, head.envelope_bytes, &m->env, e) < 0)
 		goto out;
 	if (strcmp(m->env.id, id) != 0) {
 		err_set(e, "it belongs to the message %s", m->env.id);
