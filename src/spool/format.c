@@ -3,6 +3,7 @@
 #include "spool/format.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -149,30 +150,6 @@ static bool parse_arrived(struct envelope *env, const struct kv_pair *pair)
 	return clock_parse_utc(pair->value, &env->arrived_wall_us);
 }
 
-static bool parse_peer(struct envelope *env, const struct kv_pair *pair)
-{
-	envelope_set(&env->peer, pair->value, pair->len);
-	return true;
-}
-
-static bool parse_helo(struct envelope *env, const struct kv_pair *pair)
-{
-	envelope_set(&env->helo, pair->value, pair->len);
-	return true;
-}
-
-static bool parse_protocol(struct envelope *env, const struct kv_pair *pair)
-{
-	envelope_set(&env->protocol, pair->value, pair->len);
-	return true;
-}
-
-static bool parse_listener(struct envelope *env, const struct kv_pair *pair)
-{
-	envelope_set(&env->listener, pair->value, pair->len);
-	return true;
-}
-
 static bool parse_from(struct envelope *env, const struct kv_pair *pair)
 {
 	envelope_set(&env->sender, pair->value, pair->len);
@@ -235,28 +212,39 @@ static bool parse_notify(struct envelope *env, const struct kv_pair *pair)
  */
 static const struct {
 	const char *key;
-	bool (*parse)(struct envelope *env, const struct kv_pair *pair);
+	bool (*parse)(struct envelope *env, const struct kv_pair *pair); /* NULL: any text */
+	size_t text_offset; /* of the owned string that takes it */
 } fields[] = {
-	{ "id", parse_id },
-	{ "arrived", parse_arrived },
-	{ "peer", parse_peer },
-	{ "helo", parse_helo },
-	{ "protocol", parse_protocol },
-	{ "listener", parse_listener },
-	{ "from", parse_from },
-	{ "body", parse_body },
-	{ "smtputf8", parse_smtputf8 },
-	{ "to", parse_to },
-	{ "orcpt", parse_orcpt },
-	{ "notify", parse_notify },
+	{ "id", parse_id, 0 },
+	{ "arrived", parse_arrived, 0 },
+	{ "peer", NULL, offsetof(struct envelope, peer) },
+	{ "helo", NULL, offsetof(struct envelope, helo) },
+	{ "protocol", NULL, offsetof(struct envelope, protocol) },
+	{ "listener", NULL, offsetof(struct envelope, listener) },
+	{ "from", parse_from, 0 },
+	{ "body", parse_body, 0 },
+	{ "smtputf8", parse_smtputf8, 0 },
+	{ "to", parse_to, 0 },
+	{ "orcpt", parse_orcpt, 0 },
+	{ "notify", parse_notify, 0 },
 };
+
+static bool parse_value(struct envelope *env, size_t field, const struct kv_pair *pair)
+{
+	if (has_nul(pair))
+		return false;
+	if (fields[field].parse)
+		return fields[field].parse(env, pair);
+	envelope_set((char **)(void *)((char *)env + fields[field].text_offset), pair->value, pair->len);
+	return true;
+}
 
 static int parse_field(struct envelope *env, const struct kv_pair *pair, struct err *e)
 {
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
 		if (strcmp(pair->key, fields[i].key) != 0)
 			continue;
-		if (!has_nul(pair) && fields[i].parse(env, pair))
+		if (parse_value(env, i, pair))
 			return 0;
 		err_set(e, "envelope: bad value of \"%s\"", pair->key);
 		return -1;
