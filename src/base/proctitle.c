@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -45,5 +44,4 @@ void proctitle_set(const char *fmt, ...)
 	va_end(ap);
 	memset(area, 0, area_len);
 	memcpy(area, text, strlen(text) < area_len ? strlen(text) : area_len - 1);
-	prctl(PR_SET_NAME, "posthoused", 0, 0, 0);
 }
