@@ -321,7 +321,7 @@ void relay_service(struct relay *r)
 		relay_set_timer(r);
 		return;
 	}
-	(void)breaker_connections(&r->breaker, r->setup->max_connections, clock_mono_ms()); /* the pause may be over */
+	breaker_follow_clock(&r->breaker, clock_mono_ms());
 	if (queue_count_due(&r->queue, now, 1) > 0) {
 		for (struct relay_conn *rc = r->conns, *next; rc; rc = next) {
 			next = rc->next;
