@@ -22,7 +22,7 @@ static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights.extra_gid = s->relay_rights.extra_gid = (gid_t)-1;
+	s->worker_rights = s->relay_rights = (struct rights){ false, (uid_t)-1, (gid_t)-1, (gid_t)-1 };
 	if (geteuid() != 0 || !cfg->user || !cfg->smtp_user)
 		return 0;
 	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
@@ -37,13 +37,12 @@ static int find_rights(struct service *s, struct err *e)
 static int prepare_spool(struct service *s, struct err *e)
 {
 	const char *path = s->cfg->spool;
-	bool change = s->relay_rights.change, is_volatile;
+	const struct rights *relay = &s->relay_rights, *worker = &s->worker_rights;
 	struct spool spool;
+	bool is_volatile;
 	const char *fs;
 
-	if (spool_prepare(path, change ? s->relay_rights.uid : (uid_t)-1, change ? s->relay_rights.gid : (gid_t)-1,
-			  change && s->relay_rights.uid != s->worker_rights.uid ? s->worker_rights.gid :
-			  change ? s->relay_rights.gid : (gid_t)-1, e) < 0)
+	if (spool_prepare(path, relay->uid, relay->gid, relay->uid == worker->uid ? relay->gid : worker->gid, e) < 0)
 		return -1;
 	s->lock_fd = spool_lock(path, e);
 	if (s->lock_fd < 0 || spool_open(&spool, path, SPOOL_MANAGE, s->cfg->spool_sync, e) < 0)
