@@ -251,11 +251,13 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 
 		if (d.verdict != VERDICT_UNTOUCHED)
 			rcpt_state_set(&a->state.rcpt[a->rcpt[i]], status_after(d.verdict), now_us, a->upstream,
-				       a->answer[i].refused ? a->answer[i].reply : message_reply);
+				       NULL, a->answer[i].refused ? a->answer[i].reply : message_reply);
 	}
 	wait_ms = only_too_many(a, of_message) ? 0 : retry_interval_ms(limits, a->state.tries, luck);
-	a->state.next_attempt_wall_us =
-		spool_state_count(&a->state, RCPT_PENDING) > 0 ? now_us + wait_ms * 1000 : 0;
+	for (size_t i = 0; i < a->state.rcpt_count; i++)
+		if (a->state.rcpt[i].status == RCPT_PENDING)
+			a->state.rcpt[i].next_wall_us = now_us + wait_ms * 1000;
+	spool_state_follow(&a->state);
 	a->due_wall_ms = now_us / 1000 + wait_ms;
 	for (size_t i = 0; i < a->txn.rcpt_count; i++) {
 		struct decision d = decision_for(a, i, of_message);

@@ -98,12 +98,13 @@ static void add_new(void *ctx, const char *id)
 static void add_known_state(void *ctx, const char *id)
 {
 	struct relay *r = ctx;
-	int64_t next_wall_us, latest = relay_wall_ms() + r->setup->retry.max_ms / 10 * 11;
+	struct spool_state_head head;
+	int64_t latest = relay_wall_ms() + r->setup->retry.max_ms / 10 * 11;
 
-	if (queue_knows(&r->queue, id) || !spool_state_peek_next(r->setup->spool, id, &next_wall_us))
+	if (queue_knows(&r->queue, id) || !spool_state_peek(&head, r->setup->spool, id))
 		return;
 	/* no wait is longer: a damaged date, or one written when the clock was wrong */
-	queue_add(&r->queue, id, next_wall_us / 1000 < latest ? next_wall_us / 1000 : latest);
+	queue_add(&r->queue, id, head.next_wall_us / 1000 < latest ? head.next_wall_us / 1000 : latest);
 }
 
 static void list_spool(struct relay *r)

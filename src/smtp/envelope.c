@@ -24,6 +24,7 @@ void envelope_reset(struct envelope *env)
 	}
 	free(env->rcpt);
 	free(env->sender);
+	free(env->envid);
 	free(env->mail_options);
 	free(env->rcpt_options);
 	env->id[0] = '\0';
@@ -34,6 +35,8 @@ void envelope_reset(struct envelope *env)
 	env->rcpt_cap = 0;
 	env->body = BODY_7BIT;
 	env->smtputf8 = false;
+	env->ret = RET_UNSET;
+	env->envid = NULL;
 	env->declared_size_bytes = 0;
 	env->mail_options = NULL;
 	env->rcpt_options = NULL;
@@ -46,6 +49,7 @@ void envelope_release(struct envelope *env)
 	free(env->helo);
 	free(env->protocol);
 	free(env->listener);
+	free(env->auth_user);
 	memset(env, 0, sizeof(*env));
 }
 

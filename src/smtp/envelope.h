@@ -17,9 +17,11 @@ enum envelope_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME }; /* RFC 6152 2,
 
 struct envelope_rcpt {
 	char *address; /* mailbox without brackets; owned */
-	char *orcpt; /* RFC 3461 4.2, as received, NULL when absent; owned */
+	char *orcpt; /* RFC 3461 4.2: "rfc822;xtext" as received, NULL when absent; owned */
 	unsigned notify; /* RFC 3461 4.1, ENVELOPE_NOTIFY_*; 0 when absent */
 };
+
+enum envelope_ret { RET_UNSET, RET_FULL, RET_HDRS }; /* RFC 3461 4.3 */
 
 enum { ENVELOPE_NOTIFY_NEVER = 1, ENVELOPE_NOTIFY_SUCCESS = 2, ENVELOPE_NOTIFY_FAILURE = 4, ENVELOPE_NOTIFY_DELAY = 8 };
 
@@ -32,6 +34,9 @@ struct envelope {
 	size_t rcpt_cap;
 	enum envelope_body body;
 	bool smtputf8; /* MAIL said SMTPUTF8 (RFC 6531 3.4) */
+	enum envelope_ret ret; /* what a report is to return */
+	char *envid; /* RFC 3461 4.4: xtext as received, NULL when absent; owned */
+	char *auth_user; /* who the client logged in as, NULL: nobody; owned */
 	uint64_t declared_size_bytes; /* SIZE= of MAIL (RFC 1870), 0 when absent */
 	/* the raw parameters, upper case, separated by one space, as smtpd's mail_options and rcpt_options
 	 * (the latter of the last RCPT); NULL when there were none; not kept in the spool; owned */
@@ -46,7 +51,7 @@ struct envelope {
 
 void envelope_init(struct envelope *env);
 void envelope_release(struct envelope *env);
-/* Forgets sender, recipients and parameters; keeps peer, helo, protocol and listener (RSET). */
+/* Forgets sender, recipients and parameters; keeps peer, helo, protocol, listener and auth_user (RSET). */
 void envelope_reset(struct envelope *env);
 /* Replaces one of the owned strings. */
 void envelope_set(char **field, const char *text, size_t len);

@@ -70,6 +70,8 @@ int format_parse_head(const char *line, size_t len, struct format_head *head, st
 
 static const char *const body_names[] = { "7BIT", "8BITMIME", "BINARYMIME" };
 
+static const char *const ret_names[] = { [RET_FULL] = "FULL", [RET_HDRS] = "HDRS" };
+
 static const struct {
 	unsigned flag;
 	const char *name;
@@ -99,6 +101,12 @@ static bool put_line(struct buf *out, const char *key, const char *value)
 	return kv_puts(out, key, value) && buf_addc(out, '\n');
 }
 
+/* It will stand in an SMTP command: it must not end a line or a parameter. */
+static bool is_word(const char *text)
+{
+	return *text && !strpbrk(text, "\r\n ");
+}
+
 /* What the reader asks of a recipient; what it would refuse must not be acknowledged. */
 static bool rcpt_is_readable(const struct envelope_rcpt *r)
 {
@@ -111,14 +119,17 @@ bool format_envelope(const struct envelope *env, struct buf *out)
 	bool ok;
 
 	ASSERT(env->id[0] && env->arrived_wall_us > 0 && env->sender && env->rcpt_count > 0);
-	if (strpbrk(env->sender, "\r\n"))
+	if (strpbrk(env->sender, "\r\n") || (env->envid && !is_word(env->envid)))
 		return false;
 	ok = put_line(out, "id", env->id) &&
 	     put_line(out, "arrived", clock_format_utc(env->arrived_wall_us, stamp)) &&
 	     put_line(out, "peer", env->peer) && put_line(out, "helo", env->helo) &&
 	     put_line(out, "protocol", env->protocol) && put_line(out, "listener", env->listener) &&
 	     put_line(out, "from", env->sender) && put_line(out, "body", body_names[env->body]) &&
-	     put_line(out, "smtputf8", env->smtputf8 ? "yes" : "no");
+	     put_line(out, "smtputf8", env->smtputf8 ? "yes" : "no") &&
+	     (env->ret == RET_UNSET || put_line(out, "ret", ret_names[env->ret])) &&
+	     (!env->envid || put_line(out, "envid", env->envid)) &&
+	     (!env->auth_user || put_line(out, "auth", env->auth_user));
 	for (size_t i = 0; ok && i < env->rcpt_count; i++) {
 		const struct envelope_rcpt *r = &env->rcpt[i];
 
@@ -173,6 +184,18 @@ static bool parse_smtputf8(struct envelope *env, const struct kv_pair *pair)
 	return env->smtputf8 || strcmp(pair->value, "no") == 0;
 }
 
+static bool parse_ret(struct envelope *env, const struct kv_pair *pair)
+{
+	env->ret = strcmp(pair->value, ret_names[RET_FULL]) == 0 ? RET_FULL : RET_HDRS;
+	return strcmp(pair->value, ret_names[env->ret]) == 0;
+}
+
+static bool parse_envid(struct envelope *env, const struct kv_pair *pair)
+{
+	envelope_set(&env->envid, pair->value, pair->len);
+	return is_word(env->envid);
+}
+
 static bool parse_to(struct envelope *env, const struct kv_pair *pair)
 {
 	return rcpt_is_readable(envelope_add_rcpt(env, pair->value, pair->len));
@@ -224,6 +247,9 @@ static const struct {
 	{ "from", parse_from, 0 },
 	{ "body", parse_body, 0 },
 	{ "smtputf8", parse_smtputf8, 0 },
+	{ "ret", parse_ret, 0 },
+	{ "envid", parse_envid, 0 },
+	{ "auth", NULL, offsetof(struct envelope, auth_user) },
 	{ "to", parse_to, 0 },
 	{ "orcpt", parse_orcpt, 0 },
 	{ "notify", parse_notify, 0 },

@@ -4,8 +4,10 @@
  *
  * Format:
  *   posthouse-state/1 LF
- *   tries=N next=TIME last=TIME [held=yes [hold_reason=...]] [uncertain=yes] LF
- *   rcpt=INDEX status=... when=TIME [upstream=...] [reply=...] LF       only for recipients with a story
+ *   tries=N left=N [next=TIME] [last=TIME] [held=yes] [report=ID] [uncertain=yes] [warned=yes] [route=...] [hold_reason=...] LF
+ *   rcpt=INDEX status=... [when=TIME] [tries=N] [next=TIME] [reported=yes] [upstream=...] [remote=...] [reply=...] LF
+ *                                only for recipients with a story; next only when it is not the message's
+ *   event=WORD when=TIME [times=N] [rcpts=N] [by=...] [upstream=...] [remote=...] [text=...] LF    oldest first
  *   xxh3=HHHHHHHHHHHHHHHH LF                                            over everything before this line
  *
  * Replacing it: write state/ID.new, fsync it, rename it to state/ID, fsync it again
@@ -52,29 +54,102 @@ void spool_state_init(struct spool_state *st, size_t rcpt_count)
 	st->rcpt_count = rcpt_count;
 }
 
+static void event_release(struct spool_event *ev)
+{
+	free(ev->what);
+	free(ev->upstream);
+	free(ev->remote);
+	free(ev->text);
+	free(ev->by);
+}
+
 void spool_state_release(struct spool_state *st)
 {
 	for (size_t i = 0; i < st->rcpt_count; i++) {
 		free(st->rcpt[i].upstream);
+		free(st->rcpt[i].remote);
 		free(st->rcpt[i].reply);
 	}
+	for (size_t i = 0; i < st->event_count; i++)
+		event_release(&st->event[i]);
 	free(st->rcpt);
+	free(st->event);
+	free(st->route);
 	free(st->hold_reason);
 	memset(st, 0, sizeof(*st));
 }
 
-void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_us, const char *upstream,
-		    const char *reply)
+static char *copy(const char *text)
 {
-	char *new_upstream = upstream ? mem_strdup(upstream) : NULL;
-	char *new_reply = reply ? mem_strdup(reply) : NULL;
+	return text ? mem_strdup(text) : NULL;
+}
 
-	free(r->upstream);
-	free(r->reply);
+void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_us, const char *upstream,
+		    const char *remote, const char *reply)
+{
+	struct rcpt_state old = *r;
+
 	r->status = status;
 	r->when_wall_us = wall_us;
-	r->upstream = new_upstream;
-	r->reply = new_reply;
+	r->upstream = copy(upstream);
+	r->remote = copy(remote);
+	r->reply = copy(reply);
+	free(old.upstream);
+	free(old.remote);
+	free(old.reply);
+}
+
+void spool_state_follow(struct spool_state *st)
+{
+	int64_t next = INT64_MAX;
+
+	for (size_t i = 0; i < st->rcpt_count; i++)
+		if (st->rcpt[i].status == RCPT_PENDING && st->rcpt[i].next_wall_us < next)
+			next = st->rcpt[i].next_wall_us;
+	st->next_attempt_wall_us = next == INT64_MAX ? 0 : next;
+}
+
+/* ---- what happened ------------------------------------------------------------ */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_event(const struct spool_event *a, const struct spool_event *b)
+{
+	return a->rcpts == b->rcpts && same_text(a->what, b->what) && same_text(a->upstream, b->upstream) &&
+	       same_text(a->remote, b->remote) && same_text(a->text, b->text) && same_text(a->by, b->by);
+}
+
+/* A new last one, to be filled; the second oldest goes when there are too many. */
+static struct spool_event *push_event(struct spool_state *st)
+{
+	if (!st->event)
+		st->event = mem_array(SPOOL_EVENTS_MAX, sizeof(*st->event));
+	if (st->event_count == SPOOL_EVENTS_MAX) {
+		event_release(&st->event[1]);
+		memmove(&st->event[1], &st->event[2], (SPOOL_EVENTS_MAX - 2) * sizeof(*st->event));
+		st->event_count--;
+	}
+	memset(&st->event[st->event_count], 0, sizeof(*st->event));
+	return &st->event[st->event_count++];
+}
+
+void spool_state_add_event(struct spool_state *st, const struct spool_event *event)
+{
+	struct spool_event *last = st->event_count ? &st->event[st->event_count - 1] : NULL;
+
+	if (last && same_event(last, event)) {
+		last->times++;
+		last->when_wall_us = event->when_wall_us;
+		return;
+	}
+	last = push_event(st);
+	*last = (struct spool_event){ .when_wall_us = event->when_wall_us, .times = 1, .rcpts = event->rcpts,
+				      .what = copy(event->what), .upstream = copy(event->upstream),
+				      .remote = copy(event->remote), .text = copy(event->text),
+				      .by = copy(event->by) };
 }
 
 size_t spool_state_count(const struct spool_state *st, enum rcpt_status status)
@@ -95,13 +170,49 @@ static bool put_time(struct buf *b, const char *key, int64_t wall_us)
 	return wall_us == 0 || kv_puts(b, key, clock_format_utc(wall_us, stamp));
 }
 
-static bool put_rcpt(struct buf *b, size_t index, const struct rcpt_state *r)
+static bool put_text(struct buf *b, const char *key, const char *text)
 {
-	if (r->status == RCPT_PENDING && r->when_wall_us == 0)
+	return !text || kv_puts(b, key, text);
+}
+
+static bool put_count(struct buf *b, const char *key, size_t n, size_t unless)
+{
+	return n == unless || kv_puti(b, key, (int64_t)n);
+}
+
+static bool put_flag(struct buf *b, const char *key, bool flag)
+{
+	return !flag || kv_puts(b, key, "yes");
+}
+
+/* A pending recipient's own time, where it is not the message's; "now" is written as the oldest time there is. */
+static bool put_rcpt_next(struct buf *b, const struct spool_state *st, const struct rcpt_state *r)
+{
+	if (r->status != RCPT_PENDING || r->next_wall_us == st->next_attempt_wall_us)
+		return true;
+	return put_time(b, "next", r->next_wall_us ? r->next_wall_us : 1);
+}
+
+static bool put_rcpt(struct buf *b, const struct spool_state *st, size_t index)
+{
+	const struct rcpt_state *r = &st->rcpt[index];
+
+	if (r->status == RCPT_PENDING && r->when_wall_us == 0 && r->tries == 0 &&
+	    r->next_wall_us == st->next_attempt_wall_us)
 		return true;
 	return kv_puti(b, "rcpt", (int64_t)index) && kv_puts(b, "status", status_names[r->status]) &&
-	       put_time(b, "when", r->when_wall_us) && (!r->upstream || kv_puts(b, "upstream", r->upstream)) &&
-	       (!r->reply || kv_puts(b, "reply", r->reply)) && buf_addc(b, '\n');
+	       put_time(b, "when", r->when_wall_us) && put_count(b, "tries", r->tries, 0) &&
+	       put_rcpt_next(b, st, r) && put_flag(b, "reported", r->reported) &&
+	       put_text(b, "upstream", r->upstream) && put_text(b, "remote", r->remote) &&
+	       put_text(b, "reply", r->reply) && buf_addc(b, '\n');
+}
+
+static bool put_event(struct buf *b, const struct spool_event *ev)
+{
+	return kv_puts(b, "event", ev->what) && put_time(b, "when", ev->when_wall_us) &&
+	       put_count(b, "times", ev->times, 1) && put_count(b, "rcpts", ev->rcpts, 0) &&
+	       put_text(b, "by", ev->by) && put_text(b, "upstream", ev->upstream) &&
+	       put_text(b, "remote", ev->remote) && put_text(b, "text", ev->text) && buf_addc(b, '\n');
 }
 
 bool spool_state_format(const struct spool_state *st, struct buf *b)
@@ -109,12 +220,16 @@ bool spool_state_format(const struct spool_state *st, struct buf *b)
 	char sum[17];
 	bool ok;
 
-	ok = buf_adds(b, MAGIC) && kv_puti(b, "tries", st->tries) && put_time(b, "next", st->next_attempt_wall_us) &&
-	     put_time(b, "last", st->last_attempt_wall_us) && (!st->held || kv_puts(b, "held", "yes")) &&
-	     (!st->hold_reason || kv_puts(b, "hold_reason", st->hold_reason)) &&
-	     (!st->uncertain || kv_puts(b, "uncertain", "yes")) && buf_addc(b, '\n');
+	ok = buf_adds(b, MAGIC) && kv_puti(b, "tries", st->tries) &&
+	     kv_puti(b, "left", (int64_t)spool_state_count(st, RCPT_PENDING)) &&
+	     put_time(b, "next", st->next_attempt_wall_us) && put_time(b, "last", st->last_attempt_wall_us) &&
+	     put_flag(b, "held", st->held) && (!st->report_id.text[0] || kv_puts(b, "report", st->report_id.text)) &&
+	     put_flag(b, "uncertain", st->uncertain) && put_flag(b, "warned", st->warned) &&
+	     put_text(b, "route", st->route) && put_text(b, "hold_reason", st->hold_reason) && buf_addc(b, '\n');
 	for (size_t i = 0; ok && i < st->rcpt_count; i++)
-		ok = put_rcpt(b, i, &st->rcpt[i]);
+		ok = put_rcpt(b, st, i);
+	for (size_t i = 0; ok && i < st->event_count; i++)
+		ok = put_event(b, &st->event[i]);
 	if (!ok)
 		return false;
 	snprintf(sum, sizeof(sum), "%016" PRIx64, checksum_of(b->data, b->len));
@@ -124,7 +239,8 @@ bool spool_state_format(const struct spool_state *st, struct buf *b)
 /* Does it hold anything that a power cut must not take back? */
 static bool must_be_durable(const struct spool_state *st)
 {
-	return st->held || spool_state_count(st, RCPT_PENDING) != st->rcpt_count;
+	return st->held || st->route || st->report_id.text[0] ||
+	       spool_state_count(st, RCPT_PENDING) != st->rcpt_count;
 }
 
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e)
@@ -181,15 +297,53 @@ static bool parse_status(const char *text, enum rcpt_status *status)
 	return false;
 }
 
-/* A pair of the line about the message. */
-static bool parse_message_pair(struct spool_state *st, const struct kv_pair *pair)
+static bool parse_text(char **field, const struct kv_pair *pair)
+{
+	free(*field);
+	*field = mem_strndup(pair->value, pair->len);
+	return true;
+}
+
+static bool parse_flag(bool *flag, const struct kv_pair *pair)
+{
+	return *flag = strcmp(pair->value, "yes") == 0;
+}
+
+static bool parse_count(uint64_t max, uint64_t *n, const struct kv_pair *pair)
+{
+	return num_parse_u64(pair->value, pair->len, max, n);
+}
+
+static bool parse_unsigned(unsigned *field, const struct kv_pair *pair)
 {
 	uint64_t n;
 
-	if (strcmp(pair->key, "tries") == 0) {
-		if (!num_parse_u64(pair->value, pair->len, UINT32_MAX, &n))
+	if (!parse_count(UINT32_MAX, &n, pair))
+		return false;
+	*field = (unsigned)n;
+	return true;
+}
+
+/* What the line being read is about. */
+struct line_object {
+	struct spool_state *st;
+	struct rcpt_state *rcpt;
+	struct spool_event *event;
+	size_t left; /* as the first line has it */
+};
+
+/* A pair of the line about the message. */
+static bool parse_message_pair(struct line_object *o, const struct kv_pair *pair)
+{
+	struct spool_state *st = o->st;
+	uint64_t n;
+
+	if (strcmp(pair->key, "tries") == 0)
+		return parse_unsigned(&st->tries, pair);
+	if (strcmp(pair->key, "left") == 0) {
+		if (!parse_count(SIZE_MAX / 2, &n, pair))
 			return false;
-		st->tries = (unsigned)n;
+		o->left = (size_t)n;
 		return true;
 	}
 	if (strcmp(pair->key, "next") == 0)
@@ -197,15 +351,20 @@ static bool parse_message_pair(struct spool_state *st, const struct kv_pair *pai
 	if (strcmp(pair->key, "last") == 0)
 		return clock_parse_utc(pair->value, &st->last_attempt_wall_us);
 	if (strcmp(pair->key, "held") == 0)
-		return st->held = strcmp(pair->value, "yes") == 0;
-	if (strcmp(pair->key, "uncertain") == 0)
-		return st->uncertain = strcmp(pair->value, "yes") == 0;
-	if (strcmp(pair->key, "hold_reason") == 0) {
-		free(st->hold_reason);
-		st->hold_reason = mem_strndup(pair->value, pair->len);
+		return parse_flag(&st->held, pair);
+	if (strcmp(pair->key, "report") == 0) {
+		if (!spool_id_is_valid(pair->value))
+			return false;
+		strcpy(st->report_id.text, pair->value);
 		return true;
 	}
-	return false;
+	if (strcmp(pair->key, "uncertain") == 0)
+		return parse_flag(&st->uncertain, pair);
+	if (strcmp(pair->key, "warned") == 0)
+		return parse_flag(&st->warned, pair);
+	if (strcmp(pair->key, "route") == 0)
+		return parse_text(&st->route, pair);
+	return strcmp(pair->key, "hold_reason") == 0 && parse_text(&st->hold_reason, pair);
 }
 
 /* A pair of a recipient's line, behind rcpt=. */
@@ -215,41 +374,108 @@ static bool parse_rcpt_pair(struct rcpt_state *r, const struct kv_pair *pair)
 		return parse_status(pair->value, &r->status);
 	if (strcmp(pair->key, "when") == 0)
 		return clock_parse_utc(pair->value, &r->when_wall_us);
-	if (strcmp(pair->key, "upstream") == 0) {
-		free(r->upstream);
-		r->upstream = mem_strndup(pair->value, pair->len);
-		return true;
-	}
-	if (strcmp(pair->key, "reply") == 0) {
-		free(r->reply);
-		r->reply = mem_strndup(pair->value, pair->len);
-		return true;
-	}
-	return false;
+	if (strcmp(pair->key, "tries") == 0)
+		return parse_unsigned(&r->tries, pair);
+	if (strcmp(pair->key, "next") == 0)
+		return clock_parse_utc(pair->value, &r->next_wall_us);
+	if (strcmp(pair->key, "reported") == 0)
+		return parse_flag(&r->reported, pair);
+	if (strcmp(pair->key, "upstream") == 0)
+		return parse_text(&r->upstream, pair);
+	if (strcmp(pair->key, "remote") == 0)
+		return parse_text(&r->remote, pair);
+	return strcmp(pair->key, "reply") == 0 && parse_text(&r->reply, pair);
 }
 
-static bool parse_line(struct spool_state *st, char *line, char *newline)
+/* A pair of an event's line, behind event=. */
+static bool parse_event_pair(struct spool_event *ev, const struct kv_pair *pair)
 {
-	struct rcpt_state *rcpt = NULL;
-	struct kv_pair pair;
-	enum kv_result r;
+	uint64_t n;
+
+	if (strcmp(pair->key, "when") == 0)
+		return clock_parse_utc(pair->value, &ev->when_wall_us);
+	if (strcmp(pair->key, "times") == 0)
+		return parse_unsigned(&ev->times, pair);
+	if (strcmp(pair->key, "rcpts") == 0) {
+		if (!parse_count(SIZE_MAX / 2, &n, pair))
+			return false;
+		ev->rcpts = (size_t)n;
+		return true;
+	}
+	if (strcmp(pair->key, "by") == 0)
+		return parse_text(&ev->by, pair);
+	if (strcmp(pair->key, "upstream") == 0)
+		return parse_text(&ev->upstream, pair);
+	if (strcmp(pair->key, "remote") == 0)
+		return parse_text(&ev->remote, pair);
+	return strcmp(pair->key, "text") == 0 && parse_text(&ev->text, pair);
+}
+
+/* The first pair of a line may say that it is about a recipient or an event. */
+static bool begin_object(struct line_object *o, const struct kv_pair *pair, bool *taken)
+{
 	uint64_t index;
 
-	while ((r = kv_next(&line, newline, &pair)) == KV_PAIR) {
-		if (!rcpt && strcmp(pair.key, "rcpt") == 0) {
-			if (!num_parse_u64(pair.value, pair.len, UINT32_MAX, &index) || index >= st->rcpt_count)
-				return false;
-			rcpt = &st->rcpt[index];
-		} else if (rcpt ? !parse_rcpt_pair(rcpt, &pair) : !parse_message_pair(st, &pair)) {
+	*taken = true;
+	if (strcmp(pair->key, "rcpt") == 0) {
+		if (!parse_count(UINT32_MAX, &index, pair) || index >= o->st->rcpt_count)
 			return false;
-		}
+		o->rcpt = &o->st->rcpt[index];
+	} else if (strcmp(pair->key, "event") == 0) {
+		if (o->st->event_count == SPOOL_EVENTS_MAX)
+			return false;
+		o->event = push_event(o->st);
+		o->event->times = 1;
+		return parse_text(&o->event->what, pair);
+	} else {
+		*taken = false;
+	}
+	return true;
+}
+
+static bool parse_line(struct line_object *o, char *line, char *newline)
+{
+	struct kv_pair pair;
+	enum kv_result r;
+	bool first = true;
+
+	o->rcpt = NULL;
+	o->event = NULL;
+	while ((r = kv_next(&line, newline, &pair)) == KV_PAIR) {
+		bool taken = false;
+
+		if (first && !begin_object(o, &pair, &taken))
+			return false;
+		first = false;
+		if (taken)
+			continue;
+		if (o->rcpt ? !parse_rcpt_pair(o->rcpt, &pair) :
+		    o->event ? !parse_event_pair(o->event, &pair) :
+			       !parse_message_pair(o, &pair))
+			return false;
 	}
 	return r == KV_END;
+}
+
+/* What put_rcpt leaves out. */
+static void complete_times(struct spool_state *st)
+{
+	for (size_t i = 0; i < st->rcpt_count; i++) {
+		struct rcpt_state *r = &st->rcpt[i];
+
+		if (r->status != RCPT_PENDING)
+			r->next_wall_us = 0;
+		else if (r->next_wall_us == 0)
+			r->next_wall_us = st->next_attempt_wall_us;
+		else if (r->next_wall_us == 1)
+			r->next_wall_us = 0;
+	}
 }
 
 bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 {
 	static const size_t trailer = sizeof("xxh3=0123456789abcdef\n") - 1;
+	struct line_object object = { .st = st };
 	char expected[32], *line, *end;
 
 	if (len < sizeof(MAGIC) - 1 + trailer || memcmp(text, MAGIC, sizeof(MAGIC) - 1) != 0)
@@ -261,10 +487,11 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 	for (line = text + sizeof(MAGIC) - 1; line < end;) {
 		char *newline = memchr(line, '\n', (size_t)(end - line));
 
-		if (!newline || !parse_line(st, line, newline))
+		if (!newline || !parse_line(&object, line, newline))
 			return false;
 		line = newline + 1;
 	}
+	complete_times(st);
 	return true;
 }
 
@@ -314,22 +541,30 @@ out:
 	return result;
 }
 
-bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_wall_us)
+bool spool_state_peek(struct spool_state_head *head, const struct spool *s, const char *id)
 {
 	struct spool_state st = { 0 };
-	char text[512], *line = text + sizeof(MAGIC) - 1, *newline;
+	struct line_object object = { .st = &st };
+	char text[1024], *line = text + sizeof(MAGIC) - 1, *newline, *last;
 	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	ssize_t n = fd < 0 ? -1 : sys_pread(fd, text, sizeof(text) - 1, 0);
-	bool ok = false;
+	bool ok;
 
 	if (fd >= 0)
 		sys_close(fd);
 	if (n < (ssize_t)sizeof(MAGIC) || memcmp(text, MAGIC, sizeof(MAGIC) - 1) != 0)
 		return false;
 	newline = memchr(line, '\n', (size_t)(text + n - line));
-	if (newline)
-		ok = parse_line(&st, line, newline);
-	*next_wall_us = st.next_attempt_wall_us;
+	if (!newline) { /* a long reason at its end is cut off: what counts stands before it */
+		text[n] = '\0';
+		last = strstr(line, " hold_reason=");
+		if (!last)
+			return false;
+		newline = last;
+	}
+	ok = parse_line(&object, line, newline);
+	*head = (struct spool_state_head){ .next_wall_us = st.next_attempt_wall_us, .held = st.held,
+					   .left = object.left, .report_wanted = st.report_id.text[0] != '\0' };
 	spool_state_release(&st);
 	return ok;
 }
@@ -344,7 +579,7 @@ bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_
 static bool saved_state_must_last(const struct spool *s, const char *id)
 {
 	static const char *const words[] = { " status=delivered", " status=failed", " status=expired",
-					     " held=yes" };
+					     " held=yes", " route=", " report=" };
 	char text[16 << 10];
 	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	ssize_t n;

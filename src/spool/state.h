@@ -14,39 +14,68 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "smtp/reply.h"
+#include "spool/id.h"
 #include "spool/message.h"
 #include "spool/spool.h"
 
 enum rcpt_status {
 	RCPT_PENDING, /* to be sent; tries may be > 0 (deferred) */
 	RCPT_DELIVERED, /* the upstream took responsibility: never sent again */
-	RCPT_FAILED, /* refused for good; kept visible */
+	RCPT_FAILED, /* refused for good, or returned by an operator */
 	RCPT_EXPIRED /* given up by age or by an operator */
 };
 
 struct rcpt_state {
 	enum rcpt_status status;
 	int64_t when_wall_us; /* of the last change, 0: never */
+	unsigned tries; /* attempts that reached a decision about it */
+	int64_t next_wall_us; /* PENDING: not before; 0: now */
+	/* FAILED, EXPIRED: dealt with (the sender was told, or nobody is to be told): no report is to be made */
+	bool reported;
 	char *upstream; /* name of the upstream that answered, NULL: none; owned */
+	char *remote; /* its address as configured, "smtp.example.net:587", NULL: none; owned */
 	char *reply; /* last reply or error on one line, NULL: none; owned */
 };
 
+/* One thing that happened to the message, for `posthouse show --log` and `explain`. */
+struct spool_event {
+	int64_t when_wall_us; /* the last time, when it came several times in a row */
+	unsigned times; /* in a row, 1 or more */
+	size_t rcpts; /* how many recipients it was about; 0: the message */
+	char *what; /* a word, as in the log: "deferred", "delivered", "held", ...; owned */
+	char *upstream, *remote; /* NULL: none; owned */
+	char *text; /* reply, or reason; NULL: none; owned */
+	char *by; /* operator's command: "uid=0"; NULL: Posthouse itself; owned */
+};
+#define SPOOL_EVENTS_MAX 32 /* the first and the latest are kept */
+
 struct spool_state {
 	unsigned tries; /* attempts that reached a decision about this message */
-	int64_t next_attempt_wall_us; /* 0: now */
+	int64_t next_attempt_wall_us; /* the earliest of the pending recipients', 0: now (spool_state_follow) */
 	int64_t last_attempt_wall_us; /* 0: never */
 	bool held; /* not attempted until released */
 	char *hold_reason; /* NULL: none; owned */
 	bool uncertain; /* the last attempt sent the content and got no answer */
+	bool warned; /* the sender was told of the delay */
+	char *route; /* upstream that an operator chose, NULL: by the rules; owned */
+	/* id of a report on the failed recipients that is about to be queued: made again, under this id, after
+	 * a crash; "": none */
+	struct spool_id report_id;
 	struct rcpt_state *rcpt; /* by index of the envelope's recipients; owned */
 	size_t rcpt_count;
+	struct spool_event *event; /* oldest first; owned */
+	size_t event_count;
 };
 
 void spool_state_init(struct spool_state *st, size_t rcpt_count); /* all pending */
 void spool_state_release(struct spool_state *st);
-/* Replaces upstream and reply of one recipient with copies. */
+/* Replaces upstream, remote and reply of one recipient with copies. Leaves tries, next and reported. */
 void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_us, const char *upstream,
-		    const char *reply);
+		    const char *remote, const char *reply);
+/* Works out next_attempt_wall_us from the pending recipients; 0 when there is none. */
+void spool_state_follow(struct spool_state *st);
+/* Notes what happened, with copies of its texts (times is taken for 1); the same again only counts. */
+void spool_state_add_event(struct spool_state *st, const struct spool_event *event);
 size_t spool_state_count(const struct spool_state *st, enum rcpt_status status);
 const char *rcpt_status_name(enum rcpt_status status);
 
@@ -63,15 +92,21 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len);
  * pending and is SPOOL_READ_OK. rcpt_count must be the envelope's.
  */
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+/* What the first lines of a state say. */
+struct spool_state_head {
+	int64_t next_wall_us; /* when it is due, 0: now */
+	bool held;
+	size_t left; /* pending recipients */
+	bool report_wanted; /* a report on failed recipients was begun and not finished */
+};
 /*
- * Only when the message is due next, for a relay that starts with a million of
- * them: reads the first lines and verifies nothing, so it is a hint and the
- * attempt looks properly. False when there is nothing sensible to read.
+ * For a relay that starts with a million of them: reads the first lines and verifies nothing, so it
+ * is a hint and the attempt looks properly. False when there is nothing sensible to read.
  */
-bool spool_state_peek_next(const struct spool *s, const char *id, int64_t *next_wall_us);
+bool spool_state_peek(struct spool_state_head *head, const struct spool *s, const char *id);
 /*
  * Replaces state/ID. On return of 0 what must not be taken back is durable: recipients that are not
- * pending any more, a hold. A state without these may be lost in a power cut, or torn (then it reads
+ * pending any more, a hold, a chosen route, a report under way. A state without these may be lost in a power cut, or torn (then it reads
  * as SPOOL_READ_CORRUPT, all pending).
  */
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e);

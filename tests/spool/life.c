@@ -167,10 +167,10 @@ static void save(struct life *l, size_t i, int delivered, bool held)
 	st.held = held || m->held;
 	for (int r = 0; r < LIFE_RCPTS; r++)
 		if (r == delivered || m->delivered[r])
-			rcpt_state_set(&st.rcpt[r], RCPT_DELIVERED, WALL_US, "main",
+			rcpt_state_set(&st.rcpt[r], RCPT_DELIVERED, WALL_US, "main", NULL,
 				       "250 2.0.0 Ok: queued as 4711");
 		else
-			rcpt_state_set(&st.rcpt[r], RCPT_PENDING, WALL_US, "main", "450 4.2.1 busy");
+			rcpt_state_set(&st.rcpt[r], RCPT_PENDING, WALL_US, "main", NULL, "450 4.2.1 busy");
 	if (spool_state_save(&st, &l->relay, m->id, &e) == 0 && !fault_is_dead()) {
 		m->saved = m->saves;
 		m->held = st.held;

@@ -118,7 +118,8 @@ static void write_state(struct spool *s, const struct envelope *env, const json_
 
 		wanted |= json_object_get(r, "status") != NULL;
 		rcpt_state_set(&st.rcpt[i], status_of(json_string_value(json_object_get(r, "status"))),
-			       number(r, "when"), upstream, reply);
+			       number(r, "when"), upstream, NULL, reply);
+		st.rcpt[i].next_wall_us = st.next_attempt_wall_us;
 		free(upstream);
 		free(reply);
 	}

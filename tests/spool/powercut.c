@@ -63,7 +63,7 @@ static void deliver_one(const struct spool *s, const char *id)
 
 	spool_state_init(&st, RCPTS);
 	st.tries = 1;
-	rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, clock_wall_us(), "main", "250 2.0.0 Ok");
+	rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, clock_wall_us(), "main", NULL, "250 2.0.0 Ok");
 	if (spool_state_save(&st, s, id, &e) < 0)
 		give_up("save", &e);
 	spool_state_release(&st);

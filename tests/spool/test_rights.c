@@ -201,7 +201,7 @@ static unsigned manage(void)
 	MUST(spool_message_open(&m, &s, id, true, &e) == SPOOL_READ_OK);
 	spool_message_close(&m);
 	spool_state_init(&st, 1);
-	rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, 1795000000123456, "main", "250 OK");
+	rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, 1795000000123456, "main", NULL, "250 OK");
 	MUST(spool_state_save(&st, &s, id, &e) == 0);
 	MUST(spool_state_save(&st, &s, id, &e) == 0);
 	MUST(spool_state_load(&st, &s, id, &e) == SPOOL_READ_OK);

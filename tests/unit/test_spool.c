@@ -396,8 +396,8 @@ START_TEST(states_keep_what_happened)
 	st.next_attempt_wall_us = 1795000600000000;
 	st.last_attempt_wall_us = 1795000000000001;
 	st.uncertain = true;
-	rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, 1795000000000001, "main", "250 2.0.0 OK \"queued\"\n as x");
-	rcpt_state_set(&st.rcpt[1], RCPT_PENDING, 1795000000000001, "main", "450 4.2.1 busy");
+	rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, 1795000000000001, "main", "mx:25", "250 2.0.0 OK \"queued\"\n as x");
+	rcpt_state_set(&st.rcpt[1], RCPT_PENDING, 1795000000000001, "main", NULL, "450 4.2.1 busy");
 	ck_assert_msg(spool_state_save(&st, &spool, id, &e) == 0, "%s", e.text);
 	spool_state_release(&st);
 	spool_state_init(&st, 2);
@@ -427,7 +427,7 @@ START_TEST(every_damage_of_a_state_is_seen)
 	spool_state_init(&st, 2);
 	st.held = true;
 	st.hold_reason = strdup("by hand");
-	rcpt_state_set(&st.rcpt[1], RCPT_FAILED, 1795000000000001, "main", "550 5.1.1 no");
+	rcpt_state_set(&st.rcpt[1], RCPT_FAILED, 1795000000000001, "main", NULL, "550 5.1.1 no");
 	ck_assert_int_eq(spool_state_save(&st, &spool, id, &e), 0);
 	fd = openat(spool.state_fd, id, O_RDWR);
 	len = read(fd, file, sizeof(file));
