@@ -210,7 +210,7 @@ static const struct config_upstream *upstream_of(const struct check *c)
 
 static void upstream_has_an_address(struct check *c)
 {
-	if (!upstream_of(c)->remoteaddr.host[0])
+	if (upstream_of(c)->remoteaddr_count == 0)
 		fail(c, "upstream \"%s\" has no remoteaddr", upstream_of(c)->name);
 }
 
@@ -227,10 +227,15 @@ static void password_is_not_shown(struct check *c)
 {
 	const struct config_upstream *u = upstream_of(c);
 
-	if (u->user && (u->tls == UPSTREAM_TLS_NONE || u->tls == UPSTREAM_TLS_OPPORTUNISTIC) &&
-	    !config_is_loopback(&u->remoteaddr))
+	if (!u->user || u->tls == UPSTREAM_TLS_REQUIRED || u->tls == UPSTREAM_TLS_IMPLICIT)
+		return;
+	for (size_t i = 0; i < u->remoteaddr_count; i++) {
+		if (config_is_loopback(&u->remoteaddr[i].endpoint))
+			continue;
 		fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
-		     u->remoteaddr.host);
+		     u->remoteaddr[i].endpoint.host);
+		return;
+	}
 }
 
 static void ca_file_is_used(struct check *c)

@@ -28,9 +28,20 @@ struct config_listener {
 	size_t localaddr_count;
 };
 
+/* One address of an upstream. */
+struct config_remote {
+	struct endpoint endpoint;
+	/*
+	 * 0: none was given. Addresses are tried in the order they stand in; neighbours with a weight form a
+	 * group that shares the connections in proportion (posthouse.conf(5), remoteaddr).
+	 */
+	unsigned weight;
+};
+
 struct config_upstream {
 	char *name; /* "default" when made from the top-level remoteaddr; owned */
-	struct endpoint remoteaddr;
+	struct config_remote *remoteaddr; /* owned */
+	size_t remoteaddr_count;
 	enum upstream_tls tls;
 	char *tls_ca_file; /* NULL: the system's; owned */
 	char *user; /* NULL: no AUTH; owned */
@@ -39,9 +50,23 @@ struct config_upstream {
 	bool pipelining;
 	unsigned max_connections;
 	unsigned messages_per_connection; /* 0: no limit */
+	unsigned messages_per_minute; /* 0: no limit */
+	unsigned recipients_per_message; /* more are sent in several transactions; 0: no limit */
+	int64_t connection_max_age_ms; /* 0: no limit */
+	int64_t attempt_timeout_ms; /* one transaction, from MAIL to its last answer, whatever else is waited for */
 	int64_t connect_timeout_ms, greeting_timeout_ms, command_timeout_ms, data_timeout_ms;
 	int64_t block_timeout_ms, final_timeout_ms, idle_timeout_ms;
 	int64_t probe_min_ms, probe_max_ms; /* circuit breaker: pause of a failing upstream */
+};
+
+/*
+ * route { sender, recipient, auth_user, upstream }: the first one of which every list that is not empty
+ * matches says the upstream; who matches none goes to the first upstream. Patterns: manage/route.h.
+ */
+struct config_route {
+	char **sender, **recipient, **auth_user; /* owned */
+	size_t sender_count, recipient_count, auth_user_count;
+	char *upstream; /* name; owned */
 };
 
 struct config {
@@ -68,8 +93,10 @@ struct config {
 
 	struct config_listener *listener;
 	size_t listener_count;
-	struct config_upstream *upstream; /* exactly one for handler "spool", none needed for "debug" */
+	struct config_upstream *upstream; /* at least one for handler "spool", none needed for "debug" */
 	size_t upstream_count;
+	struct config_route *route; /* in the order they are tried; owned */
+	size_t route_count;
 
 	struct cidr *relay_from; /* who may relay; default: loopback. The unix socket always may */
 	size_t relay_from_count;
@@ -85,6 +112,15 @@ struct config {
 	/* the relay */
 	int64_t retry_min_ms, retry_max_ms;
 	double retry_factor;
+	int64_t expire_after_ms; /* of the message's age: undelivered recipients are given up */
+	int64_t warn_after_ms; /* then its sender is told of the delay; 0: never */
+	uint64_t bounce_size_limit_bytes; /* a report returns the whole message up to this size, else its header */
+	char *postmaster; /* gets the reports that have no sender to go to; NULL: they stay in the spool; owned */
+
+	/* for operators and local programs */
+	char *view_group; /* may look: posthouse queue, show, status ...; NULL: the group of `user`; owned */
+	char *control_group; /* may also change: hold, remove ...; NULL: only root and `user`; owned */
+	char *outbox; /* where posthouse-sendmail leaves mail while the daemon is down; NULL: nowhere; owned */
 };
 
 /* All defaults; hostname is this machine's. Storage is the caller's. */

@@ -239,8 +239,8 @@ static bool is_written_for(const struct loader *l, enum config_section object, s
 
 static void work_out_tls(struct loader *l, struct config_upstream *u, size_t index)
 {
-	if (!is_written_for(l, CONFIG_UPSTREAM, index, "tls"))
-		u->tls = config_default_tls(&u->remoteaddr);
+	if (!is_written_for(l, CONFIG_UPSTREAM, index, "tls") && u->remoteaddr_count > 0)
+		u->tls = config_default_tls(&u->remoteaddr[0].endpoint);
 }
 
 /* ---- sections -------------------------------------------------------------------- */

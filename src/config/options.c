@@ -41,7 +41,8 @@ const struct config_option config_options[] = {
 	  .count_offset = offsetof(struct config_listener, localaddr_count), TYPE(local),
 	  .help = "addresses to listen on, when there are no listener sections" },
 	{ "remoteaddr", CONFIG_TOP, CONFIG_UPSTREAM, .offset = offsetof(struct config_upstream, remoteaddr),
-	  TYPE(remote), .help = "the upstream, when there is no upstream section" },
+	  .count_offset = offsetof(struct config_upstream, remoteaddr_count), TYPE(remote),
+	  .help = "the upstream, when there is no upstream section" },
 	{ "hostname", TOP(hostname), TYPE(hostname),
 	  .help = "our name in greetings and headers; default: this machine's name" },
 	{ "handler", TOP(handler), TYPE(text), .fallback = "spool", .help = "what happens to a message" },
@@ -128,12 +129,31 @@ const struct config_option config_options[] = {
 	{ "retry_factor", TOP(retry_factor), TYPE(factor), RANGE(1000, 100000), .fallback = "2",
 	  .help = "growth of the wait" },
 
+	/* RFC 5321 4.5.4.1: at least 4-5 days */
+	{ "expire_after", TOP(expire_after_ms), TYPE(time), RANGE(1, 365 * DAY), .fallback = "5d",
+	  .help = "age at which a message is given up and returned" },
+	{ "warn_after", TOP(warn_after_ms), TYPE(time), RANGE(0, 365 * DAY), .fallback = "0",
+	  .help = "age at which the sender is told of the delay; 0: never" },
+	{ "bounce_size_limit", TOP(bounce_size_limit_bytes), TYPE(size), RANGE(0, GIB), .fallback = "50K",
+	  .help = "largest message that a report returns whole; else its header" },
+	{ "postmaster", TOP(postmaster), TYPE(text),
+	  .help = "gets reports that cannot go to a sender; default: they stay in the spool" },
+
+	/* operators and local programs */
+	{ "view_group", TOP(view_group), TYPE(account),
+	  .help = "group that may look at the queue; default: that of user" },
+	{ "control_group", TOP(control_group), TYPE(account),
+	  .help = "group that may change the queue; default: none" },
+	{ "outbox", TOP(outbox), TYPE(path),
+	  .help = "where posthouse-sendmail leaves mail while the daemon is down; default: nowhere" },
+
 	/* listener "name" { } */
 	{ "localaddr", LISTENER(localaddr), .count_offset = offsetof(struct config_listener, localaddr_count),
 	  TYPE(local), .help = "addresses to listen on" },
 
 	/* upstream "name" { } */
-	{ "remoteaddr", UPSTREAM(remoteaddr), TYPE(remote), .help = "host and port to deliver to" },
+	{ "remoteaddr", UPSTREAM(remoteaddr), .count_offset = offsetof(struct config_upstream, remoteaddr_count),
+	  TYPE(remote), .help = "host and port to deliver to; several for fail-over" },
 	{ "tls", UPSTREAM(tls), TYPE(word), .words = tls_words,
 	  .help = "encryption; default: by port and host" },
 	{ "tls_ca_file", UPSTREAM(tls_ca_file), TYPE(path),
@@ -148,6 +168,16 @@ const struct config_option config_options[] = {
 	  .help = "connections at a time" },
 	{ "messages_per_connection", UPSTREAM(messages_per_connection), TYPE(count), RANGE(0, 1000000000),
 	  .fallback = "0", .help = "messages before a connection is closed; 0: no limit" },
+	{ "messages_per_minute", UPSTREAM(messages_per_minute), TYPE(count), RANGE(0, 1000000000),
+	  .fallback = "0", .help = "most messages sent in a minute; 0: no limit" },
+	/* RFC 5321 4.5.3.1.8: every server takes 100 */
+	{ "recipients_per_message", UPSTREAM(recipients_per_message), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "100", .help = "most recipients of a transaction; 0: no limit" },
+	{ "connection_max_age", UPSTREAM(connection_max_age_ms), TYPE(time), RANGE(0, DAY), .fallback = "0",
+	  .help = "age at which a connection takes no more messages; 0: no limit" },
+	/* Longer than the phases of RFC 5321 4.5.3.2 one after the other for a message of common size. */
+	{ "attempt_timeout", UPSTREAM(attempt_timeout_ms), TYPE(time), RANGE(1, DAY), .fallback = "1h",
+	  .help = "one message from MAIL to the last answer" },
 	{ "connect_timeout", UPSTREAM(connect_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "30s",
 	  .help = "name lookup, TCP connection and implicit TLS" },
 	{ "greeting_timeout", UPSTREAM(greeting_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "5m",

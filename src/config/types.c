@@ -437,6 +437,8 @@ static bool local_format(const struct config_option *o, const void *object, stru
 
 static int remote_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
+	struct config_remote **at = field(o, object);
+	size_t *count = count_field(o, object);
 	struct endpoint ep;
 
 	if (check_text(text, e) != 0 || endpoint_parse(text, SMTP_PORT, &ep, e) != 0)
@@ -449,19 +451,24 @@ static int remote_parse(const struct config_option *o, void *object, const char 
 		err_set(e, "\"%s\": a host, and a port from 1 to 65535, are needed to connect to", text);
 		return -1;
 	}
-	*(struct endpoint *)field(o, object) = ep;
+	*at = mem_resize(*at, *count + 1, sizeof(**at));
+	(*at)[(*count)++] = (struct config_remote){ .endpoint = ep };
 	return 0;
 }
 
 static bool remote_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	const struct endpoint *ep = const_field(o, object);
+	const struct config_remote *remote = *(struct config_remote *const *)const_field(o, object);
 	char text[ENDPOINT_TEXT_MAX];
 
-	if (!ep->host[0])
+	if (count_of(o, object) == 0)
 		return false;
-	config_quote(out, endpoint_format(ep, text));
-	return true;
+	buf_adds(out, "{ ");
+	for (size_t i = 0; i < count_of(o, object); i++) {
+		buf_adds(out, i ? ", " : "");
+		config_quote(out, endpoint_format(&remote[i].endpoint, text));
+	}
+	return buf_adds(out, " }");
 }
 
 static int networks_parse(const struct config_option *o, void *object, const char *text, struct err *e)
@@ -505,6 +512,6 @@ static void list_clear(const struct config_option *o, void *object)
 }
 
 const struct config_type config_type_local = { "addresses", true, local_parse, local_format, list_clear };
-const struct config_type config_type_remote = { "host:port", false, remote_parse, remote_format, NULL };
+const struct config_type config_type_remote = { "addresses", true, remote_parse, remote_format, list_clear };
 const struct config_type config_type_networks = { "networks", true, networks_parse, networks_format,
 						  list_clear };

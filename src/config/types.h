@@ -36,7 +36,7 @@ extern const struct config_type config_type_word; /* an enum, by words */
 extern const struct config_type config_type_switch; /* a bool, by two words: the second one is true */
 extern const struct config_type config_type_word_text; /* char *, one of words */
 extern const struct config_type config_type_local; /* endpoints to listen on */
-extern const struct config_type config_type_remote; /* one TCP endpoint to connect to */
+extern const struct config_type config_type_remote; /* TCP endpoints to connect to */
 extern const struct config_type config_type_networks;
 
 /* A domain (RFC 5321 4.1.2) or an address literal (4.1.3): what may stand in a greeting. */

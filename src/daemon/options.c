@@ -285,7 +285,9 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	listener->localaddr_count = 1;
 	if (!kind || kind->ops->relays) {
 		upstream = config_add_upstream(cfg, "default");
-		upstream->remoteaddr = o->remote;
+		upstream->remoteaddr = mem_alloc(sizeof(*upstream->remoteaddr));
+		upstream->remoteaddr[0] = (struct config_remote){ .endpoint = o->remote };
+		upstream->remoteaddr_count = 1;
 		upstream->tls = config_default_tls(&o->remote);
 	}
 	if (o->has_size)

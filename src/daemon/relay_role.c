@@ -21,7 +21,7 @@ static void configure(struct relay_setup *setup, const struct service *s, struct
 	*setup = (struct relay_setup){
 		.upstream = {
 			.name = u->name,
-			.remote = u->remoteaddr,
+			.remote = u->remoteaddr[0].endpoint,
 			.tls = u->tls,
 			.tls_ca_file = u->tls_ca_file,
 			.hostname = cfg->hostname,

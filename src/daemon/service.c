@@ -135,7 +135,7 @@ static void ready(void *ctx)
 		char remote[ENDPOINT_TEXT_MAX];
 
 		log_str(&line, "spool", s->cfg->spool);
-		log_str(&line, "remoteaddr", endpoint_format(&s->cfg->upstream[0].remoteaddr, remote));
+		log_str(&line, "remoteaddr", endpoint_format(&s->cfg->upstream[0].remoteaddr[0].endpoint, remote));
 	}
 	if (!s->relay_rights.change)
 		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");

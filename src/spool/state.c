@@ -161,6 +161,15 @@ size_t spool_state_count(const struct spool_state *st, enum rcpt_status status)
 	return n;
 }
 
+bool spool_state_is_finished(const struct spool_state *st)
+{
+	for (size_t i = 0; i < st->rcpt_count; i++)
+		if (st->rcpt[i].status != RCPT_DELIVERED &&
+		    (st->rcpt[i].status == RCPT_PENDING || !st->rcpt[i].reported))
+			return false;
+	return true;
+}
+
 /* ---- writing --------------------------------------------------------------- */
 
 static bool put_time(struct buf *b, const char *key, int64_t wall_us)

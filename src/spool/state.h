@@ -77,6 +77,8 @@ void spool_state_follow(struct spool_state *st);
 /* Notes what happened, with copies of its texts (times is taken for 1); the same again only counts. */
 void spool_state_add_event(struct spool_state *st, const struct spool_event *event);
 size_t spool_state_count(const struct spool_state *st, enum rcpt_status status);
+/* Nobody is left to be tried or told of: the message may leave the spool. */
+bool spool_state_is_finished(const struct spool_state *st);
 const char *rcpt_status_name(enum rcpt_status status);
 
 /* The text of a state file, pure: appends it, false when it passes the ceiling of out. */

@@ -155,8 +155,8 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->listener[1].name, "b-c.d_E");
 	ck_assert_uint_eq(cfg->upstream_count, 1);
 	ck_assert_str_eq(u->name, "u");
-	ck_assert_str_eq(u->remoteaddr.host, "2001:db8::1");
-	ck_assert_uint_eq(u->remoteaddr.port, 1465);
+	ck_assert_str_eq(u->remoteaddr[0].endpoint.host, "2001:db8::1");
+	ck_assert_uint_eq(u->remoteaddr[0].endpoint.port, 1465);
 	ck_assert_int_eq(u->tls, UPSTREAM_TLS_IMPLICIT);
 	ck_assert_str_eq(u->tls_ca_file, "/ca");
 	ck_assert_str_eq(u->user, "a\"b\\c${d} \xc3\xa4");

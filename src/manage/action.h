@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What an operator does to queued messages, on disk: the same code in the
+ * relay (for messages that are not being sent) and in a command that holds
+ * the spool lock. Each action is a row of a table: its name, whom it needs,
+ * what it does to the state.
+ *
+ *   retry    pending recipients are due now (their tries stay)
+ *   hold     not attempted until released; a reason may be given
+ *   release  undoes hold; due now
+ *   expire   pending recipients are given up as if their time was over: a report goes to the sender
+ *   bounce   pending recipients fail with the operator's reason: a report goes to the sender
+ *   remove   the message is gone, nobody is told
+ *   requeue  all that is not delivered is pending again, never tried, due now, by the rules
+ *   reroute  goes to the named upstream, due now; without a name by the rules again
+ */
+#ifndef MANAGE_ACTION_H
+#define MANAGE_ACTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "manage/bounce.h"
+#include "spool/id.h"
+#include "spool/spool.h"
+
+enum action {
+	ACTION_RETRY,
+	ACTION_HOLD,
+	ACTION_RELEASE,
+	ACTION_EXPIRE,
+	ACTION_BOUNCE,
+	ACTION_REMOVE,
+	ACTION_REQUEUE,
+	ACTION_REROUTE
+};
+#define ACTION_COUNT (ACTION_REROUTE + 1)
+const char *action_name(enum action a); /* "retry": the verb */
+const char *action_done_name(enum action a); /* "held": the log event, the word in the history */
+int action_find(const char *name, enum action *out); /* -1: there is none */
+
+struct action_order {
+	enum action action;
+	const char *reason; /* NULL: none given */
+	const char *route; /* REROUTE: upstream, NULL: by the rules */
+	const char *by; /* "uid=1000" */
+};
+
+enum action_result {
+	ACTION_DONE,
+	ACTION_NO_CHANGE, /* nothing to do: already held, nobody pending ... */
+	ACTION_PENDING, /* by the relay: an attempt is under way, done when it ends */
+	ACTION_GONE, /* no such message (any more) */
+	ACTION_CORRUPT, /* it cannot be read: e says how */
+	ACTION_FAILED /* the system refused: e */
+};
+const char *action_result_name(enum action_result r); /* "done", "no_change", ... */
+
+struct action_item {
+	struct spool_id id; /* in */
+	enum action_result result;
+	bool in_flight; /* an attempt was under way: REMOVE is done, but that attempt may still deliver */
+	int64_t due_wall_ms; /* DONE: when it is due, CLOCK_NEVER: held, removed or nobody pending */
+	struct spool_id report_id; /* a report that was queued for it, "": none */
+	struct err e; /* CORRUPT, FAILED */
+};
+
+#define ACTION_BATCH_MAX 500
+
+/*
+ * Does the order to each item and makes it durable: when it returns, all of those DONE outlive a power cut
+ * (a retry need not). One sync of the file system for the batch, not one a message. Blocks on the disk.
+ */
+void action_run(const struct action_order *order, struct spool *s, const struct bounce_settings *bounce,
+		struct action_item *items, size_t count);
+
+#endif
