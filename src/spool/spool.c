@@ -10,6 +10,7 @@
  *                                                there (posthouse send) is for the relay too
  *   message files   worker: worker group   0040  the relay reads by its membership in the group;
  *                                                the owner class denies the workers themselves
+ *   its own reports relay : worker group   0600  made by the relay, or by root's command for it
  *   state corrupt   relay : relay group    0750
  *   lock            root                   0600  who could open it could hold it
  * With one user for all: 0700 and 0600.
@@ -241,7 +242,9 @@ int spool_open(struct spool *s, const char *path, enum spool_access access, enum
 		err_set_os(e, errno, "%s/queue: cannot look at this directory of the spool", path);
 		goto fail;
 	}
-	s->message_mode = st.st_mode & S_IWGRP ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
+	/* what the relay makes it must read as the owner, and the group, the workers, must not */
+	s->message_mode = access != SPOOL_MANAGE && st.st_mode & S_IWGRP ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
+	s->owner_uid = access == SPOOL_MANAGE && geteuid() == 0 && st.st_uid != 0 ? st.st_uid : (uid_t)-1;
 	s->sync_directory = sync == SPOOL_SYNC_STRICT || (sync == SPOOL_SYNC_AUTO && !fsync_keeps_name(s));
 	s->keep_order = sync == SPOOL_SYNC_STRICT || !orders_names(s);
 	return 0;

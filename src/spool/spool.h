@@ -37,6 +37,8 @@ struct spool {
 	bool sync_directory;
 	bool keep_order; /* removals and moves must be synced one by one, or a power cut may reorder them */
 	mode_t message_mode; /* of message files */
+	/* root with the lock: who gets the files that it makes, so that the relay can read them; (uid_t)-1: as made */
+	uid_t owner_uid;
 };
 
 enum spool_access {

@@ -271,7 +271,8 @@ int spool_state_save(const struct spool_state *st, const struct spool *s, const 
 		err_set_os(e, errno, "%s/state/%s: cannot create this file", s->path, new_name);
 		goto out;
 	}
-	if (sys_write_all(fd, text.data, text.len) < 0 || (durable && sys_fsync(fd) < 0)) {
+	if ((s->owner_uid != (uid_t)-1 && sys_chown(fd, s->owner_uid, (gid_t)-1) < 0) ||
+	    sys_write_all(fd, text.data, text.len) < 0 || (durable && sys_fsync(fd) < 0)) {
 		err_set_os(e, errno, "%s/state/%s: cannot write this file", s->path, new_name);
 		(void)sys_unlink(s->state_fd, new_name);
 		goto out;
