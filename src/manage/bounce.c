@@ -9,3 +9,15 @@ bool bounce_prepare(const struct bounce_settings *settings, const struct envelop
 	(void)st;
 	return false;
 }
+
+int bounce_commit(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
+		  struct spool_state *st, const char **to, struct err *e)
+{
+	(void)settings;
+	(void)s;
+	(void)m;
+	(void)st;
+	(void)to;
+	err_set(e, "reports are not written yet");
+	return -1;
+}

@@ -106,6 +106,10 @@ static enum spool_result create_file(struct spool_txn *t)
 	/* the umask must not take the right to read from the relay */
 	if ((t->spool->message_mode & S_IRGRP) && sys_chmod(t->fd, t->spool->message_mode) < 0)
 		return fail(t, "incoming", "cannot change the mode of this file");
+	/* a report that a command run by root makes; in a shared spool the group is what lets the relay read */
+	if (!(t->spool->message_mode & S_IRGRP) && t->spool->owner_uid != (uid_t)-1 &&
+	    sys_chown(t->fd, t->spool->owner_uid, t->spool->owner_gid) < 0)
+		return fail(t, "incoming", "cannot give this file to the relay's user");
 	return SPOOL_OK;
 }
 
