@@ -112,6 +112,8 @@ static void write_reason(const struct spool *s, const char *moved_name, const ch
 	fd = sys_open(s->corrupt_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0640);
 	if (fd < 0)
 		return;
+	if (s->owner_uid != (uid_t)-1)
+		(void)sys_chown(fd, s->owner_uid, s->owner_gid);
 	if (sys_write_all(fd, reason, strlen(reason)) == 0)
 		(void)sys_write_all(fd, "\n", 1);
 	sys_close(fd);

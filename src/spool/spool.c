@@ -211,12 +211,32 @@ static bool orders_names(const struct spool *s)
 	return sys_fstatfs(s->root_fd, &fs) == 0 && (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
 }
 
+/* As root, but not with root as the relay's user: what is made here must be the relay's. */
+static int find_owner(struct spool *s, struct err *e)
+{
+	struct stat st;
+
+	if (geteuid() != 0)
+		return 0;
+	if (sys_fstat(s->state_fd, &st) < 0) {
+		err_set_os(e, errno, "%s/state: cannot look at this directory of the spool", s->path);
+		return -1;
+	}
+	if (st.st_uid != 0) {
+		s->owner_uid = st.st_uid;
+		s->owner_gid = st.st_gid;
+	}
+	return 0;
+}
+
 int spool_open(struct spool *s, const char *path, enum spool_access access, enum spool_sync sync, struct err *e)
 {
 	struct stat st;
 
 	memset(s, 0, sizeof(*s));
 	s->root_fd = s->incoming_fd = s->queue_fd = s->state_fd = s->corrupt_fd = -1;
+	s->owner_uid = (uid_t)-1;
+	s->owner_gid = (gid_t)-1;
 	s->path = mem_strdup(path);
 	s->root_fd = sys_open(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
 	if (s->root_fd < 0) {
@@ -242,9 +262,10 @@ int spool_open(struct spool *s, const char *path, enum spool_access access, enum
 		err_set_os(e, errno, "%s/queue: cannot look at this directory of the spool", path);
 		goto fail;
 	}
+	if (access == SPOOL_MANAGE && find_owner(s, e) < 0)
+		goto fail;
 	/* what the relay makes it must read as the owner, and the group, the workers, must not */
 	s->message_mode = access != SPOOL_MANAGE && st.st_mode & S_IWGRP ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
-	s->owner_uid = access == SPOOL_MANAGE && geteuid() == 0 && st.st_uid != 0 ? st.st_uid : (uid_t)-1;
 	s->sync_directory = sync == SPOOL_SYNC_STRICT || (sync == SPOOL_SYNC_AUTO && !fsync_keeps_name(s));
 	s->keep_order = sync == SPOOL_SYNC_STRICT || !orders_names(s);
 	return 0;

@@ -37,8 +37,9 @@ struct spool {
 	bool sync_directory;
 	bool keep_order; /* removals and moves must be synced one by one, or a power cut may reorder them */
 	mode_t message_mode; /* of message files */
-	/* root with the lock: who gets the files that it makes, so that the relay can read them; (uid_t)-1: as made */
+	/* root works on a spool of the relay's user: whom its files are given to; -1: nobody */
 	uid_t owner_uid;
+	gid_t owner_gid;
 };
 
 enum spool_access {

@@ -25,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <inttypes.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -34,6 +33,7 @@
 #include "base/kv.h"
 #include "base/num.h"
 #include "spool/checksum.h"
+#include "spool/file.h"
 #include "spool/id.h"
 #include "spool/sys.h"
 
@@ -226,7 +226,6 @@ static bool put_event(struct buf *b, const struct spool_event *ev)
 
 bool spool_state_format(const struct spool_state *st, struct buf *b)
 {
-	char sum[17];
 	bool ok;
 
 	ok = buf_adds(b, MAGIC) && kv_puti(b, "tries", st->tries) &&
@@ -241,55 +240,35 @@ bool spool_state_format(const struct spool_state *st, struct buf *b)
 		ok = put_event(b, &st->event[i]);
 	if (!ok)
 		return false;
-	snprintf(sum, sizeof(sum), "%016" PRIx64, checksum_of(b->data, b->len));
-	return kv_puts(b, "xxh3", sum) && buf_addc(b, '\n');
+	return checksum_seal(b);
 }
 
 /* Does it hold anything that a power cut must not take back? */
-static bool must_be_durable(const struct spool_state *st)
+bool spool_state_must_last(const struct spool_state *st)
 {
 	return st->held || st->route || st->report_id.text[0] ||
 	       spool_state_count(st, RCPT_PENDING) != st->rcpt_count;
 }
 
+int spool_state_text(const struct spool_state *st, const struct spool *s, const char *id, struct buf *text,
+		     struct err *e)
+{
+	buf_init(text, STATE_MAX);
+	if (spool_state_format(st, text))
+		return 0;
+	err_set(e, "%s/state/%s: the state would be larger than %u octets", s->path, id, STATE_MAX);
+	buf_release(text);
+	return -1;
+}
+
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e)
 {
-	bool durable = must_be_durable(st);
-	char new_name[SPOOL_ID_LEN + 8];
 	struct buf text;
-	int fd, r = -1;
+	int r;
 
-	snprintf(new_name, sizeof(new_name), "%s.new", id);
-	buf_init(&text, STATE_MAX);
-	if (!spool_state_format(st, &text)) {
-		err_set(e, "%s/state/%s: the state would be larger than %u octets", s->path, id, STATE_MAX);
-		buf_release(&text);
+	if (spool_state_text(st, s, id, &text, e) < 0)
 		return -1;
-	}
-	fd = sys_open(s->state_fd, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0640);
-	if (fd < 0) {
-		err_set_os(e, errno, "%s/state/%s: cannot create this file", s->path, new_name);
-		goto out;
-	}
-	if ((s->owner_uid != (uid_t)-1 && sys_chown(fd, s->owner_uid, (gid_t)-1) < 0) ||
-	    sys_write_all(fd, text.data, text.len) < 0 || (durable && sys_fsync(fd) < 0)) {
-		err_set_os(e, errno, "%s/state/%s: cannot write this file", s->path, new_name);
-		(void)sys_unlink(s->state_fd, new_name);
-		goto out;
-	}
-	if (sys_rename_replace(s->state_fd, new_name, s->state_fd, id) < 0) {
-		err_set_os(e, errno, "%s/state/%s: cannot replace this file", s->path, id);
-		(void)sys_unlink(s->state_fd, new_name);
-		goto out;
-	}
-	if (durable && (sys_fsync(fd) < 0 || (s->sync_directory && sys_fsync(s->state_fd) < 0))) {
-		err_set_os(e, errno, "%s/state/%s: cannot sync this file", s->path, id);
-		goto out;
-	}
-	r = 0;
-out:
-	if (fd >= 0)
-		sys_close(fd);
+	r = spool_file_replace(s, spool_place_state(s), id, text.data, text.len, spool_state_must_last(st), e);
 	buf_release(&text);
 	return r;
 }
@@ -484,16 +463,13 @@ static void complete_times(struct spool_state *st)
 
 bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 {
-	static const size_t trailer = sizeof("xxh3=0123456789abcdef\n") - 1;
 	struct line_object object = { .st = st };
-	char expected[32], *line, *end;
+	char *line, *end;
 
-	if (len < sizeof(MAGIC) - 1 + trailer || memcmp(text, MAGIC, sizeof(MAGIC) - 1) != 0)
+	if (len < sizeof(MAGIC) - 1 + CHECKSUM_SEAL_LEN || memcmp(text, MAGIC, sizeof(MAGIC) - 1) != 0 ||
+	    !checksum_is_sealed(text, len))
 		return false;
-	end = text + len - trailer;
-	snprintf(expected, sizeof(expected), "xxh3=%016" PRIx64 "\n", checksum_of(text, len - trailer));
-	if (memcmp(end, expected, trailer) != 0)
-		return false;
+	end = text + len - CHECKSUM_SEAL_LEN;
 	for (line = text + sizeof(MAGIC) - 1; line < end;) {
 		char *newline = memchr(line, '\n', (size_t)(end - line));
 
@@ -507,46 +483,20 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e)
 {
-	enum spool_read result = SPOOL_READ_FAILED;
-	size_t count = st->rcpt_count, len = 0;
+	enum spool_read result;
+	size_t count = st->rcpt_count, len;
 	char *text = NULL;
-	struct stat info;
-	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 
-	if (fd < 0 && errno == ENOENT)
+	result = spool_file_read(s, spool_place_state(s), id, STATE_MAX, &text, &len, e);
+	if (result == SPOOL_READ_GONE)
 		return SPOOL_READ_OK;
-	if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a symbolic link, a socket */
-		goto corrupt;
-	if (fd < 0 || sys_fstat(fd, &info) < 0)
-		goto failed;
-	if (!S_ISREG(info.st_mode) || info.st_size > STATE_MAX)
-		goto corrupt;
-	text = mem_alloc((size_t)info.st_size + 1);
-	while (len < (size_t)info.st_size) {
-		ssize_t n = sys_pread(fd, text + len, (size_t)info.st_size - len, (off_t)len);
-
-		if (n < 0)
-			goto failed;
-		if (n == 0)
-			goto corrupt;
-		len += (size_t)n;
+	if (result == SPOOL_READ_OK && !spool_state_parse(st, text, len)) {
+		/* half a state is no state: all pending again */
+		spool_state_release(st);
+		spool_state_init(st, count);
+		err_set(e, "%s/state/%s: torn or damaged", s->path, id);
+		result = SPOOL_READ_CORRUPT;
 	}
-	if (spool_state_parse(st, text, len)) {
-		result = SPOOL_READ_OK;
-		goto out;
-	}
-corrupt:
-	/* half a state is no state: all pending again */
-	spool_state_release(st);
-	spool_state_init(st, count);
-	err_set(e, "%s/state/%s: torn or damaged", s->path, id);
-	result = SPOOL_READ_CORRUPT;
-	goto out;
-failed:
-	err_set_os(e, errno, "%s/state/%s: cannot read this file", s->path, id);
-out:
-	if (fd >= 0)
-		sys_close(fd);
 	free(text);
 	return result;
 }
@@ -583,7 +533,7 @@ bool spool_state_peek(struct spool_state_head *head, const struct spool *s, cons
 
 /*
  * Does the state that is on the disk hold anything that a power cut must not take back? Looks for the
- * words of must_be_durable without understanding them; when in doubt (the words may also stand in a
+ * words of spool_state_must_last without understanding them; when in doubt (the words may also stand in a
  * reply, the file may be unreadable) yes, which costs a sync.
  */
 static bool saved_state_must_last(const struct spool *s, const char *id)

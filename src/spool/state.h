@@ -112,6 +112,11 @@ bool spool_state_peek(struct spool_state_head *head, const struct spool *s, cons
  * as SPOOL_READ_CORRUPT, all pending).
  */
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+/* Does it hold anything that a power cut must not take back? */
+bool spool_state_must_last(const struct spool_state *st);
+/* Its text, for who writes it (batch.c); the buffer is to be released on 0. */
+int spool_state_text(const struct spool_state *st, const struct spool *s, const char *id, struct buf *text,
+		     struct err *e);
 
 /*
  * Takes the message out of the spool: queue/ID first, then state/ID, so that
