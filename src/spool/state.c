@@ -276,7 +276,7 @@ int spool_state_save(const struct spool_state *st, const struct spool *s, const 
 		buf_release(&text);
 		return -1;
 	}
-	fd = sys_open(s->state_fd, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0640);
+	fd = spool_create_file(s, s->state_fd, new_name);
 	if (fd < 0) {
 		err_set_os(e, errno, "%s/state/%s: cannot create this file", s->path, new_name);
 		goto out;
