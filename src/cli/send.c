@@ -18,9 +18,9 @@
 #include "base/num.h"
 #include "cli/send.h"
 #include "cli/settings.h"
-#include "cli/submit.h"
 #include "cli/verbs.h"
 #include "config/secret.h"
+#include "submit/submit.h"
 
 enum {
 	OPT_SERVER = ARGS_LONG_ONLY,

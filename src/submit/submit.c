@@ -3,7 +3,7 @@
  * See submit.h: the content. It goes in one pass through three stages: line
  * ends, header (kept in memory, up to its ceiling), temporary file.
  */
-#include "cli/submit.h"
+#include "submit/submit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,9 +13,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "cli/header.h"
 #include "smtp/date.h"
 #include "spool/id.h"
+#include "submit/header.h"
 
 #define BLOCK (64u << 10)
 

@@ -6,8 +6,8 @@
  * unlinked temporary file, so that a message of any size costs no memory and
  * its length is known before MAIL (SIZE).
  */
-#ifndef CLI_SUBMIT_H
-#define CLI_SUBMIT_H
+#ifndef SUBMIT_SUBMIT_H
+#define SUBMIT_SUBMIT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "cli/header.h"
-#include "cli/submit.h"
+#include "submit/header.h"
+#include "submit/submit.h"
 
 static bool is_ascii(const char *text)
 {
