@@ -12,11 +12,11 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cli/content.h"
-#include "cli/header.h"
 #include "cli/listing.h"
 #include "cli/lookup.h"
 #include "cli/verbs.h"
 #include "smtp/date.h"
+#include "submit/header.h"
 
 enum view { VIEW_DEFAULT, VIEW_ENVELOPE, VIEW_HEADERS, VIEW_BODY, VIEW_RAW, VIEW_JSON };
 
