@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cli/content.h"
-#include "cli/header.h"
 #include "cli/listing.h"
 #include "cli/json.h"
 #include "cli/one.h"
@@ -22,6 +21,7 @@
 #include "cli/style.h"
 #include "cli/verbs.h"
 #include "smtp/date.h"
+#include "submit/header.h"
 
 enum view { VIEW_DEFAULT, VIEW_ENVELOPE, VIEW_HEADERS, VIEW_BODY, VIEW_RAW, VIEW_LOG, VIEW_JSON };
 

@@ -44,6 +44,15 @@ const struct cli_verb verb_table[] = {
 		.run = verb_send,
 	},
 	{
+		.name = "fsck",
+		.operands = "[ID-PREFIX...]",
+		.summary = "verify every file of the spool, and put right what is not",
+		.details = "Looking works beside a running daemon; for --repair it must be stopped.\n"
+			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.options = fsck_options,
+		.run = verb_fsck,
+	},
+	{
 		.name = "help",
 		.operands = "[VERB]",
 		.summary = "how to use posthouse, or one of its verbs",
