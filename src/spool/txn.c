@@ -130,11 +130,15 @@ static enum spool_result create_file(struct spool_txn *t)
 		t->fd = open_new(t);
 	if (t->fd < 0)
 		return fail(t, "incoming", "cannot create this file");
-	if (t->spool->owner_uid != (uid_t)-1 && sys_chown(t->fd, t->spool->owner_uid, (gid_t)-1) < 0)
-		return fail(t, "incoming", "cannot change the owner of this file");
+	/* a report that a command run by root makes, for the relay to read */
+	if (!(t->spool->message_mode & S_IRGRP) && spool_give(t->spool, t->fd) < 0)
+		return fail(t, "incoming", "cannot give this file to the relay's user");
 	/* the umask must not take the right to read from the relay */
 	if ((t->spool->message_mode & S_IRGRP) && sys_chmod(t->fd, t->spool->message_mode) < 0)
 		return fail(t, "incoming", "cannot change the mode of this file");
+	/* in a shared spool the directory's group does that */
+	if (!(t->spool->message_mode & S_IRGRP) && spool_give(t->spool, t->fd) < 0)
+		return fail(t, "incoming", "cannot change the owner of this file");
 	return SPOOL_OK;
 }
 
