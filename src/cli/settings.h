@@ -8,6 +8,13 @@
 
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "config/config.h"
+
+/*
+ * The whole configuration; where there is no file to read, the defaults. To be released on 0. What is wrong
+ * in the file is said line by line (cli_error) before -1.
+ */
+int settings_config(const char *config_file, struct config *cfg, struct err *e);
 
 /*
  * The spool of the configuration file; where there is none to read, the
