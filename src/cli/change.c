@@ -36,8 +36,12 @@ struct changer {
 
 static int open_direct(struct changer *c, struct cli *cli, const char *path, struct err *e)
 {
-	if (settings_config(cli->config_file, &c->cfg, e) < 0)
+	int loaded = settings_config(cli->config_file, &c->cfg, e);
+
+	if (loaded < 0)
 		return -1;
+	if (loaded == 0)
+		config_init(&c->cfg);
 	c->has_cfg = true;
 	if (spool_open(&c->spool, path, SPOOL_MANAGE, c->cfg.spool_sync, e) < 0)
 		return -1;

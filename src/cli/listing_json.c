@@ -62,7 +62,11 @@ static json_t *recipient(const struct envelope_rcpt *rcpt, const struct rcpt_sta
 	put(o, "status", json_string(rcpt_status_name(st->status)));
 	put(o, "reply", string(st->reply));
 	put(o, "upstream", string(st->upstream));
+	put(o, "remote", string(st->remote));
 	put(o, "when", seconds(st->when_wall_us));
+	put(o, "tries", json_integer(st->tries));
+	put(o, "next_attempt", st->status == RCPT_PENDING ? json_integer(st->next_wall_us / 1000000) : json_null());
+	put(o, "reported", json_boolean(st->reported));
 	return o;
 }
 
@@ -98,6 +102,7 @@ json_t *listing_json(const struct listing *l)
 	put(o, "held", json_boolean(st->held));
 	put(o, "hold_reason", string(st->hold_reason));
 	put(o, "uncertain", json_boolean(st->uncertain));
+	put(o, "route", string(st->route));
 	put(o, "peer", string(env->peer));
 	put(o, "helo", string(env->helo));
 	put(o, "protocol", string(env->protocol));

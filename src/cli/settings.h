@@ -11,8 +11,8 @@
 #include "config/config.h"
 
 /*
- * The whole configuration; where there is no file to read, the defaults. To be released on 0. What is wrong
- * in the file is said line by line (cli_error) before -1.
+ * The configuration file: 1 and cfg is the caller's, 0 and cfg untouched when there is none that we may read,
+ * -1 and e when it was named or is bad (each error of it was said).
  */
 int settings_config(const char *config_file, struct config *cfg, struct err *e);
 

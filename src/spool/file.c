@@ -37,16 +37,11 @@ int spool_file_stage(const struct spool *s, struct spool_place at, const char *n
 		     bool sync, struct err *e)
 {
 	char staged[NEW_NAME_MAX];
-	int fd = sys_open(at.dir_fd, new_name(name, staged), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0640);
+	int fd = spool_create_file(s, at.dir_fd, new_name(name, staged));
 
 	if (fd < 0) {
 		err_set_os(e, errno, "%s/%s%s: cannot create this file", s->path, at.folder, staged);
 		return -1;
-	}
-	/* a command run by root works for the relay, which must be able to read it */
-	if (s->owner_uid != (uid_t)-1 && sys_chown(fd, s->owner_uid, s->owner_gid) < 0) {
-		err_set_os(e, errno, "%s/%s%s: cannot give this file to the relay's user", s->path, at.folder, staged);
-		goto fail;
 	}
 	if (sys_write_all(fd, data, len) < 0 || (sync && sys_fsync(fd) < 0)) {
 		err_set_os(e, errno, "%s/%s%s: cannot write this file", s->path, at.folder, staged);

@@ -141,7 +141,7 @@ void spool_state_add_event(struct spool_state *st, const struct spool_event *eve
 	struct spool_event *last = st->event_count ? &st->event[st->event_count - 1] : NULL;
 
 	if (last && same_event(last, event)) {
-		last->times++;
+		last->times += last->times < UINT32_MAX;
 		last->when_wall_us = event->when_wall_us;
 		return;
 	}
@@ -172,11 +172,16 @@ bool spool_state_is_finished(const struct spool_state *st)
 
 /* ---- writing --------------------------------------------------------------- */
 
+#define YEAR_9999_US INT64_C(253402300799999999)
+
+/* A time that the notation cannot hold would make the whole state unreadable: it is cut to the nearest it can. */
 static bool put_time(struct buf *b, const char *key, int64_t wall_us)
 {
 	char stamp[CLOCK_UTC_MAX];
 
-	return wall_us == 0 || kv_puts(b, key, clock_format_utc(wall_us, stamp));
+	if (wall_us > YEAR_9999_US)
+		wall_us = YEAR_9999_US;
+	return wall_us <= 0 || kv_puts(b, key, clock_format_utc(wall_us, stamp));
 }
 
 static bool put_text(struct buf *b, const char *key, const char *text)
@@ -199,15 +204,20 @@ static bool put_rcpt_next(struct buf *b, const struct spool_state *st, const str
 {
 	if (r->status != RCPT_PENDING || r->next_wall_us == st->next_attempt_wall_us)
 		return true;
-	return put_time(b, "next", r->next_wall_us ? r->next_wall_us : 1);
+	return put_time(b, "next", r->next_wall_us > 0 ? r->next_wall_us : 1);
+}
+
+static bool has_story(const struct spool_state *st, const struct rcpt_state *r)
+{
+	return r->status != RCPT_PENDING || r->when_wall_us > 0 || r->tries > 0 || r->reported || r->upstream ||
+	       r->remote || r->reply || r->next_wall_us != st->next_attempt_wall_us;
 }
 
 static bool put_rcpt(struct buf *b, const struct spool_state *st, size_t index)
 {
 	const struct rcpt_state *r = &st->rcpt[index];
 
-	if (r->status == RCPT_PENDING && r->when_wall_us == 0 && r->tries == 0 &&
-	    r->next_wall_us == st->next_attempt_wall_us)
+	if (!has_story(st, r))
 		return true;
 	return kv_puti(b, "rcpt", (int64_t)index) && kv_puts(b, "status", status_names[r->status]) &&
 	       put_time(b, "when", r->when_wall_us) && put_count(b, "tries", r->tries, 0) &&
@@ -446,12 +456,14 @@ static bool parse_line(struct line_object *o, char *line, char *newline)
 	return r == KV_END;
 }
 
-/* What put_rcpt leaves out. */
-static void complete_times(struct spool_state *st)
+/* What put_rcpt leaves out, and what 0.1 (which wrote no `left`) did not know: there all were tried together. */
+static void complete_recipients(struct spool_state *st, bool by_old_version)
 {
 	for (size_t i = 0; i < st->rcpt_count; i++) {
 		struct rcpt_state *r = &st->rcpt[i];
 
+		if (by_old_version && r->status == RCPT_PENDING && r->tries == 0)
+			r->tries = st->tries;
 		if (r->status != RCPT_PENDING)
 			r->next_wall_us = 0;
 		else if (r->next_wall_us == 0)
@@ -463,7 +475,7 @@ static void complete_times(struct spool_state *st)
 
 bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 {
-	struct line_object object = { .st = st };
+	struct line_object object = { .st = st, .left = SPOOL_LEFT_UNKNOWN };
 	char *line, *end;
 
 	if (len < sizeof(MAGIC) - 1 + CHECKSUM_SEAL_LEN || memcmp(text, MAGIC, sizeof(MAGIC) - 1) != 0 ||
@@ -477,7 +489,7 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 			return false;
 		line = newline + 1;
 	}
-	complete_times(st);
+	complete_recipients(st, object.left == SPOOL_LEFT_UNKNOWN);
 	return true;
 }
 
@@ -504,7 +516,7 @@ enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, 
 bool spool_state_peek(struct spool_state_head *head, const struct spool *s, const char *id)
 {
 	struct spool_state st = { 0 };
-	struct line_object object = { .st = &st };
+	struct line_object object = { .st = &st, .left = SPOOL_LEFT_UNKNOWN };
 	char text[1024], *line = text + sizeof(MAGIC) - 1, *newline, *last;
 	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	ssize_t n = fd < 0 ? -1 : sys_pread(fd, text, sizeof(text) - 1, 0);
@@ -522,7 +534,7 @@ bool spool_state_peek(struct spool_state_head *head, const struct spool *s, cons
 			return false;
 		newline = last;
 	}
-	ok = parse_line(&object, line, newline);
+	ok = parse_line(&object, line, newline) && !object.event;
 	*head = (struct spool_state_head){ .next_wall_us = st.next_attempt_wall_us, .held = st.held,
 					   .left = object.left, .report_wanted = st.report_id.text[0] != '\0' };
 	spool_state_release(&st);

@@ -94,11 +94,12 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len);
  * pending and is SPOOL_READ_OK. rcpt_count must be the envelope's.
  */
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+#define SPOOL_LEFT_UNKNOWN SIZE_MAX
 /* What the first lines of a state say. */
 struct spool_state_head {
 	int64_t next_wall_us; /* when it is due, 0: now */
 	bool held;
-	size_t left; /* pending recipients */
+	size_t left; /* pending recipients; SPOOL_LEFT_UNKNOWN: written by 0.1, which did not say */
 	bool report_wanted; /* a report on failed recipients was begun and not finished */
 };
 /*
