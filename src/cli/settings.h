@@ -8,6 +8,13 @@
 
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "config/config.h"
+
+/*
+ * The configuration, cfg is the caller's to release. Defaults where there is no file to read. What is wrong in
+ * the file is said line by line before -1; then there is nothing to release.
+ */
+int settings_load(const char *config_file, struct config *cfg, struct err *e);
 
 /*
  * The spool of the configuration file; where there is none to read, the

@@ -504,50 +504,96 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 	return true;
 }
 
+#define STATE_FIRST_READ 4096 /* holds nearly all of them whole */
+
+/* Half a state is no state: all pending again. */
+static enum spool_read no_state(struct spool_state *st, const struct spool *s, const char *id, struct err *e)
+{
+	size_t count = st->rcpt_count;
+
+	spool_state_release(st);
+	spool_state_init(st, count);
+	err_set(e, "%s/state/%s: torn or damaged", s->path, id);
+	return SPOOL_READ_CORRUPT;
+}
+
+static enum spool_read unreadable_state(const struct spool *s, const char *id, struct err *e)
+{
+	err_set_os(e, errno, "%s/state/%s: cannot read this file", s->path, id);
+	return SPOOL_READ_FAILED;
+}
+
+/* The rest of one that did not fit into the first read; the caller's, NULL when it is not one to be read. */
+static char *read_large(int fd, size_t *len, enum spool_read *r)
+{
+	struct stat info;
+	char *text = NULL;
+	size_t have = 0;
+
+	*r = SPOOL_READ_CORRUPT;
+	if (sys_fstat(fd, &info) < 0) {
+		*r = SPOOL_READ_FAILED;
+		return NULL;
+	}
+	if (!S_ISREG(info.st_mode) || info.st_size > STATE_MAX)
+		return NULL;
+	text = mem_alloc((size_t)info.st_size + 1);
+	while (have < (size_t)info.st_size) {
+		ssize_t n = sys_pread(fd, text + have, (size_t)info.st_size - have, (off_t)have);
+
+		if (n <= 0) {
+			*r = n < 0 ? SPOOL_READ_FAILED : SPOOL_READ_CORRUPT;
+			free(text);
+			return NULL;
+		}
+		have += (size_t)n;
+	}
+	*len = have;
+	*r = SPOOL_READ_OK;
+	return text;
+}
+
+enum spool_read spool_state_load_from(struct spool_state *st, const struct spool *s, const char *id, int fd,
+				      struct err *e)
+{
+	char first[STATE_FIRST_READ + 1], *text = first;
+	enum spool_read r = SPOOL_READ_OK;
+	ssize_t n;
+	size_t len;
+	bool ok;
+
+	if (fd < 0)
+		return SPOOL_READ_OK;
+	n = sys_pread(fd, first, STATE_FIRST_READ, 0);
+	if (n < 0 && (errno == EISDIR || errno == ESPIPE))
+		return no_state(st, s, id, e);
+	if (n < 0)
+		return unreadable_state(s, id, e);
+	len = (size_t)n;
+	if (len == STATE_FIRST_READ)
+		text = read_large(fd, &len, &r);
+	if (r == SPOOL_READ_FAILED)
+		return unreadable_state(s, id, e);
+	ok = text && spool_state_parse(st, text, len);
+	if (text != first)
+		free(text);
+	return ok ? SPOOL_READ_OK : no_state(st, s, id, e);
+}
+
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e)
 {
-	enum spool_read result = SPOOL_READ_FAILED;
-	size_t count = st->rcpt_count, len = 0;
-	char *text = NULL;
-	struct stat info;
 	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	enum spool_read r;
 
 	if (fd < 0 && errno == ENOENT)
 		return SPOOL_READ_OK;
 	if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a symbolic link, a socket */
-		goto corrupt;
-	if (fd < 0 || sys_fstat(fd, &info) < 0)
-		goto failed;
-	if (!S_ISREG(info.st_mode) || info.st_size > STATE_MAX)
-		goto corrupt;
-	text = mem_alloc((size_t)info.st_size + 1);
-	while (len < (size_t)info.st_size) {
-		ssize_t n = sys_pread(fd, text + len, (size_t)info.st_size - len, (off_t)len);
-
-		if (n < 0)
-			goto failed;
-		if (n == 0)
-			goto corrupt;
-		len += (size_t)n;
-	}
-	if (spool_state_parse(st, text, len)) {
-		result = SPOOL_READ_OK;
-		goto out;
-	}
-corrupt:
-	/* half a state is no state: all pending again */
-	spool_state_release(st);
-	spool_state_init(st, count);
-	err_set(e, "%s/state/%s: torn or damaged", s->path, id);
-	result = SPOOL_READ_CORRUPT;
-	goto out;
-failed:
-	err_set_os(e, errno, "%s/state/%s: cannot read this file", s->path, id);
-out:
-	if (fd >= 0)
-		sys_close(fd);
-	free(text);
-	return result;
+		return no_state(st, s, id, e);
+	if (fd < 0)
+		return unreadable_state(s, id, e);
+	r = spool_state_load_from(st, s, id, fd, e);
+	sys_close(fd);
+	return r;
 }
 
 bool spool_state_peek(struct spool_state_head *head, const struct spool *s, const char *id)
