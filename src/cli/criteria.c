@@ -20,7 +20,7 @@ const struct args_option criterion_options[] = {
 	OPTION(CRITERION_TO, "to", "PATTERN", "a recipient that has not got it"),
 	OPTION(CRITERION_DOMAIN, "domain", "DOMAIN", "the domain of such a recipient; * in it is anything"),
 	OPTION(CRITERION_UPSTREAM, "upstream", "NAME", "where it goes now, or was last tried"),
-	OPTION(CRITERION_STATE, "state", "STATE", "queued, deferred, held, failed ...; or "a,b""),
+	OPTION(CRITERION_STATE, "state", "STATE", "queued, deferred, held, failed ...; or A,B"),
 	OPTION(CRITERION_OLDER, "older", "TIME", "came more than TIME ago: 30m, 2h, 5d"),
 	OPTION(CRITERION_YOUNGER, "younger", "TIME", "came less than TIME ago"),
 	OPTION(CRITERION_LARGER, "larger", "SIZE", "more octets than SIZE: 4096, 100k, 5M"),
