@@ -7,14 +7,6 @@
 
 #include "base/alloc.h"
 #include "cli/settings.h"
-#include "config/config.h"
-
-struct routing {
-	struct config config; /* holds the strings */
-	struct routes routes;
-	struct route_rule *rule;
-	const char **name;
-};
 
 static size_t upstream_index(const struct config *cfg, const char *name)
 {
@@ -24,15 +16,8 @@ static size_t upstream_index(const struct config *cfg, const char *name)
 	return 0; /* config_check refuses a route to nowhere */
 }
 
-static void set_patterns(struct route_rule *rule, enum route_field field, char **pattern, size_t count)
-{
-	rule->pattern[field] = (const char *const *)pattern;
-	rule->pattern_count[field] = count;
-}
-
 static void fill(struct routing *r)
 {
-	static const char *const quick[] = { "default" };
 	const struct config *cfg = &r->config;
 
 	r->name = mem_array(cfg->upstream_count + 1, sizeof(*r->name));
@@ -42,44 +27,64 @@ static void fill(struct routing *r)
 	for (size_t i = 0; i < cfg->route_count; i++) {
 		const struct config_route *from = &cfg->route[i];
 
-		set_patterns(&r->rule[i], ROUTE_SENDER, from->sender, from->sender_count);
-		set_patterns(&r->rule[i], ROUTE_RECIPIENT, from->recipient, from->recipient_count);
-		set_patterns(&r->rule[i], ROUTE_AUTH_USER, from->auth_user, from->auth_user_count);
-		r->rule[i].upstream = upstream_index(cfg, from->upstream);
+		r->rule[i] = (struct route_rule){
+			.pattern = { [ROUTE_SENDER] = (const char *const *)from->sender,
+				     [ROUTE_RECIPIENT] = (const char *const *)from->recipient,
+				     [ROUTE_AUTH_USER] = (const char *const *)from->auth_user },
+			.pattern_count = { [ROUTE_SENDER] = from->sender_count,
+					   [ROUTE_RECIPIENT] = from->recipient_count,
+					   [ROUTE_AUTH_USER] = from->auth_user_count },
+			.upstream = upstream_index(cfg, from->upstream),
+		};
 	}
 	r->routes = (struct routes){ .rule = r->rule, .rule_count = cfg->route_count, .upstream_name = r->name,
 				     .upstream_count = cfg->upstream_count };
-	if (cfg->upstream_count == 0) {
-		r->routes.upstream_name = quick;
-		r->routes.upstream_count = 1;
-	}
 }
 
-struct routing *routing_load(const struct cli *cli)
+int routing_load(struct routing *r, const struct cli *cli)
 {
-	struct routing *r = mem_alloc(sizeof(*r));
 	struct err e;
+	int loaded;
 
-	if (settings_load(cli->config_file, &r->config, &e) < 0) {
+	memset(r, 0, sizeof(*r));
+	loaded = settings_config(cli->config_file, &r->config, &e);
+	if (loaded < 0) {
 		cli_error("%s", e.text);
-		free(r);
-		return NULL;
+		return -1;
 	}
+	if (loaded > 0 && !cli->config_file && cli->spool_path && strcmp(cli->spool_path, r->config.spool) != 0) {
+		config_release(&r->config);
+		loaded = 0;
+	}
+	r->known = loaded > 0;
+	if (loaded == 0)
+		config_init(&r->config);
 	fill(r);
-	return r;
+	return 0;
 }
 
-void routing_free(struct routing *r)
+void routing_release(struct routing *r)
 {
-	if (!r)
-		return;
-	config_release(&r->config);
 	free(r->rule);
 	free(r->name);
-	free(r);
+	config_release(&r->config);
 }
 
-const struct routes *routing_routes(const struct routing *r)
+const char *routing_find(const struct routing *r, const struct envelope *env, size_t rcpt, const char *chosen,
+			 size_t *rule)
 {
-	return &r->routes;
+	size_t found;
+
+	*rule = 0;
+	if (r->routes.upstream_count == 0)
+		return NULL;
+	found = route_find(&r->routes, env, rcpt, chosen);
+	/* which rule it was: the first that matches when it is the only one */
+	for (size_t i = 0; i < r->routes.rule_count && *rule == 0; i++) {
+		struct routes one = { .rule = &r->rule[i], .rule_count = 1, .fallback = SIZE_MAX };
+
+		if (route_find(&one, env, rcpt, NULL) != SIZE_MAX)
+			*rule = i + 1;
+	}
+	return r->name[found];
 }

@@ -44,7 +44,8 @@ void select_free(struct select *sel)
 		return;
 	criteria_release(&sel->criteria);
 	id_list_release(&sel->listed);
-	routing_free(sel->routing);
+	if (sel->has_routing)
+		routing_release(&sel->routing);
 	free(sel->prefix);
 	free(sel);
 }
@@ -180,12 +181,12 @@ int select_finish(struct cli *cli, enum select_default otherwise)
 		return -1;
 	}
 	if (criteria_has(&sel->criteria, CRITERION_UPSTREAM)) {
-		sel->routing = routing_load(cli);
-		if (!sel->routing) {
+		if (routing_load(&sel->routing, cli) < 0) {
 			cli->ended = CLI_UNREACHABLE;
 			return -1;
 		}
-		sel->criteria.routes = routing_routes(sel->routing);
+		sel->has_routing = true;
+		sel->criteria.routes = sel->routing.routes.upstream_count > 0 ? &sel->routing.routes : NULL;
 	}
 	return 0;
 }

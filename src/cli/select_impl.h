@@ -16,7 +16,8 @@ struct select {
 	bool has_list; /* "-" was said */
 	bool all, dry_run;
 	uint64_t limit; /* 0: none */
-	struct routing *routing; /* NULL: not asked for; owned */
+	struct routing routing; /* only when has_routing; owned */
+	bool has_routing;
 };
 
 #endif

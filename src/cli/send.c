@@ -11,16 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
 #include "cli/send.h"
 #include "cli/settings.h"
-#include "cli/submit.h"
 #include "cli/verbs.h"
 #include "config/secret.h"
+#include "submit/submit.h"
+#include "submit/transmit.h"
 
 enum {
 	OPT_SERVER = ARGS_LONG_ONLY,
@@ -59,110 +58,61 @@ struct send {
 	struct upstream_settings settings;
 	struct submission message;
 	size_t *rcpt; /* 0, 1, 2 ...: all recipients */
-	struct upstream_txn txn;
-	struct event_base *base;
-	struct upstream_conn *conn;
 	struct send_report report;
-	bool handed_out;
 	bool verbose;
 };
 
 /* ---- what the connection tells ------------------------------------------------- */
 
-static void on_ready(struct upstream_conn *c, void *ctx)
-{
-	(void)c;
-	(void)ctx;
-}
-
-static struct upstream_txn *on_next(struct upstream_conn *c, void *ctx)
+static void on_recipient(void *ctx, size_t i, const struct smtp_reply *reply)
 {
 	struct send *s = ctx;
-
-	(void)c;
-	if (s->handed_out)
-		return NULL;
-	s->handed_out = true;
-	return &s->txn;
-}
-
-static void on_closed(struct upstream_conn *c, void *ctx, const struct upstream_outcome *why, bool ever_ready)
-{
-	struct send *s = ctx;
-
-	(void)c;
-	send_report_closed(&s->report, why, ever_ready);
-	event_base_loopbreak(s->base);
-}
-
-static void on_trace(void *ctx, bool from_upstream, const char *text, size_t len)
-{
-	(void)ctx;
-	send_trace(from_upstream, text, len);
-}
-
-static ssize_t on_read(struct upstream_txn *t, uint64_t offset, void *data, size_t cap, struct err *e)
-{
-	struct send *s = t->ctx;
-	ssize_t n = pread(s->message.fd, data, cap, (off_t)offset);
-
-	if (n > 0)
-		return n;
-	if (n < 0)
-		err_set_os(e, errno, "temporary file: cannot read the message");
-	else
-		err_set(e, "temporary file: the message ends too early");
-	return -1;
-}
-
-static void on_recipient(struct upstream_txn *t, size_t i, const struct smtp_reply *reply)
-{
-	struct send *s = t->ctx;
 
 	send_report_recipient(&s->report, s->message.env.rcpt[i].address, reply);
 }
 
-static void on_done(struct upstream_txn *t, const struct upstream_outcome *outcome)
+static void on_done(void *ctx, const size_t *rcpt, size_t count, const struct upstream_outcome *outcome,
+		    const char *remote)
 {
-	struct send *s = t->ctx;
+	struct send *s = ctx;
 
-	send_report_done(&s->report, outcome, upstream_conn_remote(s->conn));
-	upstream_conn_quit(s->conn);
+	(void)rcpt;
+	(void)count;
+	send_report_done(&s->report, outcome, remote);
+}
+
+static void on_closed(void *ctx, const struct upstream_outcome *why, bool ever_ready)
+{
+	struct send *s = ctx;
+
+	send_report_closed(&s->report, why, ever_ready);
+}
+
+static void on_trace(void *ctx, bool from_server, const char *text, size_t len)
+{
+	(void)ctx;
+	send_trace(from_server, text, len);
 }
 
 /* ---- the run ------------------------------------------------------------------- */
 
 static enum cli_status transmit(struct send *s)
 {
-	static const struct upstream_conn_ops quiet = { on_ready, on_next, on_closed, NULL };
-	static const struct upstream_conn_ops verbose = { on_ready, on_next, on_closed, on_trace };
-	struct upstream *u;
+	static const struct transmit_ops quiet = { on_recipient, on_done, on_closed, NULL };
+	static const struct transmit_ops verbose = { on_recipient, on_done, on_closed, on_trace };
+	struct transmit t = { .message = &s->message,
+			      .settings = &s->settings,
+			      .rcpt = s->rcpt,
+			      .rcpt_count = s->message.env.rcpt_count,
+			      .ops = s->verbose ? &verbose : &quiet,
+			      .ctx = s };
 	struct err e;
 
-	s->base = event_base_new();
-	ASSERT(s->base);
-	if (upstream_open(&u, s->base, &e) < 0) {
+	send_report_init(&s->report, s->settings.name, s->message.env.rcpt_count);
+	if (transmit_run(&t, &e) < 0) {
 		cli_error("%s", e.text);
-		event_base_free(s->base);
 		return CLI_UNREACHABLE;
 	}
-	s->txn = (struct upstream_txn){
-		.env = &s->message.env,
-		.rcpt = s->rcpt,
-		.rcpt_count = s->message.env.rcpt_count,
-		.content_bytes = s->message.content_bytes,
-		.has_dot_lines = s->message.has_dot_lines,
-		.has_eightbit = s->message.has_eightbit,
-		.read = on_read,
-		.recipient = on_recipient,
-		.done = on_done,
-		.ctx = s,
-	};
-	send_report_init(&s->report, s->settings.name, s->message.env.rcpt_count);
-	s->conn = upstream_conn_open(u, &s->settings, s->verbose ? &verbose : &quiet, s);
-	event_base_dispatch(s->base);
-	upstream_close(u);
-	event_base_free(s->base);
 	return send_report_status(&s->report);
 }
 
@@ -284,14 +234,7 @@ static enum cli_status set_timeouts(struct send *s, const char *text)
 	struct upstream_settings *u = &s->settings;
 	int64_t ms;
 
-	/* RFC 5321 4.5.3.2, but for the connect: a person is waiting */
-	u->connect_timeout_ms = 30 * 1000;
-	u->greeting_timeout_ms = 5 * 60 * 1000;
-	u->command_timeout_ms = 5 * 60 * 1000;
-	u->data_timeout_ms = 2 * 60 * 1000;
-	u->block_timeout_ms = 3 * 60 * 1000;
-	u->final_timeout_ms = 10 * 60 * 1000;
-	u->idle_timeout_ms = 60 * 1000;
+	transmit_default_timeouts(u);
 	if (!text)
 		return CLI_DONE;
 	if (!num_parse_duration(text, TIMEOUT_MAX_MS, &ms) || ms == 0)

@@ -8,7 +8,6 @@
 
 #include "base/alloc.h"
 #include "cli/cli.h"
-#include "config/config.h"
 #include "config/paths.h"
 
 /* Where `posthoused` without a file is expected: the seed's own default. */
@@ -45,15 +44,6 @@ static int load(const char *config_file, struct config *cfg, config_report *repo
 	return -1;
 }
 
-int settings_load(const char *config_file, struct config *cfg, struct err *e)
-{
-	int loaded = load(config_file, cfg, report_error, e);
-
-	if (loaded == 0)
-		config_init(cfg);
-	return loaded < 0 ? -1 : 0;
-}
-
 /*
  * Where posthoused without a configuration file may have put its spool: a
  * user's own, or as root one of two beside the system's.
@@ -71,6 +61,11 @@ static char *default_spool(struct err *e)
 	if (geteuid() == 0)
 		return mem_strdup(CONFIG_SYSTEM_SPOOL);
 	return config_private_spool(private, sizeof(private), e) == 0 ? mem_strdup(private) : NULL;
+}
+
+int settings_config(const char *config_file, struct config *cfg, struct err *e)
+{
+	return load(config_file, cfg, report_error, e);
 }
 
 int settings_spool(const char *config_file, char **path, struct err *e)

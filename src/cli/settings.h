@@ -11,10 +11,10 @@
 #include "config/config.h"
 
 /*
- * The configuration, cfg is the caller's to release. Defaults where there is no file to read. What is wrong in
- * the file is said line by line before -1; then there is nothing to release.
+ * The configuration file: 1 and cfg is the caller's, 0 and cfg untouched when there is none that we may read,
+ * -1 and e when it was named or is bad (each error of it was said).
  */
-int settings_load(const char *config_file, struct config *cfg, struct err *e);
+int settings_config(const char *config_file, struct config *cfg, struct err *e);
 
 /*
  * The spool of the configuration file; where there is none to read, the

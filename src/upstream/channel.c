@@ -168,9 +168,14 @@ static int make_url(const struct upstream_settings *settings, enum upstream_tls 
 	CURLU *u = curl_url();
 	CURLUcode rc;
 
-	snprintf(host, sizeof(host), strchr(settings->remote.host, ':') ? "[%s]" : "%s",
-		 settings->remote.host);
-	snprintf(port, sizeof(port), "%u", (unsigned)settings->remote.port);
+	if (settings->remote.kind == ENDPOINT_UNIX) { /* libcurl wants a name and a port all the same */
+		strcpy(host, "localhost");
+		strcpy(port, "25");
+	} else {
+		snprintf(host, sizeof(host), strchr(settings->remote.host, ':') ? "[%s]" : "%s",
+			 settings->remote.host);
+		snprintf(port, sizeof(port), "%u", (unsigned)settings->remote.port);
+	}
 	if ((rc = curl_url_set(u, CURLUPART_SCHEME, scheme, 0)) != CURLUE_OK ||
 	    (rc = curl_url_set(u, CURLUPART_HOST, host, 0)) != CURLUE_OK ||
 	    (rc = curl_url_set(u, CURLUPART_PORT, port, 0)) != CURLUE_OK ||
@@ -225,6 +230,8 @@ static bool set_options(struct channel *s, const char *url, void *private_data)
 	CURL *easy = s->easy;
 
 	return set_pointer(easy, CURLOPT_URL, url) && set_long(easy, CURLOPT_CONNECT_ONLY, 1) &&
+	       (settings->remote.kind != ENDPOINT_UNIX ||
+		set_pointer(easy, CURLOPT_UNIX_SOCKET_PATH, settings->remote.path)) &&
 	       set_pointer(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps") &&
 	       set_pointer(easy, CURLOPT_PRIVATE, private_data) &&
 	       set_pointer(easy, CURLOPT_ERRORBUFFER, s->error) && set_long(easy, CURLOPT_FRESH_CONNECT, 1) &&
@@ -399,7 +406,9 @@ static void note_remote(struct channel *s)
 	const char *ip = NULL;
 	long port = 0;
 
-	if (curl_easy_getinfo(s->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && ip[0] &&
+	if (s->settings->remote.kind == ENDPOINT_UNIX)
+		endpoint_format(&s->settings->remote, s->remote);
+	else if (curl_easy_getinfo(s->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && ip[0] &&
 	    curl_easy_getinfo(s->easy, CURLINFO_PRIMARY_PORT, &port) == CURLE_OK)
 		snprintf(s->remote, sizeof(s->remote), strchr(ip, ':') ? "[%s]:%ld" : "%s:%ld", ip, port);
 }

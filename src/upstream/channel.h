@@ -29,7 +29,7 @@ struct channel {
 	enum upstream_tls tls; /* the settings', or less after a failed opportunistic try */
 	struct channel_trace trace;
 	struct upstream_features features;
-	char remote[80]; /* "192.0.2.1:25", "[2001:db8::1]:25"; "" before */
+	char remote[ENDPOINT_TEXT_MAX]; /* "192.0.2.1:25", "[2001:db8::1]:25", "unix:/run/..."; "" before */
 	/* the dialogue so far */
 	enum upstream_phase
 		step; /* what the last command of ours belongs to; UPSTREAM_GREETING before the first */

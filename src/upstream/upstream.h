@@ -41,7 +41,7 @@ enum upstream_eightbit { UPSTREAM_EIGHTBIT_STRICT, UPSTREAM_EIGHTBIT_PASS };
 /* Everything is the caller's and must outlive the connections made with it. */
 struct upstream_settings {
 	const char *name; /* for messages: upstream "main" */
-	struct endpoint remote; /* TCP */
+	struct endpoint remote; /* TCP; UNIX: TLS does not make sense there and is to be UPSTREAM_TLS_NONE */
 	enum upstream_tls tls;
 	const char *tls_ca_file; /* PEM; NULL: the system's */
 	const char *hostname; /* for EHLO */

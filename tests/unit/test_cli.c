@@ -7,16 +7,16 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "cli/header.h"
 #include "cli/lookup.h"
 #include "cli/criteria.h"
 #include "cli/select.h"
 #include "cli/send.h"
-#include "cli/submit.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "base/utf8.h"
 #include "cli/verbs.h"
+#include "submit/header.h"
+#include "submit/submit.h"
 #include "unit.h"
 
 static const struct term plain = { .is_tty = false, .width = TERM_NO_LIMIT, .utf8 = false };

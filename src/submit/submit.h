@@ -6,8 +6,8 @@
  * unlinked temporary file, so that a message of any size costs no memory and
  * its length is known before MAIL (SIZE).
  */
-#ifndef CLI_SUBMIT_H
-#define CLI_SUBMIT_H
+#ifndef SUBMIT_SUBMIT_H
+#define SUBMIT_SUBMIT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +27,15 @@ struct submit_options {
 	bool read_recipients; /* To, Cc and Bcc are recipients too, and Bcc fields are taken out */
 	bool add_headers; /* Date, Message-ID, From when missing */
 	const char *hostname; /* for Message-ID */
+
+	/*
+	 * The rules of sendmail(1), as Postfix has them: Resent- recipients instead of the others when there are
+	 * any; Bcc, Resent-Bcc, Content-Length and Return-Path are always taken out; an address without a domain
+	 * gets hostname in the envelope; what is added has Resent- in front in a resent message.
+	 */
+	bool sendmail_rules;
+	bool dot_ends; /* a line with only a dot ends the message, what follows it is not read */
+	const char *full_name; /* for a From that is added; NULL or "": none */
 };
 
 struct submission {
@@ -60,5 +69,16 @@ int envelope_from_header(struct envelope *env, const struct buf *header, const s
  * however the input is cut. *after_cr is false at first and belongs to this.
  */
 bool crlf_convert(bool *after_cr, const char *data, size_t len, struct buf *out);
+
+/* How far a line with only a dot was seen; 0 at the beginning of a text. */
+enum dot_seen { DOT_LINE_START, DOT_DOT, DOT_CR, DOT_INSIDE };
+/*
+ * Takes the part of canonical text (from crlf_convert) up to such a line, however it is cut: appends to out (of room
+ * for len + 2 more), holds back what may be that line. True: it was seen, the text is over.
+ */
+bool dot_filter(enum dot_seen *seen, const char *data, size_t len, struct buf *out);
+
+/* A display name for a header (RFC 5322 3.4): as it is, quoted, or as encoded words (RFC 2047), folded. */
+bool phrase_write(const char *name, struct buf *out);
 
 #endif

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * See submit.h: the content. It goes in one pass through three stages: line
- * ends, header (kept in memory, up to its ceiling), temporary file.
+ * ends and the closing dot, header (kept in memory, up to its ceiling),
+ * temporary file.
  */
-#include "cli/submit.h"
+#include "submit/submit.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "cli/header.h"
 #include "smtp/date.h"
 #include "spool/id.h"
+#include "submit/header.h"
 
 #define BLOCK (64u << 10)
 
@@ -35,6 +37,75 @@ bool crlf_convert(bool *after_cr, const char *data, size_t len, struct buf *out)
 		*after_cr = data[i] == '\r';
 	}
 	return true;
+}
+
+bool dot_filter(enum dot_seen *seen, const char *data, size_t len, struct buf *out)
+{
+	static const char *const held[] = { [DOT_LINE_START] = "", [DOT_DOT] = ".", [DOT_CR] = ".\r", [DOT_INSIDE] = "" };
+
+	for (size_t i = 0; i < len; i++) {
+		if (*seen == DOT_LINE_START && data[i] == '.') {
+			*seen = DOT_DOT;
+		} else if (*seen == DOT_DOT && data[i] == '\r') {
+			*seen = DOT_CR;
+		} else if (*seen == DOT_CR && data[i] == '\n') {
+			return true;
+		} else {
+			buf_adds(out, held[*seen]);
+			buf_addc(out, data[i]);
+			*seen = data[i] == '\n' ? DOT_LINE_START : DOT_INSIDE;
+		}
+	}
+	return false;
+}
+
+/* ---- what comes in ----------------------------------------------------------- */
+
+struct input {
+	int fd;
+	bool dot_ends, ended;
+	bool after_cr;
+	enum dot_seen dot;
+	char *block;
+	struct buf text; /* the present piece, line ends made CRLF */
+};
+
+static void input_init(struct input *in, int fd, bool dot_ends)
+{
+	*in = (struct input){ .fd = fd, .dot_ends = dot_ends, .block = mem_alloc(BLOCK) };
+	buf_init(&in->text, 2 * BLOCK + 2);
+}
+
+static void input_release(struct input *in)
+{
+	free(in->block);
+	buf_release(&in->text);
+}
+
+/* The next piece into in->text. in->ended: there will be no more; a last line that is only a dot is left out. */
+static int input_next(struct input *in, struct err *e)
+{
+	struct buf converted;
+	ssize_t n;
+
+	buf_clear(&in->text);
+	do {
+		n = in->ended ? 0 : read(in->fd, in->block, BLOCK);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		err_set_os(e, errno, "cannot read the message");
+		return -1;
+	}
+	in->ended = n == 0;
+	if (!in->dot_ends) {
+		crlf_convert(&in->after_cr, in->block, (size_t)n, &in->text);
+		return 0;
+	}
+	buf_init(&converted, 2 * BLOCK);
+	crlf_convert(&in->after_cr, in->block, (size_t)n, &converted);
+	in->ended = dot_filter(&in->dot, converted.data, converted.len, &in->text) || in->ended;
+	buf_release(&converted);
+	return 0;
 }
 
 /* ---- the temporary file ------------------------------------------------------ */
@@ -122,7 +193,13 @@ struct intake {
 /* The message may begin with the line that mbox puts before it. */
 static bool is_mbox_line(const struct intake *in, const char *line, size_t len)
 {
-	return line == in->text.data && len > 5 && memcmp(line, "From ", 5) == 0;
+	size_t quoted = 0;
+
+	if (line != in->text.data)
+		return false;
+	while (quoted < len && line[quoted] == '>')
+		quoted++;
+	return len - quoted > 5 && memcmp(line + quoted, "From ", 5) == 0;
 }
 
 static void look_for_header_end(struct intake *in, bool input_ended)
@@ -152,34 +229,22 @@ static void look_for_header_end(struct intake *in, bool input_ended)
 	}
 }
 
-/* Reads until the header is whole. On return more says whether the input goes on. */
-static enum submit_result read_header(struct intake *in, int in_fd, bool *after_cr, bool *more, struct err *e)
+/* Reads until the header is whole. */
+static enum submit_result read_header(struct intake *in, struct input *from, struct err *e)
 {
-	char *block = mem_alloc(BLOCK);
-	enum submit_result r = SUBMIT_OK;
-
-	*more = true;
-	while (r == SUBMIT_OK && !in->header_ended && *more) {
-		ssize_t n = read(in_fd, block, BLOCK);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			err_set_os(e, errno, "cannot read the message");
-			r = SUBMIT_FAILED;
-		} else if (!crlf_convert(after_cr, block, (size_t)n, &in->text)) {
+	while (!in->header_ended) {
+		if (input_next(from, e) < 0)
+			return SUBMIT_FAILED;
+		if (!buf_add(&in->text, from->text.data, from->text.len)) {
 			err_set(e, "the message's header is larger than %u octets", SUBMIT_HEADER_MAX);
-			r = SUBMIT_INVALID;
-		} else {
-			*more = n > 0;
-			/* the last line may lack its end */
-			if (n == 0 && in->text.len > 0 && in->text.data[in->text.len - 1] != '\n')
-				buf_add(&in->text, "\r\n", 2);
-			look_for_header_end(in, !*more);
+			return SUBMIT_INVALID;
 		}
+		/* the last line may lack its end */
+		if (from->ended && in->text.len > 0 && in->text.data[in->text.len - 1] != '\n')
+			buf_add(&in->text, "\r\n", 2);
+		look_for_header_end(in, from->ended);
 	}
-	free(block);
-	return r;
+	return SUBMIT_OK;
 }
 
 static bool has_field(const struct buf *header, const char *name)
@@ -193,23 +258,65 @@ static bool has_field(const struct buf *header, const char *name)
 	return false;
 }
 
+static bool has_resent_field(const struct buf *header, const char *resent, const char *name)
+{
+	char full[64];
+
+	snprintf(full, sizeof(full), "%s%s", resent, name);
+	return has_field(header, full);
+}
+
+/* RFC 5322 3.6.6: fields of who sent it again stand before the author's, which stay as they are */
+static const char *resent_prefix(const struct buf *header, const struct submit_options *options)
+{
+	static const char *const names[] = { "Bcc", "Cc", "Date", "From", "Message-ID", "Reply-To", "Sender", "To" };
+
+	for (size_t i = 0; options->sendmail_rules && i < sizeof(names) / sizeof(names[0]); i++)
+		if (has_resent_field(header, "Resent-", names[i]))
+			return "Resent-";
+	return "";
+}
+
+static bool add_from(const struct envelope *env, const struct submit_options *options, struct buf *out)
+{
+	/* a null sender is a program that reports; it still has a name (RFC 5322 3.6.2 wants an author) */
+	if (!env->sender[0])
+		return !options->sendmail_rules || buf_addf(out, "MAILER-DAEMON@%s\r\n", options->hostname);
+	if (!options->full_name || !options->full_name[0])
+		return buf_addf(out, "<%s>\r\n", env->sender);
+	return phrase_write(options->full_name, out) && buf_addf(out, " <%s>\r\n", env->sender);
+}
+
 /* RFC 6409 8: a submission server, and so one who stands in for it, may add what RFC 5322 3.6 asks for. */
-static bool add_missing(const struct buf *header, const struct envelope *env, const char *hostname,
+static bool add_missing(const struct buf *header, const struct envelope *env, const struct submit_options *options,
 			struct buf *out)
 {
+	const char *resent = resent_prefix(header, options);
 	char date[SMTP_DATE_MAX];
 	struct spool_id id;
 	bool ok = true;
 
-	if (!has_field(header, "Date"))
-		ok = buf_addf(out, "Date: %s\r\n", smtp_date_format(clock_wall_us(), date));
-	if (ok && !has_field(header, "Message-ID")) {
+	if (!has_resent_field(header, resent, "Date"))
+		ok = buf_addf(out, "%sDate: %s\r\n", resent, smtp_date_format(clock_wall_us(), date));
+	if (ok && !has_resent_field(header, resent, "Message-ID")) {
 		spool_id_new(&id);
-		ok = buf_addf(out, "Message-ID: <%s@%s>\r\n", id.text, hostname);
+		ok = buf_addf(out, "%sMessage-ID: <%s@%s>\r\n", resent, id.text, options->hostname);
 	}
-	if (ok && !has_field(header, "From") && env->sender[0])
-		ok = buf_addf(out, "From: <%s>\r\n", env->sender);
+	if (ok && !has_resent_field(header, resent, "From") && (env->sender[0] || options->sendmail_rules))
+		ok = buf_addf(out, "%sFrom: ", resent) && add_from(env, options, out);
 	return ok;
+}
+
+static bool is_taken_out(const struct header_field *f, const struct submit_options *options)
+{
+	static const char *const always[] = { "Bcc", "Resent-Bcc", "Content-Length", "Return-Path" };
+
+	if (!options->sendmail_rules)
+		return options->read_recipients && header_is(f, "Bcc");
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		if (header_is(f, always[i]))
+			return true;
+	return false;
 }
 
 /* Header without Bcc, what is added, and the empty line. */
@@ -223,9 +330,9 @@ static int write_header(struct writer *w, const struct buf *header, const struct
 
 	buf_init(&added, BLOCK);
 	while (r == 0 && header_next(&at, end, &f))
-		if (!options->read_recipients || !header_is(&f, "Bcc"))
+		if (!is_taken_out(&f, options))
 			r = writer_add(w, f.name, f.raw_len, e);
-	if (r == 0 && options->add_headers && !add_missing(header, &w->s->env, options->hostname, &added)) {
+	if (r == 0 && options->add_headers && !add_missing(header, &w->s->env, options, &added)) {
 		err_set(e, "the header fields to be added are too long");
 		r = -1;
 	}
@@ -237,39 +344,16 @@ static int write_header(struct writer *w, const struct buf *header, const struct
 
 /* ---- all of it ------------------------------------------------------------------- */
 
-static int copy_body(struct writer *w, int in_fd, bool *after_cr, struct err *e)
+static int copy_body(struct writer *w, struct input *from, struct err *e)
 {
-	char *block = mem_alloc(BLOCK);
-	struct buf converted;
-	int r = 0;
-
-	buf_init(&converted, 2 * BLOCK + 2);
-	for (;;) {
-		ssize_t n = read(in_fd, block, BLOCK);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			err_set_os(e, errno, "cannot read the message");
-			r = -1;
-		}
-		if (n <= 0)
-			break;
-		buf_clear(&converted);
-		crlf_convert(after_cr, block, (size_t)n, &converted);
-		r = writer_add(w, converted.data, converted.len, e);
-		if (r < 0)
-			break;
-	}
-	if (r == 0 && !w->at_line_start)
-		r = writer_add(w, "\r\n", 2, e);
-	buf_release(&converted);
-	free(block);
-	return r;
+	while (!from->ended)
+		if (input_next(from, e) < 0 || writer_add(w, from->text.data, from->text.len, e) < 0)
+			return -1;
+	return w->at_line_start ? 0 : writer_add(w, "\r\n", 2, e);
 }
 
-static enum submit_result write_content(struct submission *s, struct intake *in, int in_fd, bool *after_cr,
-					bool more, const struct submit_options *options, struct err *e)
+static enum submit_result write_content(struct submission *s, struct intake *in, struct input *from,
+					const struct submit_options *options, struct err *e)
 {
 	struct writer w = { .s = s, .at_line_start = true };
 	enum submit_result result = SUBMIT_FAILED;
@@ -290,7 +374,7 @@ static enum submit_result write_content(struct submission *s, struct intake *in,
 	separate = in->body > in->seen || (s->content_bytes > 0 && in->text.len > in->body);
 	if ((separate && writer_add(&w, "\r\n", 2, e) < 0) ||
 	    writer_add(&w, in->text.data + in->body, in->text.len - in->body, e) < 0 ||
-	    (more && copy_body(&w, in_fd, after_cr, e) < 0) || writer_flush(&w, e) < 0)
+	    copy_body(&w, from, e) < 0 || writer_flush(&w, e) < 0)
 		goto out;
 	s->env.body = s->has_eightbit ? BODY_8BITMIME : BODY_7BIT;
 	result = SUBMIT_OK;
@@ -304,16 +388,18 @@ enum submit_result submission_read(struct submission *s, int in_fd, const struct
 				   struct err *e)
 {
 	struct intake in = { 0 };
+	struct input from;
 	enum submit_result r;
-	bool after_cr = false, more;
 
 	memset(s, 0, sizeof(*s));
 	s->fd = -1;
 	envelope_init(&s->env);
 	buf_init(&in.text, SUBMIT_HEADER_MAX);
-	r = read_header(&in, in_fd, &after_cr, &more, e);
+	input_init(&from, in_fd, options->dot_ends);
+	r = read_header(&in, &from, e);
 	if (r == SUBMIT_OK)
-		r = write_content(s, &in, in_fd, &after_cr, more, options, e);
+		r = write_content(s, &in, &from, options, e);
+	input_release(&from);
 	buf_release(&in.text);
 	if (r != SUBMIT_OK)
 		submission_release(s);

@@ -4,8 +4,8 @@
  * the addresses in a field (3.4). Pure; lenient where RFC 5322 4 (obsolete
  * syntax) is, because what people feed to a mail command is.
  */
-#ifndef CLI_HEADER_H
-#define CLI_HEADER_H
+#ifndef SUBMIT_HEADER_H
+#define SUBMIT_HEADER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "cli/header.h"
+#include "submit/header.h"
 
 #define TEXT_MAX 4096 /* of one display name or address */
 #define COMMENT_DEPTH_MAX 100
