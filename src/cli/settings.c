@@ -72,11 +72,6 @@ static char *default_spool(struct err *e)
 	return config_private_spool(private, sizeof(private), e) == 0 ? mem_strdup(private) : NULL;
 }
 
-int settings_config(const char *config_file, struct config *cfg, struct err *e)
-{
-	return load(config_file, cfg, report_error, e);
-}
-
 int settings_spool(const char *config_file, char **path, struct err *e)
 {
 	struct config cfg;
