@@ -13,18 +13,16 @@
 #include "spool/sys.h"
 
 #define BACKLOG 32
-#define NAME_MAX_LEN 32
-#define PATH_MAX_LEN 74 /* with a slash, a name and its NUL within the 108 octets of sun_path */
+#define STAGED_MAX 32
 
 /* The spool is open as dir_fd: by its path where that fits, else through the descriptor. */
 static struct sockaddr_un address_of(int dir_fd, const char *path, const char *name)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s/%s", path, name);
 
-	if (strlen(path) <= PATH_MAX_LEN)
-		snprintf(un.sun_path, sizeof(un.sun_path), "%.*s/%.*s", PATH_MAX_LEN, path, NAME_MAX_LEN, name);
-	else
-		snprintf(un.sun_path, sizeof(un.sun_path), "/proc/self/fd/%d/%.*s", dir_fd, NAME_MAX_LEN, name);
+	if (n < 0 || (size_t)n >= sizeof(un.sun_path))
+		snprintf(un.sun_path, sizeof(un.sun_path), "/proc/self/fd/%d/%.32s", dir_fd, name);
 	return un;
 }
 
@@ -49,9 +47,9 @@ static int make(const struct spool *s, int fd, const char *staged, gid_t gid)
 int spool_socket_listen(const struct spool *s, const char *name, gid_t gid, struct err *e)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	char staged[NAME_MAX_LEN + 1];
+	char staged[STAGED_MAX];
 
-	snprintf(staged, sizeof(staged), "%.*s.new", NAME_MAX_LEN - 4, name);
+	snprintf(staged, sizeof(staged), "%.27s.new", name);
 	if (fd >= 0 && make(s, fd, staged, gid) == 0 &&
 	    sys_rename_replace(s->root_fd, staged, s->root_fd, name) == 0)
 		return fd;
