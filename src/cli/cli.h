@@ -55,6 +55,8 @@ enum cli_status cli_usage_error(const struct cli *cli, const char *fmt, ...)
  * is said, and -1 returned (CLI_UNREACHABLE).
  */
 int cli_open_spool(struct cli *cli, struct spool *s);
+/* Only its path, the caller's; nothing is opened. -1: said. */
+int cli_find_spool(const struct cli *cli, char **path);
 
 /* Whether standard output still takes something; listings stop when not. */
 bool cli_output_is_open(void);
