@@ -40,6 +40,28 @@ const struct cli_verb verb_table[] = {
 		.run = verb_summary,
 	},
 	{
+		.name = "status",
+		.operands = "",
+		.summary = "what the daemon does now: queue, upstreams, workers, rates",
+		.options = status_options,
+		.run = verb_status,
+	},
+	{
+		.name = "watch",
+		.operands = "",
+		.summary = "show events as they happen",
+		.options = watch_options,
+		.run = verb_watch,
+	},
+	{
+		.name = "check",
+		.operands = "",
+		.summary = "one line and an exit status for a monitoring system",
+		.details = "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
+		.options = check_options,
+		.run = verb_check,
+	},
+	{
 		.name = "send",
 		.operands = "[FILE]",
 		.summary = "send a message (from FILE or standard input) to an SMTP server",
