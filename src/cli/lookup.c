@@ -35,7 +35,7 @@ bool id_list_has(const struct id_list *list, const char *id)
 	return list->count > 0 && bsearch(id, list->id, list->count, SPOOL_ID_LEN, compare);
 }
 
-static void add(struct id_list *list, const char *id)
+void id_list_add(struct id_list *list, const char *id)
 {
 	if (list->count == list->cap) {
 		list->cap = list->cap ? list->cap * 2 : 1024;
@@ -99,10 +99,10 @@ static void select_id(void *ctx, const char *id)
 		wanted = true;
 	}
 	if (wanted)
-		add(sel->list, id);
+		id_list_add(sel->list, id);
 }
 
-static void sort(struct id_list *list)
+void id_list_sort(struct id_list *list)
 {
 	size_t kept = 0;
 
@@ -123,7 +123,7 @@ int id_list_scan(struct id_list *list, const struct spool *s, struct id_prefix *
 
 	if (spool_scan(s, select_id, NULL, &sel, e) < 0)
 		return -1;
-	sort(list);
+	id_list_sort(list);
 	return 0;
 }
 
@@ -133,6 +133,6 @@ int id_list_scan_states(struct id_list *list, const struct spool *s, struct err 
 
 	if (spool_scan_states(s, select_id, &sel, e) < 0)
 		return -1;
-	sort(list);
+	id_list_sort(list);
 	return 0;
 }

@@ -18,6 +18,8 @@ struct id_list {
 
 void id_list_init(struct id_list *list);
 void id_list_release(struct id_list *list);
+void id_list_add(struct id_list *list, const char *id);
+void id_list_sort(struct id_list *list); /* and each only once */
 /* The i-th as a string. */
 void id_list_get(const struct id_list *list, size_t i, struct spool_id *out);
 bool id_list_has(const struct id_list *list, const char *id); /* of a sorted list */

@@ -27,6 +27,14 @@ const struct cli_verb verb_table[] = {
 		.run = verb_show,
 	},
 	{
+		.name = "summary",
+		.operands = "",
+		.summary = "count what waits by domain, sender, upstream or reason, and by age",
+		.details = "The columns count messages younger than what they say.\n",
+		.options = summary_options,
+		.run = verb_summary,
+	},
+	{
 		.name = "send",
 		.operands = "[FILE]",
 		.summary = "send a message (from FILE or standard input) to an SMTP server",
@@ -34,6 +42,15 @@ const struct cli_verb verb_table[] = {
 			   "without one to localhost:8025.\n",
 		.options = send_options,
 		.run = verb_send,
+	},
+	{
+		.name = "fsck",
+		.operands = "[ID-PREFIX...]",
+		.summary = "verify every file of the spool, and put right what is not",
+		.details = "Looking works beside a running daemon; for --repair it must be stopped.\n"
+			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.options = fsck_options,
+		.run = verb_fsck,
 	},
 	{
 		.name = "help",

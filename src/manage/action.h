@@ -17,6 +17,7 @@
 #ifndef MANAGE_ACTION_H
 #define MANAGE_ACTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,13 +56,19 @@ enum action_result {
 	ACTION_CORRUPT, /* it cannot be read: e says how */
 	ACTION_FAILED /* the system refused: e */
 };
+#define ACTION_RESULTS (ACTION_FAILED + 1)
 const char *action_result_name(enum action_result r); /* "done", "no_change", ... */
+int action_result_find(const char *name, enum action_result *out);
 
 struct action_item {
 	struct spool_id id; /* in */
 	enum action_result result;
 	bool in_flight; /* an attempt was under way: REMOVE is done, but that attempt may still deliver */
-	int64_t due_wall_ms; /* DONE: when it is due, CLOCK_NEVER: held, removed or nobody pending */
+	/*
+	 * DONE, NO_CHANGE: when it is due (also for a report that could not be queued now), CLOCK_NEVER: held,
+	 * removed, or nobody pending
+	 */
+	int64_t due_wall_ms;
 	struct spool_id report_id; /* a report that was queued for it, "": none */
 	struct err e; /* CORRUPT, FAILED */
 };
@@ -70,9 +77,12 @@ struct action_item {
 
 /*
  * Does the order to each item and makes it durable: when it returns, all of those DONE outlive a power cut
- * (a retry need not). One sync of the file system for the batch, not one a message. Blocks on the disk.
+ * (a retry need not). An id stands in it once. One sync of the file system for the batch, not one a message. Blocks on the disk.
  */
 void action_run(const struct action_order *order, struct spool *s, const struct bounce_settings *bounce,
 		struct action_item *items, size_t count);
+
+/* For who ran it: one line of the log about what was done, or failed; nothing for the other results. */
+void action_log(const struct action_order *order, const struct action_item *item);
 
 #endif

@@ -40,6 +40,14 @@ struct report {
 /* Content in order, canonical CRLF. -1 and e ends it. */
 typedef int report_sink(void *ctx, const char *data, size_t len, struct err *e);
 
+/*
+ * It holds non-ASCII addresses, or returns a header that may hold UTF-8: it is in the form of RFC 6533, and its
+ * envelope must say SMTPUTF8.
+ */
+bool report_is_utf8(const struct report *report);
+/* Some octet of it is, or may be, >= 0x80. */
+bool report_is_eightbit(const struct report *report);
+
 /* Writes the whole content, header first. */
 int report_write(const struct report *report, report_sink *sink, void *ctx, struct err *e);
 

@@ -2,6 +2,9 @@
 /* See checksum.h. */
 #include "spool/checksum.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "base/assert.h"
@@ -40,4 +43,27 @@ uint64_t checksum_value(const struct checksum *c)
 uint64_t checksum_of(const void *data, size_t len)
 {
 	return XXH3_64bits(data, len);
+}
+
+static void format_seal(const char *text, size_t len, char seal[CHECKSUM_SEAL_LEN + 1])
+{
+	snprintf(seal, CHECKSUM_SEAL_LEN + 1, "xxh3=%016" PRIx64 "\n", checksum_of(text, len));
+}
+
+bool checksum_seal(struct buf *text)
+{
+	char seal[CHECKSUM_SEAL_LEN + 1];
+
+	format_seal(text->data, text->len, seal);
+	return buf_adds(text, seal);
+}
+
+bool checksum_is_sealed(const char *text, size_t len)
+{
+	char seal[CHECKSUM_SEAL_LEN + 1];
+
+	if (len < CHECKSUM_SEAL_LEN)
+		return false;
+	format_seal(text, len - CHECKSUM_SEAL_LEN, seal);
+	return memcmp(text + len - CHECKSUM_SEAL_LEN, seal, CHECKSUM_SEAL_LEN) == 0;
 }

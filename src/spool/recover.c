@@ -102,24 +102,26 @@ static int move_to_corrupt(const struct spool *s, int dir_fd, const char *name, 
 	return -1;
 }
 
-/* Best effort: the entry is safe in corrupt/ already, a missing reason loses no mail. */
-static void write_reason(const struct spool *s, const char *moved_name, const char *reason)
+int spool_write_reason(const struct spool *s, const char *moved_name, const char *reason, struct err *e)
 {
 	char name[320];
-	int fd;
+	int fd, r = -1;
 
 	snprintf(name, sizeof(name), "%.300s.reason", moved_name);
-	fd = sys_open(s->corrupt_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0640);
-	if (fd < 0)
-		return;
-	if (sys_write_all(fd, reason, strlen(reason)) == 0)
-		(void)sys_write_all(fd, "\n", 1);
-	sys_close(fd);
+	fd = spool_create_file(s, s->corrupt_fd, name);
+	if (fd >= 0 && sys_write_all(fd, reason, strlen(reason)) == 0)
+		r = sys_write_all(fd, "\n", 1);
+	if (r < 0)
+		err_set_os(e, errno, "%s/corrupt/%s: cannot write this file", s->path, name);
+	if (fd >= 0)
+		sys_close(fd);
+	return r;
 }
 
 static int quarantine(const struct spool *s, int dir_fd, const char *folder, const char *name, const char *suffix,
 		      const char *reason, struct err *e)
 {
+	struct err ignored;
 	char moved[300];
 
 	if (move_to_corrupt(s, dir_fd, name, suffix, moved, sizeof(moved)) < 0) {
@@ -131,7 +133,8 @@ static int quarantine(const struct spool *s, int dir_fd, const char *folder, con
 		err_set_os(e, errno, "%s/corrupt: cannot sync this directory", s->path);
 		return -1;
 	}
-	write_reason(s, moved, reason);
+	/* best effort: the entry is safe in corrupt/ already, a missing reason loses no mail */
+	(void)spool_write_reason(s, moved, reason, &ignored);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
  *                                                there (posthouse send) is for the relay too
  *   message files   worker: worker group   0040  the relay reads by its membership in the group;
  *                                                the owner class denies the workers themselves
+ *   its own reports relay : worker group   0600  made by the relay, or by root's command for it
  *   state corrupt   relay : relay group    0750
  *   lock            root                   0600  who could open it could hold it
  * With one user for all: 0700 and 0600.
@@ -210,6 +211,47 @@ static bool orders_names(const struct spool *s)
 	return sys_fstatfs(s->root_fd, &fs) == 0 && (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
 }
 
+/* Whom the spool belongs to, where that is not root who looks at it. */
+static int find_owner(struct spool *s, const struct stat *queue)
+{
+	struct stat st = *queue;
+
+	s->give_uid = (uid_t)-1;
+	if (geteuid() != 0 || queue->st_uid == 0)
+		return 0;
+	/* the workers' group is that of queue/; all else is the relay's alone */
+	if (s->state_fd >= 0 && sys_fstat(s->state_fd, &st) < 0)
+		return -1;
+	s->give_uid = queue->st_uid;
+	s->give_gid = st.st_gid;
+	return 0;
+}
+
+int spool_give(const struct spool *s, int fd)
+{
+	return s->give_uid == (uid_t)-1 ? 0 : sys_chown(fd, s->give_uid, s->give_gid);
+}
+
+int spool_create_file(const struct spool *s, int dir_fd, const char *name)
+{
+	int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, fd;
+
+	/* what is there may have been put there by the relay, to be written and given away by root: ours is new */
+	if (s->give_uid != (uid_t)-1) {
+		(void)sys_unlink(dir_fd, name);
+		flags |= O_EXCL;
+	}
+	fd = sys_open(dir_fd, name, flags, 0640);
+	if (fd >= 0 && spool_give(s, fd) < 0) {
+		int os_error = errno;
+
+		sys_close(fd);
+		errno = os_error;
+		return -1;
+	}
+	return fd;
+}
+
 int spool_open(struct spool *s, const char *path, enum spool_access access, enum spool_sync sync, struct err *e)
 {
 	struct stat st;
@@ -237,11 +279,12 @@ int spool_open(struct spool *s, const char *path, enum spool_access access, enum
 			goto fail;
 		}
 	}
-	if (sys_fstat(s->queue_fd, &st) < 0) {
+	if (sys_fstat(s->queue_fd, &st) < 0 || find_owner(s, &st) < 0) {
 		err_set_os(e, errno, "%s/queue: cannot look at this directory of the spool", path);
 		goto fail;
 	}
-	s->message_mode = st.st_mode & S_IWGRP ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
+	/* what the relay makes it must read as the owner, and the group, the workers, must not */
+	s->message_mode = access != SPOOL_MANAGE && st.st_mode & S_IWGRP ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
 	s->sync_directory = sync == SPOOL_SYNC_STRICT || (sync == SPOOL_SYNC_AUTO && !fsync_keeps_name(s));
 	s->keep_order = sync == SPOOL_SYNC_STRICT || !orders_names(s);
 	return 0;

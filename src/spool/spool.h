@@ -37,6 +37,10 @@ struct spool {
 	bool sync_directory;
 	bool keep_order; /* removals and moves must be synced one by one, or a power cut may reorder them */
 	mode_t message_mode; /* of message files */
+	/* root in the spool of another user: what it makes must belong to that one, or the relay could not read
+	 * it; (uid_t)-1: nothing to give away */
+	uid_t give_uid;
+	gid_t give_gid;
 };
 
 enum spool_access {
@@ -63,6 +67,11 @@ void spool_close(struct spool *s);
  * closed in them). -1 with a message naming the holder's pid when it is taken.
  */
 int spool_lock(const char *path, struct err *e);
+
+/* Gives a file that we made in this spool to whom it is for (give_uid); errno as fchown. */
+int spool_give(const struct spool *s, int fd);
+/* Opens NAME of state/ or corrupt/ for writing, empty and given to whom it is for; -1 and errno. */
+int spool_create_file(const struct spool *s, int dir_fd, const char *name);
 
 /* Bytes free for us on the spool's file system; -1 on failure. */
 int spool_free_bytes(const struct spool *s, uint64_t *bytes, struct err *e);

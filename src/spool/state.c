@@ -25,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <inttypes.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -34,6 +33,7 @@
 #include "base/kv.h"
 #include "base/num.h"
 #include "spool/checksum.h"
+#include "spool/file.h"
 #include "spool/id.h"
 #include "spool/sys.h"
 
@@ -141,7 +141,7 @@ void spool_state_add_event(struct spool_state *st, const struct spool_event *eve
 	struct spool_event *last = st->event_count ? &st->event[st->event_count - 1] : NULL;
 
 	if (last && same_event(last, event)) {
-		last->times++;
+		last->times += last->times < UINT32_MAX;
 		last->when_wall_us = event->when_wall_us;
 		return;
 	}
@@ -172,11 +172,16 @@ bool spool_state_is_finished(const struct spool_state *st)
 
 /* ---- writing --------------------------------------------------------------- */
 
+#define YEAR_9999_US INT64_C(253402300799999999)
+
+/* A time that the notation cannot hold would make the whole state unreadable: it is cut to the nearest it can. */
 static bool put_time(struct buf *b, const char *key, int64_t wall_us)
 {
 	char stamp[CLOCK_UTC_MAX];
 
-	return wall_us == 0 || kv_puts(b, key, clock_format_utc(wall_us, stamp));
+	if (wall_us > YEAR_9999_US)
+		wall_us = YEAR_9999_US;
+	return wall_us <= 0 || kv_puts(b, key, clock_format_utc(wall_us, stamp));
 }
 
 static bool put_text(struct buf *b, const char *key, const char *text)
@@ -199,15 +204,20 @@ static bool put_rcpt_next(struct buf *b, const struct spool_state *st, const str
 {
 	if (r->status != RCPT_PENDING || r->next_wall_us == st->next_attempt_wall_us)
 		return true;
-	return put_time(b, "next", r->next_wall_us ? r->next_wall_us : 1);
+	return put_time(b, "next", r->next_wall_us > 0 ? r->next_wall_us : 1);
+}
+
+static bool has_story(const struct spool_state *st, const struct rcpt_state *r)
+{
+	return r->status != RCPT_PENDING || r->when_wall_us > 0 || r->tries > 0 || r->reported || r->upstream ||
+	       r->remote || r->reply || r->next_wall_us != st->next_attempt_wall_us;
 }
 
 static bool put_rcpt(struct buf *b, const struct spool_state *st, size_t index)
 {
 	const struct rcpt_state *r = &st->rcpt[index];
 
-	if (r->status == RCPT_PENDING && r->when_wall_us == 0 && r->tries == 0 &&
-	    r->next_wall_us == st->next_attempt_wall_us)
+	if (!has_story(st, r))
 		return true;
 	return kv_puti(b, "rcpt", (int64_t)index) && kv_puts(b, "status", status_names[r->status]) &&
 	       put_time(b, "when", r->when_wall_us) && put_count(b, "tries", r->tries, 0) &&
@@ -226,7 +236,6 @@ static bool put_event(struct buf *b, const struct spool_event *ev)
 
 bool spool_state_format(const struct spool_state *st, struct buf *b)
 {
-	char sum[17];
 	bool ok;
 
 	ok = buf_adds(b, MAGIC) && kv_puti(b, "tries", st->tries) &&
@@ -241,54 +250,35 @@ bool spool_state_format(const struct spool_state *st, struct buf *b)
 		ok = put_event(b, &st->event[i]);
 	if (!ok)
 		return false;
-	snprintf(sum, sizeof(sum), "%016" PRIx64, checksum_of(b->data, b->len));
-	return kv_puts(b, "xxh3", sum) && buf_addc(b, '\n');
+	return checksum_seal(b);
 }
 
 /* Does it hold anything that a power cut must not take back? */
-static bool must_be_durable(const struct spool_state *st)
+bool spool_state_must_last(const struct spool_state *st)
 {
 	return st->held || st->route || st->report_id.text[0] ||
 	       spool_state_count(st, RCPT_PENDING) != st->rcpt_count;
 }
 
+int spool_state_text(const struct spool_state *st, const struct spool *s, const char *id, struct buf *text,
+		     struct err *e)
+{
+	buf_init(text, STATE_MAX);
+	if (spool_state_format(st, text))
+		return 0;
+	err_set(e, "%s/state/%s: the state would be larger than %u octets", s->path, id, STATE_MAX);
+	buf_release(text);
+	return -1;
+}
+
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e)
 {
-	bool durable = must_be_durable(st);
-	char new_name[SPOOL_ID_LEN + 8];
 	struct buf text;
-	int fd, r = -1;
+	int r;
 
-	snprintf(new_name, sizeof(new_name), "%s.new", id);
-	buf_init(&text, STATE_MAX);
-	if (!spool_state_format(st, &text)) {
-		err_set(e, "%s/state/%s: the state would be larger than %u octets", s->path, id, STATE_MAX);
-		buf_release(&text);
+	if (spool_state_text(st, s, id, &text, e) < 0)
 		return -1;
-	}
-	fd = sys_open(s->state_fd, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0640);
-	if (fd < 0) {
-		err_set_os(e, errno, "%s/state/%s: cannot create this file", s->path, new_name);
-		goto out;
-	}
-	if (sys_write_all(fd, text.data, text.len) < 0 || (durable && sys_fsync(fd) < 0)) {
-		err_set_os(e, errno, "%s/state/%s: cannot write this file", s->path, new_name);
-		(void)sys_unlink(s->state_fd, new_name);
-		goto out;
-	}
-	if (sys_rename_replace(s->state_fd, new_name, s->state_fd, id) < 0) {
-		err_set_os(e, errno, "%s/state/%s: cannot replace this file", s->path, id);
-		(void)sys_unlink(s->state_fd, new_name);
-		goto out;
-	}
-	if (durable && (sys_fsync(fd) < 0 || (s->sync_directory && sys_fsync(s->state_fd) < 0))) {
-		err_set_os(e, errno, "%s/state/%s: cannot sync this file", s->path, id);
-		goto out;
-	}
-	r = 0;
-out:
-	if (fd >= 0)
-		sys_close(fd);
+	r = spool_file_replace(s, spool_place_state(s), id, text.data, text.len, spool_state_must_last(st), e);
 	buf_release(&text);
 	return r;
 }
@@ -466,12 +456,14 @@ static bool parse_line(struct line_object *o, char *line, char *newline)
 	return r == KV_END;
 }
 
-/* What put_rcpt leaves out. */
-static void complete_times(struct spool_state *st)
+/* What put_rcpt leaves out, and what 0.1 (which wrote no `left`) did not know: there all were tried together. */
+static void complete_recipients(struct spool_state *st, bool by_old_version)
 {
 	for (size_t i = 0; i < st->rcpt_count; i++) {
 		struct rcpt_state *r = &st->rcpt[i];
 
+		if (by_old_version && r->status == RCPT_PENDING && r->tries == 0)
+			r->tries = st->tries;
 		if (r->status != RCPT_PENDING)
 			r->next_wall_us = 0;
 		else if (r->next_wall_us == 0)
@@ -483,16 +475,13 @@ static void complete_times(struct spool_state *st)
 
 bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 {
-	static const size_t trailer = sizeof("xxh3=0123456789abcdef\n") - 1;
-	struct line_object object = { .st = st };
-	char expected[32], *line, *end;
+	struct line_object object = { .st = st, .left = SPOOL_LEFT_UNKNOWN };
+	char *line, *end;
 
-	if (len < sizeof(MAGIC) - 1 + trailer || memcmp(text, MAGIC, sizeof(MAGIC) - 1) != 0)
+	if (len < sizeof(MAGIC) - 1 + CHECKSUM_SEAL_LEN || memcmp(text, MAGIC, sizeof(MAGIC) - 1) != 0 ||
+	    !checksum_is_sealed(text, len))
 		return false;
-	end = text + len - trailer;
-	snprintf(expected, sizeof(expected), "xxh3=%016" PRIx64 "\n", checksum_of(text, len - trailer));
-	if (memcmp(end, expected, trailer) != 0)
-		return false;
+	end = text + len - CHECKSUM_SEAL_LEN;
 	for (line = text + sizeof(MAGIC) - 1; line < end;) {
 		char *newline = memchr(line, '\n', (size_t)(end - line));
 
@@ -500,52 +489,26 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 			return false;
 		line = newline + 1;
 	}
-	complete_times(st);
+	complete_recipients(st, object.left == SPOOL_LEFT_UNKNOWN);
 	return true;
 }
 
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e)
 {
-	enum spool_read result = SPOOL_READ_FAILED;
-	size_t count = st->rcpt_count, len = 0;
+	enum spool_read result;
+	size_t count = st->rcpt_count, len;
 	char *text = NULL;
-	struct stat info;
-	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 
-	if (fd < 0 && errno == ENOENT)
+	result = spool_file_read(s, spool_place_state(s), id, STATE_MAX, &text, &len, e);
+	if (result == SPOOL_READ_GONE)
 		return SPOOL_READ_OK;
-	if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a symbolic link, a socket */
-		goto corrupt;
-	if (fd < 0 || sys_fstat(fd, &info) < 0)
-		goto failed;
-	if (!S_ISREG(info.st_mode) || info.st_size > STATE_MAX)
-		goto corrupt;
-	text = mem_alloc((size_t)info.st_size + 1);
-	while (len < (size_t)info.st_size) {
-		ssize_t n = sys_pread(fd, text + len, (size_t)info.st_size - len, (off_t)len);
-
-		if (n < 0)
-			goto failed;
-		if (n == 0)
-			goto corrupt;
-		len += (size_t)n;
+	if (result == SPOOL_READ_OK && !spool_state_parse(st, text, len)) {
+		/* half a state is no state: all pending again */
+		spool_state_release(st);
+		spool_state_init(st, count);
+		err_set(e, "%s/state/%s: torn or damaged", s->path, id);
+		result = SPOOL_READ_CORRUPT;
 	}
-	if (spool_state_parse(st, text, len)) {
-		result = SPOOL_READ_OK;
-		goto out;
-	}
-corrupt:
-	/* half a state is no state: all pending again */
-	spool_state_release(st);
-	spool_state_init(st, count);
-	err_set(e, "%s/state/%s: torn or damaged", s->path, id);
-	result = SPOOL_READ_CORRUPT;
-	goto out;
-failed:
-	err_set_os(e, errno, "%s/state/%s: cannot read this file", s->path, id);
-out:
-	if (fd >= 0)
-		sys_close(fd);
 	free(text);
 	return result;
 }
@@ -553,7 +516,7 @@ out:
 bool spool_state_peek(struct spool_state_head *head, const struct spool *s, const char *id)
 {
 	struct spool_state st = { 0 };
-	struct line_object object = { .st = &st };
+	struct line_object object = { .st = &st, .left = SPOOL_LEFT_UNKNOWN };
 	char text[1024], *line = text + sizeof(MAGIC) - 1, *newline, *last;
 	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	ssize_t n = fd < 0 ? -1 : sys_pread(fd, text, sizeof(text) - 1, 0);
@@ -571,7 +534,7 @@ bool spool_state_peek(struct spool_state_head *head, const struct spool *s, cons
 			return false;
 		newline = last;
 	}
-	ok = parse_line(&object, line, newline);
+	ok = parse_line(&object, line, newline) && !object.event;
 	*head = (struct spool_state_head){ .next_wall_us = st.next_attempt_wall_us, .held = st.held,
 					   .left = object.left, .report_wanted = st.report_id.text[0] != '\0' };
 	spool_state_release(&st);
@@ -582,7 +545,7 @@ bool spool_state_peek(struct spool_state_head *head, const struct spool *s, cons
 
 /*
  * Does the state that is on the disk hold anything that a power cut must not take back? Looks for the
- * words of must_be_durable without understanding them; when in doubt (the words may also stand in a
+ * words of spool_state_must_last without understanding them; when in doubt (the words may also stand in a
  * reply, the file may be unreadable) yes, which costs a sync.
  */
 static bool saved_state_must_last(const struct spool *s, const char *id)

@@ -94,11 +94,12 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len);
  * pending and is SPOOL_READ_OK. rcpt_count must be the envelope's.
  */
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+#define SPOOL_LEFT_UNKNOWN SIZE_MAX
 /* What the first lines of a state say. */
 struct spool_state_head {
 	int64_t next_wall_us; /* when it is due, 0: now */
 	bool held;
-	size_t left; /* pending recipients */
+	size_t left; /* pending recipients; SPOOL_LEFT_UNKNOWN: written by 0.1, which did not say */
 	bool report_wanted; /* a report on failed recipients was begun and not finished */
 };
 /*
@@ -112,6 +113,11 @@ bool spool_state_peek(struct spool_state_head *head, const struct spool *s, cons
  * as SPOOL_READ_CORRUPT, all pending).
  */
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+/* Does it hold anything that a power cut must not take back? */
+bool spool_state_must_last(const struct spool_state *st);
+/* Its text, for who writes it (batch.c); the buffer is to be released on 0. */
+int spool_state_text(const struct spool_state *st, const struct spool *s, const char *id, struct buf *text,
+		     struct err *e);
 
 /*
  * Takes the message out of the spool: queue/ID first, then state/ID, so that

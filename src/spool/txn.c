@@ -41,6 +41,7 @@
 #include "base/buf.h"
 #include "spool/checksum.h"
 #include "spool/format.h"
+#include "spool/message.h"
 #include "spool/sys.h"
 
 #define BUFFER_MAX (64u << 10) /* a message below this is written with one call */
@@ -52,6 +53,7 @@ struct spool_txn {
 	struct checksum *checksum;
 	struct buf buffer; /* not yet written: first line (as placeholder), envelope, content */
 	bool at_line_start; /* the last content octet was LF, or there is none yet */
+	char *again_peer; /* spool_txn_begin_as: a message of this ID and peer may be there; owned */
 	int fd; /* of incoming/ID, -1 before the first write */
 	enum spool_result result; /* once not OK it stays */
 	struct err why; /* when result is not OK */
@@ -72,7 +74,7 @@ static enum spool_result fail(struct spool_txn *t, const char *folder, const cha
 	return t->result;
 }
 
-struct spool_txn *spool_txn_begin(struct spool *s, struct envelope *env)
+static struct spool_txn *begin(struct spool *s, struct envelope *env, const struct spool_id *id)
 {
 	struct spool_txn *t = mem_alloc(sizeof(*t));
 	char head[FORMAT_HEAD_LEN + 1];
@@ -82,7 +84,7 @@ struct spool_txn *spool_txn_begin(struct spool *s, struct envelope *env)
 	t->result = SPOOL_OK;
 	t->at_line_start = true;
 	t->checksum = checksum_new();
-	spool_id_new(&t->id);
+	t->id = *id;
 	strcpy(env->id, t->id.text);
 	buf_init(&t->buffer, FORMAT_HEAD_LEN + FORMAT_ENVELOPE_MAX);
 	format_head_unfinished(head);
@@ -97,15 +99,46 @@ struct spool_txn *spool_txn_begin(struct spool *s, struct envelope *env)
 	return t;
 }
 
+struct spool_txn *spool_txn_begin(struct spool *s, struct envelope *env)
+{
+	struct spool_id id;
+
+	spool_id_new(&id);
+	return begin(s, env, &id);
+}
+
+struct spool_txn *spool_txn_begin_as(struct spool *s, struct envelope *env, const struct spool_id *id)
+{
+	struct spool_txn *t = begin(s, env, id);
+
+	t->again_peer = mem_strdup(env->peer);
+	return t;
+}
+
+static int open_new(const struct spool_txn *t)
+{
+	return sys_open(t->spool->incoming_fd, t->id.text, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+			t->spool->message_mode);
+}
+
 static enum spool_result create_file(struct spool_txn *t)
 {
-	t->fd = sys_open(t->spool->incoming_fd, t->id.text, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-			 t->spool->message_mode);
+	t->fd = open_new(t);
+	/* what a crash left of it: we hold the lock, nobody is writing there */
+	if (t->fd < 0 && errno == EEXIST && t->again_peer &&
+	    sys_unlink(t->spool->incoming_fd, t->id.text) == 0)
+		t->fd = open_new(t);
 	if (t->fd < 0)
 		return fail(t, "incoming", "cannot create this file");
+	/* a report that a command run by root makes, for the relay to read */
+	if (!(t->spool->message_mode & S_IRGRP) && spool_give(t->spool, t->fd) < 0)
+		return fail(t, "incoming", "cannot give this file to the relay's user");
 	/* the umask must not take the right to read from the relay */
 	if ((t->spool->message_mode & S_IRGRP) && sys_chmod(t->fd, t->spool->message_mode) < 0)
 		return fail(t, "incoming", "cannot change the mode of this file");
+	/* in a shared spool the directory's group does that */
+	if (!(t->spool->message_mode & S_IRGRP) && spool_give(t->spool, t->fd) < 0)
+		return fail(t, "incoming", "cannot change the owner of this file");
 	return SPOOL_OK;
 }
 
@@ -214,7 +247,56 @@ static void release(struct spool_txn *t)
 		sys_close(t->fd);
 	checksum_free(t->checksum);
 	buf_release(&t->buffer);
+	free(t->again_peer);
 	free(t);
+}
+
+/*
+ * queue/ID is there already, from before a crash or a failure behind its commit. The same (then it may still have
+ * to be made durable: t->fd becomes it, and ours goes): 0. Torn by a power cut: ours takes its place. Whole,
+ * and about something else: -1 and EEXIST, what was accepted is not overwritten.
+ */
+static int settle_with_existing(struct spool_txn *t)
+{
+	int in = t->spool->incoming_fd, queue = t->spool->queue_fd;
+	struct spool_message m;
+	struct err ignored;
+	bool same;
+
+	switch (spool_message_open(&m, t->spool, t->id.text, true, &ignored)) {
+	case SPOOL_READ_OK:
+		break;
+	case SPOOL_READ_GONE:
+	case SPOOL_READ_CORRUPT:
+		return sys_rename_replace(in, t->id.text, queue, t->id.text);
+	case SPOOL_READ_FAILED:
+		errno = ignored.os_error;
+		return -1;
+	}
+	same = strcmp(m.env.peer, t->again_peer) == 0;
+	if (same) {
+		(void)sys_unlink(in, t->id.text);
+		sys_close(t->fd);
+		t->fd = m.fd;
+		m.fd = -1;
+	}
+	spool_message_close(&m);
+	errno = EEXIST;
+	return same ? 0 : -1;
+}
+
+/* Gives it its name; *dir_fd is then where it is. */
+static void move_to_queue(struct spool_txn *t, int *dir_fd)
+{
+	int queue = t->spool->queue_fd;
+	int r = sys_rename_exclusive(t->spool->incoming_fd, t->id.text, queue, t->id.text);
+
+	if (r < 0 && errno == EEXIST && t->again_peer)
+		r = settle_with_existing(t);
+	if (r < 0)
+		fail(t, "queue", "cannot move the message to this name");
+	else
+		*dir_fd = queue;
 }
 
 enum spool_result spool_txn_commit(struct spool_txn *t, struct err *e)
@@ -224,12 +306,8 @@ enum spool_result spool_txn_commit(struct spool_txn *t, struct err *e)
 
 	if (t->result == SPOOL_OK)
 		finish_head(t);
-	if (t->result == SPOOL_OK) {
-		if (sys_rename_exclusive(t->spool->incoming_fd, t->id.text, t->spool->queue_fd, t->id.text) < 0)
-			fail(t, "queue", "cannot move the message to this name");
-		else
-			dir_fd = t->spool->queue_fd;
-	}
+	if (t->result == SPOOL_OK)
+		move_to_queue(t, &dir_fd);
 	if (t->result == SPOOL_OK)
 		sync_name(t);
 	/*

@@ -335,6 +335,72 @@ START_TEST(what_root_commits_is_for_the_relay_too)
 }
 END_TEST
 
+/* As a command of the operator does it: a state, and what goes to corrupt/. */
+static void change_as_root(void)
+{
+	struct spool_state st;
+	struct spool s;
+	struct err e;
+
+	MUST(spool_open(&s, dir, SPOOL_READ, SPOOL_SYNC_AUTO, &e) == 0);
+	spool_state_init(&st, 1);
+	st.held = true;
+	/* whatever the relay left there is not written through */
+	MUST(symlink("/dev/null", path_of("state", "of-relay")) == 0);
+	MUST(rename(path_of("state", "of-relay"), path_of("state", "0m4x7f3q9zkab1cd.new")) == 0);
+	MUST(spool_state_save(&st, &s, "0m4x7f3q9zkab1cd", &e) == 0);
+	MUST(spool_state_save(&st, &s, id, &e) == 0);
+	MUST(spool_write_reason(&s, "x", "a test", &e) == 0);
+	spool_state_release(&st);
+	spool_close(&s);
+}
+
+static void read_it(void)
+{
+	struct spool_message m;
+	struct spool_state st;
+	struct spool s;
+	struct err e;
+	int fd;
+
+	MUST(spool_open(&s, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e) == 0);
+	spool_state_init(&st, 1);
+	MUST(spool_message_open(&m, &s, id, true, &e) == SPOOL_READ_OK);
+	MUST(spool_state_load(&st, &s, id, &e) == SPOOL_READ_OK && st.held);
+	spool_state_release(&st);
+	spool_state_init(&st, 1);
+	MUST(spool_state_load(&st, &s, "0m4x7f3q9zkab1cd", &e) == SPOOL_READ_OK && st.held);
+	MUST((fd = open(path_of("corrupt", "x.reason"), O_RDWR)) >= 0);
+	close(fd);
+	spool_message_close(&m);
+	spool_state_release(&st);
+	spool_close(&s);
+}
+
+START_TEST(what_root_changes_the_relay_can_read)
+{
+	as(WORKER, WORKER, commit_all_sorts);
+	look_up_id();
+	as(0, 0, change_as_root);
+	as(RELAY, RELAY, read_it);
+}
+END_TEST
+
+/* One user for all: there it is not the directory's group that lets it in. */
+START_TEST(what_root_commits_is_for_the_one_user_too)
+{
+	struct err e;
+
+	teardown();
+	ck_assert_int_eq(mkdir(top, 0711), 0);
+	ck_assert_msg(spool_prepare(dir, RELAY, RELAY, RELAY, &e) == 0, "%s", e.text);
+	umask(077);
+	commit_with(SPOOL_SYNC_AUTO, 100);
+	as(0, 0, change_as_root);
+	as(RELAY, RELAY, read_it);
+}
+END_TEST
+
 START_TEST(a_second_start_puts_owners_right)
 {
 	struct stat st;
@@ -382,6 +448,8 @@ int main(void)
 		a_worker_lists_and_reads_nothing,
 		a_stranger_gets_nowhere,
 		what_root_commits_is_for_the_relay_too,
+		what_root_changes_the_relay_can_read,
+		what_root_commits_is_for_the_one_user_too,
 		a_second_start_puts_owners_right,
 		a_directory_of_somebody_else_is_refused,
 		odd_things_of_a_hostile_worker_are_not_fatal,

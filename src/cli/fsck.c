@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * posthouse fsck: every file of the spool verified (spool/check.h), and with
+ * --repair put right or out of the way. Looks beside a running daemon, without
+ * a lock: whatever looks wrong is looked at again before it is a finding, as
+ * files come and go. Repairs only under the spool lock. Two threads read, so
+ * that one can wait for the disk while the other one computes.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/num.h"
+#include "cli/listing.h"
+#include "cli/lookup.h"
+#include "cli/verbs.h"
+#include "spool/check.h"
+
+enum { OPT_REPAIR = ARGS_LONG_ONLY, OPT_JSON };
+
+const struct args_option fsck_options[] = {
+	{ "repair", OPT_REPAIR, NULL, "put right what can be, move the rest to corrupt/" },
+	{ "json", OPT_JSON, NULL, "a JSON object for each finding, and one for the whole" },
+	ARGS_OPTIONS_END,
+};
+
+/*
+ * A worker beside us may be slow to write, as its client is; who holds the lock knows that nobody is. The
+ * relay removes a message and its state one after the other, and a slow disk may lie between.
+ */
+#define IDLE_US (24 * 3600 * INT64_C(1000000))
+#define SETTLE_MS 2000
+#define SETTLE_STEP_MS 50
+#define LINE_MAX_OCTETS 8192
+
+struct finding {
+	enum check_folder folder;
+	char *name; /* NULL: the directory itself; owned */
+	struct check_result result;
+};
+
+struct fsck {
+	struct cli *cli;
+	struct spool spool;
+	struct spool_check check;
+	bool repair, json;
+	int lock_fd;
+	struct id_prefix *prefix;
+	size_t prefix_count;
+	struct id_list ids; /* of the folder being read */
+	enum check_folder folder;
+	atomic_size_t next; /* of ids */
+	pthread_mutex_t mutex; /* guards what follows while two threads read */
+	struct finding *finding;
+	size_t finding_count, finding_cap;
+	uint64_t messages, octets, states, quarantined;
+	size_t repaired;
+};
+
+/* ---- looking -------------------------------------------------------------------- */
+
+static void note(struct fsck *f, enum check_folder folder, const char *name, const struct check_result *result)
+{
+	if (f->finding_count == f->finding_cap) {
+		f->finding_cap = f->finding_cap ? f->finding_cap * 2 : 64;
+		f->finding = mem_resize(f->finding, f->finding_cap, sizeof(*f->finding));
+	}
+	f->finding[f->finding_count++] = (struct finding){ folder, name ? mem_strdup(name) : NULL, *result };
+}
+
+static void look_again(const struct fsck *f, struct finding *finding)
+{
+	if (finding->name)
+		spool_check(&f->check, finding->folder, finding->name, &finding->result);
+	else
+		spool_check_directory(&f->check, finding->folder, &finding->result);
+}
+
+/* A name of a folder other than queue/ and state/, or one that does not belong there. */
+static void look_at_name(void *ctx, const char *name)
+{
+	struct fsck *f = ctx;
+	struct check_result result;
+
+	spool_check(&f->check, f->folder, name, &result);
+	if (result.kind != CHECK_SOUND)
+		note(f, f->folder, name, &result);
+	else if (f->folder == CHECK_CORRUPT && !strstr(name, ".reason"))
+		f->quarantined++;
+}
+
+static void take_name(void *ctx, const char *name)
+{
+	struct fsck *f = ctx;
+	bool wanted = f->prefix_count == 0;
+
+	if (!spool_id_is_valid(name)) {
+		if (wanted)
+			look_at_name(ctx, name);
+		return;
+	}
+	for (size_t i = 0; i < f->prefix_count; i++) {
+		if (!id_prefix_matches(&f->prefix[i], name))
+			continue;
+		f->prefix[i].matches++;
+		wanted = true;
+	}
+	if (wanted)
+		id_list_add(&f->ids, name);
+}
+
+/* Both threads run this, until no id is left. */
+static void *look_at_ids(void *ctx)
+{
+	struct fsck *f = ctx;
+	uint64_t seen = 0, octets = 0;
+	size_t i;
+
+	while ((i = atomic_fetch_add(&f->next, 1)) < f->ids.count) {
+		struct check_result result;
+		struct spool_id id;
+
+		id_list_get(&f->ids, i, &id);
+		spool_check(&f->check, f->folder, id.text, &result);
+		seen++;
+		octets += result.octets;
+		if (result.kind == CHECK_SOUND)
+			continue;
+		pthread_mutex_lock(&f->mutex);
+		note(f, f->folder, id.text, &result);
+		pthread_mutex_unlock(&f->mutex);
+	}
+	pthread_mutex_lock(&f->mutex);
+	*(f->folder == CHECK_QUEUE ? &f->messages : &f->states) += seen;
+	f->octets += octets;
+	pthread_mutex_unlock(&f->mutex);
+	return NULL;
+}
+
+/* queue/ or state/. */
+static int look_at_folder(struct fsck *f, enum check_folder folder, struct err *e)
+{
+	pthread_t second;
+	bool two;
+
+	f->folder = folder;
+	f->ids.count = 0;
+	if (spool_check_list(&f->spool, folder, take_name, f, e) < 0)
+		return -1;
+	id_list_sort(&f->ids);
+	atomic_store(&f->next, 0);
+	two = f->ids.count > 1 && pthread_create(&second, NULL, look_at_ids, f) == 0;
+	look_at_ids(f);
+	if (two)
+		pthread_join(second, NULL);
+	return 0;
+}
+
+static int look_at_all(struct fsck *f, struct err *e)
+{
+	static const enum check_folder small[] = { CHECK_ROOT, CHECK_INCOMING, CHECK_CORRUPT };
+	struct check_result result;
+
+	for (enum check_folder folder = CHECK_ROOT; f->prefix_count == 0 && folder < CHECK_FOLDERS; folder++) {
+		spool_check_directory(&f->check, folder, &result);
+		if (result.kind != CHECK_SOUND)
+			note(f, folder, NULL, &result);
+	}
+	for (size_t i = 0; f->prefix_count == 0 && i < sizeof(small) / sizeof(*small); i++) {
+		f->folder = small[i];
+		if (spool_check_list(&f->spool, small[i], look_at_name, f, e) < 0)
+			return -1;
+	}
+	/* states behind messages: one that lost its message meanwhile is looked at again */
+	return look_at_folder(f, CHECK_QUEUE, e) < 0 ? -1 : look_at_folder(f, CHECK_STATE, e);
+}
+
+/* May a running relay be in the middle of it? */
+static bool may_settle(const struct finding *finding)
+{
+	return finding->result.kind == CHECK_ORPHAN_STATE || finding->result.kind == CHECK_WITHOUT_REASON;
+}
+
+static void drop_settled(struct fsck *f)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->finding_count; i++) {
+		look_again(f, &f->finding[i]);
+		if (f->finding[i].result.kind == CHECK_SOUND)
+			free(f->finding[i].name);
+		else
+			f->finding[kept++] = f->finding[i];
+	}
+	f->finding_count = kept;
+}
+
+static size_t count_unsettled(const struct fsck *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->finding_count; i++)
+		n += may_settle(&f->finding[i]);
+	return n;
+}
+
+static int compare_findings(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->folder != y->folder)
+		return x->folder < y->folder ? -1 : 1;
+	return strcmp(x->name ? x->name : "", y->name ? y->name : "");
+}
+
+/* What was wrong at one moment need not be: only what stays is a finding. */
+static void confirm(struct fsck *f)
+{
+	const struct timespec step = { 0, SETTLE_STEP_MS * 1000000L };
+	int64_t deadline = clock_mono_ms() + SETTLE_MS;
+
+	drop_settled(f);
+	while (f->lock_fd < 0 && count_unsettled(f) > 0 && clock_mono_ms() < deadline) {
+		nanosleep(&step, NULL);
+		drop_settled(f);
+	}
+	if (f->finding_count > 0)
+		qsort(f->finding, f->finding_count, sizeof(*f->finding), compare_findings);
+}
+
+/* ---- saying ---------------------------------------------------------------------- */
+
+static char *path_of(const struct finding *finding)
+{
+	const char *folder = check_folder_name(finding->folder);
+
+	if (!finding->name)
+		return mem_strdup(folder[0] ? folder : ".");
+	return folder[0] ? mem_printf("%s/%s", folder, finding->name) : mem_strdup(finding->name);
+}
+
+static void put_text(const struct fsck *f, const struct finding *finding, const char *path, bool repaired,
+		     const struct err *why_not)
+{
+	const char *remedy = check_remedy(finding->result.kind);
+	struct buf line;
+
+	buf_init(&line, LINE_MAX_OCTETS);
+	term_escapes(&f->cli->out, path, &line);
+	buf_adds(&line, ": ");
+	term_escapes(&f->cli->out, finding->result.what.text, &line);
+	if (repaired)
+		buf_adds(&line, ": put right");
+	else if (f->repair && remedy) {
+		buf_adds(&line, ": NOT put right: ");
+		term_escapes(&f->cli->out, why_not->text, &line);
+	} else if (remedy)
+		buf_addf(&line, ": --repair %s", remedy);
+	else
+		buf_adds(&line, ": only you can put this right");
+	puts(line.data);
+	buf_release(&line);
+}
+
+static void put(json_t *o, const char *key, json_t *value)
+{
+	json_object_set_new(o, key, value);
+}
+
+static void put_object(const struct fsck *f, const struct finding *finding, const char *path, bool repaired,
+		       const struct err *why_not)
+{
+	const char *what = finding->result.what.text, *remedy = check_remedy(finding->result.kind);
+	json_t *o = json_object();
+
+	put(o, "object", json_string("finding"));
+	put(o, "path", json_text(path, strlen(path)));
+	put(o, "finding", json_string(check_kind_name(finding->result.kind)));
+	put(o, "what", json_text(what, strlen(what)));
+	put(o, "remedy", remedy ? json_string(remedy) : json_null());
+	put(o, "repaired", json_boolean(repaired));
+	if (f->repair && !repaired)
+		put(o, "error", json_text(why_not->text, strlen(why_not->text)));
+	json_put(o, JSON_ONE_LINE, stdout);
+	json_decref(o);
+}
+
+static void put_finding(struct fsck *f, struct finding *finding)
+{
+	char *path = path_of(finding);
+	struct err why_not = { 0 };
+	bool repaired = false;
+
+	if (f->repair && finding->name)
+		repaired = spool_repair(&f->check, finding->folder, finding->name, &finding->result, &why_not) == 0;
+	else if (f->repair)
+		repaired = spool_repair_directory(&f->check, finding->folder, &why_not) == 0;
+	f->repaired += repaired;
+	if (f->json)
+		put_object(f, finding, path, repaired, &why_not);
+	else
+		put_text(f, finding, path, repaired, &why_not);
+	free(path);
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void put_summary_text(const struct fsck *f)
+{
+	char size[16];
+
+	printf("%s%" PRIu64 " message%s (%s%s) and %" PRIu64 " state%s checked: ", f->finding_count ? "\n" : "",
+	       f->messages, plural(f->messages), num_format_size(f->octets, size, sizeof(size)),
+	       f->octets < 1024 ? " octets" : "", f->states, plural(f->states));
+	if (f->finding_count == 0)
+		fputs("all is well.\n", stdout);
+	else if (f->repair)
+		printf("%zu finding%s, %zu put right.\n", f->finding_count, plural(f->finding_count), f->repaired);
+	else
+		printf("%zu finding%s.\n", f->finding_count, plural(f->finding_count));
+	if (f->quarantined > 0)
+		printf("%" PRIu64 " file%s in corrupt/ wait%s for a person.\n", f->quarantined,
+		       plural(f->quarantined), f->quarantined == 1 ? "s" : "");
+}
+
+static void put_summary(const struct fsck *f)
+{
+	json_t *o;
+
+	if (!f->json) {
+		put_summary_text(f);
+		return;
+	}
+	o = json_object();
+	put(o, "object", json_string("summary"));
+	put(o, "spool", json_text(f->spool.path, strlen(f->spool.path)));
+	put(o, "messages", json_integer((json_int_t)f->messages));
+	put(o, "octets", json_integer((json_int_t)f->octets));
+	put(o, "states", json_integer((json_int_t)f->states));
+	put(o, "findings", json_integer((json_int_t)f->finding_count));
+	put(o, "repaired", json_integer((json_int_t)f->repaired));
+	put(o, "quarantined", json_integer((json_int_t)f->quarantined));
+	json_put(o, JSON_ONE_LINE, stdout);
+	json_decref(o);
+}
+
+/* ---- the verb ---------------------------------------------------------------------- */
+
+static enum cli_status check_spool(struct fsck *f)
+{
+	enum cli_status status;
+	struct err e;
+
+	if (f->repair && (f->lock_fd = spool_lock(f->spool.path, &e)) < 0) {
+		cli_error("%s", e.text);
+		return CLI_UNREACHABLE;
+	}
+	f->check = (struct spool_check){ &f->spool, f->repair ? clock_file_us() : clock_wall_us() - IDLE_US };
+	if (look_at_all(f, &e) < 0) {
+		cli_error("%s", e.text);
+		return CLI_UNREACHABLE;
+	}
+	confirm(f);
+	for (size_t i = 0; i < f->finding_count; i++)
+		put_finding(f, &f->finding[i]);
+	put_summary(f);
+	status = f->finding_count == (f->repair ? f->repaired : 0) ? CLI_DONE : CLI_NOTHING;
+	for (size_t i = 0; i < f->prefix_count; i++) {
+		if (f->prefix[i].matches > 0)
+			continue;
+		cli_error("%s: no queued message's id begins so", f->prefix[i].text);
+		status = CLI_NOTHING;
+	}
+	return status;
+}
+
+static int read_arguments(struct fsck *f)
+{
+	char **operands;
+	int key, count;
+
+	while ((key = cli_option(f->cli)) != ARGS_END) {
+		if (key == ARGS_BAD)
+			return -1;
+		f->repair |= key == OPT_REPAIR;
+		f->json |= key == OPT_JSON;
+	}
+	operands = args_operands(&f->cli->args, &count);
+	f->prefix = mem_array((size_t)count + 1, sizeof(*f->prefix));
+	for (int i = 0; i < count; i++) {
+		if (id_prefix_parse(operands[i], &f->prefix[f->prefix_count++]))
+			continue;
+		f->cli->ended = cli_usage_error(f->cli, "%s: not (the beginning of) a queue id", operands[i]);
+		return -1;
+	}
+	return 0;
+}
+
+enum cli_status verb_fsck(struct cli *cli)
+{
+	struct fsck f = { .cli = cli, .lock_fd = -1 };
+	enum cli_status status = CLI_UNREACHABLE;
+
+	if (read_arguments(&f) < 0) {
+		free(f.prefix);
+		return cli->ended;
+	}
+	if (cli_open_spool(cli, &f.spool) == 0) {
+		id_list_init(&f.ids);
+		pthread_mutex_init(&f.mutex, NULL);
+		status = cli_finish_output(check_spool(&f));
+		pthread_mutex_destroy(&f.mutex);
+		for (size_t i = 0; i < f.finding_count; i++)
+			free(f.finding[i].name);
+		free(f.finding);
+		id_list_release(&f.ids);
+		if (f.lock_fd >= 0)
+			close(f.lock_fd);
+		spool_close(&f.spool);
+	}
+	free(f.prefix);
+	return status;
+}
