@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/criteria.h"
 #include "cli/listing.h"
 #include "cli/lookup.h"
+#include "cli/select.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
 
@@ -29,6 +31,12 @@ static size_t option_tables(const struct cli_verb *verb, const struct args_optio
 
 	if (verb && verb->options)
 		table[count++] = verb->options;
+	if (verb && verb->selects) {
+		table[count++] = criterion_options;
+		table[count++] = select_options;
+	}
+	if (verb && verb->changes)
+		table[count++] = select_change_options;
 	table[count++] = cli_common_options;
 	return count;
 }

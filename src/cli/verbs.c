@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "cli/complete.h"
+#include "cli/criteria.h"
+#include "cli/select.h"
 
 static enum cli_status verb_help_run(struct cli *cli);
 
@@ -20,10 +22,12 @@ static const struct args_option help_options[] = {
 const struct cli_verb verb_table[] = {
 	{
 		.name = "queue",
-		.operands = "[ID-PREFIX...]",
+		.operands = "[ID-PREFIX...] [-]",
 		.summary = "list the queued messages, oldest first",
-		.details = "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.details = "With ID-PREFIXes only the messages whose id begins with one of them;\n"
+			   "with - those whose ids stand on standard input.\n",
 		.options = queue_options,
+		.selects = true,
 		.run = verb_queue,
 	},
 	{
@@ -42,6 +46,28 @@ const struct cli_verb verb_table[] = {
 		.details = "The columns count messages younger than what they say.\n",
 		.options = summary_options,
 		.run = verb_summary,
+	},
+	{
+		.name = "status",
+		.operands = "",
+		.summary = "what the daemon does now: queue, upstreams, workers, rates",
+		.options = status_options,
+		.run = verb_status,
+	},
+	{
+		.name = "watch",
+		.operands = "",
+		.summary = "show events as they happen",
+		.options = watch_options,
+		.run = verb_watch,
+	},
+	{
+		.name = "check",
+		.operands = "",
+		.summary = "one line and an exit status for a monitoring system",
+		.details = "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
+		.options = check_options,
+		.run = verb_check,
 	},
 	{
 		.name = "send",
@@ -140,6 +166,13 @@ void verb_help(const struct cli_verb *verb, FILE *out)
 		fputs("\nOptions:\n", out);
 		args_describe(verb->options, out);
 	}
+	if (verb->selects) {
+		fputs("\nSelectors; all must hold, the same one given again widens:\n", out);
+		args_describe(criterion_options, out);
+		args_describe(select_options, out);
+	}
+	if (verb->changes)
+		args_describe(select_change_options, out);
 	fputs("\nCommon options:\n", out);
 	args_describe(cli_common_options, out);
 }
@@ -196,6 +229,7 @@ static enum cli_status verb_help_run(struct cli *cli)
 int cli_main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
+	enum cli_status status;
 	char **operands;
 	int count;
 
@@ -213,5 +247,13 @@ int cli_main(int argc, char **argv)
 	if (!cli.verb)
 		return (int)unknown_verb(&cli, operands[0]);
 	args_begin(&cli.args, count, operands, cli.verb->options, cli_common_options, false);
-	return (int)cli.verb->run(&cli);
+	if (cli.verb->selects) {
+		cli.select = select_new();
+		args_add(&cli.args, criterion_options);
+		args_add(&cli.args, select_options);
+		args_add(&cli.args, cli.verb->changes ? select_change_options : NULL);
+	}
+	status = cli.verb->run(&cli);
+	select_free(cli.select);
+	return (int)status;
 }
