@@ -147,6 +147,7 @@ static const struct {
 	{ "UPSTREAM", put_upstreams, { NULL } },
 	{ "STATE", put_conditions, { NULL } },
 	{ "WHEN", NULL, { "auto", "always", "never" } },
+	{ "KEY", NULL, { "domain", "sender", "sender-domain", "upstream", "reason" } },
 	{ "MODE", NULL, { "none", "opportunistic", "required", "implicit" } },
 };
 
@@ -168,6 +169,12 @@ static void put_values(const struct line *l, const char *usage)
 		at += strcspn(at, "[ |"); /* "ID-PREFIX" is an ID, whatever stands behind the hyphen */
 		at += strspn(at, "[ |");
 	}
+}
+
+static void put_value(const struct line *l, const struct args_option *o)
+{
+	/* NAME is what many values are called */
+	put_values(l, strcmp(o->name, "upstream") == 0 ? "UPSTREAM" : o->value);
 }
 
 /* ---- the words before --------------------------------------------------------------- */
@@ -290,7 +297,7 @@ static bool split_value(struct line *l)
 	memcpy(l->before, l->typed, len);
 	l->before[len] = '\0';
 	l->typed += len;
-	put_values(l, l->waiting->value);
+	put_value(l, l->waiting);
 	return true;
 }
 
@@ -305,7 +312,7 @@ enum cli_status complete_words(struct cli *cli, char **words, int count)
 	if (l.waiting) {
 		if (strcmp(l.typed, "=") == 0)
 			l.typed = "";
-		put_values(&l, l.waiting->value);
+		put_value(&l, l.waiting);
 	} else if (!split_value(&l)) {
 		if (l.typed[0] == '-' && !l.only_operands)
 			put_options(&l);
