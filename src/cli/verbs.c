@@ -6,10 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/complete.h"
 #include "cli/criteria.h"
 #include "cli/select.h"
 
 static enum cli_status verb_help_run(struct cli *cli);
+
+enum { OPT_COMPLETE = ARGS_LONG_ONLY };
+
+static const struct args_option help_options[] = {
+	{ "complete", OPT_COMPLETE, NULL, "for shells: what the words behind -- could go on with" },
+	ARGS_OPTIONS_END,
+};
 
 const struct cli_verb verb_table[] = {
 	{
@@ -83,6 +91,7 @@ const struct cli_verb verb_table[] = {
 		.name = "help",
 		.operands = "[VERB]",
 		.summary = "how to use posthouse, or one of its verbs",
+		.options = help_options,
 		.run = verb_help_run,
 	},
 };
@@ -192,12 +201,18 @@ static enum cli_status unknown_verb(const struct cli *cli, const char *name)
 static enum cli_status verb_help_run(struct cli *cli)
 {
 	const struct cli_verb *verb;
+	bool complete = false;
 	char **operands;
-	int count;
+	int count, key;
 
-	if (cli_option(cli) == ARGS_BAD)
-		return cli->ended;
+	while ((key = cli_option(cli)) != ARGS_END) {
+		if (key == ARGS_BAD)
+			return cli->ended;
+		complete = key == OPT_COMPLETE;
+	}
 	operands = args_operands(&cli->args, &count);
+	if (complete)
+		return complete_words(cli, operands, count);
 	if (count > 1)
 		return cli_usage_error(cli, "%s: one verb at a time", operands[1]);
 	if (count == 0) {
