@@ -15,11 +15,12 @@
 
 #define ERROR_TEXT_MAX 4096
 
-enum { OPT_CONFIG = ARGS_LONG_ONLY + 900, OPT_SPOOL };
+enum { OPT_CONFIG = ARGS_LONG_ONLY + 900, OPT_SPOOL, OPT_COLOR };
 
 const struct args_option cli_common_options[] = {
 	{ "config", OPT_CONFIG, "FILE", "configuration file, to find the spool" },
 	{ "spool", OPT_SPOOL, "DIR", "spool directory, instead of the configuration's" },
+	{ "color", OPT_COLOR, "WHEN", "auto (on a terminal), always or never" },
 	{ "help", 'h', NULL, "how to use it, and end" },
 	{ "version", 'V', NULL, "the version, and end" },
 	ARGS_OPTIONS_END,
@@ -71,6 +72,18 @@ enum cli_status cli_usage_error(const struct cli *cli, const char *fmt, ...)
 	return CLI_USAGE;
 }
 
+static int color_option(struct cli *cli)
+{
+	enum term_color when;
+
+	if (!term_color_parse(cli->args.value, &when)) {
+		cli->ended = cli_usage_error(cli, "--color: %s: not auto, always or never", cli->args.value);
+		return -1;
+	}
+	term_choose_color(&cli->out, when);
+	return 0;
+}
+
 /* Deals with a common option: 0 go on, -1 the program ends with cli->ended. */
 static int common_option(struct cli *cli, int key, const struct err *e)
 {
@@ -81,6 +94,8 @@ static int common_option(struct cli *cli, int key, const struct err *e)
 	case OPT_SPOOL:
 		cli->spool_path = cli->args.value;
 		return 0;
+	case OPT_COLOR:
+		return color_option(cli);
 	case 'h':
 		if (cli->verb)
 			verb_help(cli->verb, stdout);

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "manage/json.h"
 #include "spool/id.h"
 #include "spool/message.h"
 #include "spool/spool.h"
@@ -59,8 +60,6 @@ const char *listing_why(const struct listing *l);
  * `postqueue -j`. The reference is the caller's.
  */
 json_t *listing_json(const struct listing *l);
-/* A string of strangers' octets: what is not UTF-8 becomes U+FFFD. */
-json_t *json_text(const char *text, size_t len);
 
 enum json_layout { JSON_ONE_LINE, JSON_READABLE };
 /* Writes it and a newline, in pure printable ASCII: nothing in it can move a terminal. */

@@ -8,34 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/buf.h"
 #include "cli/listing.h"
-#include "base/utf8.h"
-
-#define TEXT_MAX (256u << 10)
-
-json_t *json_text(const char *text, size_t len)
-{
-	static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
-	json_t *value = json_stringn(text, len);
-	struct buf b;
-	uint32_t cp;
-
-	if (value)
-		return value;
-	buf_init(&b, TEXT_MAX);
-	for (size_t at = 0; at < len;) {
-		size_t n = utf8_decode(text + at, len - at, &cp);
-
-		if (!(n > 0 ? buf_add(&b, text + at, n) : buf_adds(&b, replacement)))
-			break;
-		at += n > 0 ? n : 1;
-	}
-	value = json_stringn(b.data, b.len);
-	ASSERT(value);
-	buf_release(&b);
-	return value;
-}
 
 static json_t *string(const char *text)
 {
@@ -89,7 +62,11 @@ static json_t *recipient(const struct envelope_rcpt *rcpt, const struct rcpt_sta
 	put(o, "status", json_string(rcpt_status_name(st->status)));
 	put(o, "reply", string(st->reply));
 	put(o, "upstream", string(st->upstream));
+	put(o, "remote", string(st->remote));
 	put(o, "when", seconds(st->when_wall_us));
+	put(o, "tries", json_integer(st->tries));
+	put(o, "next_attempt", st->status == RCPT_PENDING ? json_integer(st->next_wall_us / 1000000) : json_null());
+	put(o, "reported", json_boolean(st->reported));
 	return o;
 }
 
@@ -125,6 +102,7 @@ json_t *listing_json(const struct listing *l)
 	put(o, "held", json_boolean(st->held));
 	put(o, "hold_reason", string(st->hold_reason));
 	put(o, "uncertain", json_boolean(st->uncertain));
+	put(o, "route", string(st->route));
 	put(o, "peer", string(env->peer));
 	put(o, "helo", string(env->helo));
 	put(o, "protocol", string(env->protocol));
@@ -132,26 +110,13 @@ json_t *listing_json(const struct listing *l)
 	return o;
 }
 
-/* jansson leaves DEL as it is; it is the one character below U+0080 that is neither printed nor escaped. */
 static int put_chunk(const char *data, size_t len, void *out)
 {
-	while (len > 0) {
-		const char *del = memchr(data, 0x7f, len);
-		size_t n = del ? (size_t)(del - data) : len;
-
-		if (fwrite(data, 1, n, out) != n || (del && fputs("\\u007F", out) == EOF))
-			return -1;
-		n += del != NULL;
-		data += n;
-		len -= n;
-	}
-	return 0;
+	return fwrite(data, 1, len, out) == len ? 0 : -1;
 }
 
 void json_put(const json_t *value, enum json_layout layout, FILE *out)
 {
-	size_t flags = JSON_ENSURE_ASCII | (layout == JSON_ONE_LINE ? JSON_COMPACT : JSON_INDENT(2));
-
-	json_dump_callback(value, put_chunk, out, flags);
+	json_write(value, layout == JSON_ONE_LINE ? JSON_COMPACT : JSON_INDENT(2), put_chunk, out);
 	putc('\n', out);
 }

@@ -8,7 +8,6 @@
 
 #include "base/alloc.h"
 #include "cli/cli.h"
-#include "config/config.h"
 #include "config/paths.h"
 
 /* Where `posthoused` without a file is expected: the seed's own default. */
@@ -62,6 +61,11 @@ static char *default_spool(struct err *e)
 	if (geteuid() == 0)
 		return mem_strdup(CONFIG_SYSTEM_SPOOL);
 	return config_private_spool(private, sizeof(private), e) == 0 ? mem_strdup(private) : NULL;
+}
+
+int settings_config(const char *config_file, struct config *cfg, struct err *e)
+{
+	return load(config_file, cfg, report_error, e);
 }
 
 int settings_spool(const char *config_file, char **path, struct err *e)

@@ -8,6 +8,13 @@
 
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "config/config.h"
+
+/*
+ * The configuration file: 1 and cfg is the caller's, 0 and cfg untouched when there is none that we may read,
+ * -1 and e when it was named or is bad (each error of it was said).
+ */
+int settings_config(const char *config_file, struct config *cfg, struct err *e);
 
 /*
  * The spool of the configuration file; where there is none to read, the

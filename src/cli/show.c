@@ -13,12 +13,17 @@
 #include "base/num.h"
 #include "cli/content.h"
 #include "cli/listing.h"
-#include "cli/lookup.h"
+#include "cli/json.h"
+#include "cli/one.h"
+#include "cli/routing.h"
+#include "cli/show_corrupt.h"
+#include "cli/show_log.h"
+#include "cli/style.h"
 #include "cli/verbs.h"
 #include "smtp/date.h"
 #include "submit/header.h"
 
-enum view { VIEW_DEFAULT, VIEW_ENVELOPE, VIEW_HEADERS, VIEW_BODY, VIEW_RAW, VIEW_JSON };
+enum view { VIEW_DEFAULT, VIEW_ENVELOPE, VIEW_HEADERS, VIEW_BODY, VIEW_RAW, VIEW_LOG, VIEW_JSON };
 
 #define OPT(view) (ARGS_LONG_ONLY + (int)(view))
 
@@ -27,11 +32,11 @@ const struct args_option show_options[] = {
 	{ "headers", OPT(VIEW_HEADERS), NULL, "only the header, as it is" },
 	{ "body", OPT(VIEW_BODY), NULL, "only the body, as it is" },
 	{ "raw", OPT(VIEW_RAW), NULL, "the whole content, as it is" },
+	{ "log", OPT(VIEW_LOG), NULL, "what happened to it so far" },
 	{ "json", OPT(VIEW_JSON), NULL, "envelope, state and header as a JSON object" },
 	ARGS_OPTIONS_END,
 };
 
-#define CANDIDATES_SHOWN 10
 #define LABEL_WIDTH 12
 #define LINE_CEILING 65536
 
@@ -39,62 +44,16 @@ struct show {
 	struct cli *cli;
 	struct spool spool;
 	enum view view;
+	bool json;
+	struct routing routing;
 	struct spool_id id;
 	int64_t now_wall_us;
 };
-
-/* ---- which message --------------------------------------------------------- */
-
-static enum cli_status ambiguous(const struct show *sh, const struct id_prefix *prefix,
-				 const struct id_list *list)
-{
-	char age[16];
-
-	cli_error("%s: the ids of %zu messages begin so: type more of the one you mean", prefix->text,
-		  list->count);
-	for (size_t i = 0; i < list->count && i < CANDIDATES_SHOWN; i++) {
-		struct spool_id id;
-
-		id_list_get(list, i, &id);
-		fprintf(stderr, "  %s  %s old\n", id.text,
-			term_age(spool_id_wall_us(id.text), sh->now_wall_us, age, sizeof(age)));
-	}
-	if (list->count > CANDIDATES_SHOWN)
-		fprintf(stderr, "  and %zu more\n", list->count - CANDIDATES_SHOWN);
-	return CLI_USAGE;
-}
 
 static enum cli_status not_found(const char *typed)
 {
 	cli_error("%s: no queued message has this id: it was delivered, or never here", typed);
 	return CLI_NOTHING;
-}
-
-/* Completes what was typed; CLI_DONE, or what to return (it is said). */
-static enum cli_status resolve(struct show *sh, struct id_prefix *prefix)
-{
-	enum cli_status status = CLI_DONE;
-	struct id_list list;
-	struct err e;
-
-	if (prefix->len == SPOOL_ID_LEN) { /* whole: no need to list a long queue */
-		memcpy(sh->id.text, prefix->text, sizeof(sh->id.text));
-		return CLI_DONE;
-	}
-	id_list_init(&list);
-	if (id_list_scan(&list, &sh->spool, prefix, 1, &e) < 0) {
-		cli_error("%s", e.text);
-		status = CLI_UNREACHABLE;
-	} else if (list.count == 0) {
-		cli_error("%s: no queued message's id begins so", prefix->text);
-		status = CLI_NOTHING;
-	} else if (list.count > 1) {
-		status = ambiguous(sh, prefix, &list);
-	} else {
-		id_list_get(&list, 0, &sh->id);
-	}
-	id_list_release(&list);
-	return status;
 }
 
 /* ---- for people -------------------------------------------------------------- */
@@ -108,6 +67,12 @@ static void put_field(const struct show *sh, const char *label, const char *text
 	term_escapes(&sh->cli->out, text, &line);
 	printf("%-*s%s\n", LABEL_WIDTH, label, line.data);
 	buf_release(&line);
+}
+
+/* The same with text that is escaped already. */
+static void put_raw_field(const char *label, const char *text)
+{
+	printf("%-*s%s\n", LABEL_WIDTH, label, text);
 }
 
 static void put_arrival(const struct show *sh, const struct envelope *env)
@@ -150,10 +115,9 @@ static void put_state(const struct show *sh, const struct listing *l)
 {
 	const struct spool_state *st = &l->state;
 	char next[32], ago[16];
-	struct buf text;
+	struct buf text, painted;
 
 	buf_init(&text, LINE_CEILING);
-	buf_adds(&text, condition_name(l->condition));
 	if (st->hold_reason)
 		buf_addf(&text, " (%s)", st->hold_reason);
 	if (st->tries > 0)
@@ -166,28 +130,62 @@ static void put_state(const struct show *sh, const struct listing *l)
 			 term_until(st->next_attempt_wall_us, sh->now_wall_us, next, sizeof(next)));
 	if (st->uncertain)
 		buf_adds(&text, ", the answer to the last one was lost: some may get it twice");
-	put_field(sh, "State", text.data);
+	buf_init(&painted, LINE_CEILING);
+	term_paint(&sh->cli->out, style_of_condition(l->condition), condition_name(l->condition), &painted);
+	term_escapes(&sh->cli->out, text.data, &painted);
+	put_raw_field("State", painted.data);
+	buf_release(&painted);
 	buf_release(&text);
 }
 
-static void put_recipient(const struct show *sh, const struct envelope_rcpt *rcpt,
-			  const struct rcpt_state *st)
+/* "main (route 2)": where it goes by the configuration of now, or by an operator's choice */
+static void put_route(const struct show *sh, const struct listing *l, size_t rcpt, struct buf *text)
 {
-	char ago[16];
-	struct buf text;
+	size_t rule;
+	const char *upstream = routing_find(&sh->routing, &l->msg.env, rcpt, l->state.route, &rule);
+
+	if (!upstream)
+		return;
+	buf_addf(text, ", goes to %s", upstream);
+	if (l->state.route && strcmp(l->state.route, upstream) == 0)
+		buf_adds(text, " (chosen by an operator)");
+	else if (rule > 0)
+		buf_addf(text, " (route %zu)", rule);
+}
+
+static void put_recipient(const struct show *sh, const struct listing *l, size_t index)
+{
+	const struct envelope_rcpt *rcpt = &l->msg.env.rcpt[index];
+	const struct rcpt_state *st = &l->state.rcpt[index];
+	char ago[16], next[32];
+	struct buf text, painted;
 
 	buf_init(&text, LINE_CEILING);
 	buf_adds(&text, rcpt->address);
 	put_field(sh, "  To", text.data);
 	buf_clear(&text);
-	buf_adds(&text, rcpt_status_name(st->status));
 	if (st->when_wall_us > 0)
-		buf_addf(&text, "%s %s ago", st->status == RCPT_PENDING ? ", tried" : "", term_age(st->when_wall_us, sh->now_wall_us, ago, sizeof(ago)));
+		buf_addf(&text, "%s %s ago", st->status == RCPT_PENDING ? ", tried" : "",
+			 term_age(st->when_wall_us, sh->now_wall_us, ago, sizeof(ago)));
 	if (st->upstream)
 		buf_addf(&text, ", upstream %s", st->upstream);
+	if (st->remote)
+		buf_addf(&text, " (%s)", st->remote);
+	if (st->status == RCPT_PENDING) {
+		if (st->tries > 0)
+			buf_addf(&text, ", %u %s", st->tries, st->tries == 1 ? "try" : "tries");
+		if (!l->state.held)
+			buf_addf(&text, ", next one %s",
+				 term_until(st->next_wall_us, sh->now_wall_us, next, sizeof(next)));
+		put_route(sh, l, index, &text);
+	}
 	if (st->reply)
 		buf_addf(&text, ": %s", st->reply);
-	put_field(sh, "", text.data);
+	buf_init(&painted, LINE_CEILING);
+	term_paint(&sh->cli->out, style_of_status(st->status), rcpt_status_name(st->status), &painted);
+	term_escapes(&sh->cli->out, text.data, &painted);
+	put_raw_field("", painted.data);
+	buf_release(&painted);
 	buf_release(&text);
 }
 
@@ -205,7 +203,7 @@ static void put_envelope(const struct show *sh, const struct listing *l)
 	snprintf(text, sizeof(text), "%zu left of %zu", l->left, env->rcpt_count);
 	put_field(sh, "Recipients", text);
 	for (size_t i = 0; i < env->rcpt_count; i++)
-		put_recipient(sh, &env->rcpt[i], &l->state.rcpt[i]);
+		put_recipient(sh, l, i);
 }
 
 /* ---- for programs -------------------------------------------------------------- */
@@ -230,7 +228,29 @@ static json_t *headers_json(const struct buf *header)
 	return array;
 }
 
-static int put_json(const struct listing *l, struct err *e)
+/* Which upstream each recipient that waits goes to; null when it is not known. */
+static void put_goes_to(const struct show *sh, const struct listing *l, json_t *o)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < l->state.rcpt_count; i++) {
+		json_t *one = json_object();
+		size_t rule;
+
+		if (l->state.rcpt[i].status == RCPT_PENDING) {
+			json_put_new(one, "address", json_of_text(l->msg.env.rcpt[i].address));
+			json_put_new(one, "goes_to",
+				     json_of_text(routing_find(&sh->routing, &l->msg.env, i, l->state.route, &rule)));
+			json_put_new(one, "route", rule > 0 ? json_integer((json_int_t)rule) : json_null());
+			json_append_new(array, one);
+		} else {
+			json_decref(one);
+		}
+	}
+	json_put_new(o, "routing", array);
+}
+
+static int put_json(const struct show *sh, const struct listing *l, struct err *e)
 {
 	static const char *const bodies[] = { "7BIT", "8BITMIME", "BINARYMIME" };
 	json_t *o = listing_json(l);
@@ -243,6 +263,8 @@ static int put_json(const struct listing *l, struct err *e)
 		ASSERT(json_object_set_new(o, "body", json_string(bodies[l->msg.env.body])) == 0);
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
+		put_goes_to(sh, l, o);
+		json_put_new(o, "events", show_log_array(l));
 		json_put(o, JSON_READABLE, stdout);
 	}
 	buf_release(&header);
@@ -270,8 +292,34 @@ static int put_view(const struct show *sh, const struct listing *l, struct err *
 		return content_put(&l->msg, CONTENT_BODY, exact, stdout, e);
 	case VIEW_RAW:
 		return content_put(&l->msg, CONTENT_ALL, exact, stdout, e);
+	case VIEW_LOG:
+		if (sh->json)
+			show_log_json(l, stdout);
+		else
+			show_log_table(l, &sh->cli->out, sh->now_wall_us, stdout);
+		return 0;
 	case VIEW_JSON:
-		return put_json(l, e);
+		return put_json(sh, l, e);
+	}
+	assert_failed("a view without a way to show it", __FILE__, __LINE__);
+}
+
+/* One that was put aside. Status 1 as for all that is corrupt. */
+static enum cli_status show_corrupt(const struct show *sh, const struct corrupt *c)
+{
+	switch (sh->view) {
+	case VIEW_DEFAULT:
+	case VIEW_ENVELOPE:
+	case VIEW_LOG:
+		show_corrupt_text(sh->cli, c, sh->now_wall_us);
+		return CLI_NOTHING;
+	case VIEW_HEADERS:
+	case VIEW_BODY:
+	case VIEW_RAW:
+		return show_corrupt_raw(sh->cli, c);
+	case VIEW_JSON:
+		show_corrupt_json(c);
+		return CLI_NOTHING;
 	}
 	assert_failed("a view without a way to show it", __FILE__, __LINE__);
 }
@@ -279,11 +327,17 @@ static int put_view(const struct show *sh, const struct listing *l, struct err *
 static enum cli_status show(const struct show *sh, const char *typed)
 {
 	enum cli_status status = CLI_DONE;
+	struct corrupt corrupt;
 	struct listing l;
 	struct err e;
 
-	if (!listing_open(&l, &sh->spool, sh->id.text, true))
-		return not_found(typed);
+	if (!listing_open(&l, &sh->spool, sh->id.text, true)) {
+		if (!corrupt_open(&corrupt, &sh->spool, sh->id.text))
+			return not_found(typed);
+		status = show_corrupt(sh, &corrupt);
+		corrupt_close(&corrupt);
+		return status;
+	}
 	if (!listing_is_readable(&l)) {
 		cli_error("%s", l.why.text);
 		return l.condition == CONDITION_CORRUPT ? CLI_NOTHING : CLI_UNREACHABLE;
@@ -296,33 +350,56 @@ static enum cli_status show(const struct show *sh, const char *typed)
 	return status;
 }
 
+static int read_options(struct show *sh)
+{
+	int key;
+
+	while ((key = cli_option(sh->cli)) != ARGS_END) {
+		enum view view = (enum view)(key - ARGS_LONG_ONLY);
+
+		if (key == ARGS_BAD)
+			return -1;
+		if (view == VIEW_JSON) {
+			sh->json = true;
+			continue;
+		}
+		if (sh->view != VIEW_DEFAULT && sh->view != view) {
+			sh->cli->ended = cli_usage_error(
+				sh->cli, "only one of --envelope, --headers, --body, --raw, --log, --json");
+			return -1;
+		}
+		sh->view = view;
+	}
+	if (!sh->json || sh->view == VIEW_LOG)
+		return 0;
+	if (sh->view != VIEW_DEFAULT) {
+		sh->cli->ended = cli_usage_error(sh->cli, "--json goes alone or with --log");
+		return -1;
+	}
+	sh->view = VIEW_JSON;
+	return 0;
+}
+
 enum cli_status verb_show(struct cli *cli)
 {
 	struct show sh = { .cli = cli, .now_wall_us = clock_wall_us() };
 	enum cli_status status;
-	struct id_prefix prefix;
-	char **operands;
-	int key, count;
+	const char *typed;
 
-	while ((key = cli_option(cli)) != ARGS_END) {
-		if (key == ARGS_BAD)
-			return cli->ended;
-		if (sh.view != VIEW_DEFAULT && sh.view != (enum view)(key - ARGS_LONG_ONLY))
-			return cli_usage_error(cli,
-					       "only one of --envelope, --headers, --body, --raw, --json");
-		sh.view = (enum view)(key - ARGS_LONG_ONLY);
-	}
-	operands = args_operands(&cli->args, &count);
-	if (count != 1)
-		return cli_usage_error(cli,
-				       count == 0 ? "which message? its ID is missing" : "one ID at a time");
-	if (!id_prefix_parse(operands[0], &prefix))
-		return cli_usage_error(cli, "%s: not (the beginning of) a queue id", operands[0]);
+	if (read_options(&sh) < 0)
+		return cli->ended;
+	status = one_operand(cli, &typed);
+	if (status != CLI_DONE)
+		return status;
 	if (cli_open_spool(cli, &sh.spool) < 0)
 		return CLI_UNREACHABLE;
-	status = resolve(&sh, &prefix);
-	if (status == CLI_DONE)
-		status = show(&sh, operands[0]);
+	status = one_find(&sh.spool, typed, sh.now_wall_us, &sh.id);
+	if (status == CLI_DONE && routing_load(&sh.routing, cli) < 0)
+		status = CLI_UNREACHABLE;
+	if (status == CLI_DONE) {
+		status = show(&sh, typed);
+		routing_release(&sh.routing);
+	}
 	spool_close(&sh.spool);
 	return cli_finish_output(status);
 }

@@ -13,7 +13,7 @@
 
 #include "cli/term.h"
 
-#define TABLE_COLUMNS_MAX 12
+#define TABLE_COLUMNS_MAX 24
 #define TABLE_SAMPLE_ROWS 500 /* rows kept back to choose the widths */
 
 enum table_align { TABLE_LEFT, TABLE_RIGHT };

@@ -31,6 +31,67 @@ void term_init(struct term *t, int fd)
 		t->width = size.ws_col;
 	if (t->width < WIDTH_MIN)
 		t->width = WIDTH_MIN;
+	term_choose_color(t, TERM_COLOR_AUTO);
+}
+
+/* ---- colours ------------------------------------------------------------------ */
+
+bool term_color_parse(const char *text, enum term_color *out)
+{
+	static const char *const names[] = { "auto", "always", "never" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		*out = (enum term_color)i;
+		return true;
+	}
+	return false;
+}
+
+void term_choose_color(struct term *t, enum term_color when)
+{
+	const char *refused = getenv("NO_COLOR"), *kind = getenv("TERM");
+
+	switch (when) {
+	case TERM_COLOR_AUTO:
+		t->color = t->is_tty && !(refused && *refused) && kind && strcmp(kind, "dumb") != 0;
+		return;
+	case TERM_COLOR_ALWAYS:
+		t->color = true;
+		return;
+	case TERM_COLOR_NEVER:
+		t->color = false;
+		return;
+	}
+}
+
+/* ECMA-48 8.3.117. Colours of the terminal's own palette, which its owner chose to be readable. */
+static const char *const style_sequence[TERM_STYLE_COUNT] = {
+	[TERM_PLAIN] = "\x1b[0m", [TERM_GOOD] = "\x1b[32m", [TERM_WARN] = "\x1b[33m",
+	[TERM_BAD] = "\x1b[31m",  [TERM_DIM] = "\x1b[2m",   [TERM_STRONG] = "\x1b[1m",
+};
+
+void term_paint(const struct term *t, enum term_style style, const char *text, struct buf *out)
+{
+	if (!t->color || style == TERM_PLAIN || !*text) {
+		buf_adds(out, text);
+		return;
+	}
+	buf_adds(out, style_sequence[style]);
+	buf_adds(out, text);
+	buf_adds(out, style_sequence[TERM_PLAIN]);
+}
+
+size_t term_style_at(const char *text, enum term_style *style)
+{
+	for (unsigned i = 0; *text == '\x1b' && i < TERM_STYLE_COUNT; i++) {
+		if (strncmp(text, style_sequence[i], strlen(style_sequence[i])) != 0)
+			continue;
+		*style = (enum term_style)i;
+		return strlen(style_sequence[i]);
+	}
+	return 0;
 }
 
 /* Characters with a width that change how their neighbours look: right-to-left overrides and the like. */
@@ -105,13 +166,19 @@ void term_escapes(const struct term *t, const char *text, struct buf *out)
 	term_escape(t, text, strlen(text), TERM_ESCAPE_TABS, out);
 }
 
-/* One character of escaped text: its octets, and its columns. */
+/* One character of escaped text, or one sequence of ours: its octets, and its columns. */
 static size_t one_char(const struct term *t, const char *text, size_t len, size_t *columns)
 {
+	enum term_style ignored;
 	uint32_t cp;
-	size_t n = t->utf8 ? utf8_decode(text, len, &cp) : 0;
+	size_t n = term_style_at(text, &ignored);
 	int width;
 
+	if (n > 0) {
+		*columns = 0;
+		return n;
+	}
+	n = t->utf8 ? utf8_decode(text, len, &cp) : 0;
 	*columns = 1;
 	if (n <= 1)
 		return 1;
@@ -135,6 +202,7 @@ size_t term_cut(const struct term *t, const char *text, size_t columns, struct b
 {
 	const char *mark = t->utf8 ? "\xe2\x80\xa6" : "~"; /* one column each */
 	size_t len = strlen(text), total = 0, at = 0, width;
+	enum term_style style = TERM_PLAIN;
 
 	if (columns == TERM_NO_LIMIT || term_columns(t, text) <= columns) {
 		buf_adds(out, text);
@@ -147,11 +215,14 @@ size_t term_cut(const struct term *t, const char *text, size_t columns, struct b
 
 		if (total + width > columns - 1)
 			break;
+		(void)term_style_at(text + at, &style);
 		total += width;
 		at += n;
 	}
 	buf_add(out, text, at);
 	buf_adds(out, mark);
+	if (style != TERM_PLAIN) /* what ends it was cut off */
+		buf_adds(out, style_sequence[TERM_PLAIN]);
 	return total + 1;
 }
 

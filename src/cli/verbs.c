@@ -27,6 +27,14 @@ const struct cli_verb verb_table[] = {
 		.run = verb_show,
 	},
 	{
+		.name = "summary",
+		.operands = "",
+		.summary = "count what waits by domain, sender, upstream or reason, and by age",
+		.details = "The columns count messages younger than what they say.\n",
+		.options = summary_options,
+		.run = verb_summary,
+	},
+	{
 		.name = "send",
 		.operands = "[FILE]",
 		.summary = "send a message (from FILE or standard input) to an SMTP server",

@@ -38,7 +38,9 @@ enum cli_status verb_fsck(struct cli *cli);
 enum cli_status verb_queue(struct cli *cli);
 enum cli_status verb_send(struct cli *cli);
 enum cli_status verb_show(struct cli *cli);
+enum cli_status verb_summary(struct cli *cli);
 extern const struct args_option fsck_options[];
 extern const struct args_option queue_options[], send_options[], show_options[];
+extern const struct args_option summary_options[];
 
 #endif

@@ -10,12 +10,13 @@
 #include "base/buf.h"
 #include "config/types.h"
 #include "handler/handler.h"
+#include "manage/route.h"
 
 struct check {
 	const struct config *cfg;
 	const struct check_source *source;
 	const struct rule *rule; /* being run */
-	size_t index; /* of the listener or upstream it is run for */
+	size_t index; /* of the listener, upstream or route it is run for */
 };
 
 struct rule {
@@ -75,6 +76,18 @@ static void retry_in_order(struct check *c)
 		fail(c, "retry_min is longer than retry_max");
 }
 
+static void retried_before_it_expires(struct check *c)
+{
+	if (c->cfg->retry_max_ms > c->cfg->expire_after_ms)
+		fail(c, "retry_max is longer than expire_after: messages would expire waiting for their next try");
+}
+
+static void warned_before_it_expires(struct check *c)
+{
+	if (c->cfg->warn_after_ms >= c->cfg->expire_after_ms)
+		fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 is for none");
+}
+
 static void hostname_is_valid(struct check *c)
 {
 	if (!c->cfg->hostname || !config_is_hostname(c->cfg->hostname))
@@ -122,6 +135,8 @@ static void listener_has_addresses(struct check *c)
 	if (l->localaddr_count == 0)
 		fail(c, "listener \"%s\" has no localaddr", l->name);
 }
+
+/* ---- addresses ----------------------------------------------------------------------- */
 
 static bool same_address(const struct endpoint *a, const struct endpoint *b)
 {
@@ -238,6 +253,28 @@ static void password_is_not_shown(struct check *c)
 	}
 }
 
+static void remotes_differ(struct check *c)
+{
+	const struct config_upstream *u = upstream_of(c);
+	char text[ENDPOINT_TEXT_MAX];
+
+	for (size_t i = 0; i < u->remoteaddr_count; i++)
+		for (size_t n = 0; n < i; n++)
+			if (same_address(&u->remoteaddr[i].endpoint, &u->remoteaddr[n].endpoint)) {
+				fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
+				     endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
+				return;
+			}
+}
+
+/* RFC 5321 4.5.3.2.6 gives the last answer ten minutes: who cuts it short sends messages twice. */
+static void attempt_holds_the_last_answer(struct check *c)
+{
+	if (upstream_of(c)->attempt_timeout_ms < upstream_of(c)->final_timeout_ms)
+		fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
+			"that final_timeout gives it");
+}
+
 static void ca_file_is_used(struct check *c)
 {
 	const struct config_upstream *u = upstream_of(c);
@@ -253,6 +290,61 @@ static void probe_in_order(struct check *c)
 		fail(c, "probe_min is longer than probe_max");
 }
 
+/* ---- routes --------------------------------------------------------------------------- */
+
+static void route_leads_somewhere(struct check *c)
+{
+	const char *to = c->cfg->route[c->index].upstream;
+
+	if (!to) {
+		fail(c, "the route has no upstream");
+		return;
+	}
+	/* a section that could not be read may be the one */
+	if (is_bad(c, CONFIG_UPSTREAM, "remoteaddr"))
+		return;
+	for (size_t i = 0; i < c->cfg->upstream_count; i++)
+		if (strcmp(c->cfg->upstream[i].name, to) == 0)
+			return;
+	fail(c, "upstream: there is no upstream \"%s\"", to);
+}
+
+static struct route_rule rule_of(const struct config_route *r)
+{
+	return (struct route_rule){
+		.pattern = { [ROUTE_SENDER] = (const char *const *)r->sender,
+			     [ROUTE_RECIPIENT] = (const char *const *)r->recipient,
+			     [ROUTE_AUTH_USER] = (const char *const *)r->auth_user },
+		.pattern_count = { [ROUTE_SENDER] = r->sender_count,
+				   [ROUTE_RECIPIENT] = r->recipient_count,
+				   [ROUTE_AUTH_USER] = r->auth_user_count },
+	};
+}
+
+static bool route_is_bad(const struct check *c, size_t index)
+{
+	for (const char *const *key = c->rule->keys; *key; key++)
+		if (c->source->is_bad && c->source->is_bad(c->source->ctx, CONFIG_ROUTE, index, *key))
+			return true;
+	return false;
+}
+
+/* Whoever writes a route wants it used. */
+static void route_can_be_reached(struct check *c)
+{
+	struct route_rule rule = rule_of(&c->cfg->route[c->index]);
+
+	for (size_t i = 0; i < c->index; i++) {
+		struct route_rule before = rule_of(&c->cfg->route[i]);
+
+		if (route_is_bad(c, i) || !route_rule_covers(&before, &rule))
+			continue;
+		fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
+		     c->index + 1, i + 1);
+		return;
+	}
+}
+
 /* ---- all --------------------------------------------------------------------------- */
 
 static const struct rule rules[] = {
@@ -266,13 +358,19 @@ static const struct rule rules[] = {
 	{ CONFIG_TOP, { "decode_data", "enable_smtputf8" }, data_is_text_or_not },
 	{ CONFIG_TOP, { "message_timeout", "session_timeout" }, session_holds_a_message },
 	{ CONFIG_TOP, { "retry_min", "retry_max" }, retry_in_order },
+	{ CONFIG_TOP, { "retry_max", "expire_after" }, retried_before_it_expires },
+	{ CONFIG_TOP, { "warn_after", "expire_after" }, warned_before_it_expires },
 	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
 	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, upstream_has_an_address },
+	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
+	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file" }, user_has_a_password },
 	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
 	{ CONFIG_UPSTREAM, { "tls_ca_file", "tls", "remoteaddr" }, ca_file_is_used },
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
+	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
+	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
 };
 
 static void run_rule(struct check *c, const struct rule *rule, size_t index)
@@ -287,7 +385,7 @@ static void run_rule(struct check *c, const struct rule *rule, size_t index)
 
 void check_run(const struct config *cfg, const struct check_source *source)
 {
-	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count };
+	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count, cfg->route_count };
 	struct check c = { .cfg = cfg, .source = source };
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)

@@ -28,6 +28,8 @@ struct config_listener {
 	size_t localaddr_count;
 };
 
+#define CONFIG_WEIGHT_MAX 1000
+
 /* One address of an upstream. */
 struct config_remote {
 	struct endpoint endpoint;
@@ -143,7 +145,8 @@ int config_load(struct config *cfg, const char *file, config_report *report, voi
  * Checks what depends on several keys (also for the quick command line):
  * worker counts in order, a handler that exists, decode_data excludes
  * enable_smtputf8, an upstream for handler "spool", a password file with a
- * user, relay_from that would admit everyone refused unless relay_from_anyone = yes.
+ * user, routes that lead somewhere and can be reached, times in order, relay_from
+ * that would admit everyone refused unless relay_from_anyone = yes.
  */
 int config_check(const struct config *cfg, const char *file, config_report *report, void *ctx);
 

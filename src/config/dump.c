@@ -24,8 +24,11 @@ static void dump_keys(enum config_section section, const void *object, const cha
 static void dump_section(enum config_section section, const char *name, const void *object, struct buf *out)
 {
 	buf_addf(out, "\n%s ", config_section_names[section]);
-	config_quote(out, name);
-	buf_adds(out, " {\n");
+	if (config_section_has_name(section)) {
+		config_quote(out, name);
+		buf_addc(out, ' ');
+	}
+	buf_adds(out, "{\n");
 	dump_keys(section, object, "\t", out);
 	buf_adds(out, "}\n");
 }
@@ -37,4 +40,6 @@ void config_dump(const struct config *cfg, struct buf *out)
 		dump_section(CONFIG_LISTENER, cfg->listener[i].name, &cfg->listener[i], out);
 	for (size_t i = 0; i < cfg->upstream_count; i++)
 		dump_section(CONFIG_UPSTREAM, cfg->upstream[i].name, &cfg->upstream[i], out);
+	for (size_t i = 0; i < cfg->route_count; i++)
+		dump_section(CONFIG_ROUTE, NULL, &cfg->route[i], out);
 }

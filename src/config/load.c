@@ -29,7 +29,7 @@
 /* What stands in the file for one key, or (key NULL) a section's name. */
 struct seen {
 	enum config_section object;
-	size_t index; /* of the listener or upstream */
+	size_t index; /* of the listener, upstream or route */
 	const char *key;
 	unsigned line; /* of the text */
 	bool bad;
@@ -191,6 +191,18 @@ static bool is_written(const cfg_opt_t *opt)
 	return opt->nvalues > 0 || (opt->flags & CFGF_MODIFIED);
 }
 
+/* "Nobody" or "everybody"? It would be everybody: too much for a slip of a generated file. */
+static void empty_pattern_list(struct loader *l, const struct config_option *o, size_t index)
+{
+	static const char *const none[] = { NULL };
+	struct buf text;
+
+	buf_init(&text, 200);
+	buf_addf(&text, "%s: the list is empty: leave the key out to match all", o->key);
+	rule_error(l, o->section, index, none, text.data);
+	buf_release(&text);
+}
+
 static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_option *o, void *object,
 		       size_t index)
 {
@@ -202,6 +214,8 @@ static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_opt
 		return;
 	if (o->type->list)
 		o->type->clear(o, object);
+	if (count == 0 && o->section == CONFIG_ROUTE)
+		empty_pattern_list(l, o, index);
 	if (count == 0)
 		return;
 	s = note(l, o->object, index, o->key, value_at(opt, 0)->line);
@@ -237,10 +251,27 @@ static bool is_written_for(const struct loader *l, enum config_section object, s
 	return false;
 }
 
+/* tls was not written: it goes by port and host, if that is one answer for all addresses. */
 static void work_out_tls(struct loader *l, struct config_upstream *u, size_t index)
 {
-	if (!is_written_for(l, CONFIG_UPSTREAM, index, "tls") && u->remoteaddr_count > 0)
-		u->tls = config_default_tls(&u->remoteaddr[0].endpoint);
+	char first[ENDPOINT_TEXT_MAX], other[ENDPOINT_TEXT_MAX];
+	static const char *const remoteaddr[] = { "remoteaddr", NULL };
+	struct buf text;
+
+	if (is_written_for(l, CONFIG_UPSTREAM, index, "tls") || u->remoteaddr_count == 0)
+		return;
+	u->tls = config_default_tls(&u->remoteaddr[0].endpoint);
+	for (size_t i = 1; i < u->remoteaddr_count; i++) {
+		if (config_default_tls(&u->remoteaddr[i].endpoint) == u->tls)
+			continue;
+		buf_init(&text, 1024);
+		buf_addf(&text, "upstream \"%s\": set tls: it would not be the same for %s and %s", u->name,
+			 endpoint_format(&u->remoteaddr[0].endpoint, first),
+			 endpoint_format(&u->remoteaddr[i].endpoint, other));
+		rule_error(l, CONFIG_UPSTREAM, index, remoteaddr, text.data);
+		buf_release(&text);
+		return;
+	}
 }
 
 /* ---- sections -------------------------------------------------------------------- */
@@ -252,30 +283,59 @@ static bool is_name(const char *text)
 	return len > 0 && len <= NAME_MAX_LEN && !text[len];
 }
 
-/* The section's name; what is wrong with it is reported. */
-static const char *section_name(struct loader *l, cfg_t *sec, enum config_section kind, size_t index)
+static size_t section_count(const struct config *cfg, enum config_section kind)
 {
-	const struct value *title = value_at(cfg_getopt(sec, SOURCE_TITLE), 0);
+	switch (kind) {
+	case CONFIG_TOP:
+		return 1;
+	case CONFIG_LISTENER:
+		return cfg->listener_count;
+	case CONFIG_UPSTREAM:
+		return cfg->upstream_count;
+	case CONFIG_ROUTE:
+		return cfg->route_count;
+	}
+	return 0;
+}
+
+/* What is wrong with the name of a section is reported. */
+static void check_name(struct loader *l, const struct value *title, enum config_section kind, size_t index)
+{
 	struct source_place place = source_place(&l->source, title->line);
 	const char *word = config_section_names[kind];
+	const struct config *cfg = l->cfg;
 
-	note(l, kind, index, NULL, title->line);
 	if (!is_name(title->text))
 		source_error(&l->source, place,
 			     "%s \"%s\": a name has 1 to %d letters, digits, dots, hyphens and underscores",
 			     word, title->text, NAME_MAX_LEN);
 	for (size_t i = 0; i < index; i++) {
-		const struct config *cfg = l->cfg;
 		const char *other = kind == CONFIG_LISTENER ? cfg->listener[i].name : cfg->upstream[i].name;
 
 		if (strcmp(other, title->text) == 0)
 			source_error(&l->source, place, "%s \"%s\" stands twice", word, title->text);
 	}
-	if (kind == CONFIG_UPSTREAM && index > 0)
-		source_error(&l->source, place,
-			     "upstream \"%s\" is a second one: this version delivers to one upstream",
-			     title->text);
-	return title->text;
+}
+
+static void add_section(struct loader *l, cfg_t *sec, enum config_section kind, const char *name, size_t index)
+{
+	struct config_upstream *u;
+
+	switch (kind) {
+	case CONFIG_TOP:
+		break;
+	case CONFIG_LISTENER:
+		put_section(l, sec, kind, config_add_listener(l->cfg, name), index);
+		break;
+	case CONFIG_UPSTREAM:
+		u = config_add_upstream(l->cfg, name);
+		put_section(l, sec, kind, u, index);
+		work_out_tls(l, u, index);
+		break;
+	case CONFIG_ROUTE:
+		put_section(l, sec, kind, config_add_route(l->cfg), index);
+		break;
+	}
 }
 
 static void put_sections(struct loader *l, cfg_t *root, enum config_section kind)
@@ -285,8 +345,8 @@ static void put_sections(struct loader *l, cfg_t *root, enum config_section kind
 
 	for (unsigned i = 0; i < count; i++) {
 		cfg_t *sec = cfg_opt_getnsec(opt, i);
-		size_t index = kind == CONFIG_LISTENER ? l->cfg->listener_count : l->cfg->upstream_count;
-		const char *name;
+		size_t index = section_count(l->cfg, kind);
+		const struct value *title;
 
 		/* Only a syntax error right behind the brace leaves a section without one. */
 		if (cfg_opt_size(cfg_getopt(sec, SOURCE_TITLE)) == 0)
@@ -296,15 +356,11 @@ static void put_sections(struct loader *l, cfg_t *root, enum config_section kind
 				     SECTIONS_MAX, config_section_names[kind]);
 			return;
 		}
-		name = section_name(l, sec, kind, index);
-		if (kind == CONFIG_LISTENER) {
-			put_section(l, sec, kind, config_add_listener(l->cfg, name), index);
-		} else {
-			struct config_upstream *u = config_add_upstream(l->cfg, name);
-
-			put_section(l, sec, kind, u, index);
-			work_out_tls(l, u, index);
-		}
+		title = value_at(cfg_getopt(sec, SOURCE_TITLE), 0);
+		note(l, kind, index, NULL, title->line);
+		if (config_section_has_name(kind))
+			check_name(l, title, kind, index);
+		add_section(l, sec, kind, title->text, index);
 	}
 }
 

@@ -19,7 +19,12 @@
 #define DAY (24 * HOUR)
 #define GIB ((int64_t)1 << 30)
 
-const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream" };
+const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream", "route" };
+
+bool config_section_has_name(enum config_section section)
+{
+	return section == CONFIG_LISTENER || section == CONFIG_UPSTREAM;
+}
 
 /* In the order of the enums in spool/spool.h, session/session.h and upstream/upstream.h. */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
@@ -32,6 +37,7 @@ static const char *const eightbit_words[] = { "strict", "pass", NULL };
 #define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
 #define LISTENER(field) CONFIG_LISTENER, CONFIG_LISTENER, .offset = offsetof(struct config_listener, field)
 #define UPSTREAM(field) CONFIG_UPSTREAM, CONFIG_UPSTREAM, .offset = offsetof(struct config_upstream, field)
+#define ROUTE(field) CONFIG_ROUTE, CONFIG_ROUTE, .offset = offsetof(struct config_route, field)
 #define TYPE(name) .type = &config_type_##name
 #define RANGE(least, most) .min = (least), .max = (most)
 
@@ -42,7 +48,7 @@ const struct config_option config_options[] = {
 	  .help = "addresses to listen on, when there are no listener sections" },
 	{ "remoteaddr", CONFIG_TOP, CONFIG_UPSTREAM, .offset = offsetof(struct config_upstream, remoteaddr),
 	  .count_offset = offsetof(struct config_upstream, remoteaddr_count), TYPE(remote),
-	  .help = "the upstream, when there is no upstream section" },
+	  .help = "the upstream's addresses, when there are no upstream sections" },
 	{ "hostname", TOP(hostname), TYPE(hostname),
 	  .help = "our name in greetings and headers; default: this machine's name" },
 	{ "handler", TOP(handler), TYPE(text), .fallback = "spool", .help = "what happens to a message" },
@@ -132,17 +138,17 @@ const struct config_option config_options[] = {
 	/* RFC 5321 4.5.4.1: at least 4-5 days */
 	{ "expire_after", TOP(expire_after_ms), TYPE(time), RANGE(1, 365 * DAY), .fallback = "5d",
 	  .help = "age at which a message is given up and returned" },
-	{ "warn_after", TOP(warn_after_ms), TYPE(time), RANGE(0, 365 * DAY), .fallback = "0",
+	{ "warn_after", TOP(warn_after_ms), TYPE(time), RANGE(0, 365 * DAY), .fallback = "0s",
 	  .help = "age at which the sender is told of the delay; 0: never" },
 	{ "bounce_size_limit", TOP(bounce_size_limit_bytes), TYPE(size), RANGE(0, GIB), .fallback = "50K",
 	  .help = "largest message that a report returns whole; else its header" },
-	{ "postmaster", TOP(postmaster), TYPE(text),
+	{ "postmaster", TOP(postmaster), TYPE(mailbox),
 	  .help = "gets reports that cannot go to a sender; default: they stay in the spool" },
 
 	/* operators and local programs */
-	{ "view_group", TOP(view_group), TYPE(account),
+	{ "view_group", TOP(view_group), TYPE(group),
 	  .help = "group that may look at the queue; default: that of user" },
-	{ "control_group", TOP(control_group), TYPE(account),
+	{ "control_group", TOP(control_group), TYPE(group),
 	  .help = "group that may change the queue; default: none" },
 	{ "outbox", TOP(outbox), TYPE(path),
 	  .help = "where posthouse-sendmail leaves mail while the daemon is down; default: nowhere" },
@@ -173,7 +179,7 @@ const struct config_option config_options[] = {
 	/* RFC 5321 4.5.3.1.8: every server takes 100 */
 	{ "recipients_per_message", UPSTREAM(recipients_per_message), TYPE(count), RANGE(0, 1000000),
 	  .fallback = "100", .help = "most recipients of a transaction; 0: no limit" },
-	{ "connection_max_age", UPSTREAM(connection_max_age_ms), TYPE(time), RANGE(0, DAY), .fallback = "0",
+	{ "connection_max_age", UPSTREAM(connection_max_age_ms), TYPE(time), RANGE(0, DAY), .fallback = "0s",
 	  .help = "age at which a connection takes no more messages; 0: no limit" },
 	/* Longer than the phases of RFC 5321 4.5.3.2 one after the other for a message of common size. */
 	{ "attempt_timeout", UPSTREAM(attempt_timeout_ms), TYPE(time), RANGE(1, DAY), .fallback = "1h",
@@ -196,6 +202,15 @@ const struct config_option config_options[] = {
 	  .help = "first pause of a failing upstream" },
 	{ "probe_max", UPSTREAM(probe_max_ms), TYPE(time), RANGE(1, DAY), .fallback = "5m",
 	  .help = "longest pause of a failing upstream" },
+
+	/* route { } */
+	{ "sender", ROUTE(sender), .count_offset = offsetof(struct config_route, sender_count), TYPE(senders),
+	  .help = "patterns of senders; default: all" },
+	{ "recipient", ROUTE(recipient), .count_offset = offsetof(struct config_route, recipient_count),
+	  TYPE(recipients), .help = "patterns of recipients; default: all" },
+	{ "auth_user", ROUTE(auth_user), .count_offset = offsetof(struct config_route, auth_user_count),
+	  TYPE(auth_users), .help = "patterns of AUTH users; default: all, also without AUTH" },
+	{ "upstream", ROUTE(upstream), TYPE(text), .help = "where to: the name of an upstream section" },
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 _Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX,
@@ -301,6 +316,17 @@ struct config_upstream *config_add_upstream(struct config *cfg, const char *name
 	return u;
 }
 
+struct config_route *config_add_route(struct config *cfg)
+{
+	struct config_route *r;
+
+	cfg->route = mem_resize(cfg->route, cfg->route_count + 1, sizeof(*r));
+	r = &cfg->route[cfg->route_count++];
+	memset(r, 0, sizeof(*r));
+	set_defaults(CONFIG_ROUTE, r);
+	return r;
+}
+
 void config_init(struct config *cfg)
 {
 	char name[256];
@@ -324,8 +350,11 @@ void config_release(struct config *cfg)
 		clear_all(CONFIG_UPSTREAM, &cfg->upstream[i]);
 		free(cfg->upstream[i].name);
 	}
+	for (size_t i = 0; i < cfg->route_count; i++)
+		clear_all(CONFIG_ROUTE, &cfg->route[i]);
 	free(cfg->listener);
 	free(cfg->upstream);
+	free(cfg->route);
 	clear_all(CONFIG_TOP, cfg);
 	memset(cfg, 0, sizeof(*cfg));
 }

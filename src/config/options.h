@@ -13,17 +13,19 @@
 
 #include "config/config.h"
 
-enum config_section { CONFIG_TOP, CONFIG_LISTENER, CONFIG_UPSTREAM };
-#define CONFIG_SECTION_COUNT 3
-/* "listener", "upstream"; "" for the top level. By enum config_section. */
+enum config_section { CONFIG_TOP, CONFIG_LISTENER, CONFIG_UPSTREAM, CONFIG_ROUTE };
+#define CONFIG_SECTION_COUNT 4
+/* "listener", "upstream", "route"; "" for the top level. By enum config_section. */
 extern const char *const config_section_names[CONFIG_SECTION_COUNT];
+/* listener "NAME" { } and upstream "NAME" { }, but route { }: routes are known by their order. */
+bool config_section_has_name(enum config_section section);
 
 struct config_type; /* config/types.h */
 
 struct config_option {
 	const char *key;
 	enum config_section section; /* where it is written */
-	/* The structure it is kept in: struct config, config_listener or config_upstream. Differs from
+	/* The structure it is kept in: struct config, config_listener, ... Differs from
 	 * section for the shorthands localaddr and remoteaddr at the top level. */
 	enum config_section object;
 	const struct config_type *type;
@@ -38,7 +40,7 @@ struct config_option {
 
 extern const struct config_option config_options[];
 extern const size_t config_option_count;
-#define CONFIG_OPTIONS_MAX 80 /* entries in the table, at most */
+#define CONFIG_OPTIONS_MAX 100 /* entries in the table, at most */
 
 /* The key in that section (not the shorthand's object); NULL when there is none. */
 const struct config_option *config_option_find(enum config_section section, const char *key, size_t key_len);
@@ -51,5 +53,6 @@ bool config_is_loopback(const struct endpoint *ep);
 /* Adds an entry with all defaults; name is copied. Valid until the next one is added. */
 struct config_listener *config_add_listener(struct config *cfg, const char *name);
 struct config_upstream *config_add_upstream(struct config *cfg, const char *name);
+struct config_route *config_add_route(struct config *cfg);
 
 #endif

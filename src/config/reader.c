@@ -267,9 +267,15 @@ static void begin_section(struct input *in)
 		source_error(s, place, "unexpected \"{\"");
 	} else if (section == CONFIG_TOP) {
 		source_error(s, place, "unknown section \"%.*s\"", SHOWN(name->token));
-	} else if (in->pending_count == 1) {
+	} else if (in->pending_count == 1 && config_section_has_name(section)) {
 		source_error(s, place, "section %s needs a name: %s \"NAME\" { ... }",
 			     config_section_names[section], config_section_names[section]);
+	} else if (in->pending_count == 2 && !config_section_has_name(section)) {
+		source_error(s, place, "section %s has no name: %s { ... }", config_section_names[section],
+			     config_section_names[section]);
+	} else if (in->pending_count == 1) {
+		title = name; /* libconfuse tells no line of a section: the title's is taken */
+		skipped = false;
 	} else {
 		skipped = title->token.kind == TOKEN_BAD;
 	}

@@ -15,6 +15,7 @@
  *
  *   key = value                as written; an unknown key is reported and becomes "_"
  *   upstream "main" { ... }    becomes  upstream { title = "main" ... }
+ *   route { ... }              becomes  route { title = route ... }
  *
  * No privileges; blocks on the disk.
  */

@@ -2,7 +2,6 @@
 /* See types.h. */
 #include "config/types.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,29 +10,10 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "config/types_internal.h"
 #include "smtp/path.h"
 
 #define VALUE_MAX 1024 /* bytes of one value; paths end before */
-
-static void *field(const struct config_option *o, void *object)
-{
-	return (char *)object + o->offset;
-}
-
-static const void *const_field(const struct config_option *o, const void *object)
-{
-	return (const char *)object + o->offset;
-}
-
-static size_t *count_field(const struct config_option *o, void *object)
-{
-	return (size_t *)(void *)((char *)object + o->count_offset);
-}
-
-static size_t count_of(const struct config_option *o, const void *object)
-{
-	return *(const size_t *)(const void *)((const char *)object + o->count_offset);
-}
 
 void config_quote(struct buf *out, const char *text)
 {
@@ -48,7 +28,7 @@ void config_quote(struct buf *out, const char *text)
 
 /* ---- strings --------------------------------------------------------------- */
 
-static int check_text(const char *text, struct err *e)
+int types_check_text(const char *text, struct err *e)
 {
 	if (!*text) {
 		err_set(e, "it is empty");
@@ -69,7 +49,7 @@ static int check_text(const char *text, struct err *e)
 
 static void set_text(const struct config_option *o, void *object, const char *text)
 {
-	char **at = field(o, object);
+	char **at = types_field(o, object);
 
 	free(*at);
 	*at = mem_strdup(text);
@@ -77,7 +57,7 @@ static void set_text(const struct config_option *o, void *object, const char *te
 
 static int text_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
-	if (check_text(text, e) != 0)
+	if (types_check_text(text, e) != 0)
 		return -1;
 	set_text(o, object, text);
 	return 0;
@@ -85,7 +65,7 @@ static int text_parse(const struct config_option *o, void *object, const char *t
 
 static bool text_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	const char *text = *(char *const *)const_field(o, object);
+	const char *text = *(char *const *)types_const_field(o, object);
 
 	if (text)
 		config_quote(out, text);
@@ -94,7 +74,7 @@ static bool text_format(const struct config_option *o, const void *object, struc
 
 static void text_clear(const struct config_option *o, void *object)
 {
-	char **at = field(o, object);
+	char **at = types_field(o, object);
 
 	free(*at);
 	*at = NULL;
@@ -102,7 +82,7 @@ static void text_clear(const struct config_option *o, void *object)
 
 static int path_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
-	if (check_text(text, e) != 0)
+	if (types_check_text(text, e) != 0)
 		return -1;
 	if (text[0] != '/') {
 		err_set(e, "\"%s\" is not an absolute path", text);
@@ -112,12 +92,40 @@ static int path_parse(const struct config_option *o, void *object, const char *t
 	return 0;
 }
 
-static int account_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+static int name_parse(const struct config_option *o, void *object, const char *text, const char *of,
+		      struct err *e)
 {
-	if (check_text(text, e) != 0)
+	if (types_check_text(text, e) != 0)
 		return -1;
 	if (strpbrk(text, " :/,") || text[0] == '-') {
-		err_set(e, "\"%s\" is not the name of a user", text);
+		err_set(e, "\"%s\" is not the name of a %s", text, of);
+		return -1;
+	}
+	set_text(o, object, text);
+	return 0;
+}
+
+static int account_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return name_parse(o, object, text, "user", e);
+}
+
+static int group_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return name_parse(o, object, text, "group", e);
+}
+
+static int mailbox_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	struct smtp_path path;
+	const char *why = "something stands behind the address";
+	size_t len = strlen(text), used;
+
+	if (types_check_text(text, e) != 0)
+		return -1;
+	if (smtp_path_parse(text, len, 0, &path, &used, &why) != 0 || used != len ||
+	    strcmp(path.address, text) != 0) {
+		err_set(e, "\"%s\" is not a mail address (like postmaster@example.org): %s", text, why);
 		return -1;
 	}
 	set_text(o, object, text);
@@ -136,7 +144,7 @@ bool config_is_hostname(const char *text)
 
 static int hostname_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
-	if (check_text(text, e) != 0)
+	if (types_check_text(text, e) != 0)
 		return -1;
 	if (!config_is_hostname(text)) {
 		err_set(e, "\"%s\" is neither a domain name nor an address literal like [192.0.2.1]", text);
@@ -149,6 +157,8 @@ static int hostname_parse(const struct config_option *o, void *object, const cha
 const struct config_type config_type_text = { "text", false, text_parse, text_format, text_clear };
 const struct config_type config_type_path = { "path", false, path_parse, text_format, text_clear };
 const struct config_type config_type_account = { "user", false, account_parse, text_format, text_clear };
+const struct config_type config_type_group = { "group", false, group_parse, text_format, text_clear };
+const struct config_type config_type_mailbox = { "mail address", false, mailbox_parse, text_format, text_clear };
 const struct config_type config_type_hostname = { "domain", false, hostname_parse, text_format, text_clear };
 
 /* ---- words ----------------------------------------------------------------- */
@@ -179,13 +189,13 @@ static int word_parse(const struct config_option *o, void *object, const char *t
 
 	if (i < 0)
 		return -1;
-	*(unsigned *)field(o, object) = (unsigned)i;
+	*(unsigned *)types_field(o, object) = (unsigned)i;
 	return 0;
 }
 
 static bool word_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	return buf_adds(out, o->words[*(const unsigned *)const_field(o, object)]);
+	return buf_adds(out, o->words[*(const unsigned *)types_const_field(o, object)]);
 }
 
 static int switch_parse(const struct config_option *o, void *object, const char *text, struct err *e)
@@ -194,13 +204,13 @@ static int switch_parse(const struct config_option *o, void *object, const char 
 
 	if (i < 0)
 		return -1;
-	*(bool *)field(o, object) = i == 1;
+	*(bool *)types_field(o, object) = i == 1;
 	return 0;
 }
 
 static bool switch_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	return buf_adds(out, o->words[*(const bool *)const_field(o, object) ? 1 : 0]);
+	return buf_adds(out, o->words[*(const bool *)types_const_field(o, object) ? 1 : 0]);
 }
 
 static int word_text_parse(const struct config_option *o, void *object, const char *text, struct err *e)
@@ -213,12 +223,12 @@ static int word_text_parse(const struct config_option *o, void *object, const ch
 
 static bool word_text_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	return buf_adds(out, *(char *const *)const_field(o, object));
+	return buf_adds(out, *(char *const *)types_const_field(o, object));
 }
 
 static int bool_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
-	if (num_parse_bool(text, field(o, object)))
+	if (num_parse_bool(text, types_field(o, object)))
 		return 0;
 	err_set(e, "\"%s\" is neither yes nor no", text);
 	return -1;
@@ -226,7 +236,7 @@ static int bool_parse(const struct config_option *o, void *object, const char *t
 
 static bool bool_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	return buf_adds(out, *(const bool *)const_field(o, object) ? "yes" : "no");
+	return buf_adds(out, *(const bool *)types_const_field(o, object) ? "yes" : "no");
 }
 
 _Static_assert(sizeof(enum upstream_tls) == sizeof(unsigned), "config_type_word writes enums as unsigned");
@@ -333,13 +343,13 @@ static int count_parse(const struct config_option *o, void *object, const char *
 	}
 	if (check_range(o, (int64_t)n, text, count_format_value, e) != 0)
 		return -1;
-	*(unsigned *)field(o, object) = (unsigned)n;
+	*(unsigned *)types_field(o, object) = (unsigned)n;
 	return 0;
 }
 
 static bool count_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	return count_format_value(*(const unsigned *)const_field(o, object), out);
+	return count_format_value(*(const unsigned *)types_const_field(o, object), out);
 }
 
 static int size_parse(const struct config_option *o, void *object, const char *text, struct err *e)
@@ -352,13 +362,13 @@ static int size_parse(const struct config_option *o, void *object, const char *t
 	}
 	if (check_range(o, (int64_t)n, text, size_format_value, e) != 0)
 		return -1;
-	*(uint64_t *)field(o, object) = n;
+	*(uint64_t *)types_field(o, object) = n;
 	return 0;
 }
 
 static bool size_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	return size_format_value((int64_t) * (const uint64_t *)const_field(o, object), out);
+	return size_format_value((int64_t) * (const uint64_t *)types_const_field(o, object), out);
 }
 
 static int time_parse(const struct config_option *o, void *object, const char *text, struct err *e)
@@ -372,13 +382,13 @@ static int time_parse(const struct config_option *o, void *object, const char *t
 	}
 	if (check_range(o, ms, text, time_format_value, e) != 0)
 		return -1;
-	*(int64_t *)field(o, object) = ms;
+	*(int64_t *)types_field(o, object) = ms;
 	return 0;
 }
 
 static bool time_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	return time_format_value(*(const int64_t *)const_field(o, object), out);
+	return time_format_value(*(const int64_t *)types_const_field(o, object), out);
 }
 
 static int factor_parse(const struct config_option *o, void *object, const char *text, struct err *e)
@@ -391,127 +401,16 @@ static int factor_parse(const struct config_option *o, void *object, const char 
 	}
 	if (check_range(o, n, text, factor_format_value, e) != 0)
 		return -1;
-	*(double *)field(o, object) = (double)n / 1000;
+	*(double *)types_field(o, object) = (double)n / 1000;
 	return 0;
 }
 
 static bool factor_format(const struct config_option *o, const void *object, struct buf *out)
 {
-	return factor_format_value((int64_t)(*(const double *)const_field(o, object) * 1000 + 0.5), out);
+	return factor_format_value((int64_t)(*(const double *)types_const_field(o, object) * 1000 + 0.5), out);
 }
 
 const struct config_type config_type_count = { "number", false, count_parse, count_format, NULL };
 const struct config_type config_type_size = { "size", false, size_parse, size_format, NULL };
 const struct config_type config_type_time = { "time", false, time_parse, time_format, NULL };
 const struct config_type config_type_factor = { "factor", false, factor_parse, factor_format, NULL };
-
-/* ---- addresses --------------------------------------------------------------- */
-
-#define SMTP_PORT 25
-
-static int local_parse(const struct config_option *o, void *object, const char *text, struct err *e)
-{
-	struct endpoint **at = field(o, object);
-	size_t *count = count_field(o, object);
-	struct endpoint ep;
-
-	if (check_text(text, e) != 0 || endpoint_parse(text, SMTP_PORT, &ep, e) != 0)
-		return -1;
-	*at = mem_resize(*at, *count + 1, sizeof(**at));
-	(*at)[(*count)++] = ep;
-	return 0;
-}
-
-static bool local_format(const struct config_option *o, const void *object, struct buf *out)
-{
-	const struct endpoint *ep = *(struct endpoint *const *)const_field(o, object);
-	char text[ENDPOINT_TEXT_MAX];
-
-	buf_adds(out, "{ ");
-	for (size_t i = 0; i < count_of(o, object); i++) {
-		buf_adds(out, i ? ", " : "");
-		config_quote(out, endpoint_format(&ep[i], text));
-	}
-	return buf_adds(out, " }");
-}
-
-static int remote_parse(const struct config_option *o, void *object, const char *text, struct err *e)
-{
-	struct config_remote **at = field(o, object);
-	size_t *count = count_field(o, object);
-	struct endpoint ep;
-
-	if (check_text(text, e) != 0 || endpoint_parse(text, SMTP_PORT, &ep, e) != 0)
-		return -1;
-	if (ep.kind == ENDPOINT_UNIX) {
-		err_set(e, "\"%s\": an upstream is reached by TCP only", text);
-		return -1;
-	}
-	if (!ep.host[0] || ep.port == 0) {
-		err_set(e, "\"%s\": a host, and a port from 1 to 65535, are needed to connect to", text);
-		return -1;
-	}
-	*at = mem_resize(*at, *count + 1, sizeof(**at));
-	(*at)[(*count)++] = (struct config_remote){ .endpoint = ep };
-	return 0;
-}
-
-static bool remote_format(const struct config_option *o, const void *object, struct buf *out)
-{
-	const struct config_remote *remote = *(struct config_remote *const *)const_field(o, object);
-	char text[ENDPOINT_TEXT_MAX];
-
-	if (count_of(o, object) == 0)
-		return false;
-	buf_adds(out, "{ ");
-	for (size_t i = 0; i < count_of(o, object); i++) {
-		buf_adds(out, i ? ", " : "");
-		config_quote(out, endpoint_format(&remote[i].endpoint, text));
-	}
-	return buf_adds(out, " }");
-}
-
-static int networks_parse(const struct config_option *o, void *object, const char *text, struct err *e)
-{
-	struct cidr **at = field(o, object);
-	size_t *count = count_field(o, object);
-	struct cidr net;
-
-	if (check_text(text, e) != 0 || cidr_parse(text, &net, e) != 0)
-		return -1;
-	*at = mem_resize(*at, *count + 1, sizeof(**at));
-	(*at)[(*count)++] = net;
-	return 0;
-}
-
-static bool networks_format(const struct config_option *o, const void *object, struct buf *out)
-{
-	const struct cidr *net = *(struct cidr *const *)const_field(o, object);
-	char text[INET6_ADDRSTRLEN];
-
-	buf_adds(out, "{ ");
-	for (size_t i = 0; i < count_of(o, object); i++) {
-		unsigned most = net[i].family == AF_INET ? 32 : 128;
-
-		inet_ntop(net[i].family, net[i].address, text, sizeof(text));
-		buf_addf(out, "%s\"%s", i ? ", " : "", text);
-		if (net[i].prefix_bits < most)
-			buf_addf(out, "/%u", net[i].prefix_bits);
-		buf_addc(out, '"');
-	}
-	return buf_adds(out, count_of(o, object) ? " }" : "}");
-}
-
-static void list_clear(const struct config_option *o, void *object)
-{
-	void **at = field(o, object);
-
-	free(*at);
-	*at = NULL;
-	*count_field(o, object) = 0;
-}
-
-const struct config_type config_type_local = { "addresses", true, local_parse, local_format, list_clear };
-const struct config_type config_type_remote = { "addresses", true, remote_parse, remote_format, list_clear };
-const struct config_type config_type_networks = { "networks", true, networks_parse, networks_format,
-						  list_clear };

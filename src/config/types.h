@@ -26,6 +26,8 @@ struct config_type {
 extern const struct config_type config_type_text; /* printable, not empty */
 extern const struct config_type config_type_path; /* absolute path */
 extern const struct config_type config_type_account; /* name of a system user */
+extern const struct config_type config_type_group; /* name of a system group */
+extern const struct config_type config_type_mailbox; /* mail address, ASCII */
 extern const struct config_type config_type_hostname; /* domain or address literal */
 extern const struct config_type config_type_bool;
 extern const struct config_type config_type_count; /* unsigned, min..max */
@@ -36,8 +38,11 @@ extern const struct config_type config_type_word; /* an enum, by words */
 extern const struct config_type config_type_switch; /* a bool, by two words: the second one is true */
 extern const struct config_type config_type_word_text; /* char *, one of words */
 extern const struct config_type config_type_local; /* endpoints to listen on */
-extern const struct config_type config_type_remote; /* TCP endpoints to connect to */
+extern const struct config_type config_type_remote; /* TCP endpoints to connect to, with weights */
 extern const struct config_type config_type_networks;
+extern const struct config_type config_type_senders; /* patterns of a route (manage/route.h) */
+extern const struct config_type config_type_recipients;
+extern const struct config_type config_type_auth_users;
 
 /* A domain (RFC 5321 4.1.2) or an address literal (4.1.3): what may stand in a greeting. */
 bool config_is_hostname(const char *text);

@@ -260,15 +260,3 @@ int bounce_relayed(const struct bounce_settings *settings, struct spool *s, stru
 	free(asked);
 	return result;
 }
-
-int bounce_commit(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
-		  struct spool_state *st, const char **to, struct err *e)
-{
-	(void)settings;
-	(void)s;
-	(void)m;
-	(void)st;
-	(void)to;
-	err_set(e, "reports are not written yet");
-	return -1;
-}

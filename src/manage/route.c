@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "smtp/path.h"
+
 static bool domain_matches(const char *pattern, const char *value)
 {
 	const char *domain = strrchr(value, '@');
@@ -33,24 +35,115 @@ bool route_pattern_matches(enum route_field field, const char *pattern, const ch
 	return domain_matches(pattern, value);
 }
 
+/* What may stand behind the '@' of a pattern: a domain, one with a dot in front, an address literal. */
 static bool is_domain(const char *text)
 {
-	return *text && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:") == strlen(text);
+	char address[SMTP_PATH_MAX + 2] = "x@";
+	struct smtp_path path;
+	const char *why;
+	size_t len, used;
+
+	text += text[0] == '.' && text[1] != '[';
+	len = strlen(text) + 2;
+	if (len > SMTP_PATH_MAX)
+		return false;
+	strcpy(address + 2, text);
+	return smtp_path_parse(address, len, SMTP_PATH_UTF8_OK, &path, &used, &why) == 0 && used == len;
+}
+
+/* user@domain. A '*' could stand in an address (RFC 5321 4.1.2), but who writes one means something else. */
+static bool is_address(const char *text)
+{
+	const char *at = strrchr(text, '@');
+
+	return at && at > text && at[1] != '.' && is_domain(at + 1) && !strpbrk(text, "*<> \t");
+}
+
+static bool is_pattern(enum route_field field, const char *pattern)
+{
+	if (strcmp(pattern, "*") == 0)
+		return true;
+	if (strcmp(pattern, "<>") == 0)
+		return field == ROUTE_SENDER;
+	if (strncmp(pattern, "*@", 2) == 0)
+		return is_domain(pattern + 2);
+	if (strchr(pattern, '@'))
+		return is_address(pattern);
+	if (field == ROUTE_AUTH_USER)
+		return pattern[0] != '\0' && !strchr(pattern, '*');
+	return is_domain(pattern);
 }
 
 int route_pattern_check(enum route_field field, const char *pattern, struct err *e)
 {
-	const char *at = strrchr(pattern, '@');
+	static const char *const allowed[ROUTE_FIELDS] = {
+		[ROUTE_SENDER] = "user@domain, *@domain, domain, .domain (its subdomains), <> or *",
+		[ROUTE_RECIPIENT] = "user@domain, *@domain, domain, .domain (its subdomains) or *",
+		[ROUTE_AUTH_USER] = "name, user@domain, *@domain or *",
+	};
 
-	if (strcmp(pattern, "*") == 0 || (field == ROUTE_SENDER && strcmp(pattern, "<>") == 0))
+	if (is_pattern(field, pattern))
 		return 0;
-	if (at && at > pattern && at[1] && !strpbrk(pattern, " \t<>") && (strncmp(pattern, "*@", 2) != 0 || is_domain(at + 1)))
-		return 0;
-	if (!at && (field == ROUTE_AUTH_USER ? *pattern != '\0' : is_domain(pattern)))
-		return 0;
-	err_set(e, "\"%s\": not an address, *@domain, domain, .domain%s", pattern,
-		field == ROUTE_SENDER ? ", <> or *" : field == ROUTE_AUTH_USER ? ", name or *" : " or *");
+	err_set(e, "\"%s\" is no pattern: write %s", pattern, allowed[field]);
 	return -1;
+}
+
+/* The domain a pattern is about: "example.org" of *@example.org and example.org; NULL: it is not about one. */
+static const char *pattern_domain(enum route_field field, const char *pattern)
+{
+	if (strncmp(pattern, "*@", 2) == 0)
+		return pattern + 2;
+	if (field == ROUTE_AUTH_USER || strcmp(pattern, "*") == 0 || strcmp(pattern, "<>") == 0 ||
+	    strchr(pattern, '@'))
+		return NULL;
+	return pattern;
+}
+
+/* Whether a matches all that b does. */
+static bool pattern_covers(enum route_field field, const char *a, const char *b)
+{
+	const char *in_a = pattern_domain(field, a), *in_b = pattern_domain(field, b);
+	size_t len_a, len_b;
+
+	if (strcmp(a, "*") == 0)
+		return true;
+	if (!in_b) /* b is one value, which a matches or not; or "*" */
+		return strcmp(b, "*") != 0 && route_pattern_matches(field, a, strcmp(b, "<>") == 0 ? "" : b);
+	if (!in_a)
+		return false;
+	if (strcasecmp(in_a, in_b) == 0)
+		return true;
+	len_a = strlen(in_a);
+	len_b = strlen(in_b);
+	return in_a[0] == '.' && len_b > len_a && strcasecmp(in_b + len_b - len_a, in_a) == 0;
+}
+
+static bool list_covers(enum route_field field, const struct route_rule *a, const struct route_rule *b)
+{
+	if (a->pattern_count[field] == 0)
+		return true;
+	for (size_t i = 0; i < a->pattern_count[field]; i++)
+		/* "*" is everything, but as auth_user not those who did not log in */
+		if (b->pattern_count[field] == 0 && field != ROUTE_AUTH_USER &&
+		    strcmp(a->pattern[field][i], "*") == 0)
+			return true;
+	for (size_t i = 0; i < b->pattern_count[field]; i++) {
+		bool covered = false;
+
+		for (size_t k = 0; k < a->pattern_count[field] && !covered; k++)
+			covered = pattern_covers(field, a->pattern[field][k], b->pattern[field][i]);
+		if (!covered)
+			return false;
+	}
+	return b->pattern_count[field] > 0;
+}
+
+bool route_rule_covers(const struct route_rule *a, const struct route_rule *b)
+{
+	for (int field = 0; field < ROUTE_FIELDS; field++)
+		if (!list_covers((enum route_field)field, a, b))
+			return false;
+	return true;
 }
 
 static bool field_matches(const struct route_rule *rule, enum route_field field, const char *value)

@@ -13,7 +13,8 @@
  *   .example.org       every address of its subdomains, not of itself
  *   <>                 the null reverse-path (sender only)
  *   *                  everything
- * For auth_user a word without '@' is a user's name: it matches exactly.
+ * For auth_user a word without '@' is a user's name: it matches exactly, with regard to case; and nothing
+ * matches a message that came without AUTH. Behind "*@" a domain may have a dot in front, as without.
  */
 #ifndef MANAGE_ROUTE_H
 #define MANAGE_ROUTE_H
@@ -45,6 +46,12 @@ struct routes {
 /* 0, or -1 and e: what is wrong with it. */
 int route_pattern_check(enum route_field field, const char *pattern, struct err *e);
 bool route_pattern_matches(enum route_field field, const char *pattern, const char *value);
+
+/*
+ * Whether a takes every recipient that b takes, so that b behind a is never used. May say no where it is so
+ * (several patterns of a that together are one of b), never yes where it is not.
+ */
+bool route_rule_covers(const struct route_rule *a, const struct route_rule *b);
 
 /*
  * The upstream for one recipient of a message. chosen: the operator's choice for this message

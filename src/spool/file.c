@@ -12,6 +12,11 @@
 
 #define NEW_NAME_MAX (SPOOL_FILE_NAME_MAX + sizeof(".new"))
 
+struct spool_place spool_place_queue(const struct spool *s)
+{
+	return (struct spool_place){ s->queue_fd, "queue/" };
+}
+
 struct spool_place spool_place_state(const struct spool *s)
 {
 	return (struct spool_place){ s->state_fd, "state/" };
@@ -115,6 +120,11 @@ int spool_file_remove(const struct spool *s, struct spool_place at, const char *
 	return -1;
 }
 
+int spool_file_open(struct spool_place at, const char *name)
+{
+	return sys_open(at.dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+}
+
 enum spool_read spool_file_read(const struct spool *s, struct spool_place at, const char *name, size_t max,
 				char **out, size_t *out_len, struct err *e)
 {
@@ -122,7 +132,7 @@ enum spool_read spool_file_read(const struct spool *s, struct spool_place at, co
 	char *text = NULL;
 	struct stat info;
 	size_t len = 0;
-	int fd = sys_open(at.dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	int fd = spool_file_open(at, name);
 
 	if (fd < 0 && errno == ENOENT) {
 		err_set(e, "%s/%s%s: there is no such file", s->path, at.folder, name);

@@ -19,6 +19,7 @@ struct spool_place {
 	int dir_fd;
 	const char *folder; /* for messages: "state/", "" for the root */
 };
+struct spool_place spool_place_queue(const struct spool *s);
 struct spool_place spool_place_state(const struct spool *s);
 struct spool_place spool_place_root(const struct spool *s);
 
@@ -41,6 +42,8 @@ int spool_file_replace(const struct spool *s, struct spool_place at, const char 
 /* Durable on 0, also when there was none. */
 int spool_file_remove(const struct spool *s, struct spool_place at, const char *name, struct err *e);
 
+/* For reading; -1 with errno when it cannot be. The descriptor is to be closed. */
+int spool_file_open(struct spool_place at, const char *name);
 /* The whole file, *text is the caller's and text[len] a NUL. CORRUPT: not a regular file, or larger than max. */
 enum spool_read spool_file_read(const struct spool *s, struct spool_place at, const char *name, size_t max,
 				char **text, size_t *len, struct err *e);

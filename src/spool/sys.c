@@ -127,6 +127,16 @@ int sys_chmod(int fd, mode_t mode)
 	return RETRY(fchmod(fd, mode));
 }
 
+int sys_chown_at(int dir_fd, const char *name, uid_t uid, gid_t gid)
+{
+	return RETRY(fchownat(dir_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+
+int sys_chmod_at(int dir_fd, const char *name, mode_t mode)
+{
+	return RETRY(fchmodat(dir_fd, name, mode, 0));
+}
+
 int sys_fstat(int fd, struct stat *st)
 {
 	return fstat(fd, st);

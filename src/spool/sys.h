@@ -30,6 +30,8 @@ int sys_unlink(int dir_fd, const char *name);
 int sys_mkdir(int dir_fd, const char *name, mode_t mode);
 int sys_chown(int fd, uid_t uid, gid_t gid);
 int sys_chmod(int fd, mode_t mode);
+int sys_chown_at(int dir_fd, const char *name, uid_t uid, gid_t gid); /* for what cannot be opened: a socket */
+int sys_chmod_at(int dir_fd, const char *name, mode_t mode);
 int sys_fstat(int fd, struct stat *st);
 int sys_stat_at(int dir_fd, const char *name, struct stat *st); /* does not follow a symbolic link */
 int sys_fstatfs(int fd, struct statfs *fs);

@@ -69,9 +69,10 @@ START_TEST(test_defaults_print_as_written)
 	config_init(&cfg);
 	config_add_listener(&cfg, "l");
 	config_add_upstream(&cfg, "u");
+	config_add_route(&cfg);
 	for (size_t i = 0; i < config_option_count; i++) {
 		const struct config_option *o = &config_options[i];
-		const void *objects[] = { &cfg, cfg.listener, cfg.upstream };
+		const void *objects[] = { &cfg, cfg.listener, cfg.upstream, cfg.route };
 		struct buf b;
 
 		if (!o->fallback)
@@ -98,13 +99,19 @@ static const char every_key[] =
 	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0\n"
 	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
+	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
+	"view_group = v control_group = c\noutbox = /o\n"
 	"listener a { localaddr = { \"127.0.0.1\", \"[::1]:0\", \"unix:/run/a b\" } }\n"
 	"listener 'b-c.d_E' { localaddr = \":2525\" }\n"
-	"upstream u {\nremoteaddr = \"[2001:db8::1]:1465\"\ntls = implicit\ntls_ca_file = \"/ca\"\n"
+	"upstream u {\nremoteaddr = { \"[2001:db8::1]:1465 weight=1000\", \"b  weight=1 \", 'c:2' }\ntls = implicit\ntls_ca_file = \"/ca\"\n"
 	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no\n"
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
 	"command_timeout = 21s\ndata_timeout = 22s\nblock_timeout = 23s\nfinal_timeout = 24s\nidle_timeout = 25s\n"
-	"probe_min = 26s\nprobe_max = 27s\n}\n";
+	"probe_min = 26s\nprobe_max = 27s\nmessages_per_minute = 31\nrecipients_per_message = 32\n"
+	"connection_max_age = 33s\nattempt_timeout = 34s\n}\n"
+	"upstream second { remoteaddr = 127.0.0.1 }\n"
+	"route {\nsender = { <>, \"*@a.example\" } recipient = .b.example\nauth_user = \"*\" upstream = second }\n"
+	"route { upstream = u }\n";
 
 static void check_every_key(const struct config *cfg)
 {
@@ -153,8 +160,40 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->listener[0].localaddr[1].host, "::1");
 	ck_assert_str_eq(cfg->listener[0].localaddr[2].path, "/run/a b");
 	ck_assert_str_eq(cfg->listener[1].name, "b-c.d_E");
-	ck_assert_uint_eq(cfg->upstream_count, 1);
+	ck_assert_int_eq(cfg->expire_after_ms, 28 * 3600000);
+	ck_assert_int_eq(cfg->warn_after_ms, 29 * 60000);
+	ck_assert_uint_eq(cfg->bounce_size_limit_bytes, 30720);
+	ck_assert_str_eq(cfg->postmaster, "pm@[192.0.2.1]");
+	ck_assert_str_eq(cfg->view_group, "v");
+	ck_assert_str_eq(cfg->control_group, "c");
+	ck_assert_str_eq(cfg->outbox, "/o");
+	ck_assert_uint_eq(cfg->upstream_count, 2);
+	ck_assert_str_eq(cfg->upstream[1].name, "second");
+	ck_assert_uint_eq(cfg->upstream[1].remoteaddr_count, 1);
+	ck_assert_uint_eq(cfg->upstream[1].remoteaddr[0].weight, 0);
+	ck_assert_int_eq(cfg->upstream[1].tls, UPSTREAM_TLS_OPPORTUNISTIC);
 	ck_assert_str_eq(u->name, "u");
+	ck_assert_uint_eq(u->remoteaddr_count, 3);
+	ck_assert_uint_eq(u->remoteaddr[0].weight, 1000);
+	ck_assert_str_eq(u->remoteaddr[1].endpoint.host, "b");
+	ck_assert_uint_eq(u->remoteaddr[1].endpoint.port, 25);
+	ck_assert_uint_eq(u->remoteaddr[1].weight, 1);
+	ck_assert_uint_eq(u->remoteaddr[2].endpoint.port, 2);
+	ck_assert_uint_eq(u->remoteaddr[2].weight, 0);
+	ck_assert_uint_eq(u->messages_per_minute, 31);
+	ck_assert_uint_eq(u->recipients_per_message, 32);
+	ck_assert_int_eq(u->connection_max_age_ms, 33000);
+	ck_assert_int_eq(u->attempt_timeout_ms, 34000);
+	ck_assert_uint_eq(cfg->route_count, 2);
+	ck_assert_uint_eq(cfg->route[0].sender_count, 2);
+	ck_assert_str_eq(cfg->route[0].sender[0], "<>");
+	ck_assert_str_eq(cfg->route[0].sender[1], "*@a.example");
+	ck_assert_uint_eq(cfg->route[0].recipient_count, 1);
+	ck_assert_str_eq(cfg->route[0].recipient[0], ".b.example");
+	ck_assert_str_eq(cfg->route[0].auth_user[0], "*");
+	ck_assert_str_eq(cfg->route[0].upstream, "second");
+	ck_assert_uint_eq(cfg->route[1].sender_count + cfg->route[1].recipient_count, 0);
+	ck_assert_str_eq(cfg->route[1].upstream, "u");
 	ck_assert_str_eq(u->remoteaddr[0].endpoint.host, "2001:db8::1");
 	ck_assert_uint_eq(u->remoteaddr[0].endpoint.port, 1465);
 	ck_assert_int_eq(u->tls, UPSTREAM_TLS_IMPLICIT);
@@ -285,6 +324,13 @@ START_TEST(test_allowed)
 		GOOD "relay_from = { 2000::/4, fe80::/10 }",
 		"localaddr = :1 handler = debug",
 		"localaddr = :1 upstream x { remoteaddr = 127.0.0.1 user = u password_file = /p tls = none }",
+		GOOD "route { upstream = default }",
+		GOOD "route { recipient = a upstream = default } route { sender = <> upstream = default } "
+		     "route { upstream = default }",
+		GOOD "warn_after = 4h",
+		"localaddr = :1 remoteaddr = { a, b, 'c:2525' }",
+		"localaddr = :1 upstream x { remoteaddr = { a:465, b:587 } tls = required }",
+		"localaddr = :1 upstream x { remoteaddr = a attempt_timeout = 10m }",
 		"localaddr = :1 upstream x { remoteaddr = a:465 user = u password_file = /p tls_ca_file = /c }",
 	};
 
@@ -406,7 +452,7 @@ START_TEST(test_example_has_every_key)
 	files_load_good(&cfg, text);
 	for (size_t i = 0; i < config_option_count; i++) {
 		const struct config_option *o = &config_options[i];
-		const void *objects[] = { &cfg, cfg.listener, cfg.upstream };
+		const void *objects[] = { &cfg, cfg.listener, cfg.upstream, cfg.route };
 		const char *indent = o->section == CONFIG_TOP ? "" : "\t";
 		char *line = mem_printf("\n%s%s = ", indent, o->key), *at = strstr(text, line);
 		struct buf value;

@@ -110,7 +110,6 @@ static const struct {
 	  "t.conf:3: listener \"a\" stands twice\n" },
 	{ "remoteaddr = a\nlistener a { localaddr = :1 upstream b { } }", "t.conf:2: unknown section \"upstream\"\n" },
 	{ "localaddr = :1\nupstream a { remoteaddr = a }\nupstream b {\nremoteaddr = b\ntls = x }",
-	  "t.conf:3: upstream \"b\" is a second one: this version delivers to one upstream\n"
 	  "t.conf:5: tls: \"x\" is not one of none, opportunistic, required or implicit\n" },
 	{ GOOD "upstream a {\n remoteaddr = a\n}\nlistener b {\n localaddr = :1\n}",
 	  "t.conf:1: localaddr and a section listener exclude each other: put it into the section\n"
@@ -152,6 +151,58 @@ static const struct {
 	{ "localaddr = :1\nupstream a { remoteaddr = b\n tls_ca_file = /p }",
 	  "t.conf:3: tls_ca_file has no effect: certificates are verified with tls = required or implicit only\n" },
 	{ "localaddr = :1\nupstream a { remoteaddr = b\n probe_max = 1s }", "t.conf:3: probe_min is longer than probe_max\n" },
+	{ GOOD "retry_max = 6d", "t.conf:3: retry_max is longer than expire_after: messages would expire waiting for "
+				 "their next try\n" },
+	{ GOOD "warn_after = 5d", "t.conf:3: warn_after is not shorter than expire_after: no warning would ever be sent; 0 is "
+				  "for none\n" },
+	{ GOOD "postmaster = root", "t.conf:3: postmaster: \"root\" is not a mail address (like postmaster@example.org): "
+				    "domain is missing\n" },
+	{ GOOD "postmaster = \"<a@b>\"\npostmaster = c", "t.conf:3: postmaster: \"<a@b>\" is not a mail address (like "
+		"postmaster@example.org): something stands behind the address\n"
+		"t.conf:4: postmaster is set twice, first at t.conf:3\n" },
+	{ GOOD "view_group = 'a b'\ncontrol_group = a:b", "t.conf:3: view_group: \"a b\" is not the name of a group\n"
+							   "t.conf:4: control_group: \"a:b\" is not the name of a group\n" },
+	/* several upstreams and their addresses */
+	{ "localaddr = :1\nupstream a { remoteaddr = b }\nupstream a {\nremoteaddr = c }", "t.conf:3: upstream \"a\" stands twice\n" },
+	{ "localaddr = :1\nremoteaddr = { 'a weight=0', 'b weight=1001',\n'c weight=x', 'd wait=1', 'e weight=1 2', 'f weight=' }",
+	  "t.conf:2: remoteaddr: \"a weight=0\": a weight is a number from 1 to 1000\n"
+	  "t.conf:2: remoteaddr: \"b weight=1001\": a weight is a number from 1 to 1000\n"
+	  "t.conf:3: remoteaddr: \"c weight=x\": a weight is a number from 1 to 1000\n"
+	  "t.conf:3: remoteaddr: \"d wait=1\": only weight=NUMBER may follow the address\n"
+	  "t.conf:3: remoteaddr: \"e weight=1 2\": nothing may follow the weight\n"
+	  "t.conf:3: remoteaddr: \"f weight=\": a weight is a number from 1 to 1000\n" },
+	{ "localaddr = :1\nremoteaddr = { 'weight=1' }", "t.conf:2: remoteaddr: \"weight=1\": a host, and a port from 1 to 65535, are needed to connect to\n" },
+	{ "localaddr = :1\nremoteaddr = {\na, b,\n'A:25 weight=1' }", "t.conf:3: remoteaddr: \"A:25\" stands twice in upstream \"default\"\n" },
+	{ "localaddr = :1\nupstream u {\nremoteaddr = { a:587, b:587, c:465, d } }",
+	  "t.conf:3: upstream \"u\": set tls: it would not be the same for a:587 and c:465\n" },
+	{ "localaddr = :1\nremoteaddr = { a:587, '127.0.0.1:587' }",
+	  "t.conf:2: upstream \"default\": set tls: it would not be the same for a:587 and 127.0.0.1:587\n" },
+	{ "localaddr = :1\nupstream u { remoteaddr = { 127.0.0.1, a } tls = none\nuser = u password_file = /p }",
+	  "t.conf:3: user: the password could be read on its way to a: set tls = required or implicit\n" },
+	{ "localaddr = :1\nupstream u { remoteaddr = a\nattempt_timeout = 9m }",
+	  "t.conf:3: attempt_timeout is shorter than final_timeout: the upstream would never get the time that final_timeout "
+	  "gives it\n" },
+	/* routes */
+	{ GOOD "route x { upstream = default }", "t.conf:3: section route has no name: route { ... }\n" },
+	{ GOOD "route {\n}\nroute { sender = a\nzork = 1 }", "t.conf:3: the route has no upstream\n"
+		"t.conf:5: the route has no upstream\n"
+		"t.conf:5: route 2 is never used: route 1, before it, takes all that it would take\n"
+		"t.conf:6: unknown key \"zork\" in section route\n" },
+	{ GOOD "route { sender = a\nupstream = main }", "t.conf:4: upstream: there is no upstream \"main\"\n" },
+	{ GOOD "route { upstream = '' }", "t.conf:3: upstream: it is empty\n" },
+	{ GOOD "route { sender = {\na,\n'*.b' } recipient = <>\nauth_user = 'a*' upstream = default }",
+	  "t.conf:5: sender: \"*.b\" is no pattern: write user@domain, *@domain, domain, .domain (its subdomains), <> or *\n"
+	  "t.conf:5: recipient: \"<>\" is no pattern: write user@domain, *@domain, domain, .domain (its subdomains) or *\n"
+	  "t.conf:6: auth_user: \"a*\" is no pattern: write name, user@domain, *@domain or *\n" },
+	{ GOOD "\nroute { sender = {} upstream = default }", "t.conf:4: sender: the list is empty: leave the key out to match all\n" },
+	{ GOOD "route { upstream = default }\nroute { sender = a\nrecipient = b\nupstream = default }",
+	  "t.conf:5: route 2 is never used: route 1, before it, takes all that it would take\n" },
+	{ GOOD "route { sender = .a upstream = default }\nroute { recipient = c\nupstream = default }\nroute {\nsender = { x.a, y@z.a }\n"
+	       "upstream = default }", "t.conf:7: route 3 is never used: route 1, before it, takes all that it would take\n" },
+	{ GOOD "route { sender = '@' upstream = default }\nroute { sender = a upstream = default }",
+	  "t.conf:3: sender: \"@\" is no pattern: write user@domain, *@domain, domain, .domain (its subdomains), <> or *\n" },
+	/* the section that is meant may be the one that cannot be read */
+	{ "localaddr = :1\nremoteaddr = a\nupstrem b { }\nroute { upstream = b }", "t.conf:3: unknown section \"upstrem\"\n" },
 	/* include */
 	{ GOOD "include(\"none.conf\")", "t.conf:3: include(\"none.conf\"): cannot be opened: No such file or directory\n" },
 	{ GOOD "include(\"/\")", "t.conf:3: include(\"/\"): is not a regular file\n" },

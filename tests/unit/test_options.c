@@ -177,7 +177,7 @@ START_TEST(test_quick_form)
 	ck_assert_str_eq(cfg.listener[0].localaddr[0].host, "127.0.0.1");
 	ck_assert_uint_eq(cfg.listener[0].localaddr[0].port, 0);
 	ck_assert_uint_eq(cfg.upstream_count, 1);
-	ck_assert_str_eq(cfg.upstream[0].remoteaddr.host, "smtp.example.net");
+	ck_assert_str_eq(cfg.upstream[0].remoteaddr[0].endpoint.host, "smtp.example.net");
 	ck_assert_int_eq(cfg.upstream[0].tls, UPSTREAM_TLS_REQUIRED);
 	ck_assert_str_eq(cfg.handler, "spool");
 	ck_assert_uint_eq(cfg.data_size_limit_bytes, 33554432);
@@ -189,8 +189,8 @@ START_TEST(test_quick_form)
 
 	/* smtpd's defaults */
 	configure(&cfg, ":8026", &ordinary, "");
-	ck_assert_str_eq(cfg.upstream[0].remoteaddr.host, "localhost");
-	ck_assert_uint_eq(cfg.upstream[0].remoteaddr.port, 25);
+	ck_assert_str_eq(cfg.upstream[0].remoteaddr[0].endpoint.host, "localhost");
+	ck_assert_uint_eq(cfg.upstream[0].remoteaddr[0].endpoint.port, 25);
 	ck_assert_int_eq(cfg.upstream[0].tls, UPSTREAM_TLS_OPPORTUNISTIC);
 	config_release(&cfg);
 	configure(&cfg, "-u -s 1000 -d", &ordinary, "");

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: ISC */
+/* See types.h: the values that are lists. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/num.h"
+#include "config/types_internal.h"
+#include "manage/route.h"
+
+static size_t *count_field(const struct config_option *o, void *object)
+{
+	return (size_t *)(void *)((char *)object + o->count_offset);
+}
+
+static size_t count_of(const struct config_option *o, const void *object)
+{
+	return *(const size_t *)(const void *)((const char *)object + o->count_offset);
+}
+
+static void list_clear(const struct config_option *o, void *object)
+{
+	void **at = types_field(o, object);
+
+	free(*at);
+	*at = NULL;
+	*count_field(o, object) = 0;
+}
+
+/* ---- addresses --------------------------------------------------------------- */
+
+#define SMTP_PORT 25
+
+static int local_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	struct endpoint **at = types_field(o, object);
+	size_t *count = count_field(o, object);
+	struct endpoint ep;
+
+	if (types_check_text(text, e) != 0 || endpoint_parse(text, SMTP_PORT, &ep, e) != 0)
+		return -1;
+	*at = mem_resize(*at, *count + 1, sizeof(**at));
+	(*at)[(*count)++] = ep;
+	return 0;
+}
+
+static bool local_format(const struct config_option *o, const void *object, struct buf *out)
+{
+	const struct endpoint *ep = *(struct endpoint *const *)types_const_field(o, object);
+	char text[ENDPOINT_TEXT_MAX];
+
+	buf_adds(out, "{ ");
+	for (size_t i = 0; i < count_of(o, object); i++) {
+		buf_adds(out, i ? ", " : "");
+		config_quote(out, endpoint_format(&ep[i], text));
+	}
+	return buf_adds(out, " }");
+}
+
+/* What may stand behind an address: "weight=N". at points behind the address. */
+static int remote_weight(const char *at, const char *text, unsigned *weight, struct err *e)
+{
+	uint64_t n;
+
+	*weight = 0;
+	at += strspn(at, " ");
+	if (!*at)
+		return 0;
+	if (strncmp(at, "weight=", 7) != 0) {
+		err_set(e, "\"%s\": only weight=NUMBER may follow the address", text);
+		return -1;
+	}
+	at += 7;
+	if (!num_parse_u64(at, strcspn(at, " "), CONFIG_WEIGHT_MAX, &n) || n == 0) {
+		err_set(e, "\"%s\": a weight is a number from 1 to %d", text, CONFIG_WEIGHT_MAX);
+		return -1;
+	}
+	at += strcspn(at, " ");
+	if (at[strspn(at, " ")]) {
+		err_set(e, "\"%s\": nothing may follow the weight", text);
+		return -1;
+	}
+	*weight = (unsigned)n;
+	return 0;
+}
+
+/* HOST[:PORT] [ SP "weight=" NUMBER ] */
+static int remote_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	struct config_remote **at = types_field(o, object), remote;
+	size_t *count = count_field(o, object), len = strcspn(text, " ");
+	struct endpoint *ep = &remote.endpoint;
+	char *address;
+	int result;
+
+	if (types_check_text(text, e) != 0)
+		return -1;
+	/* without an option the whole value is the address, so that "a b" is told as what it is meant to be */
+	address = strchr(text, '=') ? mem_strndup(text, len) : mem_strdup(text);
+	result = endpoint_parse(address, SMTP_PORT, ep, e);
+	len = strlen(address);
+	free(address);
+	if (result != 0 || remote_weight(text + len, text, &remote.weight, e) != 0)
+		return -1;
+	if (ep->kind == ENDPOINT_UNIX) {
+		err_set(e, "\"%s\": an upstream is reached by TCP only", text);
+		return -1;
+	}
+	if (!ep->host[0] || ep->port == 0 || strchr(ep->host, '=')) {
+		err_set(e, "\"%s\": a host, and a port from 1 to 65535, are needed to connect to", text);
+		return -1;
+	}
+	*at = mem_resize(*at, *count + 1, sizeof(**at));
+	(*at)[(*count)++] = remote;
+	return 0;
+}
+
+static bool remote_format(const struct config_option *o, const void *object, struct buf *out)
+{
+	const struct config_remote *remote = *(struct config_remote *const *)types_const_field(o, object);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (count_of(o, object) == 0)
+		return false;
+	buf_adds(out, "{ ");
+	for (size_t i = 0; i < count_of(o, object); i++) {
+		buf_adds(out, i ? ", \"" : "\"");
+		buf_adds(out, endpoint_format(&remote[i].endpoint, text)); /* has nothing to quote */
+		if (remote[i].weight > 0)
+			buf_addf(out, " weight=%u", remote[i].weight);
+		buf_addc(out, '"');
+	}
+	return buf_adds(out, " }");
+}
+
+static int networks_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	struct cidr **at = types_field(o, object);
+	size_t *count = count_field(o, object);
+	struct cidr net;
+
+	if (types_check_text(text, e) != 0 || cidr_parse(text, &net, e) != 0)
+		return -1;
+	*at = mem_resize(*at, *count + 1, sizeof(**at));
+	(*at)[(*count)++] = net;
+	return 0;
+}
+
+static bool networks_format(const struct config_option *o, const void *object, struct buf *out)
+{
+	const struct cidr *net = *(struct cidr *const *)types_const_field(o, object);
+	char text[INET6_ADDRSTRLEN];
+
+	buf_adds(out, "{ ");
+	for (size_t i = 0; i < count_of(o, object); i++) {
+		unsigned most = net[i].family == AF_INET ? 32 : 128;
+
+		inet_ntop(net[i].family, net[i].address, text, sizeof(text));
+		buf_addf(out, "%s\"%s", i ? ", " : "", text);
+		if (net[i].prefix_bits < most)
+			buf_addf(out, "/%u", net[i].prefix_bits);
+		buf_addc(out, '"');
+	}
+	return buf_adds(out, count_of(o, object) ? " }" : "}");
+}
+
+const struct config_type config_type_local = { "addresses", true, local_parse, local_format, list_clear };
+const struct config_type config_type_remote = { "addresses", true, remote_parse, remote_format, list_clear };
+const struct config_type config_type_networks = { "networks", true, networks_parse, networks_format,
+						  list_clear };
+
+/* ---- patterns of a route ----------------------------------------------------------- */
+
+static int pattern_parse(const struct config_option *o, void *object, const char *text, enum route_field field,
+			 struct err *e)
+{
+	char ***at = types_field(o, object);
+	size_t *count = count_field(o, object);
+
+	if (types_check_text(text, e) != 0 || route_pattern_check(field, text, e) != 0)
+		return -1;
+	*at = mem_resize(*at, *count + 1, sizeof(**at));
+	(*at)[(*count)++] = mem_strdup(text);
+	return 0;
+}
+
+static int senders_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return pattern_parse(o, object, text, ROUTE_SENDER, e);
+}
+
+static int recipients_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return pattern_parse(o, object, text, ROUTE_RECIPIENT, e);
+}
+
+static int auth_users_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return pattern_parse(o, object, text, ROUTE_AUTH_USER, e);
+}
+
+static bool patterns_format(const struct config_option *o, const void *object, struct buf *out)
+{
+	char *const *pattern = *(char **const *)types_const_field(o, object);
+
+	if (count_of(o, object) == 0)
+		return false;
+	for (size_t i = 0; i < count_of(o, object); i++) {
+		buf_adds(out, i ? ", " : "{ ");
+		config_quote(out, pattern[i]);
+	}
+	return buf_adds(out, " }");
+}
+
+static void patterns_clear(const struct config_option *o, void *object)
+{
+	char **pattern = *(char ***)types_field(o, object);
+
+	for (size_t i = 0; i < count_of(o, object); i++)
+		free(pattern[i]);
+	list_clear(o, object);
+}
+
+const struct config_type config_type_senders = { "patterns", true, senders_parse, patterns_format,
+						 patterns_clear };
+const struct config_type config_type_recipients = { "patterns", true, recipients_parse, patterns_format,
+						    patterns_clear };
+const struct config_type config_type_auth_users = { "patterns", true, auth_users_parse, patterns_format,
+						    patterns_clear };
