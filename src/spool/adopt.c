@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "spool/file.h"
@@ -34,6 +35,21 @@ int spool_open_remains(struct spool *s, const char *path, struct err *e)
 		   s->queue_fd < 0 ? "queue" : "state");
 	spool_close(s);
 	return -1;
+}
+
+int spool_prepare_like(const struct spool *model, const char *path, struct err *e)
+{
+	struct stat queue, state;
+
+	if (sys_fstat(model->queue_fd, &queue) < 0 || sys_fstat(model->state_fd, &state) < 0) {
+		err_set_os(e, errno, "%s: cannot look at the spool", model->path);
+		return -1;
+	}
+	/* root makes it for the same users, others can only make their own */
+	if (geteuid() != 0)
+		return spool_prepare(path, (uid_t)-1, (gid_t)-1, (gid_t)-1, e);
+	return spool_prepare(path, queue.st_uid, state.st_gid,
+			     model->message_mode & S_IRGRP ? queue.st_gid : state.st_gid, e);
 }
 
 /* ---- what there is -------------------------------------------------------------- */

@@ -19,6 +19,9 @@
 #include "spool/message.h"
 #include "spool/spool.h"
 
+/* Makes a spool with the owners of another one, as far as we may. */
+int spool_prepare_like(const struct spool *model, const char *path, struct err *e);
+
 enum adopt_result {
 	ADOPT_DONE, /* durable, as *as */
 	ADOPT_SAME, /* this very message, with the same state, is there already */
