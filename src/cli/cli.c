@@ -135,17 +135,26 @@ int cli_option(struct cli *cli)
 	}
 }
 
+int cli_spool_path(struct cli *cli, char **path)
+{
+	struct err e;
+
+	if (cli->spool_path) {
+		*path = mem_strdup(cli->spool_path);
+	} else if (settings_spool(cli->config_file, path, &e) < 0) {
+		cli_error("%s: name the spool with --spool", e.text);
+		return -1;
+	}
+	return 0;
+}
+
 int cli_open_spool(struct cli *cli, struct spool *s)
 {
 	struct err e;
 	char *path;
 
-	if (cli->spool_path)
-		path = mem_strdup(cli->spool_path);
-	else if (settings_spool(cli->config_file, &path, &e) < 0) {
-		cli_error("%s: name the spool with --spool", e.text);
+	if (cli_spool_path(cli, &path) < 0)
 		return -1;
-	}
 	if (spool_open(s, path, SPOOL_READ, SPOOL_SYNC_AUTO, &e) < 0) {
 		const char *hint = e.os_error == EACCES || e.os_error == EPERM
 					   ? "run it as root"
