@@ -23,22 +23,23 @@ MESSAGES = [
     {"from": "torn@example.org", "to": [{"address": "y@example.net"}]},
 ]
 # verb: the section of the manual, and arguments ("ID" stands for each message in turn)
+CHANGES = [["ID"], ["--dry-run", "ID"]]
 RUNS = {
     "queue": ("queue and show", [[]]),
     "show": ("queue and show", [["ID"], ["--log", "ID"]]),
     "summary": ("summary", [["--by", by] for by in ("domain", "sender", "upstream", "reason")]),
     "fsck": ("fsck", [[], ["--repair"]]),
-    "explain": ("explain", [["ID"]]),
+    "explain": ("explain", [["ID"]]),  # and those of queue, in "message"
     "status": ("Status", [[]]),
     "check": ("check", [["--max-count", "1"], ["--max-age", "1d"]]),
-    "hold": ("Results", [["ID"], ["--dry-run", "ID"]]),
-    "release": ("Results", [["ID"]]),
-    "retry": ("Results", [["ID"]]),
+    "hold": ("Results", CHANGES),
+    "release": ("Results", CHANGES),
+    "retry": ("Results", CHANGES),
     "reroute": ("Results", [["--upstream", "main", "ID"]]),
-    "requeue": ("Results", [["ID"]]),
-    "expire": ("Results", [["ID"]]),
-    "bounce": ("Results", [["ID"]]),
-    "remove": ("Results", [["ID"]]),
+    "requeue": ("Results", CHANGES),
+    "expire": ("Results", CHANGES),
+    "bounce": ("Results", CHANGES),
+    "remove": ("Results", CHANGES),
     "suspend": ("suspend and resume", [["--upstream", "main", "--for", "30m", "--reason", "x"], []]),
     "resume": ("suspend and resume", [["--upstream", "main"], []]),
     "export": ("export and import", [["--to", "OUT", "ID"]]),
@@ -140,7 +141,8 @@ def test_members(t):
             if not found:
                 raise AssertionError(f"{verb} {arguments} printed nothing")
             for value in found:
-                undocumented = members(value) - parts[part]
+                inside = parts["queue and show"] if verb == "explain" else set()
+                undocumented = members(value) - parts[part] - inside
                 equal(undocumented, set(), f"members of {verb} {arguments} that \"{part}\" does not tell, in {value}")
                 seen.setdefault(part, set()).update(members(value))
     if not seen:
