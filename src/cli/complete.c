@@ -141,11 +141,13 @@ static const struct {
 	const char *words[5];
 } values[] = {
 	{ "FILE", put_files, { NULL } },
+	{ "PATH", put_files, { NULL } },
 	{ "DIR", put_folders, { NULL } },
 	{ "ID", put_ids, { NULL } },
 	{ "VERB", put_verbs, { NULL } },
 	{ "UPSTREAM", put_upstreams, { NULL } },
 	{ "STATE", put_conditions, { NULL } },
+	{ "FORMAT", NULL, { "eml", "mbox", "spool" } },
 	{ "WHEN", NULL, { "auto", "always", "never" } },
 	{ "KEY", NULL, { "domain", "sender", "sender-domain", "upstream", "reason" } },
 	{ "MODE", NULL, { "none", "opportunistic", "required", "implicit" } },
