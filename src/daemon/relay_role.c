@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/secret.h"
+#include "daemon/processes.h"
 #include "daemon/service.h"
 #include "relay/relay.h"
 
@@ -169,6 +170,8 @@ int relay_main(void *ctx, struct child_start *start)
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
 	close(s->notice_fd[1]);
+	log_tap(NULL, NULL); /* the door has its own */
+	close(s->event_fd[1]);
 	if (read_passwords(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;
@@ -182,10 +185,14 @@ int relay_main(void *ctx, struct child_start *start)
 		.ready = &s->board->shared->relay_ready,
 		.control = &start->control,
 		.trace = s->cfg->debug,
-		.view_gid = (gid_t)-1,
-		.control_gid = (gid_t)-1,
-		.event_fd = -1,
-		.master_pid = getppid(),
+		.view_gid = s->view_gid,
+		.control_gid = s->control_gid,
+		.event_fd = s->event_fd[0],
+		.watched = &s->board->shared->watched,
+		.watch_lost = &s->board->shared->watch_lost,
+		.master_pid = s->master_pid,
+		.add_processes = processes_add,
+		.processes_ctx = s,
 	};
 	r = relay_run(&setup, &e);
 out:

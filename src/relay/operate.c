@@ -363,7 +363,7 @@ static int probe(void *ctx, const char *upstream, struct err *e)
 
 /* ---- life --------------------------------------------------------------------------------------- */
 
-const struct door_ops relay_door_ops = {
+static const struct door_ops door_ops = {
 	.status = status_of_relay,
 	.flight = status_of_flight,
 	.ids = ids,
@@ -373,21 +373,26 @@ const struct door_ops relay_door_ops = {
 	.probe = probe,
 };
 
-int operate_open(struct relay *r, struct err *e)
+void operate_open(struct relay *r)
 {
+	struct door_setup door = { .spool = r->rules.spool, .view_gid = r->setup->view_gid,
+				   .control_gid = r->setup->control_gid, .event_fd = r->setup->event_fd,
+				   .watched = r->setup->watched, .lost = r->setup->watch_lost,
+				   .ops = &door_ops, .ctx = r };
 	struct err damage;
 
-	(void)e;
 	/* mail goes out rather than waits for ever, but whoever suspended something has to know */
 	if (suspensions_load(&r->suspensions, r->rules.spool, &damage) < 0)
 		log_msg(LOG_LEVEL_ERROR, "spool_error", "%s: deliveries that were suspended are not any more", damage.text);
 	apply_suspensions(r);
 	for (size_t i = 0; i < r->upstream_count; i++)
 		r->upstream[i].was_available = lane_is_available(&r->upstream[i]);
-	return 0;
+	/* mail goes out without operators, too */
+	if (door_open(&r->door, r->base, &door, &damage) < 0)
+		log_msg(LOG_LEVEL_ERROR, "door_failed", "%s: operators cannot reach the relay", damage.text);
 }
 
 void operate_close(struct relay *r)
 {
-	(void)r;
+	door_close(r->door);
 }

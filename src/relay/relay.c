@@ -334,8 +334,9 @@ int relay_run(const struct relay_setup *setup, struct err *e)
 	int result = -1;
 
 	init(&r, setup);
-	if (open_events(&r, e) < 0 || operate_open(&r, e) < 0)
+	if (open_events(&r, e) < 0)
 		goto out;
+	operate_open(&r);
 	recover(&r);
 	relay_list_begin(&r);
 	r.orphans_mono_ms = clock_mono_ms() + setup->control->grace_ms + ORPHANS_MARGIN_MS;

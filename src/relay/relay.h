@@ -64,7 +64,9 @@ struct relay_setup {
 	bool trace; /* log every line of the SMTP dialogue at debug level */
 	/* for operators (relay/door.h) */
 	gid_t view_gid, control_gid; /* (gid_t)-1: nobody but root and ourselves */
-	int event_fd; /* log lines of all processes, one a datagram; -1: none */
+	int event_fd; /* log lines of the other processes, one a datagram; -1: none */
+	_Atomic bool *watched; /* kept true while somebody watches */
+	_Atomic uint64_t *watch_lost; /* lines that could not be sent */
 	pid_t master_pid;
 	/* Adds what the other processes do to the answer to {"ask":"status"}: "workers", "processes". NULL: nothing. */
 	void (*add_processes)(void *ctx, struct json_t *status);

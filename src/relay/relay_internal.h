@@ -185,8 +185,7 @@ int64_t sweep_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: no time is kn
 
 /* ---- operate.c, status.c ---- */
 
-extern const struct door_ops relay_door_ops;
-int operate_open(struct relay *r, struct err *e);
+void operate_open(struct relay *r);
 void operate_close(struct relay *r);
 /* Suspensions that are over end. */
 void operate_follow_clock(struct relay *r);
