@@ -5,9 +5,9 @@
  *   before 2   recipients that failed are pending on the disk: they are tried again
  *   2 .. 3     failed, not `reported`, with the report's id: 3 is done again
  *   in 3       a piece in incoming/ID: overwritten, or removed at the next start
- *   3 .. 4     the report is queued, perhaps sent already. The former is found by its id and its peer, which
- *              names the message and the recipients it is about, and left alone. The latter is sent again: a
- *              repetition, under the same id and Message-ID.
+ *   3 .. 4     the report is queued, perhaps sent already. The former is replaced by its like: its peer
+ *              names the message and the recipients it is about. The latter is sent again: a repetition,
+ *              under the same id and Message-ID.
  */
 #include "manage/bounce.h"
 
