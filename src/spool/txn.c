@@ -136,9 +136,6 @@ static enum spool_result create_file(struct spool_txn *t)
 	/* the umask must not take the right to read from the relay */
 	if ((t->spool->message_mode & S_IRGRP) && sys_chmod(t->fd, t->spool->message_mode) < 0)
 		return fail(t, "incoming", "cannot change the mode of this file");
-	/* in a shared spool the directory's group does that */
-	if (!(t->spool->message_mode & S_IRGRP) && spool_give(t->spool, t->fd) < 0)
-		return fail(t, "incoming", "cannot change the owner of this file");
 	return SPOOL_OK;
 }
 

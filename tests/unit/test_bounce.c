@@ -299,6 +299,14 @@ START_TEST(who_failed_since_is_not_lost)
 	st.report_id = report;
 	fail_rcpt(&st, 1, RCPT_FAILED);
 	ck_assert(bounce_prepare(&without, &m.env, &st));
+	ck_assert_int_eq(bounce_commit(&without, &spool, &m, &st, NULL, &e), -1);
+	ck_assert_uint_eq(queued(), 2);
+	ck_assert_str_ne(st.report_id.text, report.text);
+	report = st.report_id;
+	/* the next time, here by another process */
+	close_message(&m, &st);
+	open_message(&m, &st);
+	ck_assert_str_eq(st.report_id.text, report.text);
 	ck_assert_int_eq(bounce_commit(&without, &spool, &m, &st, NULL, &e), 0);
 	ck_assert(st.rcpt[0].reported && st.rcpt[1].reported && !st.report_id.text[0]);
 	ck_assert_uint_eq(queued(), 3);
