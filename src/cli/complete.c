@@ -110,7 +110,7 @@ static void put_upstreams(const struct line *l)
 	struct config cfg;
 	struct err e;
 
-	if (settings_config(l->cli->config_file, &cfg, &e) != 1)
+	if (settings_config(l->cli->config_file, &cfg, &e) < 0)
 		return;
 	for (size_t i = 0; i < cfg.upstream_count; i++)
 		candidate(l, cfg.upstream[i].name,

@@ -79,6 +79,24 @@ const struct cli_verb verb_table[] = {
 		.run = verb_send,
 	},
 	{
+		.name = "export",
+		.operands = "[ID-PREFIX...]",
+		.summary = "write queued messages to .eml files, an mbox, or another spool",
+		.details = "Each goes with its envelope. They stay in the queue.\n"
+			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.options = export_options,
+		.run = verb_export,
+	},
+	{
+		.name = "import",
+		.operands = "PATH...",
+		.summary = "queue messages from .eml files, an mbox, or another spool",
+		.details = "Files written by 'posthouse export' bring their envelopes along; for others\n"
+			   "--from and --to name it, or -t takes it from the header.\n",
+		.options = import_options,
+		.run = verb_import,
+	},
+	{
 		.name = "fsck",
 		.operands = "[ID-PREFIX...]",
 		.summary = "verify every file of the spool, and put right what is not",
