@@ -95,9 +95,9 @@ static void check(const struct buf *out, const char *content, size_t len, bool w
 	const char *p = out->data, *end = out->data + out->len, *at;
 	char boundary[80] = "--";
 
-	at = strstr(out->data, "boundary=\"");
+	at = strstr(out->data, "\r\n\tboundary=\"");
 	ASSERT(at);
-	ASSERT(sscanf(at, "boundary=\"%60[^\"]\"", boundary + 2) == 1 && strlen(boundary) > 18);
+	ASSERT(sscanf(at + 3, "boundary=\"%60[^\"]\"", boundary + 2) == 1 && strlen(boundary) > 18);
 	p = check_fields(p, end, known_fields, sizeof(known_fields) / sizeof(*known_fields));
 	p = skip_to_body(p, end, boundary);
 	p = skip_to_body(p, end, boundary);
