@@ -6,15 +6,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/complete.h"
+#include "cli/criteria.h"
+#include "cli/select.h"
+
 static enum cli_status verb_help_run(struct cli *cli);
+
+enum { OPT_COMPLETE = ARGS_LONG_ONLY };
+
+static const struct args_option help_options[] = {
+	{ "complete", OPT_COMPLETE, NULL, "for shells: what the words behind -- could go on with" },
+	ARGS_OPTIONS_END,
+};
 
 const struct cli_verb verb_table[] = {
 	{
 		.name = "queue",
-		.operands = "[ID-PREFIX...]",
+		.operands = "[ID-PREFIX...] [-]",
 		.summary = "list the queued messages, oldest first",
-		.details = "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.details = "With ID-PREFIXes only the messages whose id begins with one of them;\n"
+			   "with - those whose ids stand on standard input.\n",
 		.options = queue_options,
+		.selects = true,
 		.run = verb_queue,
 	},
 	{
@@ -35,6 +48,28 @@ const struct cli_verb verb_table[] = {
 		.run = verb_summary,
 	},
 	{
+		.name = "status",
+		.operands = "",
+		.summary = "what the daemon does now: queue, upstreams, workers, rates",
+		.options = status_options,
+		.run = verb_status,
+	},
+	{
+		.name = "watch",
+		.operands = "",
+		.summary = "show events as they happen",
+		.options = watch_options,
+		.run = verb_watch,
+	},
+	{
+		.name = "check",
+		.operands = "",
+		.summary = "one line and an exit status for a monitoring system",
+		.details = "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
+		.options = check_options,
+		.run = verb_check,
+	},
+	{
 		.name = "send",
 		.operands = "[FILE]",
 		.summary = "send a message (from FILE or standard input) to an SMTP server",
@@ -42,6 +77,24 @@ const struct cli_verb verb_table[] = {
 			   "without one to localhost:8025.\n",
 		.options = send_options,
 		.run = verb_send,
+	},
+	{
+		.name = "export",
+		.operands = "[ID-PREFIX...]",
+		.summary = "write queued messages to .eml files, an mbox, or another spool",
+		.details = "Each goes with its envelope. They stay in the queue.\n"
+			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.options = export_options,
+		.run = verb_export,
+	},
+	{
+		.name = "import",
+		.operands = "PATH...",
+		.summary = "queue messages from .eml files, an mbox, or another spool",
+		.details = "Files written by 'posthouse export' bring their envelopes along; for others\n"
+			   "--from and --to name it, or -t takes it from the header.\n",
+		.options = import_options,
+		.run = verb_import,
 	},
 	{
 		.name = "fsck",
@@ -56,6 +109,7 @@ const struct cli_verb verb_table[] = {
 		.name = "help",
 		.operands = "[VERB]",
 		.summary = "how to use posthouse, or one of its verbs",
+		.options = help_options,
 		.run = verb_help_run,
 	},
 };
@@ -130,6 +184,13 @@ void verb_help(const struct cli_verb *verb, FILE *out)
 		fputs("\nOptions:\n", out);
 		args_describe(verb->options, out);
 	}
+	if (verb->selects) {
+		fputs("\nSelectors; all must hold, the same one given again widens:\n", out);
+		args_describe(criterion_options, out);
+		args_describe(select_options, out);
+	}
+	if (verb->changes)
+		args_describe(select_change_options, out);
 	fputs("\nCommon options:\n", out);
 	args_describe(cli_common_options, out);
 }
@@ -158,12 +219,18 @@ static enum cli_status unknown_verb(const struct cli *cli, const char *name)
 static enum cli_status verb_help_run(struct cli *cli)
 {
 	const struct cli_verb *verb;
+	bool complete = false;
 	char **operands;
-	int count;
+	int count, key;
 
-	if (cli_option(cli) == ARGS_BAD)
-		return cli->ended;
+	while ((key = cli_option(cli)) != ARGS_END) {
+		if (key == ARGS_BAD)
+			return cli->ended;
+		complete = key == OPT_COMPLETE;
+	}
 	operands = args_operands(&cli->args, &count);
+	if (complete)
+		return complete_words(cli, operands, count);
 	if (count > 1)
 		return cli_usage_error(cli, "%s: one verb at a time", operands[1]);
 	if (count == 0) {
@@ -180,6 +247,7 @@ static enum cli_status verb_help_run(struct cli *cli)
 int cli_main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
+	enum cli_status status;
 	char **operands;
 	int count;
 
@@ -197,5 +265,13 @@ int cli_main(int argc, char **argv)
 	if (!cli.verb)
 		return (int)unknown_verb(&cli, operands[0]);
 	args_begin(&cli.args, count, operands, cli.verb->options, cli_common_options, false);
-	return (int)cli.verb->run(&cli);
+	if (cli.verb->selects) {
+		cli.select = select_new();
+		args_add(&cli.args, criterion_options);
+		args_add(&cli.args, select_options);
+		args_add(&cli.args, cli.verb->changes ? select_change_options : NULL);
+	}
+	status = cli.verb->run(&cli);
+	select_free(cli.select);
+	return (int)status;
 }
