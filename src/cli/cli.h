@@ -52,7 +52,7 @@ enum cli_status cli_usage_error(const struct cli *cli, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* The spool's path, *path is the caller's: found as cli_open_spool does. -1: it is said. */
-int cli_spool_path(struct cli *cli, char **path);
+int cli_spool_path(const struct cli *cli, char **path);
 /*
  * Opens the spool for reading: --spool, else the one of the configuration
  * file, else the system's if there is one, else the user's own. On failure it

@@ -6,10 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/complete.h"
 #include "cli/criteria.h"
 #include "cli/select.h"
 
 static enum cli_status verb_help_run(struct cli *cli);
+
+enum { OPT_COMPLETE = ARGS_LONG_ONLY };
+
+static const struct args_option help_options[] = {
+	{ "complete", OPT_COMPLETE, NULL, "for shells: what the words behind -- could go on with" },
+	ARGS_OPTIONS_END,
+};
 
 const struct cli_verb verb_table[] = {
 	{
@@ -135,6 +143,28 @@ const struct cli_verb verb_table[] = {
 		.run = verb_resume,
 	},
 	{
+		.name = "status",
+		.operands = "",
+		.summary = "what the daemon does now: queue, upstreams, workers, rates",
+		.options = status_options,
+		.run = verb_status,
+	},
+	{
+		.name = "watch",
+		.operands = "",
+		.summary = "show events as they happen",
+		.options = watch_options,
+		.run = verb_watch,
+	},
+	{
+		.name = "check",
+		.operands = "",
+		.summary = "one line and an exit status for a monitoring system",
+		.details = "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
+		.options = check_options,
+		.run = verb_check,
+	},
+	{
 		.name = "send",
 		.operands = "[FILE]",
 		.summary = "send a message (from FILE or standard input) to an SMTP server",
@@ -142,6 +172,24 @@ const struct cli_verb verb_table[] = {
 			   "without one to localhost:8025.\n",
 		.options = send_options,
 		.run = verb_send,
+	},
+	{
+		.name = "export",
+		.operands = "[ID-PREFIX...]",
+		.summary = "write queued messages to .eml files, an mbox, or another spool",
+		.details = "Each goes with its envelope. They stay in the queue.\n"
+			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.options = export_options,
+		.run = verb_export,
+	},
+	{
+		.name = "import",
+		.operands = "PATH...",
+		.summary = "queue messages from .eml files, an mbox, or another spool",
+		.details = "Files written by 'posthouse export' bring their envelopes along; for others\n"
+			   "--from and --to name it, or -t takes it from the header.\n",
+		.options = import_options,
+		.run = verb_import,
 	},
 	{
 		.name = "fsck",
@@ -156,6 +204,7 @@ const struct cli_verb verb_table[] = {
 		.name = "help",
 		.operands = "[VERB]",
 		.summary = "how to use posthouse, or one of its verbs",
+		.options = help_options,
 		.run = verb_help_run,
 	},
 };
@@ -265,12 +314,18 @@ static enum cli_status unknown_verb(const struct cli *cli, const char *name)
 static enum cli_status verb_help_run(struct cli *cli)
 {
 	const struct cli_verb *verb;
+	bool complete = false;
 	char **operands;
-	int count;
+	int count, key;
 
-	if (cli_option(cli) == ARGS_BAD)
-		return cli->ended;
+	while ((key = cli_option(cli)) != ARGS_END) {
+		if (key == ARGS_BAD)
+			return cli->ended;
+		complete = key == OPT_COMPLETE;
+	}
 	operands = args_operands(&cli->args, &count);
+	if (complete)
+		return complete_words(cli, operands, count);
 	if (count > 1)
 		return cli_usage_error(cli, "%s: one verb at a time", operands[1]);
 	if (count == 0) {
