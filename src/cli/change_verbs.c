@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "cli/access.h"
 #include "cli/change.h"
 #include "cli/change_report.h"
 #include "cli/json.h"
@@ -257,10 +258,10 @@ static enum cli_status select_messages(struct change *c)
 	struct spool spool;
 	enum cli_status status;
 
-	if (cli_open_spool(c->cli, &spool) < 0)
+	if (access_open(c->cli, &spool) < 0)
 		return CLI_UNREACHABLE;
 	status = select_ids(c->cli, &spool, &c->ids);
-	spool_close(&spool);
+	access_close(c->cli, &spool);
 	return status;
 }
 

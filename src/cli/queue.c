@@ -11,9 +11,11 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "cli/access.h"
 #include "cli/json.h"
 #include "cli/listing.h"
 #include "cli/lookup.h"
+#include "cli/queue_waits.h"
 #include "cli/select.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
@@ -40,6 +42,9 @@ static const struct table_column columns[COL_COUNT] = {
 	[COL_REPLY] = { "LAST REPLY", TABLE_LEFT, 16 },
 };
 
+/* On a narrow terminal these go first, so that the reason stays. */
+static const unsigned char droppable[] = { COL_SIZE, COL_TRIES, COL_LEFT, COL_AGE, COL_SENDER, COL_NEXT };
+
 #define CELL_MAX 4096
 
 struct totals {
@@ -51,6 +56,7 @@ struct queue {
 	struct cli *cli;
 	struct spool spool;
 	bool json, ids;
+	struct id_list flight; /* being sent now */
 	int64_t now_wall_us;
 	struct table table;
 	struct totals totals;
@@ -61,6 +67,8 @@ static const char *next_text(const struct queue *q, const struct listing *l, cha
 	switch (l->condition) {
 	case CONDITION_QUEUED:
 	case CONDITION_DEFERRED:
+		if (id_list_has(&q->flight, l->id.text))
+			return "sending";
 		return term_until(l->state.next_attempt_wall_us, q->now_wall_us, out, cap);
 	case CONDITION_HELD:
 	case CONDITION_FAILED:
@@ -210,19 +218,35 @@ static void put_footer(const struct queue *q)
 	puts(".");
 }
 
+/* Not of the queue any more; who selects asks for others. */
+static void put_corrupt(const struct queue *q)
+{
+	size_t count = select_narrows(q->cli->select) ? 0 : queue_count_corrupt(&q->spool);
+
+	if (count > 0)
+		printf("%zu more message%s in corrupt/: 'posthouse fsck' tells.\n", count, plural(count));
+}
+
 static enum cli_status list_messages(struct queue *q)
 {
 	struct select_work work = { .prepare = q->json ? make_json : make_row, .each = put_message, .ctx = q };
 	uint64_t unreadable;
 	enum cli_status status;
 
+	/* before the messages: one that is done in between is not marked, one that is marked was under way */
+	queue_flight(q->spool.path, &q->flight);
 	table_begin(&q->table, columns, COL_COUNT, &q->cli->out, stdout);
+	table_may_drop(&q->table, droppable, sizeof(droppable) / sizeof(*droppable));
 	status = select_run(q->cli, &q->spool, &work);
 	table_end(&q->table);
 	if (!q->json && q->totals.messages > 0)
 		put_footer(q);
 	else if (!q->json && status == CLI_DONE)
 		puts("The queue is empty.");
+	if (!q->json && status != CLI_UNREACHABLE) {
+		put_corrupt(q);
+		queue_put_waits(q->cli, &q->spool, q->now_wall_us);
+	}
 	unreadable = q->totals.by_condition[CONDITION_UNREADABLE];
 	if (unreadable == 0)
 		return status;
@@ -271,9 +295,11 @@ enum cli_status verb_queue(struct cli *cli)
 
 	if (read_arguments(&q) < 0)
 		return cli->ended;
-	if (cli_open_spool(cli, &q.spool) < 0)
+	if (access_open(cli, &q.spool) < 0)
 		return CLI_UNREACHABLE;
+	id_list_init(&q.flight);
 	status = cli_finish_output(q.ids ? list_ids(&q) : list_messages(&q));
-	spool_close(&q.spool);
+	id_list_release(&q.flight);
+	access_close(cli, &q.spool);
 	return status;
 }
