@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <term.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -41,9 +40,9 @@ static void remember(const char *sequence)
 {
 	size_t len = sequence && sequence != (char *)-1 ? strlen(sequence) : 0;
 
-	if (len > sizeof(leave) - leave_len)
+	if (len == 0 || len > sizeof(leave) - leave_len)
 		return;
-	memcpy(leave + leave_len, sequence ? sequence : "", len);
+	memcpy(leave + leave_len, sequence, len);
 	leave_len += len;
 }
 
@@ -93,9 +92,9 @@ int top_screen_open(struct err *e)
 	}
 	is_open = true;
 	leave_len = 0;
-	remember(exit_attribute_mode);
-	remember(cursor_normal);
-	remember(exit_ca_mode);
+	remember(tigetstr("sgr0"));
+	remember(tigetstr("cnorm"));
+	remember(tigetstr("rmcup"));
 	atexit(top_screen_close);
 	catch_signals();
 	cbreak();
@@ -204,7 +203,6 @@ enum top_key top_screen_key(int timeout_ms)
 	switch (key) {
 	case 'q':
 	case 'Q':
-	case 27:
 		return TOP_QUIT;
 	case 'p':
 		return TOP_PAUSE;
