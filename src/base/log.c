@@ -16,6 +16,8 @@
 static enum log_sink sink = LOG_TO_STDERR;
 static enum log_level most_verbose = LOG_LEVEL_INFO;
 static const char *ident = "posthouse";
+static log_tap_function *tapped;
+static void *tap_ctx;
 
 void log_open(enum log_sink new_sink, enum log_level level, const char *name)
 {
@@ -24,6 +26,12 @@ void log_open(enum log_sink new_sink, enum log_level level, const char *name)
 	ident = name;
 	if (sink == LOG_TO_SYSLOG)
 		openlog(ident, LOG_PID | LOG_NDELAY, LOG_MAIL);
+}
+
+void log_tap(log_tap_function *tap, void *ctx)
+{
+	tapped = tap;
+	tap_ctx = ctx;
 }
 
 void log_begin(struct log_line *line, enum log_level level, const char *event)
@@ -88,6 +96,8 @@ void log_end(struct log_line *line)
 			syslog((int)line->level, "%s", line->text.data);
 		else
 			write_stderr(line->text.data);
+		if (tapped)
+			tapped(tap_ctx, line->level, line->text.data, line->text.len);
 	}
 	buf_release(&line->text);
 }

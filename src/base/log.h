@@ -23,6 +23,13 @@ enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6,
 /* Until this is called the log goes to standard error, INFO and above. ident is kept, not copied. */
 void log_open(enum log_sink sink, enum log_level most_verbose, const char *ident);
 
+/*
+ * Somebody else who is told of each line that is written, without its newline, as it stands there: key=value.
+ * It must not log. NULL: nobody.
+ */
+typedef void log_tap_function(void *ctx, enum log_level level, const char *line, size_t len);
+void log_tap(log_tap_function *tap, void *ctx);
+
 struct log_line {
 	struct buf text;
 	enum log_level level;

@@ -228,7 +228,7 @@ static enum cli_status check(const struct check *c)
 	struct err e;
 	char *path;
 
-	if (cli_find_spool(c->cli, &path) < 0)
+	if (cli_spool_path(c->cli, &path) < 0)
 		return put(c, CHECK_UNKNOWN, "the spool is not known", "");
 	found = ask_daemon(path, "status", c->timeout_ms, &status, &e);
 	free(path);

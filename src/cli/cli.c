@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "cli/select.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
 
@@ -128,6 +129,11 @@ int cli_option(struct cli *cli)
 	for (;;) {
 		int key = args_next(&cli->args, &e);
 
+		if (key >= SELECT_KEY_FIRST && key < SELECT_KEY_END && cli->select) {
+			if (select_take_option(cli, key) < 0)
+				return ARGS_BAD;
+			continue;
+		}
 		if (key != ARGS_BAD && !is_common(key))
 			return key;
 		if (common_option(cli, key, &e) < 0)
@@ -135,18 +141,17 @@ int cli_option(struct cli *cli)
 	}
 }
 
-int cli_find_spool(const struct cli *cli, char **path)
+int cli_spool_path(const struct cli *cli, char **path)
 {
 	struct err e;
 
 	if (cli->spool_path) {
 		*path = mem_strdup(cli->spool_path);
-		return 0;
+	} else if (settings_spool(cli->config_file, path, &e) < 0) {
+		cli_error("%s: name the spool with --spool", e.text);
+		return -1;
 	}
-	if (settings_spool(cli->config_file, path, &e) == 0)
-		return 0;
-	cli_error("%s: name the spool with --spool", e.text);
-	return -1;
+	return 0;
 }
 
 int cli_open_spool(struct cli *cli, struct spool *s)
@@ -154,7 +159,7 @@ int cli_open_spool(struct cli *cli, struct spool *s)
 	struct err e;
 	char *path;
 
-	if (cli_find_spool(cli, &path) < 0)
+	if (cli_spool_path(cli, &path) < 0)
 		return -1;
 	if (spool_open(s, path, SPOOL_READ, SPOOL_SYNC_AUTO, &e) < 0) {
 		const char *hint = e.os_error == EACCES || e.os_error == EPERM

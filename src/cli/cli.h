@@ -24,12 +24,14 @@ enum cli_status {
 };
 
 struct cli_verb;
+struct select;
 
 struct cli {
 	const char *config_file; /* --config; NULL: the default one, if it is there */
 	const char *spool_path; /* --spool; NULL: the configuration's, or the default */
 	const struct cli_verb *verb; /* the one running; NULL before */
 	struct args args;
+	struct select *select; /* what the selectors say; NULL: the verb takes none */
 	struct term out; /* standard output */
 	enum cli_status ended; /* of cli_option: why the verb returns at once */
 };
@@ -49,14 +51,14 @@ void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 enum cli_status cli_usage_error(const struct cli *cli, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The spool's path, *path is the caller's: found as cli_open_spool does. -1: it is said. */
+int cli_spool_path(const struct cli *cli, char **path);
 /*
  * Opens the spool for reading: --spool, else the one of the configuration
  * file, else the system's if there is one, else the user's own. On failure it
  * is said, and -1 returned (CLI_UNREACHABLE).
  */
 int cli_open_spool(struct cli *cli, struct spool *s);
-/* Only its path, the caller's; nothing is opened. -1: said. */
-int cli_find_spool(const struct cli *cli, char **path);
 
 /* Whether standard output still takes something; listings stop when not. */
 bool cli_output_is_open(void);

@@ -44,6 +44,15 @@ static int load(const char *config_file, struct config *cfg, config_report *repo
 	return -1;
 }
 
+int settings_config(const char *config_file, struct config *cfg, struct err *e)
+{
+	int loaded = load(config_file, cfg, report_error, e);
+
+	if (loaded == 0)
+		config_init(cfg);
+	return loaded;
+}
+
 /*
  * Where posthoused without a configuration file may have put its spool: a
  * user's own, or as root one of two beside the system's.
@@ -63,11 +72,6 @@ static char *default_spool(struct err *e)
 	return config_private_spool(private, sizeof(private), e) == 0 ? mem_strdup(private) : NULL;
 }
 
-int settings_config(const char *config_file, struct config *cfg, struct err *e)
-{
-	return load(config_file, cfg, report_error, e);
-}
-
 int settings_spool(const char *config_file, char **path, struct err *e)
 {
 	struct config cfg;
@@ -83,17 +87,6 @@ int settings_spool(const char *config_file, char **path, struct err *e)
 	default:
 		return -1;
 	}
-}
-
-/* An address to listen on is no address to connect to when it means all of them. */
-static void make_reachable(struct endpoint *ep)
-{
-	if (ep->host[0] == '\0')
-		strcpy(ep->host, "localhost");
-	else if (strcmp(ep->host, "0.0.0.0") == 0)
-		strcpy(ep->host, "127.0.0.1");
-	else if (strcmp(ep->host, "::") == 0)
-		strcpy(ep->host, "::1");
 }
 
 int settings_server(const char *config_file, struct endpoint *server, struct err *e)
@@ -112,7 +105,7 @@ int settings_server(const char *config_file, struct endpoint *server, struct err
 			if (l->localaddr[j].kind != ENDPOINT_TCP || l->localaddr[j].port == 0)
 				continue;
 			*server = l->localaddr[j];
-			make_reachable(server);
+			endpoint_make_reachable(server);
 			config_release(&cfg);
 			return 0;
 		}

@@ -40,7 +40,7 @@ static enum cli_status get(struct cli *cli, json_t **status)
 	struct err e;
 	char *path;
 
-	if (cli_find_spool(cli, &path) < 0)
+	if (cli_spool_path(cli, &path) < 0)
 		return CLI_UNREACHABLE;
 	found = ask_daemon(path, "status", ASK_TIMEOUT_MS, status, &e);
 	free(path);

@@ -6,15 +6,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/complete.h"
+#include "cli/criteria.h"
+#include "cli/select.h"
+
 static enum cli_status verb_help_run(struct cli *cli);
+
+enum { OPT_COMPLETE = ARGS_LONG_ONLY };
+
+static const struct args_option help_options[] = {
+	{ "complete", OPT_COMPLETE, NULL, "for shells: what the words behind -- could go on with" },
+	ARGS_OPTIONS_END,
+};
 
 const struct cli_verb verb_table[] = {
 	{
 		.name = "queue",
-		.operands = "[ID-PREFIX...]",
+		.operands = "[ID-PREFIX...] [-]",
 		.summary = "list the queued messages, oldest first",
-		.details = "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.details = "With ID-PREFIXes only the messages whose id begins with one of them;\n"
+			   "with - those whose ids stand on standard input.\n",
 		.options = queue_options,
+		.selects = true,
 		.run = verb_queue,
 	},
 	{
@@ -83,6 +96,24 @@ const struct cli_verb verb_table[] = {
 		.run = verb_send,
 	},
 	{
+		.name = "export",
+		.operands = "[ID-PREFIX...]",
+		.summary = "write queued messages to .eml files, an mbox, or another spool",
+		.details = "Each goes with its envelope. They stay in the queue.\n"
+			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.options = export_options,
+		.run = verb_export,
+	},
+	{
+		.name = "import",
+		.operands = "PATH...",
+		.summary = "queue messages from .eml files, an mbox, or another spool",
+		.details = "Files written by 'posthouse export' bring their envelopes along; for others\n"
+			   "--from and --to name it, or -t takes it from the header.\n",
+		.options = import_options,
+		.run = verb_import,
+	},
+	{
 		.name = "fsck",
 		.operands = "[ID-PREFIX...]",
 		.summary = "verify every file of the spool, and put right what is not",
@@ -95,6 +126,7 @@ const struct cli_verb verb_table[] = {
 		.name = "help",
 		.operands = "[VERB]",
 		.summary = "how to use posthouse, or one of its verbs",
+		.options = help_options,
 		.run = verb_help_run,
 	},
 };
@@ -169,6 +201,13 @@ void verb_help(const struct cli_verb *verb, FILE *out)
 		fputs("\nOptions:\n", out);
 		args_describe(verb->options, out);
 	}
+	if (verb->selects) {
+		fputs("\nSelectors; all must hold, the same one given again widens:\n", out);
+		args_describe(criterion_options, out);
+		args_describe(select_options, out);
+	}
+	if (verb->changes)
+		args_describe(select_change_options, out);
 	fputs("\nCommon options:\n", out);
 	args_describe(cli_common_options, out);
 }
@@ -197,12 +236,18 @@ static enum cli_status unknown_verb(const struct cli *cli, const char *name)
 static enum cli_status verb_help_run(struct cli *cli)
 {
 	const struct cli_verb *verb;
+	bool complete = false;
 	char **operands;
-	int count;
+	int count, key;
 
-	if (cli_option(cli) == ARGS_BAD)
-		return cli->ended;
+	while ((key = cli_option(cli)) != ARGS_END) {
+		if (key == ARGS_BAD)
+			return cli->ended;
+		complete = key == OPT_COMPLETE;
+	}
 	operands = args_operands(&cli->args, &count);
+	if (complete)
+		return complete_words(cli, operands, count);
 	if (count > 1)
 		return cli_usage_error(cli, "%s: one verb at a time", operands[1]);
 	if (count == 0) {
@@ -219,6 +264,7 @@ static enum cli_status verb_help_run(struct cli *cli)
 int cli_main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
+	enum cli_status status;
 	char **operands;
 	int count;
 
@@ -236,5 +282,13 @@ int cli_main(int argc, char **argv)
 	if (!cli.verb)
 		return (int)unknown_verb(&cli, operands[0]);
 	args_begin(&cli.args, count, operands, cli.verb->options, cli_common_options, false);
-	return (int)cli.verb->run(&cli);
+	if (cli.verb->selects) {
+		cli.select = select_new();
+		args_add(&cli.args, criterion_options);
+		args_add(&cli.args, select_options);
+		args_add(&cli.args, cli.verb->changes ? select_change_options : NULL);
+	}
+	status = cli.verb->run(&cli);
+	select_free(cli.select);
+	return (int)status;
 }

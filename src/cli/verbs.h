@@ -6,6 +6,7 @@
 #ifndef CLI_VERBS_H
 #define CLI_VERBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -18,6 +19,11 @@ struct cli_verb {
 	const char *summary; /* one line, no full stop */
 	const char *details; /* what the help says below the usage line; lines ended by \n; NULL: nothing */
 	const struct args_option *options; /* its own; NULL: none */
+	/*
+	 * It takes the selectors of select.h, and calls select_finish behind its options. changes: those of verbs
+	 * that change messages too (--all, --dry-run).
+	 */
+	bool selects, changes;
 	/* Reads its options with cli_option, then works; the exit status. */
 	enum cli_status (*run)(struct cli *cli);
 };
@@ -34,7 +40,9 @@ void verb_help(const struct cli_verb *verb, FILE *out);
 void verbs_help(FILE *out);
 
 /* One file each. */
+enum cli_status verb_export(struct cli *cli);
 enum cli_status verb_fsck(struct cli *cli);
+enum cli_status verb_import(struct cli *cli);
 enum cli_status verb_queue(struct cli *cli);
 enum cli_status verb_send(struct cli *cli);
 enum cli_status verb_show(struct cli *cli);
@@ -44,7 +52,7 @@ enum cli_status verb_status(struct cli *cli);
 enum cli_status verb_summary(struct cli *cli);
 enum cli_status verb_top(struct cli *cli);
 enum cli_status verb_watch(struct cli *cli);
-extern const struct args_option fsck_options[];
+extern const struct args_option export_options[], fsck_options[], import_options[];
 extern const struct args_option queue_options[], send_options[], show_options[];
 extern const struct args_option check_options[], explain_options[], status_options[], summary_options[];
 extern const struct args_option top_options[], watch_options[];

@@ -206,7 +206,7 @@ enum cli_status verb_watch(struct cli *cli)
 	operands = args_operands(&cli->args, &count);
 	if (count > 0)
 		return cli_usage_error(cli, "%s: it takes no argument; is it an --id?", operands[0]);
-	if (cli_find_spool(cli, &w.path) < 0)
+	if (cli_spool_path(cli, &w.path) < 0)
 		return CLI_UNREACHABLE;
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);

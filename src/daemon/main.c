@@ -100,12 +100,24 @@ static bool users_are_there(const struct config *cfg)
 	return there;
 }
 
+/* The same for the groups of the relay's sockets. */
+static bool groups_are_there(const struct config *cfg)
+{
+	gid_t view_gid, control_gid;
+	struct err e;
+
+	if (service_find_groups(cfg, &view_gid, &control_gid, &e) == 0)
+		return true;
+	report(NULL, e.text);
+	return false;
+}
+
 /* Beyond the text of the configuration: what it needs of this machine. All of it is told in one run. */
 static bool machine_is_prepared(const struct config *cfg)
 {
-	bool users = users_are_there(cfg), secrets = secrets_are_usable(cfg);
+	bool users = users_are_there(cfg), groups = groups_are_there(cfg), secrets = secrets_are_usable(cfg);
 
-	return users && secrets;
+	return users && groups && secrets;
 }
 
 static void open_log(const struct config *cfg, bool foreground)

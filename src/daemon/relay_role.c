@@ -64,6 +64,8 @@ int relay_main(void *ctx, struct child_start *start)
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
 	close(s->notice_fd[1]);
+	log_tap(NULL, NULL); /* the door has its own */
+	close(s->event_fd[1]);
 	if ((u->password_file && secret_read(u->password_file, &password, &e) < 0) ||
 	    rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/events.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
 
@@ -18,11 +19,27 @@
 
 /* ---- before the first fork ----------------------------------------------------- */
 
+int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *control_gid, struct err *e)
+{
+	*view_gid = *control_gid = (gid_t)-1;
+	if (cfg->view_group && rights_of_group(view_gid, cfg->view_group, e) < 0) {
+		err_prefix(e, "view_group");
+		return -1;
+	}
+	if (cfg->control_group && rights_of_group(control_gid, cfg->control_group, e) < 0) {
+		err_prefix(e, "control_group");
+		return -1;
+	}
+	return 0;
+}
+
 static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights = s->relay_rights = (struct rights){ false, (uid_t)-1, (gid_t)-1, (gid_t)-1 };
+	s->worker_rights = s->relay_rights = (struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
+		return -1;
 	if (geteuid() != 0 || !cfg->user || !cfg->smtp_user)
 		return 0;
 	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
@@ -30,7 +47,14 @@ static int find_rights(struct service *s, struct err *e)
 		return -1;
 	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
 	if (s->relay_rights.uid != s->worker_rights.uid)
-		s->relay_rights.extra_gid = s->worker_rights.gid;
+		rights_add_group(&s->relay_rights, s->worker_rights.gid);
+	if (s->view_gid == (gid_t)-1)
+		s->view_gid = s->relay_rights.gid;
+	/* only a member of a group can give it a socket */
+	if (s->view_gid != s->relay_rights.gid)
+		rights_add_group(&s->relay_rights, s->view_gid);
+	if (s->control_gid != (gid_t)-1 && s->control_gid != s->relay_rights.gid && s->control_gid != s->view_gid)
+		rights_add_group(&s->relay_rights, s->control_gid);
 	return 0;
 }
 
@@ -57,6 +81,8 @@ static int prepare_spool(struct service *s, struct err *e)
 		err_set_os(e, errno, "cannot make the pipe from workers to relay");
 		return -1;
 	}
+	if (events_open(s->event_fd, e) < 0)
+		return -1;
 	/* refused when the user's pipe budget is used up: a smaller one only means more rescans */
 	(void)fcntl(s->notice_fd[1], F_SETPIPE_SZ, NOTICE_PIPE_BYTES);
 	return 0;
@@ -149,19 +175,25 @@ static void release(struct service *s)
 	if (s->has_pid_file)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
+	log_tap(NULL, NULL);
 	if (s->board)
 		scoreboard_destroy(s->board);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		if (s->notice_fd[i] >= 0)
 			close(s->notice_fd[i]);
+		if (s->event_fd[i] >= 0)
+			close(s->event_fd[i]);
+	}
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 }
 
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
 {
-	struct service s = { .cfg = cfg, .lock_fd = -1, .notice_fd = { -1, -1 }, .on_ready = on_ready,
-			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us() };
+	struct service s = { .cfg = cfg, .lock_fd = -1, .notice_fd = { -1, -1 },
+			     .event_fd = { -1, -1 }, .on_ready = on_ready,
+			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us(),
+			     .master_pid = getpid() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
 	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready, .ctx = &s };
 	int r = -1;
@@ -175,6 +207,8 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	if (find_rights(&s, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) || bind_all(&s, e) < 0 ||
 	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)
 		goto out;
+	if (s.has_relay)
+		log_tap(events_send, &s); /* the workers inherit it */
 	r = master_run(&limits, &roles, s.board, e);
 out:
 	release(&s);

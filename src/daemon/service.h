@@ -25,15 +25,21 @@ struct service {
 	struct rights worker_rights, relay_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
+	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
+	int event_fd[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	bool has_pid_file; /* written, so to be removed */
 	int64_t started_wall_us;
+	pid_t master_pid;
 	void (*on_ready)(void *ctx); /* besides the log line; may be NULL */
 	void *on_ready_ctx;
 };
 
 /* Binds, prepares the spool and runs until stopped. 0 after an orderly stop; -1 and e when it could not start. */
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e);
+
+/* view_group and control_group; with s->relay_rights known. */
+int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *control_gid, struct err *e);
 
 /* Roles for master_run; ctx is the service. Each returns an exit status. */
 int worker_main(void *ctx, struct child_start *start);

@@ -255,6 +255,8 @@ int worker_main(void *ctx, struct child_start *start)
 		close(w.service->lock_fd); /* an old worker may finish its session beside a new service */
 	if (w.service->notice_fd[0] >= 0)
 		close(w.service->notice_fd[0]);
+	if (w.service->event_fd[0] >= 0)
+		close(w.service->event_fd[0]);
 	configure_session(&w);
 	if (open_all(&w, &e) < 0) {
 		log_msg(LOG_LEVEL_ERROR, "worker_failed", "%s", e.text);

@@ -9,12 +9,13 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/assert.h"
+
 int rights_of_user(struct rights *r, const char *user, struct err *e)
 {
 	struct passwd *pw;
 
 	memset(r, 0, sizeof(*r));
-	r->extra_gid = (gid_t)-1;
 	errno = 0;
 	pw = getpwnam(user);
 	if (!pw && errno != 0) {
@@ -36,6 +37,30 @@ int rights_of_user(struct rights *r, const char *user, struct err *e)
 	return 0;
 }
 
+int rights_of_group(gid_t *gid, const char *group, struct err *e)
+{
+	struct group *gr;
+
+	errno = 0;
+	gr = getgrnam(group);
+	if (!gr && errno != 0) {
+		err_set_os(e, errno, "group \"%s\": cannot look it up", group);
+		return -1;
+	}
+	if (!gr) {
+		err_set(e, "group \"%s\" does not exist: groupadd --system %s", group, group);
+		return -1;
+	}
+	*gid = gr->gr_gid;
+	return 0;
+}
+
+void rights_add_group(struct rights *r, gid_t gid)
+{
+	ASSERT(r->extra_count < RIGHTS_EXTRA_MAX);
+	r->extra_gid[r->extra_count++] = gid;
+}
+
 int rights_drop(const struct rights *r, struct err *e)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
@@ -44,7 +69,7 @@ int rights_drop(const struct rights *r, struct err *e)
 	}
 	if (!r->change)
 		return 0;
-	if (setgroups(r->extra_gid == (gid_t)-1 ? 0 : 1, &r->extra_gid) < 0 ||
+	if (setgroups(r->extra_count, r->extra_gid) < 0 ||
 	    setresgid(r->gid, r->gid, r->gid) < 0 || setresuid(r->uid, r->uid, r->uid) < 0) {
 		err_set_os(e, errno, "cannot become user id %ld", (long)r->uid);
 		return -1;

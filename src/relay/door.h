@@ -9,7 +9,10 @@
 #define RELAY_DOOR_H
 
 #include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -34,12 +37,23 @@ struct door_ops {
 struct door_setup {
 	const struct spool *spool; /* where the sockets are, and what {"ask":"open"} opens */
 	gid_t view_gid, control_gid; /* (gid_t)-1: nobody but root and ourselves */
-	int event_fd; /* log lines of the other processes, one a datagram, for watchers; -1: none */
+	int event_fd; /* log lines of the other processes, one a datagram, for watchers; non-blocking; -1: none */
+	_Atomic bool *watched; /* kept true while somebody watches: then they send them; NULL: nobody asks */
+	_Atomic uint64_t *lost; /* lines that they could not send, counted by them; NULL: not known */
 	const struct door_ops *ops;
 	void *ctx;
 };
 
+#define DOOR_VIEW_MAX 32 /* connections */
+#define DOOR_VIEW_MAX_A_USER 16 /* of them; root has no limit of its own */
+#define DOOR_CONTROL_MAX 8
+#define DOOR_REQUEST_MS 10000 /* for a request that was begun */
+#define DOOR_IDLE_MS 600000 /* without a request */
+#define DOOR_STALLED_MS 30000 /* for a reader that takes nothing of its answer */
+#define DOOR_WATCH_OUTPUT_MAX (256u << 10) /* octets a watcher may leave unread */
+
 /* Replaces sockets a dead relay left behind (we hold the spool lock). */
+/* Takes the tap of the log (base/log.h) for watchers. */
 int door_open(struct door **d, struct event_base *base, const struct door_setup *setup, struct err *e);
 void door_close(struct door *d); /* NULL is allowed; takes the sockets away */
 

@@ -50,9 +50,11 @@ static size_t find(const struct rcpt_set *set, const struct envelope *env, const
 	return i;
 }
 
-bool rcpt_set_has(const struct rcpt_set *set, const struct envelope *env, const char *address)
+struct envelope_rcpt *rcpt_set_find(const struct rcpt_set *set, const struct envelope *env, const char *address)
 {
-	return set->slots > 0 && set->slot[find(set, env, address)] != 0;
+	uint32_t found = set->slots > 0 ? set->slot[find(set, env, address)] : 0;
+
+	return found > 0 ? &env->rcpt[found - 1] : NULL;
 }
 
 static void grow(struct rcpt_set *set, const struct envelope *env)

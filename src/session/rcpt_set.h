@@ -22,8 +22,8 @@ struct rcpt_set {
 void rcpt_set_init(struct rcpt_set *set);
 void rcpt_set_release(struct rcpt_set *set); /* empty, as after rcpt_set_init */
 
-/* Local parts are compared octet by octet, domains without regard to case (RFC 5321 2.4). */
-bool rcpt_set_has(const struct rcpt_set *set, const struct envelope *env, const char *address);
+/* Its entry in the envelope, NULL when there is none. Local parts are compared octet by octet, domains without regard to case (RFC 5321 2.4). */
+struct envelope_rcpt *rcpt_set_find(const struct rcpt_set *set, const struct envelope *env, const char *address);
 /* The last recipient of the envelope; it is not in the set. */
 void rcpt_set_add_last(struct rcpt_set *set, const struct envelope *env);
 

@@ -3,34 +3,36 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "session/dsn.h"
 #include "session/session_internal.h"
 #include "smtp/path.h"
 
-static bool always(const struct session_config *cfg)
+static bool always(const struct session *s)
 {
-	(void)cfg;
+	(void)s;
 	return true;
 }
 
 /* smtpd: content that is going to be decoded is not promised to pass as it is */
-static bool not_decoded(const struct session_config *cfg)
+static bool not_decoded(const struct session *s)
 {
-	return !cfg->decode_data;
+	return !s->cfg->decode_data;
 }
 
-static bool smtputf8(const struct session_config *cfg)
+static bool smtputf8(const struct session *s)
 {
-	return cfg->enable_smtputf8;
+	return s->cfg->enable_smtputf8;
 }
 
 static const struct {
 	const char *keyword;
-	bool (*offered)(const struct session_config *cfg);
+	bool (*offered)(const struct session *s);
 } extensions[] = {
 	{ "PIPELINING", always }, /* RFC 2920 */
 	{ "SIZE", always }, /* RFC 1870, with the limit behind it if there is one */
 	{ "8BITMIME", not_decoded }, /* RFC 6152 */
 	{ "ENHANCEDSTATUSCODES", always }, /* RFC 2034 */
+	{ "DSN", dsn_is_offered }, /* RFC 3461 */
 	{ "SMTPUTF8", smtputf8 }, /* RFC 6531 */
 	{ "HELP", always },
 };
@@ -81,7 +83,7 @@ void verb_ehlo(struct session *s, const char *arg, size_t len)
 	buf_init(&text, SMTP_REPLY_TEXT_MAX - 1);
 	buf_adds(&text, s->cfg->hostname);
 	for (size_t i = 0; i < sizeof(extensions) / sizeof(*extensions); i++) {
-		if (!extensions[i].offered(s->cfg))
+		if (!extensions[i].offered(s))
 			continue;
 		buf_addf(&text, "\n%s", extensions[i].keyword);
 		if (strcmp(extensions[i].keyword, "SIZE") == 0 && s->cfg->data_size_limit_bytes > 0)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531). */
+/* MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), those of dsn.h. */
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "session/dsn.h"
 #include "session/path_argument.h"
 #include "session/session_internal.h"
 
@@ -47,36 +48,38 @@ static bool take_smtputf8(struct session *s, const struct smtp_param *p)
 	return true;
 }
 
-static bool any(const struct session_config *cfg)
+static bool any(const struct session *s)
 {
-	(void)cfg;
+	(void)s;
 	return true;
 }
 
-static bool not_decoded(const struct session_config *cfg)
+static bool not_decoded(const struct session *s)
 {
-	return !cfg->decode_data;
+	return !s->cfg->decode_data;
 }
 
-static bool smtputf8_enabled(const struct session_config *cfg)
+static bool smtputf8_enabled(const struct session *s)
 {
-	return cfg->enable_smtputf8;
+	return s->cfg->enable_smtputf8;
 }
 
 static const struct {
 	const char *keyword;
-	bool (*offered)(const struct session_config *cfg);
+	bool (*offered)(const struct session *s);
 	bool (*take)(struct session *s, const struct smtp_param *p);
 } known[] = {
 	{ "SIZE", any, take_size },
 	{ "BODY", not_decoded, take_body },
 	{ "SMTPUTF8", smtputf8_enabled, take_smtputf8 },
+	{ "RET", dsn_is_offered, dsn_take_ret },
+	{ "ENVID", dsn_is_offered, dsn_take_envid },
 };
 
 static bool take_parameter(struct session *s, const struct smtp_param *p)
 {
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if (smtp_param_is(p, known[i].keyword) && known[i].offered(s->cfg))
+		if (smtp_param_is(p, known[i].keyword) && known[i].offered(s))
 			return known[i].take(s, p);
 	session_reply(s, 555, "5.5.4", "MAIL FROM parameters not recognized or not implemented");
 	return false;

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 
 static bool is_alnum(char o)
 {
@@ -15,6 +16,17 @@ static bool is_alnum(char o)
 static bool same(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	return a_len == b_len && strncasecmp(a, b, a_len) == 0;
+}
+
+static size_t value_length(const char *p, const char *end)
+{
+	const char *at = p;
+	uint32_t code = 0;
+	size_t n;
+
+	while ((n = utf8_decode(at, (size_t)(end - at), &code)) > 0 && code > ' ' && code != 0x7f && code != '=')
+		at += n;
+	return (size_t)(at - p);
 }
 
 /* One esmtp-param from p on; the octet behind it, or NULL and *why. */
@@ -28,8 +40,7 @@ static const char *read_param(const char *p, const char *end, struct smtp_param 
 	out->value_len = 0;
 	if (out->keyword_len > 0 && p < end && *p == '=') {
 		out->value = ++p;
-		while (p<end && * p> ' ' && *p < 0x7f && *p != '=')
-			p++;
+		p += value_length(p, end);
 		out->value_len = (size_t)(p - out->value);
 	}
 	if (out->keyword_len == 0 || (out->value && out->value_len == 0) || (p < end && *p != ' ')) {

@@ -5,7 +5,7 @@
  *   Mail-parameters = esmtp-param *(SP esmtp-param)
  *   esmtp-param     = esmtp-keyword ["=" esmtp-value]
  *   esmtp-keyword   = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
- *   esmtp-value     = 1*(%d33-60 / %d62-126)
+ *   esmtp-value     = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)        ; RFC 6531 3.3
  *
  * Syntax only: which keywords there are and what they mean is the session's
  * business. Several spaces are taken for one. Pure.

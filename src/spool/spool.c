@@ -13,7 +13,8 @@
  *   its own reports relay : worker group   0600  made by the relay, or by root's command for it
  *   state corrupt   relay : relay group    0750
  *   lock            root                   0600  who could open it could hold it
- * With one user for all: 0700 and 0600.
+ * With one user for all: 0700 and 0600, but for SPOOL, which those who may use the relay's sockets pass
+ * through, unless we are that user already.
  *
  * All workers are one user to the kernel. A hostile one may give itself the right to read, or
  * remove, a message of another worker whose ID it knows; it cannot list them.
@@ -160,7 +161,7 @@ int spool_prepare(const char *path, uid_t relay_uid, gid_t relay_gid, gid_t work
 	if (make_parents(path, e) < 0)
 		return -1;
 	r = prepare_directory(AT_FDCWD, path, path, relay_uid, shared ? worker_gid : relay_gid,
-			      shared ? 0711 : 0700, &root_fd, e);
+			      relay_uid == (uid_t)-1 ? 0700 : 0711, &root_fd, e);
 	for (size_t i = 0; r == 0 && i < DIRECTORIES; i++) {
 		const struct directory *d = &directories[i];
 		bool to_workers = shared && d->for_workers;

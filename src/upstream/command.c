@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "smtp/xtext.h"
 
 static const char *rcpt_address(const struct upstream_txn *t, size_t i)
 {
@@ -91,16 +92,51 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)t->content_bytes);
 	n = snprintf(out, COMMAND_MAX, "MAIL FROM:<%s>%s%s%s", t->env->sender, size,
 		     eightbit ? " BODY=8BITMIME" : "", says_smtputf8(f, t) ? " SMTPUTF8" : "");
+	if (f->dsn && t->env->ret != RET_UNSET)
+		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " RET=%s", t->env->ret == RET_FULL ? "FULL" : "HDRS");
+	/* the spool may hold one that did not come through our session */
+	if (f->dsn && t->env->envid && xtext_is_envid(t->env->envid, strlen(t->env->envid)))
+		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " ENVID=%s", t->env->envid);
 	ASSERT(n > 0 && n < COMMAND_MAX - 2);
 	return (size_t)n;
 }
 
-size_t command_rcpt(char out[COMMAND_MAX], const struct upstream_txn *t, size_t i)
+/* RFC 3461 4.1; NULL when it was not said */
+static const char *notify_text(unsigned notify)
 {
+	static const char *const lists[] = { "SUCCESS", "FAILURE", "SUCCESS,FAILURE", "DELAY", "SUCCESS,DELAY",
+					     "FAILURE,DELAY", "SUCCESS,FAILURE,DELAY" };
+	unsigned list = notify >> 1 & 7; /* SUCCESS 1, FAILURE 2, DELAY 4 */
+
+	_Static_assert(ENVELOPE_NOTIFY_SUCCESS == 2 && ENVELOPE_NOTIFY_FAILURE == 4 && ENVELOPE_NOTIFY_DELAY == 8,
+		       "the order of the lists");
+	if (notify & ENVELOPE_NOTIFY_NEVER)
+		return "NEVER";
+	return list > 0 ? lists[list - 1] : NULL;
+}
+
+/* MAIL said SMTPUTF8: as says_smtputf8, without a look at the other recipients, who may be many. */
+static bool may_hold_utf8(const struct upstream_features *f, const struct upstream_txn *t,
+			  const struct envelope_rcpt *rcpt)
+{
+	return f->smtputf8 && ((t->env->smtputf8 && t->has_eightbit) || !is_ascii(t->env->sender) ||
+			       !is_ascii(rcpt->address));
+}
+
+size_t command_rcpt(char out[COMMAND_MAX], const struct upstream_features *f, const struct upstream_txn *t,
+		    size_t i)
+{
+	const struct envelope_rcpt *rcpt = &t->env->rcpt[t->rcpt[i]];
+	const char *notify = notify_text(rcpt->notify);
 	int n;
 
 	ASSERT(i < t->rcpt_count && is_writable(rcpt_address(t, i)));
 	n = snprintf(out, COMMAND_MAX, "RCPT TO:<%s>", rcpt_address(t, i));
+	if (f->dsn && notify)
+		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " NOTIFY=%s", notify);
+	/* as it came (RFC 3461 5.2.1); none is made up where there was none */
+	if (f->dsn && rcpt->orcpt && xtext_is_orcpt(rcpt->orcpt, strlen(rcpt->orcpt), may_hold_utf8(f, t, rcpt)))
+		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " ORCPT=%s", rcpt->orcpt);
 	ASSERT(n > 0 && n < COMMAND_MAX - 2);
 	return (size_t)n;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a transaction needs of the upstream's extensions, and the commands
- * that say so: MAIL with SIZE=, BODY= and SMTPUTF8 as far as they were
- * announced, RCPT. Pure.
+ * that say so: MAIL with SIZE=, BODY=, SMTPUTF8, RET= and ENVID=, RCPT with
+ * NOTIFY= and ORCPT=, as far as they were announced. Pure.
  */
 #ifndef UPSTREAM_COMMAND_H
 #define UPSTREAM_COMMAND_H
@@ -14,9 +14,10 @@
 
 /*
  * A command line we write never gets longer, CRLF included. RFC 5321
- * 4.5.3.1.4 gives 512 octets plus what the extensions add.
+ * 4.5.3.1.4 gives 512 octets plus what the extensions add: RFC 3461 5 500
+ * and more for ORCPT=, which are only written to who announced DSN.
  */
-#define COMMAND_MAX 1024
+#define COMMAND_MAX 2048
 #define COMMAND_ADDRESS_MAX 512 /* octets of an address; SMTP_PATH_MAX is what the server side lets in */
 
 /*
@@ -31,6 +32,7 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 
 /* The command without CRLF, NUL terminated; returns its length. Only for a transaction that can be taken. */
 size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, const struct upstream_txn *t);
-size_t command_rcpt(char out[COMMAND_MAX], const struct upstream_txn *t, size_t i);
+size_t command_rcpt(char out[COMMAND_MAX], const struct upstream_features *f, const struct upstream_txn *t,
+		    size_t i);
 
 #endif

@@ -217,7 +217,7 @@ static bool put_next(struct pipeline *p, struct pipeline_flight *f)
 		put = put_command(p, line, command_mail(line, p->features, f->txn));
 		break;
 	case KIND_RCPT:
-		put = put_command(p, line, command_rcpt(line, f->txn, rcpt));
+		put = put_command(p, line, command_rcpt(line, p->features, f->txn, rcpt));
 		break;
 	case KIND_DATA:
 		put = put_command(p, "DATA", 4);

@@ -86,8 +86,17 @@ static enum handler_verdict fake_end(struct handler *h, struct envelope *env, st
 	f->seen.helo = mem_strdup(env->helo);
 	f->seen.protocol = mem_strdup(env->protocol);
 	f->seen.listener = mem_strdup(env->listener);
+	f->seen.envid = env->envid ? mem_strdup(env->envid) : NULL;
+	f->seen.auth_user = env->auth_user ? mem_strdup(env->auth_user) : NULL;
 	f->seen.rcpt = NULL;
 	f->seen.rcpt_count = f->seen.rcpt_cap = 0;
+	for (size_t i = 0; i < env->rcpt_count; i++) {
+		const struct envelope_rcpt *from = &env->rcpt[i];
+		struct envelope_rcpt *to = envelope_add_rcpt(&f->seen, from->address, strlen(from->address));
+
+		to->notify = from->notify;
+		to->orcpt = from->orcpt ? mem_strdup(from->orcpt) : NULL;
+	}
 	f->seen_rcpts = env->rcpt_count;
 	verdict = called(f, FAKE_END, reply);
 	if (verdict == HANDLER_ACCEPT)

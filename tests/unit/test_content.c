@@ -117,7 +117,7 @@ START_TEST(parameters_follow_from_message_and_features)
 		if (command_can_take(&f, rows[i].eightbit, &t->txn, &refusal)) {
 			ck_assert_uint_eq(command_mail(line, &f, &t->txn), strlen(line));
 			ck_assert_msg(strcmp(line, rows[i].mail) == 0, "row %zu: %s", i, line);
-			ck_assert_uint_eq(command_rcpt(line, &t->txn, 0), strlen(line));
+			ck_assert_uint_eq(command_rcpt(line, &f, &t->txn, 0), strlen(line));
 			ck_assert(strstr(line, rows[i].rcpt) != NULL);
 		} else {
 			snprintf(line, sizeof(line), "%d %s", refusal.code, refusal.enhanced);
@@ -126,6 +126,91 @@ START_TEST(parameters_follow_from_message_and_features)
 		}
 		fake_free(t);
 	}
+}
+END_TEST
+
+#define LONG_ENVID "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+static const struct {
+	const char *features, *envid;
+	enum envelope_ret ret;
+	const char *address, *orcpt;
+	unsigned notify;
+	bool smtputf8;
+	const char *mail, *rcpt;
+} dsn_rows[] = {
+	{ "DSN", NULL, RET_UNSET, "c@d", NULL, 0, false, "MAIL FROM:<a@b>", "RCPT TO:<c@d>" },
+	{ "DSN", "QQ314159", RET_HDRS, "c@d", "rfc822;Bob@x+2By", ENVELOPE_NOTIFY_NEVER, false,
+	  "MAIL FROM:<a@b> RET=HDRS ENVID=QQ314159", "RCPT TO:<c@d> NOTIFY=NEVER ORCPT=rfc822;Bob@x+2By" },
+	{ "DSN", LONG_ENVID, RET_FULL, "c@d", NULL, ENVELOPE_NOTIFY_SUCCESS | ENVELOPE_NOTIFY_DELAY, false,
+	  "MAIL FROM:<a@b> RET=FULL ENVID=" LONG_ENVID, "RCPT TO:<c@d> NOTIFY=SUCCESS,DELAY" },
+	{ "DSN", NULL, RET_UNSET, "c@d", NULL,
+	  ENVELOPE_NOTIFY_SUCCESS | ENVELOPE_NOTIFY_FAILURE | ENVELOPE_NOTIFY_DELAY, false, "MAIL FROM:<a@b>",
+	  "RCPT TO:<c@d> NOTIFY=SUCCESS,FAILURE,DELAY" },
+	{ "DSN", NULL, RET_UNSET, "c@d", NULL, ENVELOPE_NOTIFY_FAILURE, false, "MAIL FROM:<a@b>",
+	  "RCPT TO:<c@d> NOTIFY=FAILURE" },
+	/* not announced: nothing is asked */
+	{ "8BITMIME SIZE", "QQ314159", RET_HDRS, "c@d", "rfc822;x@y", ENVELOPE_NOTIFY_NEVER, false, "MAIL FROM:<a@b>",
+	  "RCPT TO:<c@d>" },
+	/* what is no xtext never gets onto the wire, whoever put it into the spool */
+	{ "DSN", "a\r\nRSET", RET_UNSET, "c@d", "rfc822;a\r\nDATA", 0, false, "MAIL FROM:<a@b>", "RCPT TO:<c@d>" },
+	{ "DSN", "a+0Ab", RET_UNSET, "c@d", "rfc822;a+0Db", 0, false, "MAIL FROM:<a@b>", "RCPT TO:<c@d>" },
+	{ "DSN", LONG_ENVID "0", RET_UNSET, "c@d", "no-type", 0, false, "MAIL FROM:<a@b>", "RCPT TO:<c@d>" },
+	/* RFC 6533 3 */
+	{ "DSN", NULL, RET_UNSET, "c@d", "utf-8;\\x{E9}@d", 0, false, "MAIL FROM:<a@b>",
+	  "RCPT TO:<c@d> ORCPT=utf-8;\\x{E9}@d" },
+	{ "DSN", NULL, RET_UNSET, "c@d", "utf-8;\xc3\xa9@d", 0, true, "MAIL FROM:<a@b>", "RCPT TO:<c@d>" },
+	{ "DSN\nSMTPUTF8", NULL, RET_UNSET, "\xc3\xa9@d", "utf-8;\xc3\xa9@d", 0, true, "MAIL FROM:<a@b> SMTPUTF8",
+	  "RCPT TO:<\xc3\xa9@d> ORCPT=utf-8;\xc3\xa9@d" },
+};
+
+START_TEST(notifications_are_asked_of_those_who_know_them)
+{
+	for (size_t i = 0; i < sizeof(dsn_rows) / sizeof(*dsn_rows); i++) {
+		struct upstream_features f = announced(dsn_rows[i].features);
+		struct fake_txn *t = fake_new("x", 1, "", 0);
+		struct envelope_rcpt *rcpt = &t->env.rcpt[0];
+		char line[COMMAND_MAX];
+
+		envelope_set(&t->env.sender, "a@b", 3);
+		envelope_set(&rcpt->address, dsn_rows[i].address, strlen(dsn_rows[i].address));
+		if (dsn_rows[i].envid)
+			envelope_set(&t->env.envid, dsn_rows[i].envid, strlen(dsn_rows[i].envid));
+		if (dsn_rows[i].orcpt)
+			envelope_set(&rcpt->orcpt, dsn_rows[i].orcpt, strlen(dsn_rows[i].orcpt));
+		t->env.ret = dsn_rows[i].ret;
+		t->env.smtputf8 = dsn_rows[i].smtputf8;
+		rcpt->notify = dsn_rows[i].notify;
+		ck_assert_uint_eq(command_mail(line, &f, &t->txn), strlen(line));
+		ck_assert_msg(strncmp(line, dsn_rows[i].mail, strlen(dsn_rows[i].mail)) == 0 &&
+				      strlen(line) - strlen(dsn_rows[i].mail) < sizeof(" SIZE=0000"),
+			      "row %zu: %s", i, line);
+		ck_assert_uint_eq(command_rcpt(line, &f, &t->txn, 0), strlen(line));
+		ck_assert_msg(strcmp(line, dsn_rows[i].rcpt) == 0, "row %zu: %s", i, line);
+		fake_free(t);
+	}
+}
+END_TEST
+
+START_TEST(the_longest_commands_fit)
+{
+	struct upstream_features f = announced("DSN\nSIZE\n8BITMIME\nSMTPUTF8");
+	struct fake_txn *t = fake_new("x", 1, "", 0);
+	char text[COMMAND_ADDRESS_MAX + 1], envid[301] = "", line[COMMAND_MAX];
+
+	memset(text, 'x', sizeof(text));
+	envelope_set(&t->env.sender, text, COMMAND_ADDRESS_MAX);
+	envelope_set(&t->env.rcpt[0].address, text, COMMAND_ADDRESS_MAX);
+	memcpy(text, "rfc822;", 7);
+	envelope_set(&t->env.rcpt[0].orcpt, text, 500);
+	for (size_t i = 0; i < 100; i++)
+		memcpy(envid + 3 * i, "+2B", 4);
+	envelope_set(&t->env.envid, envid, 300);
+	t->env.ret = RET_FULL;
+	t->env.rcpt[0].notify = ENVELOPE_NOTIFY_SUCCESS | ENVELOPE_NOTIFY_FAILURE | ENVELOPE_NOTIFY_DELAY;
+	t->txn.content_bytes = UINT64_MAX;
+	ck_assert_uint_gt(command_mail(line, &f, &t->txn), COMMAND_ADDRESS_MAX + 300);
+	ck_assert_uint_gt(command_rcpt(line, &f, &t->txn, 0), COMMAND_ADDRESS_MAX + 500);
+	fake_free(t);
 }
 END_TEST
 
@@ -281,6 +366,8 @@ int main(void)
 
 	UNIT_CASE(s, keywords_are_read_without_regard_to_case, what_only_looks_like_a_keyword_is_none,
 		  an_odd_size_is_no_limit, parameters_follow_from_message_and_features,
+		  notifications_are_asked_of_those_who_know_them,
+		  the_longest_commands_fit,
 		  an_address_of_any_length_fits_or_is_refused,
 		  content_is_stuffed_and_ended_wherever_it_is_cut, random_content_is_stuffed_as_the_slow_way,
 		  a_source_that_fails_or_is_short_never_ends);

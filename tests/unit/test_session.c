@@ -516,6 +516,74 @@ START_TEST(relaying_is_asked_of_those_who_relay)
 }
 END_TEST
 
+/* ---- notifications (RFC 3461); dsn.txt has what is refused ---------------------------------- */
+
+#define FD (ENVELOPE_NOTIFY_FAILURE | ENVELOPE_NOTIFY_DELAY)
+
+START_TEST(what_was_asked_of_notifications_is_kept)
+{
+	static const struct {
+		const char *first, *second; /* parameters of a recipient, and of the same one again */
+		unsigned notify;
+		const char *orcpt;
+	} rows[] = {
+		{ "", NULL, 0, NULL },
+		{ " NOTIFY=never", NULL, ENVELOPE_NOTIFY_NEVER, NULL },
+		{ " NOTIFY=SUCCESS,delay ORCPT=RFC822;a+2Bb@c", NULL, ENVELOPE_NOTIFY_SUCCESS | ENVELOPE_NOTIFY_DELAY,
+		  "RFC822;a+2Bb@c" },
+		{ "", "", 0, NULL },
+		{ "", " NOTIFY=NEVER", FD, NULL },
+		{ " NOTIFY=NEVER", "", FD, NULL },
+		{ " NOTIFY=NEVER", " NOTIFY=NEVER", ENVELOPE_NOTIFY_NEVER, NULL },
+		{ " NOTIFY=NEVER", " NOTIFY=SUCCESS", ENVELOPE_NOTIFY_SUCCESS, NULL },
+		{ " NOTIFY=SUCCESS", "", FD | ENVELOPE_NOTIFY_SUCCESS, NULL },
+		{ " NOTIFY=SUCCESS ORCPT=x;1", " NOTIFY=FAILURE ORCPT=x;2",
+		  ENVELOPE_NOTIFY_SUCCESS | ENVELOPE_NOTIFY_FAILURE, "x;1" },
+		{ "", " ORCPT=x;2", 0, "x;2" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct envelope_rcpt *seen;
+		struct run r;
+		char text[400];
+
+		snprintf(text, sizeof(text),
+			 "EHLO x\r\nMAIL FROM:<a@b> RET=HDRS ENVID=+2B1\r\nRCPT TO:<c@d>%s\r\n%s%s%sDATA\r\nx\r\n.\r\n",
+			 rows[i].first, rows[i].second ? "RCPT TO:<c@D>" : "", rows[i].second ? rows[i].second : "",
+			 rows[i].second ? "\r\n" : "");
+		setup(&r, text);
+		run(&r);
+		seen = r.handler.seen.rcpt;
+		ck_assert_uint_eq(r.handler.seen.rcpt_count, 1);
+		ck_assert_int_eq(r.handler.seen.ret, RET_HDRS);
+		ck_assert_str_eq(r.handler.seen.envid, "+2B1");
+		ck_assert_msg(seen->notify == rows[i].notify, "row %zu: %u", i, seen->notify);
+		ck_assert_str_eq(seen->orcpt ? seen->orcpt : "-", rows[i].orcpt ? rows[i].orcpt : "-");
+		teardown(&r);
+	}
+}
+END_TEST
+
+START_TEST(notifications_are_for_those_who_relay)
+{
+	static const char *const refused[] = { "MAIL FROM:<a@b> RET=FULL\r\n", "MAIL FROM:<a@b> ENVID=x\r\n",
+					       MAIL "RCPT TO:<c@d> NOTIFY=NEVER\r\n", MAIL "RCPT TO:<c@d> ORCPT=x;y\r\n" };
+
+	for (size_t i = 0; i < 4; i++) {
+		struct run r;
+		char text[200];
+
+		snprintf(text, sizeof(text), "EHLO x\r\n%s", refused[i]);
+		setup(&r, text);
+		fake_handler_release(&r.handler);
+		fake_handler_init(&r.handler, false);
+		run(&r);
+		ck_assert_msg(strncmp(last_line(&r), "555 5.5.4 ", 10) == 0, "%s", last_line(&r));
+		teardown(&r);
+	}
+}
+END_TEST
+
 /* ---- the owner ---------------------------------------------------------------------------- */
 
 static void told_verb(void *ctx, const char *verb)
@@ -564,7 +632,7 @@ START_TEST(events)
 	ck_assert_str_eq(
 		r.told.data,
 		"<220 relay.example.org ESMTP Posthouse|>EHLO x|<250-relay.example.org|<250-PIPELINING|"
-		"<250-SIZE|<250-8BITMIME|<250-ENHANCEDSTATUSCODES|<250 HELP|"
+		"<250-SIZE|<250-8BITMIME|<250-ENHANCEDSTATUSCODES|<250-DSN|<250 HELP|"
 		">MAIL FROM:<alice@example.net>|<250 2.1.0 OK|>RCPT TO:<bob@example.org>|<250 2.1.5 OK|"
 		">DATA|<354 End data with <CR><LF>.<CR><LF>|<250 2.0.0 OK|"
 		">N|<500 5.5.2 Error: bare <LF>, a command must end with <CR><LF>|>QUIT|<221 2.0.0 Bye|");
@@ -768,6 +836,7 @@ int main(void)
 		  client_that_takes_no_reply, deadlines, busy_clients_meet_their_deadlines,
 		  transactions_are_not_interrupted, handler_refuses, handler_ends_the_session,
 		  handler_words_the_acceptance, what_the_handler_sees, relaying_is_asked_of_those_who_relay,
+		  what_was_asked_of_notifications_is_kept, notifications_are_for_those_who_relay,
 		  events, end_names, endless_input, replies_are_gathered_but_bounded, thousands_of_recipients,
 		  large_messages_come_in_large_pieces, a_large_group_behind_a_message,
 		  the_large_buffer_goes_when_it_is_not_needed);

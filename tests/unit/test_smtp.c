@@ -402,7 +402,9 @@ static const struct {
 	{ " A_B=1", NULL },
 	{ " A=1\tB=2", NULL },
 	{ " A=\x7f", NULL },
-	{ " A=\xc3\xbc", NULL },
+	{ " A=\xc3\xbc", "A=\xc3\xbc" }, /* RFC 6531 3.3 */
+	{ " A=\xc3", NULL },
+	{ " \xc3\xbc=1", NULL },
 	{ " A=1 a=2", NULL },
 	{ " A A", NULL },
 	{ " <>", NULL },

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/* See dsn.h. */
+#include "session/dsn.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/alloc.h"
+#include "session/session_internal.h"
+#include "smtp/xtext.h"
+
+bool dsn_is_offered(const struct session *s)
+{
+	return s->handler->ops->relays;
+}
+
+static bool refuse(struct session *s, const char *what)
+{
+	session_reply(s, 501, "5.5.4", "Error: %s", what);
+	return false;
+}
+
+/* RFC 3461 4.3 */
+bool dsn_take_ret(struct session *s, const struct smtp_param *p)
+{
+	if (smtp_param_value_is(p, "FULL"))
+		s->env.ret = RET_FULL;
+	else if (smtp_param_value_is(p, "HDRS"))
+		s->env.ret = RET_HDRS;
+	else
+		return refuse(s, "RET can only be one of FULL, HDRS");
+	return true;
+}
+
+/* RFC 3461 4.4 */
+bool dsn_take_envid(struct session *s, const struct smtp_param *p)
+{
+	if (!p->value || !xtext_is_envid(p->value, p->value_len))
+		return refuse(s, "ENVID takes xtext of at most 100 printable characters");
+	envelope_set(&s->env.envid, p->value, p->value_len);
+	return true;
+}
+
+/* RFC 3461 4.1: "NEVER" / 1#notify-list-element, NEVER alone */
+static bool parse_notify(const char *value, size_t len, unsigned *notify)
+{
+	static const struct {
+		const char *word;
+		unsigned flag;
+	} words[] = {
+		{ "NEVER", ENVELOPE_NOTIFY_NEVER },
+		{ "SUCCESS", ENVELOPE_NOTIFY_SUCCESS },
+		{ "FAILURE", ENVELOPE_NOTIFY_FAILURE },
+		{ "DELAY", ENVELOPE_NOTIFY_DELAY },
+	};
+	const char *end = value + len;
+
+	*notify = 0;
+	for (;;) {
+		const char *comma = memchr(value, ',', (size_t)(end - value));
+		size_t n = (size_t)((comma ? comma : end) - value), i = 0;
+
+		while (i < 4 && (strlen(words[i].word) != n || strncasecmp(value, words[i].word, n) != 0))
+			i++;
+		if (i == 4)
+			return false;
+		*notify |= words[i].flag;
+		if (!comma)
+			break;
+		value = comma + 1;
+	}
+	return *notify == ENVELOPE_NOTIFY_NEVER || !(*notify & ENVELOPE_NOTIFY_NEVER);
+}
+
+static bool take_notify(struct session *s, const struct smtp_param *p, struct envelope_rcpt *rcpt)
+{
+	if (!p->value || !parse_notify(p->value, p->value_len, &rcpt->notify))
+		return refuse(s, "NOTIFY can only be NEVER, or some of SUCCESS, FAILURE, DELAY");
+	return true;
+}
+
+/* RFC 3461 4.2, RFC 6533 3 */
+static bool take_orcpt(struct session *s, const struct smtp_param *p, struct envelope_rcpt *rcpt)
+{
+	if (!p->value || !xtext_is_orcpt(p->value, p->value_len, s->env.smtputf8))
+		return refuse(s, "ORCPT takes a type, a semicolon and an address in xtext");
+	envelope_set(&rcpt->orcpt, p->value, p->value_len);
+	return true;
+}
+
+static const struct {
+	const char *keyword;
+	bool (*take)(struct session *s, const struct smtp_param *p, struct envelope_rcpt *rcpt);
+} known[] = {
+	{ "NOTIFY", take_notify },
+	{ "ORCPT", take_orcpt },
+};
+
+static bool take_rcpt_parameter(struct session *s, const struct smtp_param *p, struct envelope_rcpt *rcpt)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known) && dsn_is_offered(s); i++)
+		if (smtp_param_is(p, known[i].keyword))
+			return known[i].take(s, p, rcpt);
+	session_reply(s, 555, "5.5.4", "RCPT TO parameters not recognized or not implemented");
+	return false;
+}
+
+bool dsn_take_rcpt(struct session *s, const struct smtp_params *params, struct envelope_rcpt *rcpt)
+{
+	for (size_t i = 0; i < params->count; i++)
+		if (!take_rcpt_parameter(s, &params->item[i], rcpt))
+			return false;
+	return true;
+}
+
+/* What is meant when nothing was said: failures, and delays if we care to tell of them (RFC 3461 4.1). */
+static unsigned meaning(unsigned notify)
+{
+	if (notify == 0)
+		return ENVELOPE_NOTIFY_FAILURE | ENVELOPE_NOTIFY_DELAY;
+	return notify & ~(unsigned)ENVELOPE_NOTIFY_NEVER;
+}
+
+void dsn_merge(struct envelope_rcpt *rcpt, struct envelope_rcpt *again)
+{
+	if (rcpt->notify != again->notify)
+		rcpt->notify = meaning(rcpt->notify) | meaning(again->notify);
+	if (!rcpt->orcpt) {
+		rcpt->orcpt = again->orcpt;
+		again->orcpt = NULL;
+	}
+}
