@@ -11,6 +11,7 @@
 #include "cli/listing.h"
 #include "cli/lookup.h"
 #include "cli/select.h"
+#include "cli/style.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 
@@ -71,12 +72,14 @@ static void put_row(struct queue *q, const struct listing *l)
 {
 	bool readable = listing_is_readable(l);
 	char age[16], size[16], left[48] = "", tries[24] = "", next[32];
-	struct buf sender, reply;
+	struct buf sender, reply, old, state;
 	const char *cell[COL_COUNT], *text;
 	int64_t arrived = readable ? l->msg.env.arrived_wall_us : spool_id_wall_us(l->id.text);
 
 	buf_init(&sender, CELL_MAX);
 	buf_init(&reply, CELL_MAX);
+	buf_init(&old, CELL_MAX);
+	buf_init(&state, CELL_MAX);
 	if (readable) {
 		snprintf(left, sizeof(left), "%zu/%zu", l->left, l->state.rcpt_count);
 		snprintf(tries, sizeof(tries), "%u", l->state.tries);
@@ -88,16 +91,21 @@ static void put_row(struct queue *q, const struct listing *l)
 	if (text)
 		term_escapes(&q->cli->out, text, &reply);
 	cell[COL_ID] = l->id.text;
-	cell[COL_AGE] = term_age(arrived, q->now_wall_us, age, sizeof(age));
+	term_paint(&q->cli->out, style_of_age((q->now_wall_us - arrived) / 1000),
+		   term_age(arrived, q->now_wall_us, age, sizeof(age)), &old);
+	term_paint(&q->cli->out, style_of_condition(l->condition), next_text(q, l, next, sizeof(next)), &state);
+	cell[COL_AGE] = old.data;
 	cell[COL_SIZE] = readable ? num_format_size(l->msg.content_bytes, size, sizeof(size)) : "";
 	cell[COL_SENDER] = sender.data;
 	cell[COL_LEFT] = left;
 	cell[COL_TRIES] = tries;
-	cell[COL_NEXT] = next_text(q, l, next, sizeof(next));
+	cell[COL_NEXT] = state.data;
 	cell[COL_REPLY] = reply.data;
 	table_row(&q->table, cell);
 	buf_release(&sender);
 	buf_release(&reply);
+	buf_release(&old);
+	buf_release(&state);
 }
 
 static void put_json(const struct listing *l)

@@ -253,7 +253,7 @@ enum cli_status verb_top(struct cli *cli)
 	if (t.json && !t.batch)
 		return cli_usage_error(cli, "--json goes with --batch");
 	t.term = cli->out;
-	if (cli_find_spool(cli, &t.path) < 0)
+	if (cli_spool_path(cli, &t.path) < 0)
 		return CLI_UNREACHABLE;
 	status = t.batch ? run_batch(&t) : run_screen(&t);
 	json_decref(t.status);

@@ -49,10 +49,11 @@ const struct cli_verb verb_table[] = {
 	},
 	{
 		.name = "summary",
-		.operands = "",
+		.operands = "[ID-PREFIX...]",
 		.summary = "count what waits by domain, sender, upstream or reason, and by age",
 		.details = "The columns count messages younger than what they say.\n",
 		.options = summary_options,
+		.selects = true,
 		.run = verb_summary,
 	},
 	{
