@@ -40,11 +40,20 @@ const struct cli_verb verb_table[] = {
 		.run = verb_show,
 	},
 	{
+		.name = "explain",
+		.operands = "ID",
+		.summary = "tell in sentences what happened to a message and what comes next",
+		.details = "ID may be cut short as long as only one message's id begins with it.\n",
+		.options = explain_options,
+		.run = verb_explain,
+	},
+	{
 		.name = "summary",
-		.operands = "",
+		.operands = "[ID-PREFIX...]",
 		.summary = "count what waits by domain, sender, upstream or reason, and by age",
 		.details = "The columns count messages younger than what they say.\n",
 		.options = summary_options,
+		.selects = true,
 		.run = verb_summary,
 	},
 	{
@@ -148,6 +157,15 @@ const struct cli_verb verb_table[] = {
 		.summary = "what the daemon does now: queue, upstreams, workers, rates",
 		.options = status_options,
 		.run = verb_status,
+	},
+	{
+		.name = "top",
+		.operands = "",
+		.summary = "the same as status, live",
+		.details = "Keys: q ends it, p pauses, s sorts otherwise, space asks at once, arrows and\n"
+			   "page keys scroll.\n",
+		.options = top_options,
+		.run = verb_top,
 	},
 	{
 		.name = "watch",
