@@ -7,35 +7,33 @@
 
 #include "base/assert.h"
 
-static void add_options(struct args *a, size_t *count, size_t *letters, const struct args_option *options)
+void args_add(struct args *a, const struct args_option *options)
 {
 	for (const struct args_option *o = options; o && o->name; o++) {
-		ASSERT(*count < ARGS_OPTIONS_MAX);
-		a->longs[*count].name = o->name;
-		a->longs[*count].has_arg = o->value ? required_argument : no_argument;
-		a->longs[*count].val = o->key;
-		++*count;
+		ASSERT(a->long_count < ARGS_OPTIONS_MAX);
+		a->longs[a->long_count].name = o->name;
+		a->longs[a->long_count].has_arg = o->value ? required_argument : no_argument;
+		a->longs[a->long_count].val = o->key;
+		a->long_count++;
 		if (o->key >= ARGS_LONG_ONLY)
 			continue;
-		a->letters[(*letters)++] = (char)o->key;
+		a->letters[a->letter_count++] = (char)o->key;
 		if (o->value)
-			a->letters[(*letters)++] = ':';
+			a->letters[a->letter_count++] = ':';
 	}
 }
 
 void args_begin(struct args *a, int argc, char **argv, const struct args_option *own,
 		const struct args_option *common, bool leading)
 {
-	size_t count = 0, letters = 0;
-
 	memset(a, 0, sizeof(*a));
 	a->argc = argc;
 	a->argv = argv;
 	if (leading)
-		a->letters[letters++] = '+';
-	a->letters[letters++] = ':'; /* a missing value is told from an unknown option */
-	add_options(a, &count, &letters, own);
-	add_options(a, &count, &letters, common);
+		a->letters[a->letter_count++] = '+';
+	a->letters[a->letter_count++] = ':'; /* a missing value is told from an unknown option */
+	args_add(a, own);
+	args_add(a, common);
 	optind = 0; /* glibc: start over, also the permutation */
 	opterr = 0;
 }

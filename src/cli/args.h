@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-#define ARGS_OPTIONS_MAX 40
+#define ARGS_OPTIONS_MAX 64
 #define ARGS_LONG_ONLY 256 /* keys from here on have no letter */
 
 struct args_option {
@@ -32,13 +32,17 @@ struct args {
 	int argc;
 	char **argv; /* [0] is skipped */
 	struct option longs[ARGS_OPTIONS_MAX + 1];
+	size_t long_count;
 	char letters[3 * ARGS_OPTIONS_MAX + 3];
+	size_t letter_count;
 	const char *value; /* of the option just read, NULL: none; points into argv */
 };
 
 /* leading: stop at the first operand (the verb), else operands are moved behind the options. */
 void args_begin(struct args *a, int argc, char **argv, const struct args_option *own,
 		const struct args_option *common, bool leading);
+/* More options, behind args_begin. NULL: none. */
+void args_add(struct args *a, const struct args_option *options);
 /* The key of the next option, ARGS_END behind the last one, or ARGS_BAD and e (what is wrong with it). */
 int args_next(struct args *a, struct err *e);
 /* After ARGS_END: the operands. */

@@ -36,12 +36,8 @@ struct changer {
 
 static int open_direct(struct changer *c, struct cli *cli, const char *path, struct err *e)
 {
-	int loaded = settings_config(cli->config_file, &c->cfg, e);
-
-	if (loaded < 0)
+	if (settings_config(cli->config_file, &c->cfg, e) < 0)
 		return -1;
-	if (loaded == 0)
-		config_init(&c->cfg);
 	c->has_cfg = true;
 	if (spool_open(&c->spool, path, SPOOL_MANAGE, c->cfg.spool_sync, e) < 0)
 		return -1;
@@ -147,7 +143,7 @@ static json_t *order_object(const struct action_order *order, const struct actio
 	json_put_key(o, "ids", ids);
 	if (order->reason)
 		json_put_key(o, "reason", json_text_or_null(order->reason));
-	if (order->action == ACTION_REROUTE)
+	if (order->action == ACTION_REROUTE || order->route)
 		json_put_key(o, "upstream", json_text_or_null(order->route));
 	return o;
 }

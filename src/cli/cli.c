@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "cli/select.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
 
@@ -128,6 +129,11 @@ int cli_option(struct cli *cli)
 	for (;;) {
 		int key = args_next(&cli->args, &e);
 
+		if (key >= SELECT_KEY_FIRST && key < SELECT_KEY_END && cli->select) {
+			if (select_take_option(cli, key) < 0)
+				return ARGS_BAD;
+			continue;
+		}
 		if (key != ARGS_BAD && !is_common(key))
 			return key;
 		if (common_option(cli, key, &e) < 0)

@@ -24,12 +24,14 @@ enum cli_status {
 };
 
 struct cli_verb;
+struct select;
 
 struct cli {
 	const char *config_file; /* --config; NULL: the default one, if it is there */
 	const char *spool_path; /* --spool; NULL: the configuration's, or the default */
 	const struct cli_verb *verb; /* the one running; NULL before */
 	struct args args;
+	struct select *select; /* what the selectors say; NULL: the verb takes none */
 	struct term out; /* standard output */
 	enum cli_status ended; /* of cli_option: why the verb returns at once */
 };

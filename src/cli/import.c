@@ -497,14 +497,11 @@ static int set_rules(struct import *im)
 {
 	struct config cfg;
 	struct err e;
-	int loaded = settings_config(im->cli->config_file, &cfg, &e);
 
-	if (loaded < 0) {
+	if (settings_config(im->cli->config_file, &cfg, &e) < 0) {
 		cli_error("%s", e.text);
 		return -1;
 	}
-	if (loaded == 0)
-		config_init(&cfg);
 	im->rules.size_limit_bytes = cfg.data_size_limit_bytes;
 	im->rules.max_received = cfg.max_received;
 	config_release(&cfg);

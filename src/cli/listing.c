@@ -49,40 +49,12 @@ static bool is_blank(const struct spool_state *st)
 	       spool_state_count(st, RCPT_PENDING) == st->rcpt_count;
 }
 
-/*
- * The relay removes the message first, then its state. Reading them in this
- * order, one that lost its state in between would look as if it were new.
- */
-static bool is_still_there(const struct spool *s, const char *id)
+/* What could not be read is listed all the same; nothing of it is left open. False: it is gone. */
+static bool take_result(struct listing *l, enum spool_read r)
 {
-	struct spool_message again;
-	struct err ignored;
-
-	if (spool_message_open(&again, s, id, false, &ignored) != SPOOL_READ_OK)
-		return false;
-	spool_message_close(&again);
-	return true;
-}
-
-bool listing_open(struct listing *l, const struct spool *s, const char *id, bool may_have_state)
-{
-	enum spool_read r;
-
-	memset(l, 0, sizeof(*l));
-	memcpy(l->id.text, id, SPOOL_ID_LEN);
-	r = spool_message_open(&l->msg, s, id, false, &l->why);
-	if (r == SPOOL_READ_OK) {
-		spool_state_init(&l->state, l->msg.env.rcpt_count);
-		if (may_have_state)
-			r = spool_state_load(&l->state, s, id, &l->why);
-		if (r == SPOOL_READ_OK && may_have_state && is_blank(&l->state) && !is_still_there(s, id))
-			r = SPOOL_READ_GONE;
-		if (r != SPOOL_READ_OK) {
-			spool_message_close(&l->msg);
-			spool_state_release(&l->state);
-		}
-	}
 	switch (r) {
+	case SPOOL_READ_OK:
+		return true;
 	case SPOOL_READ_GONE:
 		return false;
 	case SPOOL_READ_CORRUPT:
@@ -91,12 +63,51 @@ bool listing_open(struct listing *l, const struct spool *s, const char *id, bool
 	case SPOOL_READ_FAILED:
 		l->condition = CONDITION_UNREADABLE;
 		return true;
-	case SPOOL_READ_OK:
-		break;
+	}
+	assert_failed("a result without a meaning", __FILE__, __LINE__);
+}
+
+bool listing_begin(struct listing *l, const struct spool *s, const char *id, int message_fd)
+{
+	memset(l, 0, sizeof(*l));
+	memcpy(l->id.text, id, SPOOL_ID_LEN);
+	if (message_fd >= 0)
+		return take_result(l, spool_message_adopt(&l->msg, s, id, message_fd, false, &l->why));
+	return take_result(l, spool_message_open(&l->msg, s, id, false, &l->why));
+}
+
+bool listing_add_state(struct listing *l, const struct spool *s, enum listing_state how, int state_fd)
+{
+	enum spool_read r = SPOOL_READ_OK;
+
+	if (!listing_is_readable(l))
+		return true;
+	spool_state_init(&l->state, l->msg.env.rcpt_count);
+	if (how == LISTING_STATE_OPEN)
+		r = spool_state_load(&l->state, s, l->id.text, &l->why);
+	else if (how == LISTING_STATE_GIVEN)
+		r = spool_state_load_from(&l->state, s, l->id.text, state_fd, &l->why);
+	/*
+	 * The relay removes the message first, then its state. Reading them in this order, one that lost its
+	 * state in between would look as if it were new.
+	 */
+	if (r == SPOOL_READ_OK && how != LISTING_STATE_NONE && is_blank(&l->state) &&
+	    !spool_message_is_there(&l->msg))
+		r = SPOOL_READ_GONE;
+	if (r != SPOOL_READ_OK) {
+		spool_message_close(&l->msg);
+		spool_state_release(&l->state);
+		return take_result(l, r);
 	}
 	l->left = spool_state_count(&l->state, RCPT_PENDING);
 	l->condition = condition_of(&l->state, l->left);
 	return true;
+}
+
+bool listing_open(struct listing *l, const struct spool *s, const char *id, bool may_have_state)
+{
+	return listing_begin(l, s, id, -1) &&
+	       listing_add_state(l, s, may_have_state ? LISTING_STATE_OPEN : LISTING_STATE_NONE, -1);
 }
 
 void listing_close(struct listing *l)

@@ -48,6 +48,19 @@ struct listing {
 bool listing_open(struct listing *l, const struct spool *s, const char *id, bool may_have_state);
 void listing_close(struct listing *l);
 
+/*
+ * The same in two steps, for who can tell from the envelope that the message is none of those wanted.
+ * message_fd: its file, opened already (taken over); -1: it is opened here. Between the steps
+ * state.rcpt is NULL. After a "false" of any, or when it is not readable, nothing is to be done.
+ */
+bool listing_begin(struct listing *l, const struct spool *s, const char *id, int message_fd);
+enum listing_state {
+	LISTING_STATE_NONE, /* there is none: it was seen in no list of states */
+	LISTING_STATE_OPEN, /* look for it */
+	LISTING_STATE_GIVEN /* state_fd is it, -1: there is none; it stays open */
+};
+bool listing_add_state(struct listing *l, const struct spool *s, enum listing_state how, int state_fd);
+
 /* CORRUPT and UNREADABLE: there is no envelope to show. */
 bool listing_is_readable(const struct listing *l);
 /* The reply to show in one line: of the last recipient that was tried and is not delivered; NULL: none. */

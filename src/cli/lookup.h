@@ -22,6 +22,8 @@ void id_list_add(struct id_list *list, const char *id);
 void id_list_sort(struct id_list *list); /* and each only once */
 /* The i-th as a string. */
 void id_list_get(const struct id_list *list, size_t i, struct spool_id *out);
+void id_list_add(struct id_list *list, const char *id); /* at the end */
+void id_list_sort(struct id_list *list); /* and leaves out what is there twice */
 bool id_list_has(const struct id_list *list, const char *id); /* of a sorted list */
 
 /* The beginning of an id, as the spool writes them. */

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * posthouse queue: what waits, for whom, why, and when it is tried next.
- * Reads the spool beside a running relay, without a lock: ids first (16
- * octets a message), then one message at a time in the order of arrival.
+ * Reads the spool beside a running relay, without a lock (select_run.c).
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/num.h"
 #include "cli/listing.h"
 #include "cli/lookup.h"
+#include "cli/select.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
-#include "spool/recover.h"
 
 enum { OPT_JSON = ARGS_LONG_ONLY, OPT_IDS };
 
@@ -50,9 +46,6 @@ struct queue {
 	struct cli *cli;
 	struct spool spool;
 	bool json, ids;
-	struct id_prefix *prefix;
-	size_t prefix_count;
-	struct id_list list, states;
 	int64_t now_wall_us;
 	struct table table;
 	struct totals totals;
@@ -150,67 +143,53 @@ static void put_footer(const struct queue *q)
 	puts(".");
 }
 
-static void put_messages(struct queue *q)
+static bool put_message_in_order(void *ctx, struct listing *l, void *prepared)
 {
-	struct spool_id id;
-
-	table_begin(&q->table, columns, COL_COUNT, &q->cli->out, stdout);
-	for (size_t i = 0; i < q->list.count && cli_output_is_open(); i++) {
-		struct listing l;
-
-		id_list_get(&q->list, i, &id);
-		if (!listing_open(&l, &q->spool, id.text, id_list_has(&q->states, id.text)))
-			continue;
-		put_message(q, &l);
-		listing_close(&l);
-	}
-	table_end(&q->table);
-	if (q->json)
-		return;
-	if (q->totals.messages > 0)
-		put_footer(q);
-	else if (q->prefix_count == 0)
-		puts("The queue is empty.");
+	(void)prepared;
+	put_message(ctx, l);
+	return cli_output_is_open();
 }
 
-static enum cli_status list(struct queue *q)
+static enum cli_status list_messages(struct queue *q)
 {
-	enum cli_status status = CLI_DONE;
-	struct spool_id id;
-	struct err e;
+	struct select_work work = { .each = put_message_in_order, .ctx = q };
+	uint64_t unreadable;
+	enum cli_status status;
 
-	if (id_list_scan(&q->list, &q->spool, q->prefix, q->prefix_count, &e) < 0 ||
-	    (!q->ids && id_list_scan_states(&q->states, &q->spool, &e) < 0)) {
-		cli_error("%s", e.text);
-		return CLI_UNREACHABLE;
+	table_begin(&q->table, columns, COL_COUNT, &q->cli->out, stdout);
+	status = select_run(q->cli, &q->spool, &work);
+	table_end(&q->table);
+	if (!q->json && q->totals.messages > 0)
+		put_footer(q);
+	else if (!q->json && status == CLI_DONE)
+		puts("The queue is empty.");
+	unreadable = q->totals.by_condition[CONDITION_UNREADABLE];
+	if (unreadable == 0)
+		return status;
+	cli_error("%s: %" PRIu64 " message%s cannot be read: run it as root", q->spool.path, unreadable,
+		  plural(unreadable));
+	return CLI_UNREACHABLE;
+}
+
+static enum cli_status list_ids(struct queue *q)
+{
+	struct id_list ids;
+	struct spool_id id;
+	enum cli_status status;
+
+	id_list_init(&ids);
+	status = select_ids(q->cli, &q->spool, &ids);
+	for (size_t i = 0; i < ids.count && cli_output_is_open(); i++) {
+		id_list_get(&ids, i, &id);
+		puts(id.text);
 	}
-	if (!q->ids) {
-		put_messages(q);
-	} else {
-		for (size_t i = 0; i < q->list.count && cli_output_is_open(); i++) {
-			id_list_get(&q->list, i, &id);
-			puts(id.text);
-		}
-	}
-	for (size_t i = 0; i < q->prefix_count; i++) {
-		if (q->prefix[i].matches > 0)
-			continue;
-		cli_error("%s: no queued message's id begins so", q->prefix[i].text);
-		status = CLI_NOTHING;
-	}
-	if (q->totals.by_condition[CONDITION_UNREADABLE] > 0) {
-		cli_error("%s: %" PRIu64 " message%s cannot be read: run it as root",
-			  q->spool.path, q->totals.by_condition[CONDITION_UNREADABLE],
-			  plural(q->totals.by_condition[CONDITION_UNREADABLE]));
-		status = CLI_UNREACHABLE;
-	}
+	id_list_release(&ids);
 	return status;
 }
 
 static int read_arguments(struct queue *q)
 {
-	char **operands;
-	int key, count;
+	int key;
 
 	while ((key = cli_option(q->cli)) != ARGS_END) {
 		if (key == ARGS_BAD)
@@ -222,15 +201,7 @@ static int read_arguments(struct queue *q)
 		q->cli->ended = cli_usage_error(q->cli, "--json and --ids exclude each other");
 		return -1;
 	}
-	operands = args_operands(&q->cli->args, &count);
-	q->prefix = mem_array((size_t)count + 1, sizeof(*q->prefix));
-	for (int i = 0; i < count; i++) {
-		if (id_prefix_parse(operands[i], &q->prefix[q->prefix_count++]))
-			continue;
-		q->cli->ended = cli_usage_error(q->cli, "%s: not (the beginning of) a queue id", operands[i]);
-		return -1;
-	}
-	return 0;
+	return select_finish(q->cli, SELECT_ALL);
 }
 
 enum cli_status verb_queue(struct cli *cli)
@@ -238,20 +209,11 @@ enum cli_status verb_queue(struct cli *cli)
 	struct queue q = { .cli = cli, .now_wall_us = clock_wall_us() };
 	enum cli_status status;
 
-	if (read_arguments(&q) < 0) {
-		free(q.prefix);
+	if (read_arguments(&q) < 0)
 		return cli->ended;
-	}
-	if (cli_open_spool(cli, &q.spool) < 0) {
-		free(q.prefix);
+	if (cli_open_spool(cli, &q.spool) < 0)
 		return CLI_UNREACHABLE;
-	}
-	id_list_init(&q.list);
-	id_list_init(&q.states);
-	status = cli_finish_output(list(&q));
-	id_list_release(&q.list);
-	id_list_release(&q.states);
-	free(q.prefix);
+	status = cli_finish_output(q.ids ? list_ids(&q) : list_messages(&q));
 	spool_close(&q.spool);
 	return status;
 }

@@ -54,11 +54,10 @@ int routing_load(struct routing *r, const struct cli *cli)
 	}
 	if (loaded > 0 && !cli->config_file && cli->spool_path && strcmp(cli->spool_path, r->config.spool) != 0) {
 		config_release(&r->config);
+		config_init(&r->config);
 		loaded = 0;
 	}
 	r->known = loaded > 0;
-	if (loaded == 0)
-		config_init(&r->config);
 	fill(r);
 	return 0;
 }

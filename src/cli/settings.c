@@ -44,6 +44,15 @@ static int load(const char *config_file, struct config *cfg, config_report *repo
 	return -1;
 }
 
+int settings_config(const char *config_file, struct config *cfg, struct err *e)
+{
+	int loaded = load(config_file, cfg, report_error, e);
+
+	if (loaded == 0)
+		config_init(cfg);
+	return loaded;
+}
+
 /*
  * Where posthoused without a configuration file may have put its spool: a
  * user's own, or as root one of two beside the system's.
@@ -61,11 +70,6 @@ static char *default_spool(struct err *e)
 	if (geteuid() == 0)
 		return mem_strdup(CONFIG_SYSTEM_SPOOL);
 	return config_private_spool(private, sizeof(private), e) == 0 ? mem_strdup(private) : NULL;
-}
-
-int settings_config(const char *config_file, struct config *cfg, struct err *e)
-{
-	return load(config_file, cfg, report_error, e);
 }
 
 int settings_spool(const char *config_file, char **path, struct err *e)

@@ -11,8 +11,8 @@
 #include "config/config.h"
 
 /*
- * The configuration file: 1 and cfg is the caller's, 0 and cfg untouched when there is none that we may read,
- * -1 and e when it was named or is bad (each error of it was said).
+ * The whole configuration, to be released: 1 from the file, 0 the defaults, for there is no file that we may
+ * read. -1 and e: it was named or is bad (each error of it was said).
  */
 int settings_config(const char *config_file, struct config *cfg, struct err *e);
 

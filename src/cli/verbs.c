@@ -6,15 +6,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/criteria.h"
+#include "cli/select.h"
+
 static enum cli_status verb_help_run(struct cli *cli);
 
 const struct cli_verb verb_table[] = {
 	{
 		.name = "queue",
-		.operands = "[ID-PREFIX...]",
+		.operands = "[ID-PREFIX...] [-]",
 		.summary = "list the queued messages, oldest first",
-		.details = "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.details = "With ID-PREFIXes only the messages whose id begins with one of them;\n"
+			   "with - those whose ids stand on standard input.\n",
 		.options = queue_options,
+		.selects = true,
 		.run = verb_queue,
 	},
 	{
@@ -148,6 +153,13 @@ void verb_help(const struct cli_verb *verb, FILE *out)
 		fputs("\nOptions:\n", out);
 		args_describe(verb->options, out);
 	}
+	if (verb->selects) {
+		fputs("\nSelectors; all must hold, the same one given again widens:\n", out);
+		args_describe(criterion_options, out);
+		args_describe(select_options, out);
+	}
+	if (verb->changes)
+		args_describe(select_change_options, out);
 	fputs("\nCommon options:\n", out);
 	args_describe(cli_common_options, out);
 }
@@ -198,6 +210,7 @@ static enum cli_status verb_help_run(struct cli *cli)
 int cli_main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
+	enum cli_status status;
 	char **operands;
 	int count;
 
@@ -215,5 +228,13 @@ int cli_main(int argc, char **argv)
 	if (!cli.verb)
 		return (int)unknown_verb(&cli, operands[0]);
 	args_begin(&cli.args, count, operands, cli.verb->options, cli_common_options, false);
-	return (int)cli.verb->run(&cli);
+	if (cli.verb->selects) {
+		cli.select = select_new();
+		args_add(&cli.args, criterion_options);
+		args_add(&cli.args, select_options);
+		args_add(&cli.args, cli.verb->changes ? select_change_options : NULL);
+	}
+	status = cli.verb->run(&cli);
+	select_free(cli.select);
+	return (int)status;
 }

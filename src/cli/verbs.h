@@ -6,6 +6,7 @@
 #ifndef CLI_VERBS_H
 #define CLI_VERBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -18,6 +19,11 @@ struct cli_verb {
 	const char *summary; /* one line, no full stop */
 	const char *details; /* what the help says below the usage line; lines ended by \n; NULL: nothing */
 	const struct args_option *options; /* its own; NULL: none */
+	/*
+	 * It takes the selectors of select.h, and calls select_finish behind its options. changes: those of verbs
+	 * that change messages too (--all, --dry-run).
+	 */
+	bool selects, changes;
 	/* Reads its options with cli_option, then works; the exit status. */
 	enum cli_status (*run)(struct cli *cli);
 };

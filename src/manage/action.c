@@ -127,10 +127,9 @@ static bool bounce(struct spool_state *st, const struct action_order *order, int
 
 static bool requeue(struct spool_state *st, const struct action_order *order, int64_t now_wall_us)
 {
-	bool changed = st->held || st->route || st->tries > 0 || st->report_id.text[0];
+	bool changed = st->held || !same_text(st->route, order->route) || st->tries > 0 || st->report_id.text[0];
 	size_t n = 0;
 
-	(void)order;
 	(void)now_wall_us;
 	for (size_t i = 0; i < st->rcpt_count; i++) {
 		struct rcpt_state *r = &st->rcpt[i];
@@ -150,7 +149,7 @@ static bool requeue(struct spool_state *st, const struct action_order *order, in
 	st->last_attempt_wall_us = 0;
 	st->uncertain = st->warned = false;
 	st->report_id.text[0] = '\0';
-	set_text(&st->route, NULL);
+	set_text(&st->route, order->route);
 	let_go(st);
 	return true;
 }
@@ -232,7 +231,7 @@ void action_log(const struct action_order *order, const struct action_item *item
 	log_str(&line, "by", order->by);
 	if (item->result != ACTION_DONE)
 		log_str(&line, "action", action_name(order->action));
-	if (order->action == ACTION_REROUTE)
+	if (order->action == ACTION_REROUTE || order->route)
 		log_str(&line, "upstream", order->route ? order->route : "");
 	if (item->in_flight)
 		log_str(&line, "in_flight", "yes");

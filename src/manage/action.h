@@ -11,7 +11,7 @@
  *   expire   pending recipients are given up as if their time was over: a report goes to the sender
  *   bounce   pending recipients fail with the operator's reason: a report goes to the sender
  *   remove   the message is gone, nobody is told
- *   requeue  all that is not delivered is pending again, never tried, due now, by the rules
+ *   requeue  all that is not delivered is pending again, never tried, due now, by the rules or to the named upstream
  *   reroute  goes to the named upstream, due now; without a name by the rules again
  */
 #ifndef MANAGE_ACTION_H
@@ -44,7 +44,7 @@ int action_find(const char *name, enum action *out); /* -1: there is none */
 struct action_order {
 	enum action action;
 	const char *reason; /* NULL: none given */
-	const char *route; /* REROUTE: upstream, NULL: by the rules */
+	const char *route; /* REROUTE, REQUEUE: upstream, NULL: by the rules */
 	const char *by; /* "uid=1000" */
 };
 

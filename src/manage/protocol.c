@@ -37,6 +37,14 @@ static const struct verb_row {
 static const struct verb_row of_action = { "do", NULL, PROTOCOL_ACTION, KEY_IDS, KEY_IDS | KEY_REASON };
 static const struct verb_row of_reroute = { "do", NULL, PROTOCOL_ACTION, KEY_IDS | KEY_UPSTREAM,
 					    KEY_IDS | KEY_REASON | KEY_UPSTREAM };
+static const struct verb_row of_requeue = { "do", NULL, PROTOCOL_ACTION, KEY_IDS, KEY_IDS | KEY_REASON | KEY_UPSTREAM };
+
+static const struct verb_row *row_of_action(enum action a)
+{
+	if (a == ACTION_REROUTE)
+		return &of_reroute;
+	return a == ACTION_REQUEUE ? &of_requeue : &of_action;
+}
 
 bool protocol_is_change(enum protocol_verb verb)
 {
@@ -59,7 +67,7 @@ static const struct verb_row *find_verb(struct protocol_request *r, struct err *
 		if (strcmp(verbs[i].name, ask ? ask : what) == 0 && strcmp(verbs[i].key, ask ? "ask" : "do") == 0)
 			return &verbs[i];
 	if (what && action_find(what, &r->action) == 0)
-		return r->action == ACTION_REROUTE ? &of_reroute : &of_action;
+		return row_of_action(r->action);
 	err_set(e, "there is nothing of that name to %s", ask ? "ask" : "do");
 	return NULL;
 }

@@ -19,7 +19,7 @@
  *                                       {"event":"watch_lost","lines":N}: so many could not be told
  *   {"do":"hold","ids":[...],"reason":"..."}   any action (manage/action.h); at most ACTION_BATCH_MAX ids, each once;
  *                                       {"id","result","in_flight","next_attempt","report","error"} a message.
- *                                       reroute has "upstream":"main"|null too
+ *                                       reroute has "upstream":"main"|null too, requeue may
  *   {"do":"suspend","upstream":"main"|null,"until":EPOCH|null,"reason":"..."}   {"do":"resume","upstream":...}
  *   {"do":"probe","upstream":...|null}  ends the pause of an upstream that is down: it is asked now
  *
@@ -64,7 +64,7 @@ struct protocol_request {
 	struct spool_id *id; /* OPEN, ACTION: at least one, each once; owned */
 	size_t id_count;
 	const char *reason; /* NULL: none; inside json, like upstream */
-	const char *upstream; /* NULL: all, or (reroute) by the rules */
+	const char *upstream; /* NULL: all, or (reroute, requeue) by the rules */
 	int64_t until_wall_us; /* SUSPEND; 0: until resumed */
 	json_t *json; /* owned */
 };

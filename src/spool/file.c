@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "spool/sys.h"
@@ -125,49 +126,74 @@ int spool_file_open(struct spool_place at, const char *name)
 	return sys_open(at.dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 }
 
-enum spool_read spool_file_read(const struct spool *s, struct spool_place at, const char *name, size_t max,
-				char **out, size_t *out_len, struct err *e)
+#define FIRST_READ 4096 /* holds nearly all of them whole: one call is enough then */
+
+/* As spool_file_read, without words. */
+static enum spool_read read_whole(int fd, size_t max, char **out, size_t *out_len)
 {
-	enum spool_read result = SPOOL_READ_FAILED;
-	char *text = NULL;
+	char first[FIRST_READ];
+	ssize_t n = sys_pread(fd, first, sizeof(first), 0);
+	size_t size = n < 0 ? 0 : (size_t)n, len = size;
 	struct stat info;
-	size_t len = 0;
-	int fd = spool_file_open(at, name);
+	char *text;
 
-	if (fd < 0 && errno == ENOENT) {
-		err_set(e, "%s/%s%s: there is no such file", s->path, at.folder, name);
-		return SPOOL_READ_GONE;
+	if (n < 0)
+		return errno == EISDIR || errno == ESPIPE ? SPOOL_READ_CORRUPT : SPOOL_READ_FAILED;
+	if (n == sizeof(first)) {
+		if (sys_fstat(fd, &info) < 0)
+			return SPOOL_READ_FAILED;
+		if (!S_ISREG(info.st_mode) || (uint64_t)info.st_size > max || (uint64_t)info.st_size < len)
+			return SPOOL_READ_CORRUPT;
+		size = (size_t)info.st_size;
 	}
-	if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a symbolic link, a socket */
-		goto corrupt;
-	if (fd < 0 || sys_fstat(fd, &info) < 0)
-		goto failed;
-	if (!S_ISREG(info.st_mode) || (uint64_t)info.st_size > max)
-		goto corrupt;
-	text = mem_alloc((size_t)info.st_size + 1);
-	while (len < (size_t)info.st_size) {
-		ssize_t n = sys_pread(fd, text + len, (size_t)info.st_size - len, (off_t)len);
-
-		if (n < 0)
-			goto failed;
-		if (n == 0)
-			goto corrupt;
+	if (size > max)
+		return SPOOL_READ_CORRUPT;
+	text = mem_alloc(size + 1);
+	memcpy(text, first, len);
+	while (len < size) {
+		n = sys_pread(fd, text + len, size - len, (off_t)len);
+		if (n <= 0) {
+			free(text);
+			return n < 0 ? SPOOL_READ_FAILED : SPOOL_READ_CORRUPT;
+		}
 		len += (size_t)n;
 	}
 	*out = text;
 	*out_len = len;
-	text = NULL;
-	result = SPOOL_READ_OK;
-	goto out;
-corrupt:
-	err_set(e, "%s/%s%s: torn or damaged", s->path, at.folder, name);
-	result = SPOOL_READ_CORRUPT;
-	goto out;
-failed:
-	err_set_os(e, errno, "%s/%s%s: cannot read this file", s->path, at.folder, name);
-out:
-	if (fd >= 0)
+	return SPOOL_READ_OK;
+}
+
+enum spool_read spool_file_read_from(const struct spool *s, struct spool_place at, const char *name, int fd,
+				     size_t max, char **out, size_t *out_len, struct err *e)
+{
+	enum spool_read r = read_whole(fd, max, out, out_len);
+
+	if (r == SPOOL_READ_CORRUPT)
+		err_set(e, "%s/%s%s: torn or damaged", s->path, at.folder, name);
+	else if (r == SPOOL_READ_FAILED)
+		err_set_os(e, errno, "%s/%s%s: cannot read this file", s->path, at.folder, name);
+	return r;
+}
+
+enum spool_read spool_file_read(const struct spool *s, struct spool_place at, const char *name, size_t max,
+				char **out, size_t *out_len, struct err *e)
+{
+	int fd = spool_file_open(at, name);
+	enum spool_read r;
+
+	if (fd >= 0) {
+		r = spool_file_read_from(s, at, name, fd, max, out, out_len, e);
 		sys_close(fd);
-	free(text);
-	return result;
+		return r;
+	}
+	if (errno == ENOENT) {
+		err_set(e, "%s/%s%s: there is no such file", s->path, at.folder, name);
+		return SPOOL_READ_GONE;
+	}
+	if (errno == ELOOP || errno == ENXIO) { /* a symbolic link, a socket */
+		err_set(e, "%s/%s%s: torn or damaged", s->path, at.folder, name);
+		return SPOOL_READ_CORRUPT;
+	}
+	err_set_os(e, errno, "%s/%s%s: cannot read this file", s->path, at.folder, name);
+	return SPOOL_READ_FAILED;
 }

@@ -47,5 +47,8 @@ int spool_file_open(struct spool_place at, const char *name);
 /* The whole file, *text is the caller's and text[len] a NUL. CORRUPT: not a regular file, or larger than max. */
 enum spool_read spool_file_read(const struct spool *s, struct spool_place at, const char *name, size_t max,
 				char **text, size_t *len, struct err *e);
+/* The same from an open descriptor, which stays open. */
+enum spool_read spool_file_read_from(const struct spool *s, struct spool_place at, const char *name, int fd,
+				     size_t max, char **text, size_t *len, struct err *e);
 
 #endif

@@ -73,26 +73,47 @@ static enum spool_read verify_content(const struct spool_message *m, const struc
 	return r;
 }
 
-static enum spool_read read_message(struct spool_message *m, const struct spool *s, const char *id, bool verify,
-				    struct err *e)
+/*
+ * The first octets of the file, and its size; for small files, which nearly all are, in one call.
+ * text has room for FIRST_READ.
+ */
+static enum spool_read read_first(const struct spool_message *m, const struct spool *s, const char *id, char *text,
+				  size_t *have, uint64_t *size, struct err *e)
 {
-	struct format_head head;
-	char *text = NULL;
+	ssize_t n = sys_pread(m->fd, text, FIRST_READ, 0);
 	struct stat st;
-	size_t have; /* octets of the file that are in text */
-	enum spool_read r;
 
+	if (n < 0 && (errno == EISDIR || errno == ESPIPE)) {
+		err_set(e, "not a regular file");
+		return SPOOL_READ_CORRUPT;
+	}
+	if (n < 0)
+		return read_failure(s, id, e);
+	*have = (size_t)n;
+	*size = (uint64_t)n;
+	if (n < (ssize_t)FIRST_READ)
+		return SPOOL_READ_OK;
 	if (sys_fstat(m->fd, &st) < 0)
 		return read_failure(s, id, e);
 	if (!S_ISREG(st.st_mode)) {
 		err_set(e, "not a regular file");
 		return SPOOL_READ_CORRUPT;
 	}
-	have = (uint64_t)st.st_size < FIRST_READ ? (size_t)st.st_size : FIRST_READ;
-	text = mem_alloc(have + 1);
-	r = read_exactly(m, s, id, 0, text, have, e);
+	*size = (uint64_t)st.st_size;
+	return SPOOL_READ_OK;
+}
+
+static enum spool_read read_message(struct spool_message *m, const struct spool *s, const char *id, bool verify,
+				    struct err *e)
+{
+	char first[FIRST_READ + 1], *text = first;
+	struct format_head head;
+	uint64_t size;
+	size_t have; /* octets of the file that are in text */
+	enum spool_read r = read_first(m, s, id, first, &have, &size, e);
+
 	if (r != SPOOL_READ_OK)
-		goto out;
+		return r;
 	r = SPOOL_READ_CORRUPT;
 	if (format_parse_head(text, have, &head, e) < 0)
 		goto out;
@@ -100,13 +121,14 @@ static enum spool_read read_message(struct spool_message *m, const struct spool 
 	m->content_bytes = head.content_bytes;
 	m->has_dot_lines = head.has_dot_lines;
 	m->has_eightbit = head.has_eightbit;
-	if ((uint64_t)st.st_size != m->content_offset + m->content_bytes) {
-		err_set(e, "it has %lld octets where its first line says %llu", (long long)st.st_size,
+	if (size != m->content_offset + m->content_bytes) {
+		err_set(e, "it has %llu octets where its first line says %llu", (unsigned long long)size,
 			(unsigned long long)(m->content_offset + m->content_bytes));
 		goto out;
 	}
 	if (m->content_offset > have) {
-		text = mem_resize(text, m->content_offset + 1, 1);
+		text = mem_alloc(m->content_offset + 1);
+		memcpy(text, first, have);
 		r = read_exactly(m, s, id, have, text + have, m->content_offset - have, e);
 		if (r != SPOOL_READ_OK)
 			goto out;
@@ -124,7 +146,19 @@ static enum spool_read read_message(struct spool_message *m, const struct spool 
 	}
 	r = SPOOL_READ_OK;
 out:
-	free(text);
+	if (text != first)
+		free(text);
+	return r;
+}
+
+/* Names the file in e, and leaves nothing open unless all went well. */
+static enum spool_read finish_open(struct spool_message *m, const struct spool *s, const char *id,
+				   enum spool_read r, struct err *e)
+{
+	if (r == SPOOL_READ_CORRUPT)
+		err_prefix(e, "%s/queue/%s is not a whole message", s->path, id);
+	if (r != SPOOL_READ_OK)
+		spool_message_close(m);
 	return r;
 }
 
@@ -143,11 +177,25 @@ enum spool_read spool_message_open(struct spool_message *m, const struct spool *
 	} else {
 		r = m->fd < 0 ? read_failure(s, id, e) : read_message(m, s, id, verify, e);
 	}
-	if (r == SPOOL_READ_CORRUPT)
-		err_prefix(e, "%s/queue/%s is not a whole message", s->path, id);
-	if (r != SPOOL_READ_OK)
-		spool_message_close(m);
-	return r;
+	return finish_open(m, s, id, r, e);
+}
+
+enum spool_read spool_message_adopt(struct spool_message *m, const struct spool *s, const char *id, int fd,
+				    bool verify, struct err *e)
+{
+	memset(m, 0, sizeof(*m));
+	envelope_init(&m->env);
+	m->fd = fd;
+	if (!spool_message_is_there(m))
+		return finish_open(m, s, id, SPOOL_READ_GONE, e);
+	return finish_open(m, s, id, read_message(m, s, id, verify, e), e);
+}
+
+bool spool_message_is_there(const struct spool_message *m)
+{
+	struct stat st;
+
+	return sys_fstat(m->fd, &st) == 0 && st.st_nlink > 0;
 }
 
 void spool_message_close_file(struct spool_message *m)

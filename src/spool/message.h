@@ -41,6 +41,14 @@ enum spool_read {
  */
 enum spool_read spool_message_open(struct spool_message *m, const struct spool *s, const char *id, bool verify,
 				   struct err *e);
+/*
+ * The same from an open descriptor of it, which is the message's from now on (closed on failure): for who
+ * is given it by the relay. It counts as gone when it has no name any more.
+ */
+enum spool_read spool_message_adopt(struct spool_message *m, const struct spool *s, const char *id, int fd,
+				    bool verify, struct err *e);
+/* Whether the open file still has a name in the spool. */
+bool spool_message_is_there(const struct spool_message *m);
 /* Only the file; the envelope stays. For who will not read the content any more. */
 void spool_message_close_file(struct spool_message *m);
 void spool_message_close(struct spool_message *m);

@@ -493,24 +493,45 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 	return true;
 }
 
-enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e)
+/* What was read; text is freed. */
+static enum spool_read take_text(struct spool_state *st, const struct spool *s, const char *id, enum spool_read r,
+				 char *text, size_t len, struct err *e)
 {
-	enum spool_read result;
-	size_t count = st->rcpt_count, len;
-	char *text = NULL;
+	size_t count = st->rcpt_count;
 
-	result = spool_file_read(s, spool_place_state(s), id, STATE_MAX, &text, &len, e);
-	if (result == SPOOL_READ_GONE)
-		return SPOOL_READ_OK;
-	if (result == SPOOL_READ_OK && !spool_state_parse(st, text, len)) {
+	if (r == SPOOL_READ_OK && !spool_state_parse(st, text, len)) {
 		/* half a state is no state: all pending again */
 		spool_state_release(st);
 		spool_state_init(st, count);
 		err_set(e, "%s/state/%s: torn or damaged", s->path, id);
-		result = SPOOL_READ_CORRUPT;
+		r = SPOOL_READ_CORRUPT;
 	}
 	free(text);
-	return result;
+	return r;
+}
+
+enum spool_read spool_state_load_from(struct spool_state *st, const struct spool *s, const char *id, int fd,
+				      struct err *e)
+{
+	char *text = NULL;
+	size_t len = 0;
+	enum spool_read r;
+
+	if (fd < 0)
+		return SPOOL_READ_OK;
+	r = spool_file_read_from(s, spool_place_state(s), id, fd, STATE_MAX, &text, &len, e);
+	return take_text(st, s, id, r, text, len, e);
+}
+
+enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e)
+{
+	char *text = NULL;
+	size_t len = 0;
+	enum spool_read r = spool_file_read(s, spool_place_state(s), id, STATE_MAX, &text, &len, e);
+
+	if (r == SPOOL_READ_GONE)
+		return SPOOL_READ_OK;
+	return take_text(st, s, id, r, text, len, e);
 }
 
 bool spool_state_peek(struct spool_state_head *head, const struct spool *s, const char *id)

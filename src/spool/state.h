@@ -94,6 +94,9 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len);
  * pending and is SPOOL_READ_OK. rcpt_count must be the envelope's.
  */
 enum spool_read spool_state_load(struct spool_state *st, const struct spool *s, const char *id, struct err *e);
+/* The same from an open descriptor, which stays open; -1: there is no state. */
+enum spool_read spool_state_load_from(struct spool_state *st, const struct spool *s, const char *id, int fd,
+				      struct err *e);
 #define SPOOL_LEFT_UNKNOWN SIZE_MAX
 /* What the first lines of a state say. */
 struct spool_state_head {

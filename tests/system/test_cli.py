@@ -446,9 +446,12 @@ def test_manual_has_all(t):
     for verb in re.findall(r"^  ([a-z]+) ", helps[""].split("\nOptions")[0], re.M):
         assert re.search(rf"^\.Ss posthouse {verb}$", manual, re.M), f"verb {verb} is not in the manual"
         helps[verb] = posthouse(t, verb, "--help")[0].decode()
+    selectors = []
     for verb, text in helps.items():
+        text, _, selecting = text.split("Common options")[0].partition("\nSelectors;")
+        selectors += re.findall(r"^ +--([a-z-]+)", selecting, re.M)
         section = manual.split(f".Ss posthouse {verb}\n")[1].split("\n.Ss ")[0].split("\n.Sh ")[0] if verb else manual
-        options = re.findall(r"^  (?:-(\w),|   ) --([a-z-]+)(?: ([A-Z:]+))?", text.split("Common options")[0], re.M)
+        options = re.findall(r"^  (?:-(\w),|   ) --([a-z-]+)(?: ([A-Z:]+))?", text, re.M)
         documented = re.findall(r"^\.It Fl (?:\w , )?-([a-z-]+)", section, re.M) \
             + re.findall(r"^\.It Fl -user Ar name , Fl -([a-z-]+)", section, re.M)
         for letter, name, _ in options:
@@ -456,6 +459,8 @@ def test_manual_has_all(t):
             assert not letter or re.search(rf"^\.It Fl {letter} , -{name}", section, re.M), f"{verb}: -{letter}"
         if verb:
             equal(set(documented) - {name for _, name, _ in options}, set(), f"{verb}: options only in the manual")
+    documented = re.findall(r"(?:^\.It|,) Fl -([a-z-]+)", manual.split(".Sh SELECTORS\n")[1].split("\n.Sh ")[0], re.M)
+    equal(set(documented), set(selectors), "selectors")
     spool, ids = make_spool(t, examples())
     (spool / "queue" / ids[0]).write_bytes(b"")
     listed = [json.loads(line) for line in posthouse(t, "--spool", spool, "queue", "--json")[0].splitlines()]

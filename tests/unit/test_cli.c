@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "cli/lookup.h"
+#include "cli/criteria.h"
+#include "cli/select.h"
 #include "cli/send.h"
 #include "cli/table.h"
 #include "cli/term.h"
@@ -714,6 +716,7 @@ START_TEST(the_table_of_verbs_is_complete)
 		FILE *out;
 
 		ck_assert_ptr_nonnull(v->run);
+		ck_assert(v->selects || !v->changes);
 		ck_assert_ptr_eq(verb_find(v->name), v); /* no name twice */
 		ck_assert_uint_gt(strlen(v->summary), 10);
 		ck_assert(v->summary[0] >= 'a' && v->summary[0] <= 'z');
@@ -730,6 +733,12 @@ START_TEST(the_table_of_verbs_is_complete)
 				ck_assert_str_ne(o->name, p->name);
 				ck_assert_int_ne(o->key, p->key);
 			}
+			for (const struct args_option *p = v->selects ? criterion_options : NULL; p && p->name; p++)
+				ck_assert_str_ne(o->name, p->name);
+			for (const struct args_option *p = v->selects ? select_options : NULL; p && p->name; p++)
+				ck_assert_str_ne(o->name, p->name);
+			for (const struct args_option *p = v->changes ? select_change_options : NULL; p && p->name; p++)
+				ck_assert_str_ne(o->name, p->name);
 			for (const struct args_option *p = cli_common_options; p->name; p++) {
 				ck_assert_str_ne(o->name, p->name);
 				ck_assert_int_ne(o->key, p->key);

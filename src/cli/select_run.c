@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * See select.h: finding what was asked for. The ids come first (16 octets a
+ * message), sorted; what can be told from them alone is. Then the messages are
+ * read in chunks, by a few threads ahead of the one that hands them out in
+ * order. Reads beside a running relay, without a lock.
+ */
+#include "cli/select.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "cli/select_impl.h"
+
+#define CHUNK 64 /* messages; their files may all be open: CHUNK * SLOTS is below the usual limit of 1024 */
+#define SLOTS 8
+#define THREADS_MAX 4
+#define FEW (4 * CHUNK) /* not worth a thread */
+
+struct found {
+	struct listing listing;
+	void *prepared; /* owned */
+};
+
+struct slot {
+	bool is_done; /* read, and not handed out yet */
+	size_t count;
+	struct found found[CHUNK]; /* kept until the slot is used again, so that a thread frees it */
+};
+
+struct run {
+	const struct select *sel;
+	const struct spool *spool;
+	const struct select_work *work;
+	bool keep_files;
+	struct id_list ids, states;
+	size_t chunks;
+	uint64_t matched;
+
+	pthread_mutex_t lock; /* of what follows, and of is_done */
+	pthread_cond_t changed;
+	size_t taken, handed_out; /* chunks */
+	bool stop;
+	struct slot *slot; /* chunk n is in slot n % SLOTS; owned */
+};
+
+/* ---- ids ------------------------------------------------------------------------- */
+
+static bool id_is_wanted(const struct select *sel, const struct spool_id *id)
+{
+	struct listing l;
+
+	if (sel->criteria.count == 0)
+		return true;
+	l.id = *id;
+	return criteria_match(&sel->criteria, PHASE_ID, &l);
+}
+
+static bool is_named(const struct select *sel, const char *id)
+{
+	for (size_t i = 0; i < sel->prefix_count; i++)
+		if (id_prefix_matches(&sel->prefix[i], id))
+			return true;
+	return id_list_has(&sel->listed, id);
+}
+
+/* What was named and is not there is said, and what is not named clearly. */
+static enum cli_status check_names(struct cli *cli, uint64_t listed)
+{
+	const struct select *sel = cli->select;
+	enum cli_status status = CLI_DONE;
+
+	for (size_t i = 0; i < sel->prefix_count; i++) {
+		const struct id_prefix *p = &sel->prefix[i];
+
+		if (p->matches > 1 && sel->otherwise == SELECT_NOTHING)
+			return cli_usage_error(cli, "%s: the ids of %zu messages begin so: give more of it", p->text,
+					       p->matches);
+		if (p->matches > 0)
+			continue;
+		cli_error("%s: no queued message's id begins so", p->text);
+		status = CLI_NOTHING;
+	}
+	if (listed < sel->listed.count) {
+		cli_error("standard input: %" PRIu64 " of %zu ids are not in the queue (any more)",
+			  sel->listed.count - listed, sel->listed.count);
+		status = CLI_NOTHING;
+	}
+	return status;
+}
+
+/* The ids of all that may be wanted, sorted; what is wrong with those that were named is said. */
+static enum cli_status find_ids(struct cli *cli, const struct spool *spool, struct id_list *ids)
+{
+	struct select *sel = cli->select;
+	size_t kept = 0;
+	uint64_t listed = 0;
+	struct spool_id id;
+	struct err e;
+
+	if (id_list_scan(ids, spool, sel->has_list ? NULL : sel->prefix, sel->has_list ? 0 : sel->prefix_count,
+			 &e) < 0) {
+		cli_error("%s", e.text);
+		return CLI_UNREACHABLE;
+	}
+	for (size_t i = 0; i < ids->count; i++) {
+		id_list_get(ids, i, &id);
+		if (sel->has_list) {
+			listed += id_list_has(&sel->listed, id.text);
+			for (size_t p = 0; p < sel->prefix_count; p++)
+				sel->prefix[p].matches += id_prefix_matches(&sel->prefix[p], id.text);
+			if (!is_named(sel, id.text))
+				continue;
+		}
+		if (id_is_wanted(sel, &id))
+			memmove(ids->id[kept++], ids->id[i], SPOOL_ID_LEN);
+	}
+	ids->count = kept;
+	return check_names(cli, listed);
+}
+
+/* ---- messages ------------------------------------------------------------------------ */
+
+static bool read_message(struct run *run, const char *id, struct listing *l)
+{
+	const struct criteria *criteria = &run->sel->criteria;
+	enum listing_state state = id_list_has(&run->states, id) ? LISTING_STATE_OPEN : LISTING_STATE_NONE;
+
+	if (!listing_begin(l, run->spool, id, -1))
+		return false;
+	if (!criteria_match(criteria, PHASE_MESSAGE, l)) {
+		listing_close(l);
+		return false;
+	}
+	if (!listing_add_state(l, run->spool, state, -1))
+		return false;
+	if (criteria_match(criteria, PHASE_STATE, l))
+		return true;
+	listing_close(l);
+	return false;
+}
+
+static void empty_slot(struct slot *slot)
+{
+	for (size_t i = 0; i < slot->count; i++) {
+		listing_close(&slot->found[i].listing);
+		free(slot->found[i].prepared);
+	}
+	slot->count = 0;
+}
+
+static void fill_slot(struct run *run, size_t chunk)
+{
+	struct slot *slot = &run->slot[chunk % SLOTS];
+	size_t end = (chunk + 1) * CHUNK;
+
+	empty_slot(slot);
+	for (size_t i = chunk * CHUNK; i < end && i < run->ids.count; i++) {
+		struct found *f = &slot->found[slot->count];
+		struct spool_id id;
+
+		id_list_get(&run->ids, i, &id);
+		if (!read_message(run, id.text, &f->listing))
+			continue;
+		f->prepared = run->work->prepare ? run->work->prepare(run->work->ctx, &f->listing) : NULL;
+		if (!run->keep_files && listing_is_readable(&f->listing))
+			spool_message_close_file(&f->listing.msg);
+		slot->count++;
+	}
+}
+
+/* False: it is enough. */
+static bool hand_out(struct run *run, size_t chunk)
+{
+	struct slot *slot = &run->slot[chunk % SLOTS];
+
+	for (size_t i = 0; i < slot->count; i++) {
+		struct found *f = &slot->found[i];
+
+		run->matched++;
+		if (!run->work->each(run->work->ctx, &f->listing, f->prepared))
+			return false;
+		if (run->sel->limit > 0 && run->matched == run->sel->limit)
+			return false;
+	}
+	return true;
+}
+
+static void *read_ahead(void *ctx)
+{
+	struct run *run = ctx;
+
+	pthread_mutex_lock(&run->lock);
+	while (!run->stop && run->taken < run->chunks) {
+		size_t chunk = run->taken;
+
+		if (chunk >= run->handed_out + SLOTS) {
+			pthread_cond_wait(&run->changed, &run->lock);
+			continue;
+		}
+		run->taken++;
+		pthread_mutex_unlock(&run->lock);
+		fill_slot(run, chunk);
+		pthread_mutex_lock(&run->lock);
+		run->slot[chunk % SLOTS].is_done = true;
+		pthread_cond_broadcast(&run->changed);
+	}
+	pthread_mutex_unlock(&run->lock);
+	return NULL;
+}
+
+static void take_in_order(struct run *run)
+{
+	pthread_mutex_lock(&run->lock);
+	for (size_t chunk = 0; chunk < run->chunks && !run->stop; chunk++) {
+		struct slot *slot = &run->slot[chunk % SLOTS];
+		bool more;
+
+		while (!slot->is_done)
+			pthread_cond_wait(&run->changed, &run->lock);
+		pthread_mutex_unlock(&run->lock);
+		more = hand_out(run, chunk);
+		pthread_mutex_lock(&run->lock);
+		slot->is_done = false;
+		run->handed_out = chunk + 1;
+		run->stop = !more;
+		pthread_cond_broadcast(&run->changed);
+	}
+	pthread_mutex_unlock(&run->lock);
+}
+
+static size_t threads_wanted(const struct run *run)
+{
+	cpu_set_t cpus;
+	int n = 1;
+
+	if (run->ids.count < FEW)
+		return 0;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		n = CPU_COUNT(&cpus);
+	return n > THREADS_MAX ? THREADS_MAX : (size_t)n;
+}
+
+static void read_all(struct run *run)
+{
+	size_t wanted = threads_wanted(run), started = 0;
+	pthread_t thread[THREADS_MAX];
+
+	run->slot = mem_array(SLOTS, sizeof(*run->slot));
+	run->chunks = (run->ids.count + CHUNK - 1) / CHUNK;
+	while (started < wanted && pthread_create(&thread[started], NULL, read_ahead, run) == 0)
+		started++;
+	if (started > 0)
+		take_in_order(run);
+	for (size_t chunk = 0; started == 0 && chunk < run->chunks && !run->stop; chunk++) {
+		fill_slot(run, chunk);
+		run->stop = !hand_out(run, chunk);
+	}
+	for (size_t i = 0; i < started; i++)
+		pthread_join(thread[i], NULL);
+	for (size_t i = 0; i < SLOTS; i++)
+		empty_slot(&run->slot[i]);
+	free(run->slot);
+}
+
+static enum cli_status finish(struct cli *cli, enum cli_status status, uint64_t matched)
+{
+	if (matched > 0 || status != CLI_DONE || !select_narrows(cli->select))
+		return status;
+	cli_error("no queued message matches");
+	return CLI_NOTHING;
+}
+
+static enum cli_status run_work(struct cli *cli, const struct spool *spool, const struct select_work *work,
+				bool keep_files)
+{
+	struct run run = { .sel = cli->select, .spool = spool, .work = work, .keep_files = keep_files,
+			   .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+	enum cli_status status;
+	struct err e;
+
+	id_list_init(&run.ids);
+	id_list_init(&run.states);
+	status = find_ids(cli, spool, &run.ids);
+	/* behind the ids: whoever failed before they were listed is in this list, and saves the others a look */
+	if (status != CLI_DONE && status != CLI_NOTHING) {
+		;
+	} else if (id_list_scan_states(&run.states, spool, &e) < 0) {
+		cli_error("%s", e.text);
+		status = CLI_UNREACHABLE;
+	} else {
+		read_all(&run);
+		status = finish(cli, status, run.matched);
+	}
+	id_list_release(&run.ids);
+	id_list_release(&run.states);
+	return status;
+}
+
+enum cli_status select_run(struct cli *cli, const struct spool *spool, const struct select_work *work)
+{
+	return run_work(cli, spool, work, false);
+}
+
+struct plain {
+	bool (*each)(void *ctx, struct listing *l);
+	void *ctx;
+};
+
+static bool each_plain(void *ctx, struct listing *l, void *prepared)
+{
+	const struct plain *plain = ctx;
+
+	(void)prepared;
+	return plain->each(plain->ctx, l);
+}
+
+enum cli_status select_each(struct cli *cli, const struct spool *spool, bool (*each)(void *ctx, struct listing *l),
+			    void *ctx)
+{
+	struct plain plain = { each, ctx };
+	struct select_work work = { .each = each_plain, .ctx = &plain };
+
+	return run_work(cli, spool, &work, true);
+}
+
+static bool collect(void *ctx, struct listing *l, void *prepared)
+{
+	(void)prepared;
+	id_list_add(ctx, l->id.text);
+	return true;
+}
+
+enum cli_status select_ids(struct cli *cli, const struct spool *spool, struct id_list *ids)
+{
+	struct select_work work = { .each = collect, .ctx = ids };
+	const struct select *sel = cli->select;
+	enum cli_status status;
+
+	if (criteria_last_phase(&sel->criteria) > PHASE_ID)
+		return run_work(cli, spool, &work, false);
+	status = find_ids(cli, spool, ids);
+	if (sel->limit > 0 && ids->count > sel->limit)
+		ids->count = sel->limit;
+	return finish(cli, status, ids->count);
+}
