@@ -6,6 +6,7 @@
  * files come and go. Repairs only under the spool lock. Two threads read, so
  * that one can wait for the disk while the other one computes.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -141,6 +142,9 @@ static void look_at_ids(struct fsck *f, struct progress *progress)
 		struct spool_id id;
 
 		id_list_get(&f->ids, i, &id);
+		/* most messages have no state */
+		if (f->selected && f->folder == CHECK_STATE && faccessat(f->spool.state_fd, id.text, F_OK, 0) < 0)
+			continue;
 		spool_check(&f->check, f->folder, id.text, &result);
 		seen++;
 		octets += result.octets;
