@@ -193,11 +193,12 @@ const struct cli_verb verb_table[] = {
 	},
 	{
 		.name = "export",
-		.operands = "[ID-PREFIX...]",
+		.operands = "[ID-PREFIX...] [-]",
 		.summary = "write queued messages to .eml files, an mbox, or another spool",
-		.details = "Each goes with its envelope. They stay in the queue.\n"
-			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.details = "Each goes with its envelope. They stay in the queue unless --remove is given.\n",
 		.options = export_options,
+		.selects = true,
+		.changes = true,
 		.run = verb_export,
 	},
 	{
@@ -211,11 +212,12 @@ const struct cli_verb verb_table[] = {
 	},
 	{
 		.name = "fsck",
-		.operands = "[ID-PREFIX...]",
+		.operands = "[ID-PREFIX...] [-]",
 		.summary = "verify every file of the spool, and put right what is not",
 		.details = "Looking works beside a running daemon; for --repair it must be stopped.\n"
-			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+			   "With selectors or ids only those messages are looked at.\n",
 		.options = fsck_options,
+		.selects = true,
 		.run = verb_fsck,
 	},
 	{
