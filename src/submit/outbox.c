@@ -121,7 +121,7 @@ static int write_dialogue(int fd, struct upstream_txn *t, const struct upstream_
 	if (write_line(fd, line, e) < 0)
 		return -1;
 	for (size_t i = 0; i < t->rcpt_count; i++) {
-		command_rcpt(line, t, i);
+		command_rcpt(line, features, t, i);
 		if (write_line(fd, line, e) < 0)
 			return -1;
 	}
