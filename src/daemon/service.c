@@ -94,25 +94,33 @@ static int prepare_spool(struct service *s, struct err *e)
  * The usual place of the unix socket is emptied with each boot, and only root can make it. Any other folder is the
  * operator's to make. In it nobody but root may put anything, so who submits knows whom they talk to.
  */
-static void make_runtime_folder(const struct config *cfg)
+static void make_runtime_folder(void)
 {
-	static const char folder[] = PH_RUNSTATEDIR "/posthouse";
+	char folder[] = PH_RUNSTATEDIR "/posthouse";
 
-	for (size_t i = 0; i < cfg->listener_count && geteuid() == 0; i++)
-		for (size_t k = 0; k < cfg->listener[i].localaddr_count; k++)
-			if (cfg->listener[i].localaddr[k].kind == ENDPOINT_UNIX &&
-			    strncmp(cfg->listener[i].localaddr[k].path, folder, sizeof(folder) - 1) == 0 &&
-			    cfg->listener[i].localaddr[k].path[sizeof(folder) - 1] == '/')
-				(void)mkdir(folder, 0755); /* bind says what is wrong */
+	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(folder, 0755);
+		*slash = '/';
+	}
+	(void)mkdir(folder, 0755); /* bind says what is wrong */
+}
+
+static bool is_in_runtime_folder(const struct endpoint *ep)
+{
+	static const char folder[] = PH_RUNSTATEDIR "/posthouse/";
+
+	return ep->kind == ENDPOINT_UNIX && strncmp(ep->path, folder, sizeof(folder) - 1) == 0;
 }
 
 static int bind_all(struct service *s, struct err *e)
 {
-	make_runtime_folder(s->cfg);
 	for (size_t i = 0; i < s->cfg->listener_count; i++) {
 		const struct config_listener *l = &s->cfg->listener[i];
 
 		for (size_t k = 0; k < l->localaddr_count; k++) {
+			if (geteuid() == 0 && is_in_runtime_folder(&l->localaddr[k]))
+				make_runtime_folder();
 			if (listening_add(&s->listening, &l->localaddr[k], l->name, s->cfg->listen_backlog, e) < 0) {
 				err_prefix(e, "listener \"%s\"", l->name);
 				return -1;

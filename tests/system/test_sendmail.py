@@ -10,6 +10,7 @@ import os
 import pathlib
 import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,12 +19,11 @@ import threading
 import harness
 import test_peers
 from harness import BUILDDIR, DEADLINE, Skip, equal, need_program, need_root, wait_until
-from smtp_peers import DROP, Upstream, without_received
+from smtp_peers import Upstream, without_received
 
 SENDMAIL = BUILDDIR / "posthouse-sendmail"
 ME = pwd.getpwuid(os.geteuid()).pw_name
-EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_IOERR, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = \
-    0, 64, 65, 67, 69, 74, 75, 77, 78
+EX_OK, EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 69, 75, 78
 
 
 class Box:
@@ -300,14 +300,23 @@ def test_closed_standard_files(t):
     box.one()
 
 
+def test_every_option_is_in_the_manual(t):
+    out = t.run([SENDMAIL, "--help"], check=0).stdout.decode()
+    manual = (BUILDDIR / "man/posthouse-sendmail.1").read_text()
+    named = set(re.findall(r"(?:Fl |[ ,])([A-Za-z])\b", " ".join(re.findall(r"^\.It Fl .*", manual, re.M))))
+    letters = re.findall(r"^  -([A-Za-z]) ", out, re.M)
+    assert len(letters) > 20, out
+    equal([x for x in letters if x not in named and f"Fl {x}" not in manual], [], "options without a word")
+
+
 # ---- the daemon is down ------------------------------------------------------------
 
 def test_no_daemon(t):
     box = Box(t, start=False)
     _, err = box.sendmail("b@b.test", data=b"Subject: x\n\n", status=EX_TEMPFAIL)
     assert str(box.socket).encode() in err and b"nothing was sent" in err and b"posthoused" in err, err
-    _, err = box.sendmail("-bs", data=b"", status=EX_TEMPFAIL)
-    _, err = t.run([SENDMAIL, "-C", t.tmp / "none.conf", "b@b.test"], check=EX_CONFIG, data=b"\n"), None
+    box.sendmail("-bs", data=b"", status=EX_TEMPFAIL)
+    t.run([SENDMAIL, "-C", t.tmp / "none.conf", "b@b.test"], check=EX_CONFIG, data=b"\n")
 
 
 def test_connection_lost(t):
@@ -356,7 +365,7 @@ def test_outbox(t):
     assert f"(unix uid={os.geteuid()})" in header["Received"], header["Received"]
     equal(box.in_outbox(), {"": [], "taken": [], "refused": []}, "outbox")
     relay.stop()
-    relay = box.start("third")
+    box.start("third")
     equal(len(box.upstream.messages), 1, "once")
 
 
@@ -371,8 +380,7 @@ def test_outbox_of_another_user(t):
     for command in (["ls", box.outbox], ["cat", box.outbox / name], ["rm", "-f", box.outbox / name],
                     ["mv", box.outbox / name, box.outbox / "x"], ["ls", box.outbox / "taken"]):
         done = t.run([*third, *command])
-        assert done.returncode != 0 and b"ermission denied" in done.stderr + b"Operation not permitted" \
-            .replace(b"Operation not permitted", b"" if b"not permitted" not in done.stderr else b"ermission denied"), \
+        assert done.returncode != 0 and re.search(rb"[Pp]ermission denied|not permitted", done.stderr), \
             (command, done.stderr)
     box.start("again").wait_for("outbox", result="submitted", peer=f"unix:uid={account.pw_uid}")
     got, header = box.one()
@@ -620,18 +628,20 @@ def essence(received):
         if name.lower() in ("received",):
             continue
         moving = name.lower().removeprefix("resent-") in ("date", "message-id")
+        # a null sender's own name: Postfix writes it without a domain, which RFC 5322 3.4.1 does not have
+        value = "MAILER-DAEMON" if value.startswith("MAILER-DAEMON@") else value
         fields.append((name.lower(), "..." if moving else " ".join(value.split())))
     return received.sender, sorted(received.rcpts), sorted(fields), received.content.partition(b"\r\n\r\n")[2]
 
 
 def test_side_by_side_with_postfix(t):
     need_root()
-    theirs = shutil_which_postfix()
+    theirs = sendmail_of_postfix()
     other = Upstream(t)
     postfix = test_peers.postfix(t, other, services="pickup unix n - n 60 1 pickup\n",
-                                 main="local_header_rewrite_clients =\nmyorigin = relay.test\n")
+                                 main="local_header_rewrite_clients = permit_inet_interfaces\nmyorigin = relay.test\n")
     maildrop = postfix.config.parent / "queue/maildrop"
-    harness.shutil.chown(maildrop, "postfix", "postdrop")
+    shutil.chown(maildrop, "postfix", "postdrop")
     maildrop.chmod(0o1730)
     (postfix.config.parent / "queue/public").chmod(0o2710)
     box = Box(t)
@@ -658,11 +668,9 @@ def wait_count(upstream, count):
     return upstream.wait_messages(count)[count - 1]
 
 
-def shutil_which_postfix():
+def sendmail_of_postfix():
     program = pathlib.Path("/usr/sbin/sendmail")
-    if not program.exists() or b"Postfix" not in subprocess.run(
-            ["strings", "-n", "6", program], stdout=subprocess.PIPE, check=False).stdout[:1 << 20] and \
-            b"postdrop" not in program.read_bytes():
+    if not program.exists() or b"postdrop" not in program.read_bytes():
         raise Skip("the sendmail of Postfix is missing (Debian package postfix)")
     return program
 
