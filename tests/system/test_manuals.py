@@ -118,8 +118,9 @@ def test_coming_from(t):
             continue
         made = t.run([BUILDDIR / "tests/spool/make_spool", spool], check=0, data=json.dumps(message).encode() + b"\n")
         found = made.stdout.decode().split()[0]
-        if verb == "release":
-            t.run([BUILDDIR / "posthouse", "--spool", spool, "hold", found], check=0)
+        for undone, first in (("release", ["hold", found]), ("resume", ["suspend"])):
+            if verb == undone:
+                t.run([BUILDDIR / "posthouse", "--spool", spool, *first], check=0)
         values = {"ID": found, "FROM": "from@example.org", "SITE": "site.example"}
         argv = [values.get(word, word) for word in command.split()[1:]]
         run = t.run([BUILDDIR / "posthouse", "--spool", spool, *argv])
