@@ -34,7 +34,9 @@ static void take(struct description *d, const char *key, char *value, size_t len
 	size_t last = env->rcpt_count - 1;
 
 	if (strcmp(key, "report") == 0) {
-		d->report.kind = value[0] == 'f' ? REPORT_FAILED : value[0] == 'd' ? REPORT_DELAYED : REPORT_RELAYED;
+		d->report.kind = value[0] == 'f'   ? REPORT_FAILED
+				 : value[0] == 'd' ? REPORT_DELAYED
+						   : REPORT_RELAYED;
 	} else if (strcmp(key, "to") == 0) {
 		envelope_set(&d->to, value, len);
 	} else if (strcmp(key, "hostname") == 0) {
@@ -59,7 +61,8 @@ static void take(struct description *d, const char *key, char *value, size_t len
 			d->rcpt_cap = d->rcpt_cap ? d->rcpt_cap * 2 : 4;
 			d->st.rcpt = mem_resize(d->st.rcpt, d->rcpt_cap, sizeof(*d->st.rcpt));
 		}
-		d->st.rcpt[d->st.rcpt_count++] = (struct rcpt_state){ .status = RCPT_FAILED, .when_wall_us = NOW_US };
+		d->st.rcpt[d->st.rcpt_count++] =
+			(struct rcpt_state){ .status = RCPT_FAILED, .when_wall_us = NOW_US };
 	} else if (strcmp(key, "orcpt") == 0) {
 		envelope_set(&env->rcpt[last].orcpt, value, len);
 	} else if (strcmp(key, "status") == 0) {
@@ -128,7 +131,8 @@ static int print(void *ctx, const char *data, size_t len, struct err *e)
 
 int main(void)
 {
-	struct description d = { .hostname = mem_strdup("mx.example.org"), .to = mem_strdup("from@example.org") };
+	struct description d = { .hostname = mem_strdup("mx.example.org"),
+				 .to = mem_strdup("from@example.org") };
 	struct err e = { 0 };
 	size_t *rcpt;
 	int r;
