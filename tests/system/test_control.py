@@ -69,7 +69,7 @@ class Asker:
 def waiting(t, count=1, top="", **options):
     """A daemon with mail that waits for an upstream that is down; (relay, reserved port, ids)."""
     reserved = harness.ReservedPort(t)
-    relay = t.daemon(config=WAITING + top + upstream_section(reserved, 'probe_min = "50ms"\n probe_max = "100ms"'),
+    relay = t.daemon(config=WAITING + top + upstream_section(reserved, 'probe_min = "50ms"\n probe_max = "500ms"'),
                      **options).ready()
     ids = submit(relay, count)
     wait_until(lambda: len(relay.queue()) == count, "the mail in the queue")
@@ -107,12 +107,14 @@ def test_look(t):
 
 def test_a_worker_at_work(t):
     relay, _reserved, _ids = waiting(t)
+    view = Asker(t, relay, "view")
     with Client(relay) as client:
         client.cmd("MAIL FROM:<a@example.test>", 250)
-        busy = wait_until(lambda: [w for w in Asker(t, relay, "view").ask(ask="status")[0]["workers"]
-                                   if w["state"] == "busy" and w["verb"] == "MAIL"], "a busy worker")
+        client.cmd("RCPT TO:<b@example.test>", 250)
+        client.cmd("DATA", 354)
+        busy = wait_until(lambda: [w for w in view.ask(ask="status")[0]["workers"]
+                                   if w["state"] == "busy" and w["verb"] == "DATA"], "a busy worker")
         assert busy[0]["peer"].startswith("127.0.0.1:") and abs(busy[0]["since"] - time.time()) < 60, busy
-        client.quit()
 
 
 def test_change(t):
