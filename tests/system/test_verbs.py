@@ -563,7 +563,7 @@ def test_kill_in_the_middle_of_every_verb(t):
         harness.wait_until(lambda: process.poll() is not None or times(folder) != began, f"{verb} to begin")
         process.kill()
         process.wait(DEADLINE)
-        posthouse(t, spool, "fsck")
+        check_leftovers(t, spool)
         entries = queued(t, spool)
         mine = [entries[i] for i in ids if i in entries]
         assert all(e["state"] != "corrupt" for e in mine), verb
@@ -583,8 +583,17 @@ def test_kill_in_the_middle_of_every_verb(t):
             assert all(after[verb](e) for e in mine), verb
         else:
             assert len(mine) == total and all(map(after[verb], mine)), verb
-        posthouse(t, spool, "fsck")
+        check_leftovers(t, spool)
     assert midway > 0, "no verb was killed in the middle: nothing was tested"
+
+
+def check_leftovers(t, spool):
+    """A crash leaves states without a message and unfinished ones, which the next start takes away; nothing else."""
+    out, _ = posthouse(t, spool, "fsck", check=None)
+    for line in filter(None, out.splitlines()[:-1]):
+        assert "there is no message of this id" in line or ".new" in line, line
+    posthouse(t, spool, "fsck", "--repair")
+    posthouse(t, spool, "fsck")
 
 
 def times(folder):
