@@ -460,13 +460,13 @@ def test_top_gives_the_terminal_back(t):
         child = subprocess.run(["ps", "--ppid", pane, "-o", "pid="], capture_output=True, check=True).stdout.split()
         os.kill(int(child[0]), number)
         tmux.wait(rf"^status={status}")
-        tmux.keys("stty -a | tr ' ' '\\n' | grep -x -e echo -e -echo -e icanon -e -icanon | tr '\\n' ' '; echo done", "Enter")
-        screen = tmux.wait(r"^(?!.*echo done).*done$")
-        assert re.search(r"^(icanon echo|echo icanon) *done", screen, re.M), screen
+        tmux.keys("stty -a | tr ' ' '\\n' | grep -x -e echo -e -echo -e icanon -e -icanon | tr '\\n' ' '; echo fin''ished", "Enter")
+        screen = tmux.wait(r"finished")
+        assert re.search(r"^(icanon echo|echo icanon) *finished", screen, re.M), screen
         equal(tmux.call("display-message", "-p", "#{alternate_on} #{cursor_flag}").stdout.decode().strip(), "0 1",
               "the terminal's own screen and its cursor")
         tmux.keys("clear", "Enter")
-        wait_until(lambda: "done" not in tmux.screen(), "a clear screen")
+        wait_until(lambda: "finished" not in tmux.screen(), "a clear screen")
 
 
 def test_top_strangers(t):
