@@ -210,7 +210,7 @@ def test_status_without_daemon(t):
     spool, _ = make_spool(t, examples())
     out = posthouse(t, "--spool", spool, "status", check=1)[0].decode()
     assert re.search(r"^Daemon +does not run$", out, re.M) and re.search(
-        r"^Queue +5 messages, 1 due, 1 waiting, 1 held, 2 failed, the oldest \d+s$", out, re.M), out
+        r"^Queue +5 messages, 2 waiting, 1 of them due, 1 held, 2 failed, the oldest \d+s$", out, re.M), out
     status = json.loads(posthouse(t, "--spool", spool, "status", "--json", check=1)[0])
     equal(status["running"], False, "running")
     posthouse(t, "--spool", t.tmp / "none", "status", check=3)
@@ -220,7 +220,7 @@ def test_status(t):
     spool, _, daemon = spool_with_daemon(t)
     out = posthouse(t, "--spool", spool, "status")[0].decode()
     for wanted in (r"^Daemon +runs, version 0.1.0, pid 4711, for 2h, as relay.test$",
-                   r"^Queue +12 messages, 3 due, 5 waiting, 2 in flight, 1 held, 1 failed, the oldest \d+[ms]$",
+                   r"^Queue +12 messages, 5 waiting, 3 of them due, 2 in flight, 1 held, 1 failed, the oldest \d+[ms]$",
                    r"^In a minute +10 queued, 9 delivered", r"^Since start +100 queued, 80 delivered",
                    r"^Suspended +upstream billing, since \d+[sm], by uid=0, ends in \d+m: maintenance$",
                    r"^Processes +master 4711, relay 4712$", r"^main +up +3/10 +2 +3 +1 +60/min +\d+s ago$",
@@ -228,10 +228,15 @@ def test_status(t):
                    r"^ +5002  busy +\d+s  192.0.2.1:4711  DATA +7 +3 +0$"):
         assert re.search(wanted, out, re.M), f"{wanted} is not in\n{out}"
     told = json.loads(posthouse(t, "--spool", spool, "status", "--json")[0])
-    told.pop("end", None)
-    equal(told, STATUS, "the object as received")
+    equal(told, {**STATUS, "running": True}, "the object as received")
+    daemon.answers["status"] = status_with(processes={"master": 11, "relay": 12, "workers": 3, "workers_busy": 1})
+    assert b"Processes    master 11, relay 12, 3 workers, 1 busy" in posthouse(t, "--spool", spool, "status")[0]
     daemon.answers["status"] = status_with(suspended={"since": NOW_S, "until": None, "reason": None, "by": None})
     assert b"all deliveries" in posthouse(t, "--spool", spool, "status")[0]
+    one = {"since": NOW_S, "until": None, "reason": "all of it", "by": None}
+    daemon.answers["status"] = status_with(suspended=one, upstreams=[
+        {"name": "main", "state": "suspended", "suspension": dict(one)}])
+    equal(posthouse(t, "--spool", spool, "status")[0].count(b"all of it"), 1, "how often it is said")
 
 
 def test_status_odd_answers(t):
@@ -275,6 +280,8 @@ def test_check(t):
     check(t, spool, "--no-daemon", "--critical-failed", "1", status=2)
     check(t, spool, "--no-daemon", "--max-held", "0", status=1)
     assert "does not run" in check(t, spool, status=2)
+    judged = json.loads(posthouse(t, "--spool", spool, "check", "--json", check=2)[0])
+    equal(judged["state"], "CRITICAL", "as JSON")
     daemon = FakeDaemon(t, spool)
     assert "upstream billing down" in check(t, spool, status=1)
     daemon.answers["status"] = status_with(upstreams=[{"name": "main", "state": "suspended"}])
