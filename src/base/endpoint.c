@@ -81,6 +81,18 @@ int endpoint_parse(const char *text, int default_port, struct endpoint *out, str
 	return 0;
 }
 
+void endpoint_make_reachable(struct endpoint *ep)
+{
+	if (ep->kind != ENDPOINT_TCP)
+		return;
+	if (ep->host[0] == '\0')
+		strcpy(ep->host, "localhost");
+	else if (strcmp(ep->host, "0.0.0.0") == 0)
+		strcpy(ep->host, "127.0.0.1");
+	else if (strcmp(ep->host, "::") == 0)
+		strcpy(ep->host, "::1");
+}
+
 const char *endpoint_format(const struct endpoint *ep, char out[ENDPOINT_TEXT_MAX])
 {
 	if (ep->kind == ENDPOINT_UNIX)

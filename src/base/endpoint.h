@@ -25,6 +25,9 @@ struct endpoint {
 /* A missing port becomes default_port; with default_port < 0 a missing port is an error. */
 int endpoint_parse(const char *text, int default_port, struct endpoint *out, struct err *e);
 
+/* An address to listen on is no address to connect to when it means all of them: those become loopback's. */
+void endpoint_make_reachable(struct endpoint *ep);
+
 #define ENDPOINT_TEXT_MAX 300
 /* The notation above, canonical, into out (ENDPOINT_TEXT_MAX bytes); returns out. */
 const char *endpoint_format(const struct endpoint *ep, char out[ENDPOINT_TEXT_MAX]);

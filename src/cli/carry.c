@@ -185,7 +185,7 @@ static int put_address(json_t *o, const char *key, const char *text, struct err 
 		err_set(e, "%s: not UTF-8, which JSON cannot hold: export it with --format mbox or spool", text);
 		return -1;
 	}
-	json_put_new(o, key, value);
+	json_put_key(o, key, value);
 	return 0;
 }
 
@@ -197,10 +197,10 @@ static int rcpt_to_json(const struct envelope_rcpt *r, const struct rcpt_state *
 	for (size_t i = 0; i < NOTIFY_NAMES; i++)
 		if (r->notify & notify_names[i].flag)
 			json_append_new(notify, json_string(notify_names[i].name));
-	json_put_new(o, "notify", notify);
-	json_put_new(o, "status", json_string(rcpt_status_name(st->status)));
-	json_put_new(o, "tries", json_integer(st->tries));
-	json_put_new(o, "reply", json_of_text(st->reply));
+	json_put_key(o, "notify", notify);
+	json_put_key(o, "status", json_string(rcpt_status_name(st->status)));
+	json_put_key(o, "tries", json_integer(st->tries));
+	json_put_key(o, "reply", json_text_or_null(st->reply));
 	return put_address(o, "address", r->address, e) < 0 ? -1 : put_address(o, "orcpt", r->orcpt, e);
 }
 
@@ -210,18 +210,18 @@ int carry_to_json(const struct envelope *env, const struct spool_state *st, json
 	char stamp[CLOCK_UTC_MAX];
 	int r = 0;
 
-	json_put_new(o, "posthouse_envelope", json_integer(CARRY_VERSION));
-	json_put_new(o, "id", json_string(env->id));
-	json_put_new(o, "arrived", json_string(clock_format_utc(env->arrived_wall_us, stamp)));
-	json_put_new(o, "peer", json_of_text(env->peer));
-	json_put_new(o, "helo", json_of_text(env->helo));
-	json_put_new(o, "protocol", json_of_text(env->protocol));
-	json_put_new(o, "listener", json_of_text(env->listener));
-	json_put_new(o, "body", json_string(body_names[env->body]));
-	json_put_new(o, "smtputf8", json_boolean(env->smtputf8));
+	json_put_key(o, "posthouse_envelope", json_integer(CARRY_VERSION));
+	json_put_key(o, "id", json_string(env->id));
+	json_put_key(o, "arrived", json_string(clock_format_utc(env->arrived_wall_us, stamp)));
+	json_put_key(o, "peer", json_text_or_null(env->peer));
+	json_put_key(o, "helo", json_text_or_null(env->helo));
+	json_put_key(o, "protocol", json_text_or_null(env->protocol));
+	json_put_key(o, "listener", json_text_or_null(env->listener));
+	json_put_key(o, "body", json_string(body_names[env->body]));
+	json_put_key(o, "smtputf8", json_boolean(env->smtputf8));
 	if (env->ret != RET_UNSET)
-		json_put_new(o, "ret", json_string(env->ret == RET_FULL ? "FULL" : "HDRS"));
-	json_put_new(o, "recipients", list);
+		json_put_key(o, "ret", json_string(env->ret == RET_FULL ? "FULL" : "HDRS"));
+	json_put_key(o, "recipients", list);
 	for (size_t i = 0; r == 0 && i < env->rcpt_count; i++)
 		r = rcpt_to_json(&env->rcpt[i], &st->rcpt[i], list, e);
 	if (r == 0)

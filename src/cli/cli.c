@@ -141,7 +141,7 @@ int cli_option(struct cli *cli)
 	}
 }
 
-int cli_spool_path(struct cli *cli, char **path)
+int cli_spool_path(const struct cli *cli, char **path)
 {
 	struct err e;
 

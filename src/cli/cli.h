@@ -24,6 +24,7 @@ enum cli_status {
 };
 
 struct cli_verb;
+struct daemon;
 struct select;
 
 struct cli {
@@ -32,6 +33,7 @@ struct cli {
 	const struct cli_verb *verb; /* the one running; NULL before */
 	struct args args;
 	struct select *select; /* what the selectors say; NULL: the verb takes none */
+	struct daemon *view; /* reads the spool for us (access.h); NULL: we read it */
 	struct term out; /* standard output */
 	enum cli_status ended; /* of cli_option: why the verb returns at once */
 };
@@ -52,7 +54,7 @@ enum cli_status cli_usage_error(const struct cli *cli, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* The spool's path, *path is the caller's: found as cli_open_spool does. -1: it is said. */
-int cli_spool_path(struct cli *cli, char **path);
+int cli_spool_path(const struct cli *cli, char **path);
 /*
  * Opens the spool for reading: --spool, else the one of the configuration
  * file, else the system's if there is one, else the user's own. On failure it

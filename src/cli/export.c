@@ -256,10 +256,10 @@ static void report(const struct export *x, const char *id, enum exported result,
 	if (!x->json)
 		return;
 	o = json_object();
-	json_put_new(o, "id", json_string(id));
-	json_put_new(o, "result", json_string(names[result]));
+	json_put_key(o, "id", json_string(id));
+	json_put_key(o, "result", json_string(names[result]));
 	if (result == EXPORT_SKIPPED || result == EXPORT_STOPPED)
-		json_put_new(o, "reason", json_of_text(e->text));
+		json_put_key(o, "reason", json_text_or_null(e->text));
 	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
 }

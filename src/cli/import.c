@@ -150,10 +150,10 @@ static void report(struct import *im, const char *source, const char *result, co
 		return;
 	}
 	o = json_object();
-	json_put_new(o, "source", json_of_text(source));
-	json_put_new(o, "result", json_string(result));
-	json_put_new(o, "id", id ? json_string(id->text) : json_null());
-	json_put_new(o, "reason", json_of_text(reason));
+	json_put_key(o, "source", json_text_or_null(source));
+	json_put_key(o, "result", json_string(result));
+	json_put_key(o, "id", id ? json_string(id->text) : json_null());
+	json_put_key(o, "reason", json_text_or_null(reason));
 	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
 }

@@ -2,23 +2,11 @@
 /* See json.h. */
 #include "cli/json.h"
 
-#include <string.h>
-
 #include "base/assert.h"
-
-void json_put_new(json_t *object, const char *key, json_t *value)
-{
-	ASSERT(json_object_set_new_nocheck(object, key, value) == 0);
-}
 
 void json_append_new(json_t *array, json_t *value)
 {
 	ASSERT(json_array_append_new(array, value) == 0);
-}
-
-json_t *json_of_text(const char *text)
-{
-	return text ? json_text(text, strlen(text)) : json_null();
 }
 
 json_t *json_of_time(int64_t wall_us)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Small things about JSON that jansson leaves to us; writing it out is in listing.h. */
+/* What the command adds to manage/json.h: reading members of what another process sent. */
 #ifndef CLI_JSON_H
 #define CLI_JSON_H
 
@@ -8,11 +8,9 @@
 #include <jansson.h>
 
 #include "cli/listing.h"
+#include "manage/json.h"
 
-/* Fresh objects and values only: cannot fail but for memory. The value's reference is stolen. */
-void json_put_new(json_t *object, const char *key, json_t *value);
-void json_append_new(json_t *array, json_t *value);
-json_t *json_of_text(const char *text); /* NULL: null; octets of strangers */
+void json_append_new(json_t *array, json_t *value); /* of fresh ones; the reference is stolen */
 json_t *json_of_time(int64_t wall_us); /* seconds; 0: null */
 
 /*

@@ -136,6 +136,7 @@ static enum cli_status read_message(struct send *s, const char *file, const stru
 	case SUBMIT_OK:
 		break;
 	case SUBMIT_INVALID:
+	case SUBMIT_NOBODY:
 		return cli_usage_error(s->cli, "%s", e.text);
 	case SUBMIT_FAILED:
 		cli_error("%s: %s", file ? file : "standard input", e.text);

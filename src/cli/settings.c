@@ -89,17 +89,6 @@ int settings_spool(const char *config_file, char **path, struct err *e)
 	}
 }
 
-/* An address to listen on is no address to connect to when it means all of them. */
-static void make_reachable(struct endpoint *ep)
-{
-	if (ep->host[0] == '\0')
-		strcpy(ep->host, "localhost");
-	else if (strcmp(ep->host, "0.0.0.0") == 0)
-		strcpy(ep->host, "127.0.0.1");
-	else if (strcmp(ep->host, "::") == 0)
-		strcpy(ep->host, "::1");
-}
-
 int settings_server(const char *config_file, struct endpoint *server, struct err *e)
 {
 	struct config cfg;
@@ -116,7 +105,7 @@ int settings_server(const char *config_file, struct endpoint *server, struct err
 			if (l->localaddr[j].kind != ENDPOINT_TCP || l->localaddr[j].port == 0)
 				continue;
 			*server = l->localaddr[j];
-			make_reachable(server);
+			endpoint_make_reachable(server);
 			config_release(&cfg);
 			return 0;
 		}

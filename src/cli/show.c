@@ -238,16 +238,16 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 		size_t rule;
 
 		if (l->state.rcpt[i].status == RCPT_PENDING) {
-			json_put_new(one, "address", json_of_text(l->msg.env.rcpt[i].address));
-			json_put_new(one, "goes_to",
-				     json_of_text(routing_find(&sh->routing, &l->msg.env, i, l->state.route, &rule)));
-			json_put_new(one, "route", rule > 0 ? json_integer((json_int_t)rule) : json_null());
+			json_put_key(one, "address", json_text_or_null(l->msg.env.rcpt[i].address));
+			json_put_key(one, "goes_to",
+				     json_text_or_null(routing_find(&sh->routing, &l->msg.env, i, l->state.route, &rule)));
+			json_put_key(one, "route", rule > 0 ? json_integer((json_int_t)rule) : json_null());
 			json_append_new(array, one);
 		} else {
 			json_decref(one);
 		}
 	}
-	json_put_new(o, "routing", array);
+	json_put_key(o, "routing", array);
 }
 
 static int put_json(const struct show *sh, const struct listing *l, struct err *e)
@@ -264,7 +264,7 @@ static int put_json(const struct show *sh, const struct listing *l, struct err *
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
 		put_goes_to(sh, l, o);
-		json_put_new(o, "events", show_log_array(l));
+		json_put_key(o, "events", show_log_array(l));
 		json_put(o, JSON_READABLE, stdout);
 	}
 	buf_release(&header);

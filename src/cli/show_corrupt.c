@@ -58,21 +58,21 @@ void show_corrupt_json(const struct corrupt *c)
 {
 	json_t *o = json_object(), *recipients = json_array();
 
-	json_put_new(o, "queue_name", json_string("corrupt"));
-	json_put_new(o, "queue_id", json_string(c->id.text));
-	json_put_new(o, "arrival_time", json_of_time(spool_id_wall_us(c->id.text)));
-	json_put_new(o, "state", json_string("corrupt"));
-	json_put_new(o, "reason", json_of_text(c->reason));
-	json_put_new(o, "put_aside", json_of_time(c->when_wall_us));
-	json_put_new(o, "file_size", json_integer((json_int_t)c->bytes));
-	json_put_new(o, "sender", c->readable ? json_of_text(c->msg.env.sender) : json_null());
+	json_put_key(o, "queue_name", json_string("corrupt"));
+	json_put_key(o, "queue_id", json_string(c->id.text));
+	json_put_key(o, "arrival_time", json_of_time(spool_id_wall_us(c->id.text)));
+	json_put_key(o, "state", json_string("corrupt"));
+	json_put_key(o, "reason", json_text_or_null(c->reason));
+	json_put_key(o, "put_aside", json_of_time(c->when_wall_us));
+	json_put_key(o, "file_size", json_integer((json_int_t)c->bytes));
+	json_put_key(o, "sender", c->readable ? json_text_or_null(c->msg.env.sender) : json_null());
 	for (size_t i = 0; c->readable && i < c->msg.env.rcpt_count; i++) {
 		json_t *rcpt = json_object();
 
-		json_put_new(rcpt, "address", json_of_text(c->msg.env.rcpt[i].address));
+		json_put_key(rcpt, "address", json_text_or_null(c->msg.env.rcpt[i].address));
 		json_append_new(recipients, rcpt);
 	}
-	json_put_new(o, "recipients", recipients);
+	json_put_key(o, "recipients", recipients);
 	json_put(o, JSON_READABLE, stdout);
 	json_decref(o);
 }

@@ -94,15 +94,15 @@ static json_t *event_json(const struct listing *l, const struct spool_event *ev)
 {
 	json_t *o = json_object();
 
-	json_put_new(o, "event", json_of_text(ev->what));
-	json_put_new(o, "id", json_of_text(l->id.text));
-	json_put_new(o, "when", json_of_time(ev->when_wall_us));
-	json_put_new(o, "times", json_integer(ev->times));
-	json_put_new(o, "recipients", ev->rcpts ? json_integer((json_int_t)ev->rcpts) : json_null());
-	json_put_new(o, "upstream", json_of_text(ev->upstream));
-	json_put_new(o, "remote", json_of_text(ev->remote));
-	json_put_new(o, "text", json_of_text(ev->text));
-	json_put_new(o, "by", json_of_text(ev->by));
+	json_put_key(o, "event", json_text_or_null(ev->what));
+	json_put_key(o, "id", json_text_or_null(l->id.text));
+	json_put_key(o, "when", json_of_time(ev->when_wall_us));
+	json_put_key(o, "times", json_integer(ev->times));
+	json_put_key(o, "recipients", ev->rcpts ? json_integer((json_int_t)ev->rcpts) : json_null());
+	json_put_key(o, "upstream", json_text_or_null(ev->upstream));
+	json_put_key(o, "remote", json_text_or_null(ev->remote));
+	json_put_key(o, "text", json_text_or_null(ev->text));
+	json_put_key(o, "by", json_text_or_null(ev->by));
 	return o;
 }
 

@@ -224,22 +224,22 @@ static void put_json(const struct tally *t, enum summary_by by, const char *kind
 {
 	json_t *o = json_object(), *ages = json_array();
 
-	json_put_new(o, "by", json_string(by_names[by]));
-	json_put_new(o, "row", json_string(kind));
-	json_put_new(o, "key", row->key ? json_text(row->key, strlen(row->key)) : json_null());
-	json_put_new(o, "messages", json_integer((json_int_t)row->messages));
-	json_put_new(o, "recipients", json_integer((json_int_t)row->rcpts));
-	json_put_new(o, "bytes", json_integer((json_int_t)row->bytes));
-	json_put_new(o, "oldest", row->oldest_wall_us ? json_integer(row->oldest_wall_us / 1000000) : json_null());
+	json_put_key(o, "by", json_string(by_names[by]));
+	json_put_key(o, "row", json_string(kind));
+	json_put_key(o, "key", row->key ? json_text(row->key, strlen(row->key)) : json_null());
+	json_put_key(o, "messages", json_integer((json_int_t)row->messages));
+	json_put_key(o, "recipients", json_integer((json_int_t)row->rcpts));
+	json_put_key(o, "bytes", json_integer((json_int_t)row->bytes));
+	json_put_key(o, "oldest", row->oldest_wall_us ? json_integer(row->oldest_wall_us / 1000000) : json_null());
 	for (size_t i = 0; i < t->buckets; i++) {
 		json_t *age = json_object();
 
-		json_put_new(age, "below", t->limit_ms[i] == CLOCK_NEVER ? json_null()
+		json_put_key(age, "below", t->limit_ms[i] == CLOCK_NEVER ? json_null()
 									  : json_real((double)t->limit_ms[i] / 1000));
-		json_put_new(age, "messages", json_integer((json_int_t)row->age[i]));
+		json_put_key(age, "messages", json_integer((json_int_t)row->age[i]));
 		json_append_new(ages, age);
 	}
-	json_put_new(o, "ages", ages);
+	json_put_key(o, "ages", ages);
 	json_put(o, JSON_ONE_LINE, out);
 	json_decref(o);
 }

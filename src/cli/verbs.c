@@ -6,10 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/complete.h"
 #include "cli/criteria.h"
 #include "cli/select.h"
 
 static enum cli_status verb_help_run(struct cli *cli);
+
+enum { OPT_COMPLETE = ARGS_LONG_ONLY };
+
+static const struct args_option help_options[] = {
+	{ "complete", OPT_COMPLETE, NULL, "for shells: what the words behind -- could go on with" },
+	ARGS_OPTIONS_END,
+};
 
 const struct cli_verb verb_table[] = {
 	{
@@ -32,12 +40,147 @@ const struct cli_verb verb_table[] = {
 		.run = verb_show,
 	},
 	{
+		.name = "explain",
+		.operands = "ID",
+		.summary = "tell in sentences what happened to a message and what comes next",
+		.details = "ID may be cut short as long as only one message's id begins with it.\n",
+		.options = explain_options,
+		.run = verb_explain,
+	},
+	{
 		.name = "summary",
-		.operands = "",
+		.operands = "[ID-PREFIX...]",
 		.summary = "count what waits by domain, sender, upstream or reason, and by age",
 		.details = "The columns count messages younger than what they say.\n",
 		.options = summary_options,
+		.selects = true,
 		.run = verb_summary,
+	},
+	{
+		.name = "retry",
+		.operands = "[ID...] [-]",
+		.summary = "try messages now",
+		.details = "Those that wait for their next attempt are due at once; held ones stay held.\n"
+			   "With --upstream or --all an upstream that is paused, for it was down, is asked\n"
+			   "at once too.\n",
+		.options = change_options,
+		.selects = true,
+		.changes = true,
+		.run = verb_retry,
+	},
+	{
+		.name = "hold",
+		.operands = "[ID...] [-]",
+		.summary = "keep messages from being tried until they are released",
+		.options = change_reason_options,
+		.selects = true,
+		.changes = true,
+		.run = verb_hold,
+	},
+	{
+		.name = "release",
+		.operands = "[ID...] [-]",
+		.summary = "undo hold: messages are due now",
+		.options = change_options,
+		.selects = true,
+		.changes = true,
+		.run = verb_release,
+	},
+	{
+		.name = "expire",
+		.operands = "[ID...] [-]",
+		.summary = "give messages up as if their time were over",
+		.details = "Their senders get a report.\n",
+		.options = change_options,
+		.selects = true,
+		.changes = true,
+		.run = verb_expire,
+	},
+	{
+		.name = "bounce",
+		.operands = "[ID...] [-]",
+		.summary = "return messages to their senders as refused",
+		.details = "Their senders get a report, with the reason.\n",
+		.options = change_reason_options,
+		.selects = true,
+		.changes = true,
+		.run = verb_bounce,
+	},
+	{
+		.name = "remove",
+		.operands = "[ID...] [-]",
+		.summary = "take messages out of the queue; nobody is told",
+		.details = "What is being sent right now may still arrive; it is never sent again.\n",
+		.options = change_options,
+		.selects = true,
+		.changes = true,
+		.run = verb_remove,
+	},
+	{
+		.name = "requeue",
+		.operands = "[ID...] [-]",
+		.summary = "treat messages as new: never tried, nobody refused, due now",
+		.options = requeue_options,
+		.selects = true,
+		.changes = true,
+		.run = verb_requeue,
+	},
+	{
+		.name = "reroute",
+		.operands = "[ID...] [-]",
+		.summary = "send messages another way than before",
+		.options = reroute_options,
+		.selects = true,
+		.changes = true,
+		.run = verb_reroute,
+	},
+	{
+		.name = "suspend",
+		.operands = "",
+		.summary = "stop deliveries, all or those to one upstream",
+		.details = "New mail is accepted and waits. What is being sent right now is sent.\n",
+		.options = suspend_options,
+		.run = verb_suspend,
+	},
+	{
+		.name = "resume",
+		.operands = "",
+		.summary = "undo suspend",
+		.details = "Without --upstream the suspension of all deliveries ends; those of single\n"
+			   "upstreams stay, unless --all ends them too.\n",
+		.options = resume_options,
+		.run = verb_resume,
+	},
+	{
+		.name = "status",
+		.operands = "",
+		.summary = "what the daemon does now: queue, upstreams, workers, rates",
+		.options = status_options,
+		.run = verb_status,
+	},
+	{
+		.name = "top",
+		.operands = "",
+		.summary = "the same as status, live",
+		.details = "Keys: q ends it, p pauses, s sorts otherwise, space asks at once, arrows and\n"
+			   "page keys scroll.\n",
+		.options = top_options,
+		.run = verb_top,
+	},
+	{
+		.name = "watch",
+		.operands = "",
+		.summary = "show events as they happen",
+		.options = watch_options,
+		.run = verb_watch,
+	},
+	{
+		.name = "check",
+		.operands = "",
+		.summary = "one line and an exit status for a monitoring system",
+		.details = "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
+		.options = check_options,
+		.run = verb_check,
 	},
 	{
 		.name = "send",
@@ -81,6 +224,7 @@ const struct cli_verb verb_table[] = {
 		.name = "help",
 		.operands = "[VERB]",
 		.summary = "how to use posthouse, or one of its verbs",
+		.options = help_options,
 		.run = verb_help_run,
 	},
 };
@@ -190,12 +334,18 @@ static enum cli_status unknown_verb(const struct cli *cli, const char *name)
 static enum cli_status verb_help_run(struct cli *cli)
 {
 	const struct cli_verb *verb;
+	bool complete = false;
 	char **operands;
-	int count;
+	int count, key;
 
-	if (cli_option(cli) == ARGS_BAD)
-		return cli->ended;
+	while ((key = cli_option(cli)) != ARGS_END) {
+		if (key == ARGS_BAD)
+			return cli->ended;
+		complete = key == OPT_COMPLETE;
+	}
 	operands = args_operands(&cli->args, &count);
+	if (complete)
+		return complete_words(cli, operands, count);
 	if (count > 1)
 		return cli_usage_error(cli, "%s: one verb at a time", operands[1]);
 	if (count == 0) {

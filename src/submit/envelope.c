@@ -179,30 +179,30 @@ static const char *no_recipients(const struct submit_options *options)
 		       : "no recipients: name them with --to, or take the header's with -t";
 }
 
-int envelope_from_header(struct envelope *env, const struct buf *header, const struct submit_options *options,
-			 struct err *e)
+enum submit_result envelope_from_header(struct envelope *env, const struct buf *header,
+					const struct submit_options *options, struct err *e)
 {
 	struct making m = { env, options };
 
 	if (set_sender(&m, header, e) < 0)
-		return -1;
+		return SUBMIT_INVALID;
 	for (size_t i = 0; i < options->to_count; i++) {
 		const char *to = options->to[i];
 
 		if (header_addresses(to, strlen(to), add_recipient, &m, e) < 0) {
 			err_prefix(e, options->sendmail_rules ? "recipient" : "--to");
-			return -1;
+			return SUBMIT_INVALID;
 		}
 	}
 	if (options->read_recipients && add_header_recipients(&m, header, e) < 0)
-		return -1;
+		return SUBMIT_INVALID;
 	if (env->rcpt_count == 0) {
 		err_set(e, "%s", no_recipients(options));
-		return -1;
+		return SUBMIT_NOBODY;
 	}
 	drop_duplicates(env);
 	env->smtputf8 = !is_ascii(env->sender);
 	for (size_t i = 0; i < env->rcpt_count; i++)
 		env->smtputf8 |= !is_ascii(env->rcpt[i].address);
-	return 0;
+	return SUBMIT_OK;
 }

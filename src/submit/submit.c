@@ -356,17 +356,17 @@ static enum submit_result write_content(struct submission *s, struct intake *in,
 					const struct submit_options *options, struct err *e)
 {
 	struct writer w = { .s = s, .at_line_start = true };
-	enum submit_result result = SUBMIT_FAILED;
+	enum submit_result result;
 	struct buf header;
 	bool separate;
 
 	buf_init(&w.pending, BLOCK);
 	buf_init(&header, SUBMIT_HEADER_MAX);
 	buf_add(&header, in->text.data, in->seen);
-	if (envelope_from_header(&s->env, &header, options, e) < 0) {
-		result = SUBMIT_INVALID;
+	result = envelope_from_header(&s->env, &header, options, e);
+	if (result != SUBMIT_OK)
 		goto out;
-	}
+	result = SUBMIT_FAILED;
 	s->fd = open_temporary(e);
 	if (s->fd < 0 || write_header(&w, &header, options, e) < 0)
 		goto out;

@@ -48,6 +48,7 @@ struct submission {
 enum submit_result {
 	SUBMIT_OK,
 	SUBMIT_INVALID, /* the message or the options do not make an envelope: e says what to do */
+	SUBMIT_NOBODY, /* neither options nor header name a recipient: e says so */
 	SUBMIT_FAILED /* reading the message or writing the temporary file failed */
 };
 
@@ -60,9 +61,10 @@ void submission_release(struct submission *s);
  * The envelope that options and header make (exposed for the tests). The
  * sender: options->from, else the first address of Sender, From or Return-Path.
  * Recipients named twice are taken once.
+ * Not SUBMIT_FAILED.
  */
-int envelope_from_header(struct envelope *env, const struct buf *header, const struct submit_options *options,
-			 struct err *e);
+enum submit_result envelope_from_header(struct envelope *env, const struct buf *header, const struct submit_options *options,
+					struct err *e);
 
 /*
  * Line ends of all kinds (LF, CRLF, bare CR, as smtplib does it) into CRLF,

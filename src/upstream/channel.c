@@ -2,6 +2,7 @@
 /* See channel.h. What is said here of libcurl was read in its 7.88 and tried with it. */
 #include "upstream/channel.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -379,7 +380,10 @@ static void describe(const struct channel *s, CURLcode result, char *text, size_
 	long os_error = 0;
 
 	curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &os_error);
-	if (result == CURLE_COULDNT_CONNECT && os_error != 0)
+	if (result == CURLE_COULDNT_CONNECT && s->settings->remote.kind == ENDPOINT_UNIX)
+		/* libcurl tells of a host and a port, which are ours to please it */
+		snprintf(text, cap, "cannot connect: %s", strerror(os_error ? (int)os_error : ECONNREFUSED));
+	else if (result == CURLE_COULDNT_CONNECT && os_error != 0)
 		snprintf(text, cap, "%s: %s", words, strerror((int)os_error));
 	else if (s->parser.why[0])
 		snprintf(text, cap, "%s", s->parser.why);

@@ -70,7 +70,8 @@ def test_keys(_t):
     documented, section = {}, None
     for line in page("posthouse.conf.5").splitlines():
         if line.startswith(".Sh "):
-            section = {"KEYS": "top", "LISTENER SECTIONS": "listener", "UPSTREAM SECTION": "upstream"}.get(line[4:])
+            section = {"KEYS": "top", "LISTENER SECTIONS": "listener", "UPSTREAM SECTIONS": "upstream",
+                       "ROUTE SECTIONS": "route"}.get(line[4:])
         found = re.fullmatch(r"\.It Ic ([a-z_0-9]+)\b(.*)", line)
         if not found:
             continue
@@ -83,6 +84,22 @@ def test_keys(_t):
     equal(sorted(documented), sorted(expected), "keys in posthouse.conf(5)")
     for key, default in expected.items():
         equal(documented[key], default, f"default of {key}")
+
+
+def test_examples(t):
+    """The examples of posthouse.conf(5) are configurations that posthoused takes."""
+    secret = t.tmp / "secret"
+    secret.write_text("word\n")
+    secret.chmod(0o600)
+    section = page("posthouse.conf.5").split(".Sh EXAMPLES\n")[1].split("\n.Sh ")[0]
+    examples = re.findall(r"^\.Bd -literal.*\n((?:.*\n)*?)\.Ed$", section, re.M)
+    if len(examples) < 3:
+        raise AssertionError(f"only {len(examples)} examples")
+    for example in examples:
+        path = t.tmp / "example.conf"
+        path.write_text('localaddr = "127.0.0.1:25"\n' + re.sub(r'"/[^"]*secret"', f'"{secret}"', example))
+        run = t.run([BUILDDIR / "posthoused", "-t", "-n", "-f", path])
+        equal((run.returncode, run.stderr), (0, b""), example)
 
 
 def test_options_in_manual(_t):
