@@ -498,7 +498,10 @@ def test_killed_export_to_files(t):
             json.loads(out[f"{message_id}.envelope.json"])
     t.comment(f"killed {kills} times")
     assert kills > 0, "it was never killed"
-    equal((files(spool / "queue"), files(spool / "state")), ({}, {}), "the spool")
+    equal(files(spool / "queue"), {}, "the queue")
+    # a removal that was cut short leaves what the next start takes away
+    fsck(t, spool, "--repair")
+    equal(files(spool / "state"), {}, "states after the repair")
     equal(len([n for n in files(t.tmp / "out") if n.endswith(".eml")]), len(ids), "files")
 
 
@@ -516,11 +519,14 @@ def test_a_running_relay_sends_what_was_imported(t):
     daemon.wait_empty()
     # a spool comes with its states: who has it does not get it again, what is held stays
     posthouse(t, daemon.spool, "import", source)
-    upstream.wait_messages(2 * len(CONTENTS) + 3)
-    rcpts = [r for m in upstream.messages() for r in m.rcpts]
+    # the failed recipient of p@x.example is reported: the spool had not said so yet
+    upstream.wait_messages(2 * len(CONTENTS) + 4)
+    rcpts = [r for m in upstream.messages for r in m.rcpts]
     assert not any("done@" in r or "no@" in r for r in rcpts), rcpts
-    contents = sorted(m.content for m in upstream.messages())
-    assert all(c in contents for c in CONTENTS), "not octet for octet"
+    contents = [m.content for m in upstream.messages]
+    equal([contents.count(c) for c in CONTENTS[2:]], [2] * len(CONTENTS[2:]), "octet for octet")
+    equal(sum("held@" in r for r in rcpts), 1, "what is held, from the files only")
+    wait_until(lambda: len(daemon.queue()) == 1, "all but the held one to be gone")
 
 
 def test_root_imports_for_the_relay(t):
