@@ -110,7 +110,7 @@ def run(args, folder):
             # accept measures the raw limit in its own rounds
             if name != "raw" or "accept" not in args.only:
                 ALL[name](bench)
-        facts["others"] = sum(bench.busy) / len(bench.busy)
+        facts["others"] = sum(bench.busy) / max(1, len(bench.busy))
         facts["seconds"] = round(time.monotonic() - began)
     finally:
         disk.close()

@@ -16,7 +16,7 @@ import subprocess
 import time
 
 from disk import Disk
-from measures import Sink, load_queue, read_times, smaps
+from measures import Sink, load_queue, others_busy, read_times, smaps
 from procs import BenchError, ClosedPort, wait_until
 from relays import Postfix, Posthouse
 
@@ -67,6 +67,7 @@ class Scale:
         return Posthouse(os.path.join(self.folder, f"scale{self.runs}"), program)
 
     def fill(self, spool, *words):
+        self.bench.busy.append(others_busy())
         began = time.monotonic()
         run = subprocess.run(self.bench.tool("fillspool", *words, spool), capture_output=True, text=True, check=False)
         if run.returncode != 0:
