@@ -31,6 +31,7 @@ RUNS = {
     "fsck": ("fsck", [[], ["--repair"]]),
     "explain": ("explain", [["ID"]]),  # and those of queue, in "message"
     "status": ("Status", [[]]),
+    "top": ("Status", []),  # test_views
     "check": ("check", [["--max-count", "1"], ["--max-age", "1d"]]),
     "hold": ("Results", CHANGES),
     "release": ("Results", CHANGES),
