@@ -1,62 +1,168 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The relay process: its secrets, its rights, then relay_run. The password is
- * read before root is given up, so its file may be root's alone; no worker
- * ever has it.
+ * The relay process: its secrets, its rights, then relay_run. The passwords
+ * are read before root is given up, so their files may be root's alone; no
+ * worker ever has them.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
+#include "base/assert.h"
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/secret.h"
+#include "daemon/processes.h"
 #include "daemon/service.h"
 #include "relay/relay.h"
 
-static void configure(struct relay_setup *setup, const struct service *s, struct child_start *start, char *password)
-{
-	const struct config *cfg = s->cfg;
-	const struct config_upstream *u = &cfg->upstream[0];
+/* What is made of the configuration for the relay, in one piece; all owned. */
+struct relay_settings {
+	struct relay_config config;
+	struct relay_upstream_config *upstream;
+	struct relay_remote_config **remote; /* by upstream */
+	char **password; /* by upstream; NULL: none */
+	const char **name; /* of the upstreams */
+	struct route_rule *rule;
+};
 
-	*setup = (struct relay_setup){
-		.upstream = {
-			.name = u->name,
-			.remote = u->remoteaddr[0].endpoint,
-			.tls = u->tls,
-			.tls_ca_file = u->tls_ca_file,
-			.hostname = cfg->hostname,
-			.user = u->user,
-			.password = password,
-			.eightbit = u->eight_bit,
-			.pipelining = u->pipelining,
-			.connect_timeout_ms = u->connect_timeout_ms,
-			.greeting_timeout_ms = u->greeting_timeout_ms,
-			.command_timeout_ms = u->command_timeout_ms,
-			.data_timeout_ms = u->data_timeout_ms,
-			.block_timeout_ms = u->block_timeout_ms,
-			.final_timeout_ms = u->final_timeout_ms,
-			.idle_timeout_ms = u->idle_timeout_ms,
-		},
+static void make_remotes(struct relay_settings *s, const struct config *cfg, size_t index)
+{
+	const struct config_upstream *u = &cfg->upstream[index];
+
+	s->remote[index] = mem_array(u->remoteaddr_count, sizeof(**s->remote));
+	for (size_t i = 0; i < u->remoteaddr_count; i++) {
+		char text[ENDPOINT_TEXT_MAX];
+
+		s->remote[index][i] = (struct relay_remote_config){
+			.name = mem_strdup(endpoint_format(&u->remoteaddr[i].endpoint, text)),
+			.weight = u->remoteaddr[i].weight,
+			.settings = {
+				.name = u->name,
+				.remote = u->remoteaddr[i].endpoint,
+				.tls = u->tls,
+				.tls_ca_file = u->tls_ca_file,
+				.hostname = cfg->hostname,
+				.user = u->user,
+				.password = s->password[index],
+				.eightbit = u->eight_bit,
+				.pipelining = u->pipelining,
+				.connect_timeout_ms = u->connect_timeout_ms,
+				.greeting_timeout_ms = u->greeting_timeout_ms,
+				.command_timeout_ms = u->command_timeout_ms,
+				.data_timeout_ms = u->data_timeout_ms,
+				.block_timeout_ms = u->block_timeout_ms,
+				.final_timeout_ms = u->final_timeout_ms,
+				.idle_timeout_ms = u->idle_timeout_ms,
+				.attempt_timeout_ms = u->attempt_timeout_ms,
+			},
+		};
+	}
+}
+
+static void make_upstream(struct relay_settings *s, const struct config *cfg, size_t index)
+{
+	const struct config_upstream *u = &cfg->upstream[index];
+
+	make_remotes(s, cfg, index);
+	s->name[index] = u->name;
+	s->upstream[index] = (struct relay_upstream_config){
+		.name = u->name,
+		.remote = s->remote[index],
+		.remote_count = u->remoteaddr_count,
 		.max_connections = u->max_connections,
 		.messages_per_connection = u->messages_per_connection,
-		.retry = { cfg->retry_min_ms, cfg->retry_max_ms, cfg->retry_factor },
+		.messages_per_minute = u->messages_per_minute,
+		.recipients_per_message = u->recipients_per_message,
+		.connection_max_age_ms = u->connection_max_age_ms,
 		.probe = { u->probe_min_ms, u->probe_max_ms, 2.0 },
-		.started_wall_us = s->started_wall_us,
-		.notice_fd = s->notice_fd[0],
-		.rescan_wanted = &s->board->shared->rescan_wanted,
-		.ready = &s->board->shared->relay_ready,
-		.control = &start->control,
-		.trace = cfg->debug,
 	};
+}
+
+static size_t upstream_index(const struct config *cfg, const char *name)
+{
+	size_t i = 0;
+
+	while (i < cfg->upstream_count && strcmp(cfg->upstream[i].name, name) != 0)
+		i++;
+	ASSERT(i < cfg->upstream_count); /* config_check knows them all */
+	return i;
+}
+
+static void make_rule(struct route_rule *rule, const struct config *cfg, const struct config_route *from)
+{
+	*rule = (struct route_rule){
+		.pattern = { [ROUTE_SENDER] = (const char *const *)from->sender,
+			     [ROUTE_RECIPIENT] = (const char *const *)from->recipient,
+			     [ROUTE_AUTH_USER] = (const char *const *)from->auth_user },
+		.pattern_count = { [ROUTE_SENDER] = from->sender_count, [ROUTE_RECIPIENT] = from->recipient_count,
+				   [ROUTE_AUTH_USER] = from->auth_user_count },
+		.upstream = upstream_index(cfg, from->upstream),
+	};
+}
+
+/* Opens the files with the secrets: before the rights are dropped. */
+static int read_passwords(struct relay_settings *s, const struct config *cfg, struct err *e)
+{
+	s->password = mem_array(cfg->upstream_count, sizeof(*s->password));
+	for (size_t i = 0; i < cfg->upstream_count; i++) {
+		const struct config_upstream *u = &cfg->upstream[i];
+
+		if (u->password_file && secret_read(u->password_file, &s->password[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void make_config(struct relay_settings *s, const struct config *cfg)
+{
+	s->upstream = mem_array(cfg->upstream_count, sizeof(*s->upstream));
+	s->remote = mem_array(cfg->upstream_count, sizeof(*s->remote));
+	s->name = mem_array(cfg->upstream_count, sizeof(*s->name));
+	s->rule = mem_array(cfg->route_count, sizeof(*s->rule));
+	for (size_t i = 0; i < cfg->upstream_count; i++)
+		make_upstream(s, cfg, i);
+	for (size_t i = 0; i < cfg->route_count; i++)
+		make_rule(&s->rule[i], cfg, &cfg->route[i]);
+	s->config = (struct relay_config){
+		.hostname = cfg->hostname,
+		.upstream = s->upstream,
+		.upstream_count = cfg->upstream_count,
+		.routes = { .rule = s->rule, .rule_count = cfg->route_count, .fallback = 0,
+			    .upstream_name = s->name, .upstream_count = cfg->upstream_count },
+		.bounce = { .hostname = cfg->hostname, .postmaster = cfg->postmaster,
+			    .return_limit_bytes = cfg->bounce_size_limit_bytes,
+			    .expire_after_ms = cfg->expire_after_ms },
+		.retry = { cfg->retry_min_ms, cfg->retry_max_ms, cfg->retry_factor },
+		.expire_after_ms = cfg->expire_after_ms,
+		.warn_after_ms = cfg->warn_after_ms,
+	};
+}
+
+static void release(struct relay_settings *s, const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->upstream_count; i++) {
+		for (size_t k = 0; s->remote && s->remote[i] && k < cfg->upstream[i].remoteaddr_count; k++)
+			free((char *)s->remote[i][k].name);
+		if (s->remote)
+			free(s->remote[i]);
+		if (s->password)
+			secret_free(s->password[i]);
+	}
+	free(s->upstream);
+	free(s->remote);
+	free(s->password);
+	free(s->name);
+	free(s->rule);
 }
 
 int relay_main(void *ctx, struct child_start *start)
 {
 	struct service *s = ctx;
-	const struct config_upstream *u = &s->cfg->upstream[0];
+	struct relay_settings settings = { 0 };
 	struct relay_setup setup;
 	struct spool spool = { 0 };
-	char *password = NULL;
 	struct err e;
 	int r = -1;
 
@@ -66,18 +172,34 @@ int relay_main(void *ctx, struct child_start *start)
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
 	close(s->event_fd[1]);
-	if ((u->password_file && secret_read(u->password_file, &password, &e) < 0) ||
-	    rights_drop(&s->relay_rights, &e) < 0 ||
+	if (read_passwords(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;
-	configure(&setup, s, start, password);
-	setup.spool = &spool;
+	make_config(&settings, s->cfg);
+	setup = (struct relay_setup){
+		.spool = &spool,
+		.config = &settings.config,
+		.started_wall_us = s->started_wall_us,
+		.notice_fd = s->notice_fd[0],
+		.rescan_wanted = &s->board->shared->rescan_wanted,
+		.ready = &s->board->shared->relay_ready,
+		.control = &start->control,
+		.trace = s->cfg->debug,
+		.view_gid = s->view_gid,
+		.control_gid = s->control_gid,
+		.event_fd = s->event_fd[0],
+		.watched = &s->board->shared->watched,
+		.watch_lost = &s->board->shared->watch_lost,
+		.master_pid = s->master_pid,
+		.add_processes = processes_add,
+		.processes_ctx = s,
+	};
 	r = relay_run(&setup, &e);
 out:
 	if (r < 0)
 		log_msg(LOG_LEVEL_ERROR, "relay_failed", "%s", e.text);
 	if (spool.path)
 		spool_close(&spool);
-	secret_free(password);
+	release(&settings, s->cfg);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -92,34 +92,52 @@ static bool load_state(struct attempt *a, const struct spool *s, const char *id)
 	return false;
 }
 
-static size_t pick_recipients(struct attempt *a)
+/* Those whose turn it is: pending, due, and for this upstream. */
+static size_t pick_recipients(struct attempt *a, unsigned most)
 {
+	const struct routes *routes = a->rules->routes;
+	int64_t now_us = clock_wall_us();
 	size_t n = 0;
 
 	a->rcpt = mem_array(a->state.rcpt_count, sizeof(*a->rcpt));
-	a->answer = mem_array(a->state.rcpt_count, sizeof(*a->answer));
-	for (size_t i = 0; i < a->state.rcpt_count; i++)
-		if (a->state.rcpt[i].status == RCPT_PENDING)
-			a->rcpt[n++] = i;
+	for (size_t i = 0; i < a->state.rcpt_count && (most == 0 || n < most); i++) {
+		const struct rcpt_state *r = &a->state.rcpt[i];
+
+		if (r->status != RCPT_PENDING || r->next_wall_us > now_us)
+			continue;
+		if (routes->upstream_count > 1 && route_find(routes, &a->message.env, i, a->state.route) != a->upstream)
+			continue;
+		a->rcpt[n++] = i;
+	}
+	a->answer = mem_array(n, sizeof(*a->answer));
 	return n;
 }
 
-enum attempt_open attempt_open(struct attempt **out, const struct spool *s, const char *id, const char *upstream,
-			       void (*done)(struct upstream_txn *t, const struct upstream_outcome *o))
+/* No wait is longer than this: a damaged date, or one written when the clock was wrong. */
+static void cut_dates(struct attempt *a)
+{
+	int64_t latest_us = clock_wall_us() + a->rules->retry.max_ms / 10 * 11 * 1000;
+
+	for (size_t i = 0; i < a->state.rcpt_count; i++)
+		if (a->state.rcpt[i].next_wall_us > latest_us)
+			a->state.rcpt[i].next_wall_us = clock_wall_us();
+}
+
+enum attempt_open attempt_load(struct attempt **out, const struct attempt_rules *rules, const char *id, bool verify)
 {
 	struct attempt *a = mem_alloc(sizeof(*a));
-	enum attempt_open result = ATTEMPT_LATER;
 	struct err e;
 
+	a->rules = rules;
 	a->message.fd = -1;
-	switch (spool_message_open(&a->message, s, id, true, &e)) {
+	switch (spool_message_open(&a->message, rules->spool, id, verify, &e)) {
 	case SPOOL_READ_OK:
 		break;
 	case SPOOL_READ_GONE:
 		free(a);
 		return ATTEMPT_GONE;
 	case SPOOL_READ_CORRUPT:
-		quarantine(s, id, e.text);
+		quarantine(rules->spool, id, e.text);
 		free(a);
 		return ATTEMPT_QUARANTINED;
 	case SPOOL_READ_FAILED:
@@ -127,13 +145,31 @@ enum attempt_open attempt_open(struct attempt **out, const struct spool *s, cons
 		free(a);
 		return ATTEMPT_LATER;
 	}
-	if (!load_state(a, s, id))
-		goto fail;
-	a->txn.rcpt_count = pick_recipients(a);
-	result = ATTEMPT_NOTHING_TO_DO;
-	if (a->txn.rcpt_count == 0 || a->state.held)
-		goto fail;
+	if (!load_state(a, rules->spool, id)) {
+		attempt_free(a);
+		return ATTEMPT_LATER;
+	}
+	cut_dates(a);
+	*out = a;
+	return ATTEMPT_READY;
+}
+
+enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules *rules, const char *id, size_t upstream,
+			       unsigned most_recipients,
+			       void (*done)(struct upstream_txn *t, const struct upstream_outcome *o))
+{
+	enum attempt_open result = attempt_load(out, rules, id, true);
+	struct attempt *a = *out;
+
+	if (result != ATTEMPT_READY)
+		return result;
 	a->upstream = upstream;
+	if (a->state.held)
+		return ATTEMPT_ELSEWHERE;
+	a->txn.rcpt_count = pick_recipients(a, most_recipients);
+	if (a->txn.rcpt_count == 0)
+		return ATTEMPT_ELSEWHERE;
+	a->since_wall_us = clock_wall_us();
 	a->txn.env = &a->message.env;
 	a->txn.rcpt = a->rcpt;
 	a->txn.content_bytes = a->message.content_bytes;
@@ -142,16 +178,12 @@ enum attempt_open attempt_open(struct attempt **out, const struct spool *s, cons
 	a->txn.read = read_content;
 	a->txn.recipient = take_recipient_reply;
 	a->txn.done = done;
-	*out = a;
 	return ATTEMPT_READY;
-fail:
-	attempt_free(a);
-	return result;
 }
 
 void attempt_free(struct attempt *a)
 {
-	for (size_t i = 0; a->answer && i < a->state.rcpt_count; i++)
+	for (size_t i = 0; a->answer && i < a->txn.rcpt_count; i++)
 		free(a->answer[i].reply);
 	free(a->answer);
 	free(a->rcpt);
@@ -162,27 +194,98 @@ void attempt_free(struct attempt *a)
 
 /* ---- concluding ----------------------------------------------------------------- */
 
-static void log_recipient(const struct attempt *a, size_t index, enum verdict verdict, const char *reply,
-			  int64_t now_us)
+static const char *upstream_name(const struct attempt *a, size_t upstream)
 {
-	enum log_level level = verdict == VERDICT_FAILED || verdict == VERDICT_UNCERTAIN ? LOG_LEVEL_WARNING :
-											   LOG_LEVEL_INFO;
+	return a->rules->routes->upstream_name[upstream];
+}
+
+/* What became of a recipient, as the log and the history name it. */
+struct fate {
+	const char *what;
+	enum log_level level;
+	enum rate rate;
+};
+
+static const struct fate fates[] = {
+	[VERDICT_DELIVERED] = { "delivered", LOG_LEVEL_INFO, RATE_DELIVERED },
+	[VERDICT_FAILED] = { "failed", LOG_LEVEL_WARNING, RATE_FAILED },
+	[VERDICT_DEFERRED] = { "deferred", LOG_LEVEL_INFO, RATE_DEFERRED },
+	[VERDICT_UNCERTAIN] = { "uncertain", LOG_LEVEL_WARNING, RATE_UNCERTAIN },
+};
+static const struct fate fate_expired = { "expired", LOG_LEVEL_WARNING, RATE_EXPIRED };
+
+static void log_recipient(const struct attempt *a, size_t index, const struct fate *fate)
+{
+	const struct rcpt_state *r = &a->state.rcpt[index];
 	const struct envelope *env = &a->message.env;
 	char next[CLOCK_UTC_MAX];
 	struct log_line line;
 
-	log_begin(&line, level, verdict_name(verdict));
+	if (a->rules->rates)
+		rates_count(a->rules->rates, fate->rate, clock_mono_ms());
+	log_begin(&line, fate->level, fate->what);
 	log_str(&line, "id", env->id);
 	log_str(&line, "from", env->sender);
 	log_str(&line, "to", env->rcpt[index].address);
-	log_str(&line, "upstream", a->upstream);
-	log_str(&line, "remote", a->remote);
-	log_int(&line, "tries", a->state.tries);
-	log_seconds(&line, "delay", (now_us - env->arrived_wall_us) / 1000);
-	if (verdict == VERDICT_DEFERRED || verdict == VERDICT_UNCERTAIN)
-		log_str(&line, "next", clock_format_utc(a->state.next_attempt_wall_us, next));
-	log_str(&line, "reply", reply); /* last: it is the one that may be cut */
+	log_str(&line, "upstream", r->upstream);
+	log_str(&line, "remote", a->remote[0] ? a->remote : NULL);
+	log_int(&line, "tries", r->tries);
+	log_seconds(&line, "delay", (clock_wall_us() - env->arrived_wall_us) / 1000);
+	if (r->status == RCPT_PENDING)
+		log_str(&line, "next", clock_format_utc(r->next_wall_us, next));
+	log_str(&line, "reply", r->reply); /* last: it is the one that may be cut */
 	log_end(&line);
+}
+
+/*
+ * What happened, for the history: recipients with the same fate and reply are one event. Replies may all
+ * differ (by the address in them), so beyond some groups the fate alone counts.
+ */
+#define GROUPS_EXACT 8
+#define GROUPS_MAX (GROUPS_EXACT + 5)
+
+struct history {
+	struct {
+		const struct fate *fate;
+		size_t first, count; /* recipients */
+	} group[GROUPS_MAX];
+	size_t count;
+};
+
+static bool same_story(const struct attempt *a, size_t one, size_t other)
+{
+	const struct rcpt_state *r = &a->state.rcpt[one], *o = &a->state.rcpt[other];
+
+	return strcmp(r->reply ? r->reply : "", o->reply ? o->reply : "") == 0;
+}
+
+static void note_fate(struct history *h, const struct attempt *a, size_t index, const struct fate *fate)
+{
+	size_t g;
+
+	for (g = 0; g < h->count; g++)
+		if (h->group[g].fate == fate && (g >= GROUPS_EXACT || same_story(a, h->group[g].first, index)))
+			break;
+	if (g == h->count) {
+		h->group[h->count].fate = fate;
+		h->group[h->count].first = index;
+		h->group[h->count++].count = 0;
+	}
+	h->group[g].count++;
+	log_recipient(a, index, fate);
+}
+
+static void write_history(struct attempt *a, const struct history *h)
+{
+	for (size_t g = 0; g < h->count; g++) {
+		const struct rcpt_state *r = &a->state.rcpt[h->group[g].first];
+		char what[16];
+		struct spool_event event = { .when_wall_us = clock_wall_us(), .rcpts = h->group[g].count, .what = what,
+					     .upstream = r->upstream, .remote = r->remote, .text = r->reply };
+
+		snprintf(what, sizeof(what), "%s", h->group[g].fate->what);
+		spool_state_add_event(&a->state, &event);
+	}
 }
 
 static struct decision decision_for(const struct attempt *a, size_t i, struct decision of_message)
@@ -205,31 +308,77 @@ static enum rcpt_status status_after(enum verdict v)
 	return RCPT_PENDING;
 }
 
-/* Everyone left was one too many for this transaction: the rest goes at once (RFC 5321 4.5.3.1.10). */
-static bool only_too_many(const struct attempt *a, struct decision of_message)
+/* When its time is over: nobody is sent to after that, but for one last try at that moment. */
+static int64_t expiry_wall_us(const struct attempt *a)
 {
-	bool some_left = false;
-
-	if (of_message.verdict != VERDICT_DELIVERED)
-		return false;
-	for (size_t i = 0; i < a->txn.rcpt_count; i++) {
-		if (status_after(decision_for(a, i, of_message).verdict) != RCPT_PENDING)
-			continue;
-		if (!a->answer[i].too_many)
-			return false;
-		some_left = true;
-	}
-	return some_left && spool_state_count(&a->state, RCPT_DELIVERED) > 0;
+	return a->message.env.arrived_wall_us + a->rules->expire_after_ms * 1000;
 }
 
-struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_outcome *outcome,
-				       const struct retry_limits *limits, double luck)
+/* Did the upstream take this message for anybody? */
+static bool got_through(const struct attempt *a, struct decision of_message)
+{
+	for (size_t i = 0; i < a->txn.rcpt_count; i++)
+		if (decision_for(a, i, of_message).verdict == VERDICT_DELIVERED)
+			return true;
+	return false;
+}
+
+/* One recipient's new state. one_of_many: it was too many for this transaction, and the rest goes at once
+ * (RFC 5321 4.5.3.1.10). */
+static void decide_recipient(struct attempt *a, size_t index, enum verdict verdict, const char *reply,
+			     bool one_of_many, double luck, struct history *h)
+{
+	struct rcpt_state *r = &a->state.rcpt[index];
+	int64_t now_us = clock_wall_us(), expiry_us = expiry_wall_us(a);
+
+	r->tries += !one_of_many;
+	rcpt_state_set(r, status_after(verdict), now_us, upstream_name(a, a->upstream), a->remote_name, reply);
+	if (r->status != RCPT_PENDING) {
+		r->next_wall_us = 0;
+		note_fate(h, a, index, &fates[verdict]);
+		return;
+	}
+	if (!one_of_many && now_us >= expiry_us) {
+		if (verdict == VERDICT_UNCERTAIN)
+			note_fate(h, a, index, &fates[verdict]);
+		r->status = RCPT_EXPIRED;
+		r->next_wall_us = 0;
+		note_fate(h, a, index, &fate_expired);
+		return;
+	}
+	r->next_wall_us = now_us;
+	if (!one_of_many)
+		r->next_wall_us += retry_interval_ms(&a->rules->retry, r->tries, luck) * 1000;
+	if (r->next_wall_us > expiry_us && expiry_us > now_us)
+		r->next_wall_us = expiry_us;
+	note_fate(h, a, index, &fates[verdict]);
+}
+
+static void decide_all(struct attempt *a, const struct upstream_outcome *outcome, struct decision of_message,
+		       double luck)
+{
+	bool through = got_through(a, of_message);
+	char *message_reply = oneline(&outcome->reply);
+	struct history history = { 0 };
+
+	for (size_t i = 0; i < a->txn.rcpt_count; i++) {
+		struct decision d = decision_for(a, i, of_message);
+		const char *reply = a->answer[i].refused ? a->answer[i].reply : message_reply;
+
+		if (d.verdict != VERDICT_UNTOUCHED)
+			decide_recipient(a, a->rcpt[i], d.verdict, reply, through && a->answer[i].too_many, luck, &history);
+	}
+	write_history(a, &history);
+	free(message_reply);
+	a->tell_success = through && !a->upstream_does_dsn;
+}
+
+struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_outcome *outcome, double luck)
 {
 	struct decision of_message = outcome_decide(outcome);
 	struct attempt_result result = { .answered = outcome->how == UPSTREAM_ANSWERED,
 					 .upstream_trouble = of_message.upstream_trouble };
-	int64_t now_us = clock_wall_us(), wait_ms;
-	char *message_reply = oneline(&outcome->reply);
+	int64_t now_us = clock_wall_us();
 
 	for (size_t i = 0; i < a->txn.rcpt_count; i++) {
 		struct decision d = decision_for(a, i, of_message);
@@ -240,35 +389,50 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 	}
 	a->due_wall_ms = now_us / 1000;
 	if (!result.touched)
-		goto out;
+		return result;
 	/* it may have to wait for a disk that takes its state, and thousands may: not with a descriptor each */
 	spool_message_close_file(&a->message);
+	a->is_changed = true;
 	a->state.tries++;
 	a->state.last_attempt_wall_us = now_us;
 	a->state.uncertain = of_message.verdict == VERDICT_UNCERTAIN;
-	for (size_t i = 0; i < a->txn.rcpt_count; i++) {
-		struct decision d = decision_for(a, i, of_message);
-
-		if (d.verdict != VERDICT_UNTOUCHED)
-			rcpt_state_set(&a->state.rcpt[a->rcpt[i]], status_after(d.verdict), now_us, a->upstream,
-				       NULL, a->answer[i].refused ? a->answer[i].reply : message_reply);
-	}
-	wait_ms = only_too_many(a, of_message) ? 0 : retry_interval_ms(limits, a->state.tries, luck);
-	for (size_t i = 0; i < a->state.rcpt_count; i++)
-		if (a->state.rcpt[i].status == RCPT_PENDING)
-			a->state.rcpt[i].next_wall_us = now_us + wait_ms * 1000;
+	decide_all(a, outcome, of_message, luck);
 	spool_state_follow(&a->state);
-	a->due_wall_ms = now_us / 1000 + wait_ms;
-	for (size_t i = 0; i < a->txn.rcpt_count; i++) {
-		struct decision d = decision_for(a, i, of_message);
-
-		if (d.verdict != VERDICT_UNTOUCHED)
-			log_recipient(a, a->rcpt[i], d.verdict, a->answer[i].refused ? a->answer[i].reply : message_reply,
-				      now_us);
-	}
-out:
-	free(message_reply);
+	if (a->state.next_attempt_wall_us / 1000 > a->due_wall_ms)
+		a->due_wall_ms = a->state.next_attempt_wall_us / 1000;
 	return result;
+}
+
+bool attempt_give_up(struct attempt *a, const char *const *trouble)
+{
+	const struct routes *routes = a->rules->routes;
+	struct history history = { 0 };
+
+	if (clock_wall_us() < expiry_wall_us(a) || a->state.held)
+		return false;
+	for (size_t i = 0; i < a->state.rcpt_count; i++) {
+		struct rcpt_state *r = &a->state.rcpt[i];
+		size_t upstream = 0;
+		char *text;
+
+		if (r->status != RCPT_PENDING)
+			continue;
+		if (routes->upstream_count > 1)
+			upstream = route_find(routes, &a->message.env, i, a->state.route);
+		if (!trouble[upstream])
+			continue;
+		text = mem_printf("expired while upstream \"%s\" could not be reached: %s%s%s",
+				  upstream_name(a, upstream), trouble[upstream], r->reply ? "; before that: " : "",
+				  r->reply ? r->reply : "");
+		rcpt_state_set(r, RCPT_EXPIRED, clock_wall_us(), upstream_name(a, upstream), NULL, text);
+		r->next_wall_us = 0;
+		free(text);
+		note_fate(&history, a, i, &fate_expired);
+	}
+	write_history(a, &history);
+	spool_state_follow(&a->state);
+	a->is_changed = a->is_changed || history.count > 0;
+	return history.count > 0;
 }
 
 /* ---- saving --------------------------------------------------------------------- */
@@ -283,17 +447,104 @@ static void log_completed(const struct attempt *a)
 	log_end(&line);
 }
 
-enum attempt_saved attempt_save(struct attempt *a, const struct spool *s, struct err *e)
+static void log_report(const struct attempt *a, const char *event, const char *report_id, const char *to)
 {
-	const char *id = a->message.env.id;
+	struct log_line line;
 
-	if (spool_state_count(&a->state, RCPT_DELIVERED) == a->state.rcpt_count) {
-		if (spool_remove(s, id, e) < 0)
+	log_begin(&line, LOG_LEVEL_INFO, event);
+	log_str(&line, "id", a->message.env.id);
+	log_str(&line, "report", report_id);
+	log_str(&line, "to", to);
+	log_end(&line);
+}
+
+static size_t count_unreported(const struct spool_state *st)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < st->rcpt_count; i++)
+		n += !st->rcpt[i].reported;
+	return n;
+}
+
+static bool decide_report(struct attempt *a)
+{
+	size_t before = count_unreported(&a->state);
+	bool wanted = bounce_prepare(a->rules->bounce, &a->message.env, &a->state);
+
+	a->is_changed = a->is_changed || wanted || count_unreported(&a->state) != before;
+	return wanted;
+}
+
+static int make_report(struct attempt *a, struct err *e)
+{
+	struct spool_id id = a->state.report_id; /* its recipients are reported, and it is forgotten, when it is made */
+	const char *to = NULL;
+
+	if (bounce_commit(a->rules->bounce, a->rules->spool, &a->message, &a->state, &to, e) < 0)
+		return -1;
+	spool_message_close_file(&a->message);
+	a->report[0] = id;
+	a->is_changed = true;
+	log_report(a, "bounced", id.text, to);
+	return 0;
+}
+
+/* Did somebody who was delivered to now want that to be told? */
+static bool success_is_asked_for(const struct attempt *a)
+{
+	for (size_t i = 0; a->tell_success && i < a->txn.rcpt_count; i++)
+		if (a->message.env.rcpt[a->rcpt[i]].notify & ENVELOPE_NOTIFY_SUCCESS &&
+		    a->state.rcpt[a->rcpt[i]].status == RCPT_DELIVERED)
+			return true;
+	return false;
+}
+
+static int tell_success(struct attempt *a, struct err *e)
+{
+	size_t *rcpt = mem_array(a->txn.rcpt_count, sizeof(*rcpt)), n = 0;
+	int r;
+
+	for (size_t i = 0; i < a->txn.rcpt_count; i++)
+		if (a->state.rcpt[a->rcpt[i]].status == RCPT_DELIVERED)
+			rcpt[n++] = a->rcpt[i];
+	r = bounce_relayed(a->rules->bounce, a->rules->spool, &a->message, &a->state, rcpt, n, &a->report[1], e);
+	free(rcpt);
+	if (r < 0)
+		return -1;
+	spool_message_close_file(&a->message);
+	a->tell_success = false;
+	if (a->report[1].text[0])
+		log_report(a, "relayed", a->report[1].text, a->message.env.sender);
+	return 0;
+}
+
+static int save_state(struct attempt *a, struct err *e)
+{
+	if (a->is_changed && spool_state_save(&a->state, a->rules->spool, a->message.env.id, e) < 0)
+		return -1;
+	a->is_changed = false;
+	return 0;
+}
+
+enum attempt_saved attempt_save(struct attempt *a, struct err *e)
+{
+	bool report = decide_report(a), success = success_is_asked_for(a);
+
+	/* what was decided is durable before anybody is told of it; manage/bounce.h has the order */
+	if ((report || success || !spool_state_is_finished(&a->state)) && save_state(a, e) < 0)
+		return ATTEMPT_UNSAVED;
+	if (report && make_report(a, e) < 0)
+		return ATTEMPT_UNSAVED;
+	if (success && tell_success(a, e) < 0)
+		return ATTEMPT_UNSAVED;
+	if (spool_state_is_finished(&a->state)) {
+		if (spool_remove(a->rules->spool, a->message.env.id, e) < 0)
 			return ATTEMPT_UNSAVED;
 		log_completed(a);
 		return ATTEMPT_COMPLETED;
 	}
-	if (spool_state_save(&a->state, s, id, e) < 0)
+	if (save_state(a, e) < 0)
 		return ATTEMPT_UNSAVED;
-	return spool_state_count(&a->state, RCPT_PENDING) > 0 ? ATTEMPT_AGAIN : ATTEMPT_PARKED;
+	return !a->state.held && spool_state_count(&a->state, RCPT_PENDING) > 0 ? ATTEMPT_AGAIN : ATTEMPT_PARKED;
 }

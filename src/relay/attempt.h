@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One attempt to deliver one message: from its file and state, through an
- * upstream transaction, to its new state. The owner of this unit of work: it
- * logs what became of each recipient.
+ * One attempt to deliver one message to those of its recipients that are due
+ * and go to one upstream: from its file and state, through an upstream
+ * transaction, to its new state. The owner of this unit of work: it logs what
+ * became of each recipient.
  */
 #ifndef RELAY_ATTEMPT_H
 #define RELAY_ATTEMPT_H
@@ -10,12 +11,25 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "manage/bounce.h"
+#include "manage/route.h"
 #include "relay/outcome.h"
+#include "relay/rates.h"
 #include "relay/retry.h"
 #include "spool/message.h"
 #include "spool/spool.h"
 #include "spool/state.h"
 #include "upstream/upstream.h"
+
+/* What all attempts go by; outlives them. */
+struct attempt_rules {
+	struct spool *spool;
+	const struct routes *routes;
+	const struct bounce_settings *bounce;
+	struct retry_limits retry; /* of a recipient */
+	int64_t expire_after_ms; /* of the message's age */
+	struct rates *rates; /* NULL: nobody counts */
+};
 
 struct attempt_rcpt {
 	bool refused; /* RCPT got a negative reply */
@@ -24,29 +38,47 @@ struct attempt_rcpt {
 	bool too_many; /* it was 452 "too many recipients" (RFC 5321 4.5.3.1.10) */
 };
 
+struct attempt_order;
+
 struct attempt {
 	struct upstream_txn txn; /* hand this to the upstream; first member */
+	const struct attempt_rules *rules;
 	struct spool_message message;
 	struct spool_state state;
 	size_t *rcpt; /* which recipients are sent to; owned */
 	struct attempt_rcpt *answer; /* same order; owned */
-	const char *upstream; /* its name, for log and state; outlives the attempt */
-	char remote[80]; /* address and port of the connection that took it */
-	int64_t due_wall_ms; /* after attempt_conclude: when it is due again */
-	void *owner; /* the relay's */
-	struct attempt *next_unsaved; /* the relay's list */
+	size_t upstream; /* index in the routes */
+	const char *remote_name; /* address as configured, of the connection that took it; outlives the attempt */
+	char remote[80]; /* address and port really connected to */
+	bool upstream_does_dsn; /* it tells of success itself (RFC 3461) */
+	bool is_removed; /* an operator took it out of the spool meanwhile: nothing is saved, nobody is told */
+	bool is_changed; /* the state is not what the disk has */
+	bool tell_success; /* a report on who was delivered to may be due */
+	struct spool_id report[2]; /* made by attempt_save, to be queued; "" for none */
+	int64_t due_wall_ms; /* after attempt_conclude: when the first recipient is due again */
+	int64_t since_wall_us; /* handed to an upstream */
+	/* the relay's */
+	void *owner;
+	struct attempt *next, *prev; /* of those under way, or unsaved */
+	struct attempt_order *orders; /* what operators want done at its end */
 };
 
 enum attempt_open {
-	ATTEMPT_READY, /* *out is an attempt to be handed to an upstream */
+	ATTEMPT_READY, /* *out is what was asked for */
+	ATTEMPT_ELSEWHERE, /* *out is loaded, but nobody is due for this upstream (or it is held, or all are done) */
 	ATTEMPT_GONE, /* no such message any more */
-	ATTEMPT_NOTHING_TO_DO, /* held, or no recipient is pending: it stays visible in the spool */
 	ATTEMPT_QUARANTINED, /* it was corrupt and has been moved (logged) */
 	ATTEMPT_LATER /* the system refused (logged): try again later */
 };
 
-/* Reads, verifies and prepares. done is called at the end of the transaction, see upstream.h. */
-enum attempt_open attempt_open(struct attempt **out, const struct spool *s, const char *id, const char *upstream,
+/* Reads message and state; verify: the content too. */
+enum attempt_open attempt_load(struct attempt **out, const struct attempt_rules *rules, const char *id, bool verify);
+/*
+ * Loads, verifies, and picks recipients: pending, due, routed to this upstream, at most that many (0: any
+ * number). done is called at the end of the transaction, see upstream.h.
+ */
+enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules *rules, const char *id, size_t upstream,
+			       unsigned most_recipients,
 			       void (*done)(struct upstream_txn *t, const struct upstream_outcome *o));
 void attempt_free(struct attempt *a);
 
@@ -57,17 +89,25 @@ struct attempt_result {
 };
 
 /* Decides for each recipient what the outcome means, writes it into the state in memory, logs it. */
-struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_outcome *outcome,
-				       const struct retry_limits *limits, double luck);
+struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_outcome *outcome, double luck);
+
+/*
+ * Gives up whoever is pending, if the message is too old, for upstreams that cannot be reached: trouble[] has why, by
+ * index, NULL for those that can be. Changes the state in memory and logs; false when nobody was.
+ */
+bool attempt_give_up(struct attempt *a, const char *const *trouble);
 
 enum attempt_saved {
-	ATTEMPT_COMPLETED, /* every recipient was delivered: it has left the spool (logged) */
-	ATTEMPT_AGAIN, /* saved; due again at due_wall_ms */
-	ATTEMPT_PARKED, /* saved; nothing pending, but failed recipients keep it visible */
+	ATTEMPT_COMPLETED, /* nobody is left to be tried or told of: it has left the spool (logged) */
+	ATTEMPT_AGAIN, /* saved; somebody is pending */
+	ATTEMPT_PARKED, /* saved; held, or nothing pending, but failed recipients keep it visible */
 	ATTEMPT_UNSAVED /* the disk refused (e): call again later; the attempt holds the truth until then */
 };
 
-/* Makes what attempt_conclude decided durable. May be called again after ATTEMPT_UNSAVED. */
-enum attempt_saved attempt_save(struct attempt *a, const struct spool *s, struct err *e);
+/*
+ * Makes what is in memory durable, and queues the reports that follow from it (manage/bounce.h). May be called
+ * again after ATTEMPT_UNSAVED.
+ */
+enum attempt_saved attempt_save(struct attempt *a, struct err *e);
 
 #endif

@@ -1,32 +1,34 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Messages to connections: which is sent when and on what, how many
- * connections there may be, and what follows when one or an attempt ends.
- * Runs in the relay; called from the event loop (relay.c) and by upstream/.
+ * Messages to connections: which one is next, and what follows when its
+ * attempt ends. Runs in the relay; called by upstream/ and the event loop.
  */
 #include "relay/relay_internal.h"
 
-#include <event2/event.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/random.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 
-#define SYSTEM_RETRY_MS 60000 /* a message the system would not let us read */
-#define IDLE_IS_NORMAL_MS 1000 /* a peer may close a connection that was unused this long */
-#define ALIVE_MS 60000 /* an upstream that answered this recently is not down because it refuses a connection */
 #define OPENED_AT_ONCE 64 /* messages that come to nothing, before other events get their turn */
 
-static double luck(void)
-{
-	uint32_t n;
+/* ---- those under way ---------------------------------------------------------------- */
 
-	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
-		return 0.5;
-	return n / 4294967296.0;
+static void list_add(struct attempt **list, struct attempt *a)
+{
+	a->prev = NULL;
+	a->next = *list;
+	if (a->next)
+		a->next->prev = a;
+	*list = a;
+}
+
+static void list_remove(struct attempt **list, struct attempt *a)
+{
+	if (a->next)
+		a->next->prev = a->prev;
+	*(a->prev ? &a->prev->next : list) = a->next;
+	a->next = a->prev = NULL;
 }
 
 /* ---- after an attempt ------------------------------------------------------------- */
@@ -41,297 +43,183 @@ void relay_log_unsaved(const struct attempt *a, const struct err *e)
 	log_end(&line);
 }
 
-/* Saves what was decided; keeps the attempt when the disk refuses. */
-static void settle(struct relay *r, struct attempt *a, bool is_first_time)
+static bool settle(struct relay *r, struct attempt *a, struct err *e)
 {
-	const char *id = a->message.env.id;
+	enum attempt_saved saved;
+
+	if (operate_attempt_removed(r, a))
+		return true;
+	saved = attempt_save(a, e);
+	/* a report that was made is mail like any other, whatever became of the rest */
+	for (size_t i = 0; i < sizeof(a->report) / sizeof(*a->report); i++) {
+		if (a->report[i].text[0])
+			relay_add_new(r, a->report[i].text);
+		a->report[i].text[0] = '\0';
+	}
+	if (saved == ATTEMPT_UNSAVED)
+		return false;
+	relay_place_saved(r, a, saved);
+	return true;
+}
+
+void relay_settle(struct relay *r, struct attempt *a)
+{
 	struct err e;
 
-	switch (attempt_save(a, r->setup->spool, &e)) {
-	case ATTEMPT_COMPLETED:
-	case ATTEMPT_PARKED:
-		queue_forget(&r->queue, id);
-		break;
-	case ATTEMPT_AGAIN:
-		queue_give_back(&r->queue, id, a->due_wall_ms);
-		break;
-	case ATTEMPT_UNSAVED:
-		/* it must not be sent again: it stays taken, and we remember what became of it */
-		if (is_first_time)
-			relay_log_unsaved(a, &e);
-		if (!r->unsaved)
-			r->unsaved_until_mono_ms = clock_mono_ms() + RELAY_UNSAVED_RETRY_MS;
-		a->next_unsaved = r->unsaved;
-		r->unsaved = a;
+	if (settle(r, a, &e))
 		return;
-	}
-	attempt_free(a);
+	/* it must not be sent again: it stays taken, and we remember what became of it */
+	relay_log_unsaved(a, &e);
+	if (!r->unsaved)
+		r->unsaved_until_mono_ms = clock_mono_ms() + RELAY_UNSAVED_RETRY_MS;
+	list_add(&r->unsaved, a);
 }
 
 void relay_settle_unsaved(struct relay *r)
 {
-	struct attempt *list = r->unsaved;
+	int64_t by = clock_mono_ms() + RELAY_SLICE_MS;
+	struct err e;
 
-	if (clock_mono_ms() < r->unsaved_until_mono_ms)
+	while (r->unsaved && clock_mono_ms() >= r->unsaved_until_mono_ms) {
+		struct attempt *a = r->unsaved;
+
+		list_remove(&r->unsaved, a);
+		if (!settle(r, a, &e)) {
+			list_add(&r->unsaved, a);
+			r->unsaved_until_mono_ms = clock_mono_ms() + RELAY_UNSAVED_RETRY_MS;
+		} else if (clock_mono_ms() >= by) {
+			r->service_wanted = true;
+			return;
+		}
+	}
+}
+
+/* What the attempt says about the upstream and the address it went to. */
+static void judge_upstream(struct relay_conn *rc, const struct upstream_outcome *outcome,
+			   const struct attempt_result *result)
+{
+	struct relay_upstream *u = rc->upstream;
+
+	if (result->answered) {
+		rc->answered++;
+		rc->remote->answered_mono_ms = clock_mono_ms();
+	}
+	if (result->upstream_trouble)
+		lane_trouble(u, rc->remote, outcome->reply.text);
+	else if (result->answered)
+		lane_worked(u, rc->remote);
+	if (outcome->how != UPSTREAM_ANSWERED)
 		return;
-	r->unsaved = NULL;
-	while (list) {
-		struct attempt *a = list;
-
-		list = a->next_unsaved;
-		settle(r, a, false);
-	}
-}
-
-static void log_upstream(struct relay *r, enum log_level level, const char *event, const char *reason, int64_t pause_ms)
-{
-	struct log_line line;
-
-	log_begin(&line, level, event);
-	log_str(&line, "upstream", r->setup->upstream.name);
-	if (reason) {
-		log_seconds(&line, "pause", pause_ms);
-		log_str(&line, "reason", reason);
-	}
-	log_end(&line);
-}
-
-static void note_trouble(struct relay *r, const char *reason)
-{
-	bool probed = r->breaker.state == BREAKER_PROBING, news;
-	int64_t pause = breaker_failed(&r->breaker, &r->setup->probe, luck(), clock_mono_ms(), &news);
-
-	r->probe = NULL; /* what is still to come of it counts, but nobody waits for that */
-	/* each probe is told: who looks during the night must not search the log for its first line */
-	log_upstream(r, news ? LOG_LEVEL_WARNING : probed ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
-		     news ? "upstream_down" : "upstream_still_down", reason, pause);
+	if (throttle_is_slow_down(&outcome->reply))
+		lane_slow_down(u, outcome->reply.text);
+	else if (outcome->phase == UPSTREAM_FINAL_DOT && smtp_reply_is_positive(&outcome->reply))
+		lane_delivered(u);
 }
 
 static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *outcome)
 {
 	struct attempt *a = (struct attempt *)t;
 	struct relay_conn *rc = a->owner;
-	struct relay *r = rc->relay;
+	struct relay_upstream *u = rc->upstream;
+	struct relay *r = u->relay;
 	struct attempt_result result;
 
 	relay_follow_clock(r);
-	result = attempt_conclude(a, outcome, &r->setup->retry, luck());
-	if (r->probe == a)
-		r->probe = NULL;
-	if (result.answered) {
-		rc->answered++;
-		r->answered_mono_ms = clock_mono_ms();
-	}
-	if (result.upstream_trouble)
-		note_trouble(r, outcome->reply.text);
-	else if (result.answered && breaker_worked(&r->breaker)) {
-		log_upstream(r, LOG_LEVEL_INFO, "upstream_up", NULL, 0);
-		r->service_wanted = true; /* what waited behind the probe */
-	}
-	if (result.touched) {
-		settle(r, a, true);
-	} else {
-		queue_give_back(&r->queue, a->message.env.id, a->due_wall_ms);
-		attempt_free(a);
+	list_remove(&r->attempts, a);
+	result = attempt_conclude(a, outcome, relay_luck());
+	if (rc->remote->probe == a)
+		rc->remote->probe = NULL;
+	judge_upstream(rc, outcome, &result);
+	if (!result.touched) {
+		bucket_return(&u->bucket);
 		r->service_wanted = true; /* it is due, and another connection may be free */
+	}
+	if (result.touched || a->is_removed || a->state.held || a->orders)
+		relay_settle(r, a);
+	else {
+		queue_put_back(&r->queue, a->message.env.id, u->lane);
+		attempt_free(a);
 	}
 	relay_set_timer(r);
 }
 
-/* ---- connections -------------------------------------------------------------------- */
+/* ---- the next message ------------------------------------------------------------------ */
 
-static struct upstream_txn *conn_next(struct upstream_conn *conn, void *ctx)
+/* Is this connection to take no more messages at all? */
+static bool is_used_up(const struct relay_conn *rc)
+{
+	const struct relay_upstream *u = rc->upstream;
+	const struct remote *choice = &u->choice[rc->remote - u->remote];
+	unsigned limit = u->config->messages_per_connection;
+	int64_t most_age = u->config->connection_max_age_ms;
+
+	return u->relay->stopping || choice->breaker.state == BREAKER_PAUSED || (limit && rc->taken >= limit) ||
+	       (most_age && clock_mono_ms() - rc->ready_mono_ms >= most_age) ||
+	       u->conn_count > u->config->max_connections;
+}
+
+/* The message is the connection's; NULL when it came to nothing. */
+static struct attempt *begin(struct relay_conn *rc, const char *id)
+{
+	struct relay_upstream *u = rc->upstream;
+	struct relay *r = u->relay;
+	struct attempt *a;
+
+	switch (attempt_open(&a, &r->rules, id, u->lane, u->config->recipients_per_message, attempt_done)) {
+	case ATTEMPT_READY:
+		return a;
+	case ATTEMPT_ELSEWHERE:
+		relay_replace(r, a);
+		break;
+	case ATTEMPT_GONE:
+	case ATTEMPT_QUARANTINED:
+		queue_forget(&r->queue, id);
+		break;
+	case ATTEMPT_LATER:
+		queue_give_back(&r->queue, id, relay_first_lane(r), relay_wall_ms() + RELAY_SYSTEM_RETRY_MS);
+		break;
+	}
+	return NULL;
+}
+
+struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 {
 	struct relay_conn *rc = ctx;
-	struct relay *r = rc->relay;
-	unsigned limit = r->setup->messages_per_connection;
+	struct relay_upstream *u = rc->upstream;
+	struct relay *r = u->relay;
+	bool is_probing = u->choice[rc->remote - u->remote].breaker.state == BREAKER_PROBING;
 	struct spool_id id;
 	struct attempt *a;
 
-	if (rc->quitting)
+	if (rc->quitting || u->is_suspended)
 		return NULL;
-	if (r->stopping || r->breaker.state == BREAKER_PAUSED || (limit && rc->taken >= limit)) {
+	if (is_used_up(rc)) {
 		rc->quitting = true;
 		upstream_conn_quit(conn);
 		return NULL;
 	}
 	/* a probe is one message: a thousand must not meet an upstream that is not well */
-	if (r->breaker.state == BREAKER_PROBING && (r->probe || upstream_conn_in_flight(conn) > 0))
+	if (is_probing && (rc->remote->probe || upstream_conn_in_flight(conn) > 0))
 		return NULL;
 	for (int i = 0; i < OPENED_AT_ONCE; i++) {
-		if (!queue_take(&r->queue, relay_wall_ms(), &id))
+		if (bucket_has(&u->bucket, clock_mono_ms()) == 0 ||
+		    !queue_take(&r->queue, u->lane, relay_wall_ms(), &id))
 			return NULL;
-		switch (attempt_open(&a, r->setup->spool, id.text, r->setup->upstream.name, attempt_done)) {
-		case ATTEMPT_READY:
-			a->owner = rc;
-			snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
-			rc->taken++;
-			if (r->breaker.state == BREAKER_PROBING)
-				r->probe = a;
-			return &a->txn;
-		case ATTEMPT_GONE:
-		case ATTEMPT_NOTHING_TO_DO:
-		case ATTEMPT_QUARANTINED:
-			queue_forget(&r->queue, id.text);
-			break;
-		case ATTEMPT_LATER:
-			queue_give_back(&r->queue, id.text, relay_wall_ms() + SYSTEM_RETRY_MS);
-			break;
-		}
+		a = begin(rc, id.text);
+		if (!a)
+			continue;
+		(void)bucket_take(&u->bucket, clock_mono_ms());
+		a->owner = rc;
+		a->remote_name = rc->remote->config->name;
+		a->upstream_does_dsn = upstream_conn_features(conn)->dsn;
+		snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
+		list_add(&r->attempts, a);
+		rc->taken++;
+		if (is_probing)
+			rc->remote->probe = a;
+		return &a->txn;
 	}
 	r->service_wanted = true;
 	relay_set_timer(r);
 	return NULL;
-}
-
-static void conn_ready(struct upstream_conn *conn, void *ctx)
-{
-	struct relay_conn *rc = ctx;
-
-	(void)conn;
-	rc->is_ready = true;
-	rc->ready_mono_ms = clock_mono_ms();
-	rc->relay->connecting_count--;
-	if (rc->relay->crowded) {
-		rc->relay->service_wanted = true; /* there was room for it: perhaps for another */
-		relay_set_timer(rc->relay);
-	}
-}
-
-/* Did this connection end for a reason that should make us wait before the next? */
-static bool is_trouble(const struct relay_conn *rc, const struct upstream_outcome *why)
-{
-	if (rc->quitting || rc->answered > 0 || why->how == UPSTREAM_SOURCE_FAILED)
-		return false;
-	if (!rc->is_ready)
-		return true;
-	if (why->how == UPSTREAM_ANSWERED && why->reply.code == 221)
-		return false;
-	/* never asked for anything: peers may tire of idle connections, but not at once */
-	return rc->taken > 0 || clock_mono_ms() - rc->ready_mono_ms < IDLE_IS_NORMAL_MS;
-}
-
-/*
- * A session that did not come about is no trouble while others work: many upstreams limit how many
- * connections they take from one address. To pause for that, to be answered on another connection, and so
- * to try again with each message would be a storm of connections.
- */
-static bool is_crowded(const struct relay *r, const struct relay_conn *failed)
-{
-	if (failed->is_ready || r->conn_count == r->connecting_count)
-		return false;
-	return r->answered_mono_ms > 0 && clock_mono_ms() - r->answered_mono_ms < ALIVE_MS;
-}
-
-static void note_crowd(struct relay *r, const char *reason)
-{
-	int64_t pause = retry_interval_ms(&r->setup->probe, 1, luck());
-
-	log_upstream(r, r->crowded ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "upstream_crowded", reason, pause);
-	r->crowded = true;
-	r->crowded_until_mono_ms = clock_mono_ms() + pause;
-}
-
-static void conn_closed(struct upstream_conn *conn, void *ctx, const struct upstream_outcome *why, bool ever_ready)
-{
-	struct relay_conn *rc = ctx, **at;
-	struct relay *r = rc->relay;
-
-	(void)conn;
-	if (!ever_ready)
-		r->connecting_count--;
-	for (at = &r->conns; *at != rc; at = &(*at)->next)
-		;
-	*at = rc->next;
-	r->conn_count--;
-	if (!r->stopping && is_trouble(rc, why)) {
-		char reason[SMTP_REPLY_TEXT_MAX + 64];
-
-		snprintf(reason, sizeof(reason), "%s: %s", upstream_phase_name(why->phase), why->reply.text);
-		if (is_crowded(r, rc))
-			note_crowd(r, reason);
-		else
-			note_trouble(r, reason);
-	}
-	if (r->conn_count == 0)
-		r->crowded = false;
-	free(rc);
-	r->service_wanted = true;
-	relay_set_timer(r);
-}
-
-static void conn_trace(void *ctx, bool from_upstream, const char *text, size_t len)
-{
-	struct log_line line;
-
-	(void)ctx;
-	log_begin(&line, LOG_LEVEL_DEBUG, "upstream_dialogue");
-	log_strn(&line, from_upstream ? "received" : "sent", text, len);
-	log_end(&line);
-}
-
-static const struct upstream_conn_ops conn_ops = { conn_ready, conn_next, conn_closed, NULL };
-static const struct upstream_conn_ops conn_ops_traced = { conn_ready, conn_next, conn_closed, conn_trace };
-
-static void open_connection(struct relay *r)
-{
-	struct relay_conn *rc = mem_alloc(sizeof(*rc));
-
-	rc->relay = r;
-	rc->next = r->conns;
-	r->conns = rc;
-	r->conn_count++;
-	r->connecting_count++;
-	rc->conn = upstream_conn_open(r->upstream, &r->setup->upstream,
-				      r->setup->trace ? &conn_ops_traced : &conn_ops, rc);
-}
-
-/* How many connections there may be now. */
-static unsigned connection_limit(struct relay *r)
-{
-	int64_t now_mono = clock_mono_ms();
-	unsigned limit = breaker_connections(&r->breaker, r->setup->max_connections, now_mono);
-
-	if (r->breaker.state == BREAKER_PROBING) {
-		/* those that hang with what they took before the trouble began must not keep us from asking */
-		limit = r->probe ? 0 : 1;
-		for (const struct relay_conn *rc = r->conns; rc && limit > 0; rc = rc->next)
-			limit += upstream_conn_in_flight(rc->conn) > 0;
-	} else if (r->crowded && limit > 0) {
-		bool may_try = now_mono >= r->crowded_until_mono_ms && r->connecting_count == 0;
-
-		limit = r->conn_count + may_try;
-	}
-	return limit < r->setup->max_connections ? limit : r->setup->max_connections;
-}
-
-void relay_service(struct relay *r)
-{
-	unsigned allowed;
-	int64_t now;
-	size_t due;
-
-	relay_follow_clock(r);
-	r->service_wanted = false;
-	/* one look at the clock for what is due and for the timer: nothing can fall between two */
-	r->served_wall_ms = now = relay_wall_ms();
-	if (r->stopping) {
-		if (r->conn_count == 0)
-			event_base_loopbreak(r->base);
-		relay_set_timer(r);
-		return;
-	}
-	breaker_follow_clock(&r->breaker, clock_mono_ms());
-	if (queue_count_due(&r->queue, now, 1) > 0) {
-		for (struct relay_conn *rc = r->conns, *next; rc; rc = next) {
-			next = rc->next;
-			if (rc->is_ready && !rc->quitting)
-				upstream_conn_kick(rc->conn);
-		}
-	}
-	allowed = connection_limit(r);
-	due = queue_count_due(&r->queue, now, r->setup->max_connections);
-	while (r->conn_count < allowed && r->connecting_count < due)
-		open_connection(r);
-	relay_set_timer(r);
 }

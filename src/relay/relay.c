@@ -1,21 +1,30 @@
 /* SPDX-License-Identifier: ISC */
-/* See relay.h: the event loop, what wakes it, and the spool. What is sent when is deliver.c's. */
-#include "relay/relay.h"
+/* See relay.h: the event loop, what wakes it, its start and its end. relay_internal.h names the other parts. */
+#include "relay/relay_internal.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "relay/relay_internal.h"
 #include "spool/recover.h"
-#include "spool/state.h"
 
 #define ORPHANS_MARGIN_MS 1000 /* after the grace time of a stopped worker, for its last commit */
-#define RESCAN_RETRY_MS 5000 /* a spool that could not be listed */
 #define CLOCK_STEP_MS 1000 /* less is not a step of the wall clock, but its being slewed */
+
+double relay_luck(void)
+{
+	uint32_t n;
+
+	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
+		return 0.5;
+	return n / 4294967296.0;
+}
 
 /* ---- the clock -------------------------------------------------------------------- */
 
@@ -38,42 +47,56 @@ void relay_follow_clock(struct relay *r)
 
 /* ---- the timer: the next thing that is due without an event ---------------------- */
 
-static int64_t earlier(int64_t wait, int64_t until_mono_ms, int64_t now_mono)
+static int64_t earlier(int64_t one, int64_t other)
 {
-	return until_mono_ms - now_mono < wait ? until_mono_ms - now_mono : wait;
+	return one < other ? one : other;
+}
+
+/* What was due when we last served waits for a connection or the end of a pause, not for time. */
+static int64_t next_due_mono_ms(const struct relay *r, size_t lane)
+{
+	int64_t due = queue_next_due(&r->queue, lane);
+
+	if (due == CLOCK_NEVER || due <= r->served_wall_ms)
+		return CLOCK_NEVER;
+	return clock_mono_ms() + due - relay_wall_ms();
+}
+
+static int64_t next_wake_mono_ms(struct relay *r)
+{
+	int64_t next = CLOCK_NEVER, until;
+
+	if (r->service_wanted)
+		return clock_mono_ms();
+	if (r->stopping)
+		return r->setup->control->stop_by_mono_ms;
+	for (size_t i = 0; i < r->upstream_count; i++) {
+		next = earlier(next, lane_next_mono_ms(&r->upstream[i]));
+		if (lane_is_available(&r->upstream[i]))
+			next = earlier(next, next_due_mono_ms(r, i));
+	}
+	next = earlier(next, next_due_mono_ms(r, r->unsorted));
+	next = earlier(next, sweep_next_mono_ms(r));
+	if (r->unsaved)
+		next = earlier(next, r->unsaved_until_mono_ms);
+	if (atomic_load(r->setup->rescan_wanted))
+		next = earlier(next, r->rescan_mono_ms);
+	until = suspensions_next_end(&r->suspensions);
+	if (until != CLOCK_NEVER)
+		next = earlier(next, clock_mono_ms() + until / 1000 + 1 - relay_wall_ms());
+	return earlier(next, r->orphans_mono_ms);
 }
 
 void relay_set_timer(struct relay *r)
 {
-	int64_t wait = CLOCK_NEVER, now_mono = clock_mono_ms();
+	int64_t next = next_wake_mono_ms(r), wait;
 	struct timeval tv;
 
-	if (r->service_wanted) {
-		wait = 0;
-	} else if (r->stopping) {
-		wait = r->setup->control->stop_by_mono_ms - now_mono;
-	} else {
-		int64_t due = queue_next_due(&r->queue), now = relay_wall_ms();
-
-		/* what was due when service() looked waits for a connection or the end of a pause, not for time;
-		 * what became due since then is still to be looked at */
-		if (due != CLOCK_NEVER && due > r->served_wall_ms)
-			wait = due - now;
-		if (r->breaker.state == BREAKER_PAUSED)
-			wait = earlier(wait, r->breaker.paused_until_mono_ms, now_mono);
-		if (r->crowded && r->crowded_until_mono_ms > now_mono)
-			wait = earlier(wait, r->crowded_until_mono_ms, now_mono);
-		if (r->unsaved)
-			wait = earlier(wait, r->unsaved_until_mono_ms, now_mono);
-		if (atomic_load(r->setup->rescan_wanted))
-			wait = earlier(wait, r->rescan_mono_ms, now_mono);
-		if (r->orphans_mono_ms != CLOCK_NEVER)
-			wait = earlier(wait, r->orphans_mono_ms, now_mono);
-	}
-	if (wait == CLOCK_NEVER) {
+	if (next == CLOCK_NEVER) {
 		event_del(r->timer);
 		return;
 	}
+	wait = next - clock_mono_ms();
 	if (wait < 0)
 		wait = 0;
 	/* wall time may be set: look again at least once a minute */
@@ -84,41 +107,56 @@ void relay_set_timer(struct relay *r)
 	event_add(r->timer, &tv);
 }
 
-/* ---- events ----------------------------------------------------------------------- */
+/* ---- serving ------------------------------------------------------------------------ */
 
-static void add_new(void *ctx, const char *id)
+/* An upstream that comes or goes changes where recipients of several upstreams are best off. */
+static void follow_availability(struct relay *r)
 {
-	struct relay *r = ctx;
-	int64_t made = spool_id_wall_us(id) / 1000, now = relay_wall_ms();
+	bool changed = false;
 
-	/* ids keep their order when the clock is set back, so one may lie in the future; its message does not wait */
-	queue_add(&r->queue, id, made < now ? made : now);
-}
+	for (size_t i = 0; i < r->upstream_count; i++) {
+		struct relay_upstream *u = &r->upstream[i];
+		bool available = lane_is_available(u);
 
-static void add_known_state(void *ctx, const char *id)
-{
-	struct relay *r = ctx;
-	struct spool_state_head head;
-	int64_t latest = relay_wall_ms() + r->setup->retry.max_ms / 10 * 11;
-
-	if (queue_knows(&r->queue, id) || !spool_state_peek(&head, r->setup->spool, id))
-		return;
-	/* no wait is longer: a damaged date, or one written when the clock was wrong */
-	queue_add(&r->queue, id, head.next_wall_us / 1000 < latest ? head.next_wall_us / 1000 : latest);
-}
-
-static void list_spool(struct relay *r)
-{
-	struct err e;
-
-	/* states first: what they postpone must not be taken for new */
-	if (spool_scan_states(r->setup->spool, add_known_state, r, &e) < 0 ||
-	    spool_scan(r->setup->spool, add_new, NULL, r, &e) < 0) {
-		log_msg(LOG_LEVEL_ERROR, "spool_error", "%s", e.text);
-		atomic_store(r->setup->rescan_wanted, true);
-		r->rescan_mono_ms = clock_mono_ms() + RESCAN_RETRY_MS;
+		if (available == u->was_available)
+			continue;
+		changed = true;
+		u->was_available = available;
+		u->passed_over = u->passed_over && !available;
+		if (available)
+			queue_age(&r->queue, u->lane); /* new mail is not to wait behind the backlog */
 	}
+	if (changed && r->upstream_count > 1)
+		queue_gather_split(&r->queue, r->unsorted, relay_wall_ms());
 }
+
+void relay_service(struct relay *r)
+{
+	relay_follow_clock(r);
+	r->service_wanted = false;
+	/* one look at the clock for what is due and for the timer: nothing can fall between two */
+	r->served_wall_ms = relay_wall_ms();
+	if (r->stopping) {
+		bool is_busy = false;
+
+		for (size_t i = 0; i < r->upstream_count; i++)
+			is_busy = is_busy || r->upstream[i].conn_count > 0;
+		if (!is_busy)
+			event_base_loopbreak(r->base);
+		relay_set_timer(r);
+		return;
+	}
+	operate_follow_clock(r);
+	relay_list_step(r);
+	follow_availability(r);
+	relay_route(r);
+	sweep_step(r);
+	for (size_t i = 0; i < r->upstream_count; i++)
+		lane_service(&r->upstream[i]);
+	relay_set_timer(r);
+}
+
+/* ---- events ----------------------------------------------------------------------- */
 
 static void rescan_if_wanted(struct relay *r)
 {
@@ -130,7 +168,7 @@ static void rescan_if_wanted(struct relay *r)
 	if (clock_mono_ms() < r->rescan_mono_ms || !atomic_exchange(r->setup->rescan_wanted, false))
 		return;
 	log_msg(LOG_LEVEL_DEBUG, "rescan", "there may be mail that nobody told of: listing the spool");
-	list_spool(r);
+	relay_list_begin(r);
 }
 
 static void on_notice(evutil_socket_t fd, short what, void *ctx)
@@ -141,7 +179,7 @@ static void on_notice(evutil_socket_t fd, short what, void *ctx)
 
 	(void)what;
 	while ((n = read(fd, data, sizeof(data))) > 0)
-		notice_read(&r->notices, data, (size_t)n, add_new, r);
+		notice_read(&r->notices, data, (size_t)n, relay_add_new, r);
 	if (n == 0)
 		event_del(r->notice_event); /* the master and all workers are gone; the control line says so too */
 	rescan_if_wanted(r);
@@ -151,8 +189,9 @@ static void on_notice(evutil_socket_t fd, short what, void *ctx)
 static void abort_connections(struct relay *r)
 {
 	r->aborted = true;
-	while (r->conns)
-		upstream_conn_abort(r->conns->conn);
+	for (size_t i = 0; i < r->upstream_count; i++)
+		while (r->upstream[i].conns)
+			upstream_conn_abort(r->upstream[i].conns->conn);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
@@ -181,14 +220,8 @@ static void on_control(evutil_socket_t fd, short what, void *ctx)
 	r->stopping = true;
 	if (r->setup->control->stop_by_mono_ms == CLOCK_NEVER)
 		r->setup->control->stop_by_mono_ms = clock_mono_ms() + r->setup->control->grace_ms;
-	for (struct relay_conn *rc = r->conns, *next; rc; rc = next) {
-		next = rc->next;
-		rc->quitting = true;
-		if (rc->is_ready)
-			upstream_conn_quit(rc->conn);
-		else
-			upstream_conn_abort(rc->conn);
-	}
+	for (size_t i = 0; i < r->upstream_count; i++)
+		lane_quit_all(&r->upstream[i]);
 	relay_service(r);
 }
 
@@ -200,7 +233,7 @@ static void recover(struct relay *r)
 	struct log_line line;
 	struct err e;
 
-	if (spool_recover(r->setup->spool, r->setup->started_wall_us, &found, &e) < 0)
+	if (spool_recover(r->rules.spool, r->setup->started_wall_us, &found, &e) < 0)
 		log_msg(LOG_LEVEL_ERROR, "spool_error", "%s", e.text);
 	if (found.unfinished + found.orphans + found.quarantined == 0)
 		return;
@@ -220,7 +253,7 @@ static int open_events(struct relay *r, struct err *e)
 		err_set(e, "cannot make an event loop");
 		return -1;
 	}
-	if (upstream_open(&r->upstream, r->base, e) < 0)
+	if (upstream_open(&r->client, r->base, e) < 0)
 		return -1;
 	r->control_event = event_new(r->base, setup->control->fd, EV_READ | EV_PERSIST, on_control, r);
 	r->notice_event = event_new(r->base, setup->notice_fd, EV_READ | EV_PERSIST, on_notice, r);
@@ -239,8 +272,8 @@ static void close_events(struct relay *r)
 		event_free(r->notice_event);
 	if (r->timer)
 		event_free(r->timer);
-	if (r->upstream)
-		upstream_close(r->upstream);
+	if (r->client)
+		upstream_close(r->client);
 	if (r->base)
 		event_base_free(r->base);
 }
@@ -253,30 +286,63 @@ static void last_words(struct relay *r)
 	while (r->unsaved) {
 		struct attempt *a = r->unsaved;
 
-		r->unsaved = a->next_unsaved;
-		if (attempt_save(a, r->setup->spool, &e) == ATTEMPT_UNSAVED) {
+		r->unsaved = a->next;
+		if (!a->is_removed && attempt_save(a, &e) == ATTEMPT_UNSAVED) {
 			err_prefix(&e, "its deliveries could not be recorded and may be repeated after the next start");
 			relay_log_unsaved(a, &e);
 		}
+		operate_free_orders(a->orders);
 		attempt_free(a);
 	}
 }
 
+static void init(struct relay *r, const struct relay_setup *setup)
+{
+	const struct relay_config *config = setup->config;
+
+	ASSERT(config->upstream_count >= 1 && config->upstream_count <= RELAY_UPSTREAMS_MAX);
+	*r = (struct relay){ .setup = setup, .config = config, .upstream_count = config->upstream_count,
+			     .unsorted = config->upstream_count, .sweep_wall_ms = CLOCK_NEVER,
+			     .sweep_next_wall_ms = CLOCK_NEVER, .started_wall_us = clock_wall_us() };
+	r->rules = (struct attempt_rules){ .spool = setup->spool, .routes = &config->routes, .bounce = &config->bounce,
+					   .retry = config->retry, .expire_after_ms = config->expire_after_ms,
+					   .rates = &r->rates };
+	queue_init(&r->queue, r->upstream_count + 1);
+	suspensions_init(&r->suspensions);
+	r->place = mem_array(r->upstream_count, sizeof(*r->place));
+	r->upstream = mem_array(r->upstream_count, sizeof(*r->upstream));
+	for (size_t i = 0; i < r->upstream_count; i++)
+		lane_init(&r->upstream[i], r, i);
+	relay_follow_clock(r);
+	notice_reader_init(&r->notices);
+}
+
+static void release(struct relay *r)
+{
+	relay_list_end(r);
+	for (size_t i = 0; i < r->upstream_count; i++)
+		lane_release(&r->upstream[i]);
+	free(r->upstream);
+	free(r->place);
+	suspensions_release(&r->suspensions);
+	queue_release(&r->queue);
+}
+
 int relay_run(const struct relay_setup *setup, struct err *e)
 {
-	struct relay r = { .setup = setup };
+	struct relay r;
 	int result = -1;
 
-	queue_init(&r.queue);
-	relay_follow_clock(&r);
-	notice_reader_init(&r.notices);
+	init(&r, setup);
 	if (open_events(&r, e) < 0)
 		goto out;
+	operate_open(&r);
 	recover(&r);
-	list_spool(&r);
+	relay_list_begin(&r);
 	r.orphans_mono_ms = clock_mono_ms() + setup->control->grace_ms + ORPHANS_MARGIN_MS;
-	atomic_store(setup->ready, true);
+	r.sweep_most_mono_ms = clock_mono_ms();
 	relay_service(&r);
+	atomic_store(setup->ready, true);
 	if (event_base_dispatch(r.base) < 0) {
 		err_set(e, "the event loop failed");
 		goto out;
@@ -284,7 +350,8 @@ int relay_run(const struct relay_setup *setup, struct err *e)
 	last_words(&r);
 	result = 0;
 out:
+	operate_close(&r);
 	close_events(&r);
-	queue_release(&r.queue);
+	release(&r);
 	return result;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The relay process: drains the spool to the upstream. One event loop, many
+ * The relay process: drains the spool to the upstreams. One event loop, many
  * upstream connections. Only this process (and a CLI that holds the spool's
  * lock) changes or removes queued files.
  */
@@ -9,26 +9,68 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/control.h"
 #include "base/err.h"
+#include "manage/bounce.h"
+#include "manage/route.h"
 #include "relay/retry.h"
 #include "spool/spool.h"
 #include "upstream/upstream.h"
 
-struct relay_setup {
-	const struct spool *spool; /* opened SPOOL_MANAGE */
-	struct upstream_settings upstream;
+/* One address of an upstream. */
+struct relay_remote_config {
+	const char *name; /* as configured, "smtp.example.net:587" */
+	unsigned weight; /* 0: none was given (relay/remotes.h) */
+	struct upstream_settings settings;
+};
+
+struct relay_upstream_config {
+	const char *name;
+	const struct relay_remote_config *remote; /* at least one */
+	size_t remote_count;
 	unsigned max_connections; /* at least 1 */
 	unsigned messages_per_connection; /* 0: no limit */
-	struct retry_limits retry; /* of a message */
-	struct retry_limits probe; /* of a failing upstream */
+	unsigned messages_per_minute; /* 0: no limit */
+	unsigned recipients_per_message; /* 0: no limit */
+	int64_t connection_max_age_ms; /* 0: no limit */
+	struct retry_limits probe; /* pauses of a failing address */
+};
+
+/* All that is made from the configuration, in one piece. */
+struct relay_config {
+	const char *hostname;
+	const struct relay_upstream_config *upstream; /* at least one, in the order of routes.upstream_name */
+	size_t upstream_count; /* at most RELAY_UPSTREAMS_MAX */
+	struct routes routes;
+	struct bounce_settings bounce;
+	struct retry_limits retry; /* of a recipient */
+	int64_t expire_after_ms;
+	int64_t warn_after_ms; /* 0: never */
+};
+#define RELAY_UPSTREAMS_MAX 200
+
+struct json_t; /* jansson's */
+
+struct relay_setup {
+	struct spool *spool; /* opened SPOOL_MANAGE */
+	const struct relay_config *config;
 	int64_t started_wall_us; /* of the service, by clock_file_us(): what incoming/ holds from before is a leftover */
 	int notice_fd; /* read end of the pipe on which workers name new messages; non-blocking */
 	_Atomic bool *rescan_wanted; /* set when a notice was lost */
-	_Atomic bool *ready; /* set by the relay when it has listed the spool */
+	_Atomic bool *ready; /* set by the relay when it takes notices */
 	struct control *control;
 	bool trace; /* log every line of the SMTP dialogue at debug level */
+	/* for operators (relay/door.h) */
+	gid_t view_gid, control_gid; /* (gid_t)-1: nobody but root and ourselves */
+	int event_fd; /* log lines of the other processes, one a datagram; -1: none */
+	_Atomic bool *watched; /* kept true while somebody watches */
+	_Atomic uint64_t *watch_lost; /* lines that could not be sent */
+	pid_t master_pid;
+	/* Adds what the other processes do to the answer to {"ask":"status"}: "workers", "processes". NULL: nothing. */
+	void (*add_processes)(void *ctx, struct json_t *status);
+	void *processes_ctx;
 };
 
 /* Runs until the control line says stop. 0 after an orderly end, -1 and e when it could not start. */

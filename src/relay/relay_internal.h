@@ -1,49 +1,112 @@
 /* SPDX-License-Identifier: ISC */
-/* What relay.c (events, clocks, the spool) and deliver.c (attempts and connections) share. */
+/*
+ * What the files of the relay share:
+ *
+ *   relay.c     the event loop, its clocks and timer, the start and the end
+ *   listing.c   the spool's names into the queue, a piece at a time
+ *   router.c    messages to lanes
+ *   lane.c      one upstream: its addresses, connections and limits
+ *   deliver.c   messages to connections, and what follows when an attempt ends
+ *   sweep.c     what is too old, and who is to be told of a delay
+ *   operate.c   what operators want (relay/door.h), and status.c what they see
+ */
 #ifndef RELAY_RELAY_INTERNAL_H
 #define RELAY_RELAY_INTERNAL_H
 
+#include "manage/action.h"
+#include "manage/suspend.h"
 #include "relay/attempt.h"
+#include "relay/door.h"
 #include "relay/notice.h"
+#include "relay/place.h"
 #include "relay/queue.h"
+#include "relay/rates.h"
 #include "relay/relay.h"
+#include "relay/remotes.h"
+#include "relay/throttle.h"
 
 struct event;
 struct event_base;
+struct spool_listing;
 
 #define RELAY_UNSAVED_RETRY_MS 5000 /* a state the disk would not take */
+#define RELAY_SYSTEM_RETRY_MS 60000 /* a message the system would not let us read */
+#define RELAY_SLICE_MS 5 /* of work on many messages, before other events get their turn */
 
 struct relay_conn {
-	struct relay *relay;
+	struct relay_upstream *upstream;
+	struct relay_remote *remote;
 	struct upstream_conn *conn;
 	struct relay_conn *next;
 	unsigned taken; /* messages it was given */
 	unsigned answered; /* of these, how many the upstream answered for */
+	bool is_probe; /* opened to see whether its address is well again */
 	bool is_ready;
 	bool quitting;
 	int64_t ready_mono_ms;
 };
 
+struct relay_remote {
+	const struct relay_remote_config *config;
+	unsigned conn_count, connecting_count;
+	struct attempt *probe; /* while PROBING: the one message that is to show how the address is */
+	int64_t crowded_until_mono_ms; /* it takes no more connections than it has; then one more is tried */
+	bool crowded;
+	int64_t answered_mono_ms; /* when it last answered for a message */
+	char *last_trouble; /* NULL: none; owned */
+	int64_t last_trouble_wall_us;
+};
+
+struct relay_upstream {
+	struct relay *relay;
+	const struct relay_upstream_config *config;
+	size_t lane; /* its index */
+	struct relay_remote *remote; /* owned */
+	struct remote *choice; /* of each remote, what the policy knows; owned */
+	struct relay_conn *conns;
+	unsigned conn_count, connecting_count; /* probes are not counted as connecting */
+	struct throttle throttle;
+	struct bucket bucket;
+	bool is_suspended;
+	bool was_available; /* when we last looked */
+	bool passed_over; /* mail for it waits elsewhere: it is to be asked how it is even with an empty lane */
+	int64_t last_delivered_wall_us;
+	char *last_trouble; /* NULL: none; owned */
+};
+
 struct relay {
 	const struct relay_setup *setup;
+	const struct relay_config *config; /* setup's */
 	struct event_base *base;
-	struct upstream *upstream;
+	struct upstream *client; /* the SMTP client */
 	struct event *control_event, *notice_event, *timer;
+	struct door *door;
+	struct attempt_rules rules;
+	struct rates rates;
 	struct queue queue;
 	struct notice_reader notices;
-	struct breaker breaker;
-	struct relay_conn *conns;
-	unsigned conn_count, connecting_count;
-	struct attempt *probe; /* while PROBING: the one message that is to show how the upstream is */
-	bool crowded; /* the upstream takes no more connections than it has */
-	int64_t crowded_until_mono_ms; /* then one more is tried */
-	int64_t answered_mono_ms; /* when the upstream last answered for a message */
+	struct relay_upstream *upstream; /* owned */
+	size_t upstream_count;
+	size_t unsorted; /* the lane of messages whose way is not known yet */
+	struct place_upstream *place; /* scratch of the router, one an upstream; owned */
+	struct suspensions suspensions;
+	struct attempt *attempts; /* under way */
 	struct attempt *unsaved; /* concluded, but the disk would not take it */
 	int64_t unsaved_until_mono_ms; /* then it is asked again */
+	/* listing the spool */
+	struct spool_listing *listing; /* under way; NULL: none */
+	bool listing_states;
 	int64_t rescan_mono_ms; /* not to be listed again before */
 	int64_t orphans_mono_ms; /* when no worker of a master that was killed before us can be left */
+	/* the sweep */
+	bool sweeping;
+	uint32_t sweep_at; /* in the queue */
+	int64_t sweep_wall_ms; /* when the next one is worth it */
+	int64_t sweep_least_mono_ms, sweep_most_mono_ms; /* but not before, and not later */
+	int64_t sweep_next_wall_ms; /* found by the one under way */
 	int64_t served_wall_ms; /* what was due by then was offered to the connections */
 	int64_t wall_ahead_ms; /* of monotonic time: shows when the wall clock is set */
+	int64_t started_wall_us;
 	bool stopping, aborted;
 	bool service_wanted; /* by a callback: from the event loop, at once */
 };
@@ -51,17 +114,88 @@ struct relay {
 /* ---- relay.c ---- */
 
 int64_t relay_wall_ms(void);
+double relay_luck(void);
 /* Call before due times are compared with the clock or made from it. */
 void relay_follow_clock(struct relay *r);
 /* Arms the timer anew; to be called last by whatever may have changed what is due. */
 void relay_set_timer(struct relay *r);
+/* Offers due messages to the connections there are, then opens as many more as the rest is worth. */
+void relay_service(struct relay *r);
+
+/* ---- listing.c ---- */
+
+/* A message that was announced: by a worker, or made by us (a report). */
+void relay_add_new(void *ctx, const char *id);
+void relay_list_begin(struct relay *r);
+void relay_list_step(struct relay *r); /* one slice, when a listing is under way */
+void relay_list_end(struct relay *r);
+
+/* ---- router.c ---- */
+
+/* Puts due messages of unknown way into lanes; one slice. */
+void relay_route(struct relay *r);
+/* A taken message that is not being sent goes where it belongs by its state: a lane, parked, out. Frees a. */
+void relay_replace(struct relay *r, struct attempt *a);
+/* As relay_replace, for a state that was just saved with this result (not UNSAVED). */
+void relay_place_saved(struct relay *r, struct attempt *a, enum attempt_saved saved);
+/* Where a message waits whose way is not known: the only lane, or the unsorted ones. */
+size_t relay_first_lane(const struct relay *r);
+
+/* ---- lane.c ---- */
+
+void lane_init(struct relay_upstream *u, struct relay *r, size_t index);
+void lane_release(struct relay_upstream *u);
+enum breaker_state lane_state(const struct relay_upstream *u);
+/* Up, and not suspended: mail may go there now. */
+bool lane_is_available(const struct relay_upstream *u);
+/* Connections there may be now. */
+unsigned lane_connections_allowed(const struct relay_upstream *u);
+/* Ends pauses that are over, offers due messages to its connections, opens and retires some. */
+void lane_service(struct relay_upstream *u);
+/* When it wants to be served without an event, CLOCK_NEVER: not; monotonic. */
+int64_t lane_next_mono_ms(struct relay_upstream *u);
+/* An attempt or connection showed that the address is not well, or that it is. */
+void lane_trouble(struct relay_upstream *u, struct relay_remote *remote, const char *reason);
+void lane_worked(struct relay_upstream *u, struct relay_remote *remote);
+/* It asked us to slow down, or took a message. */
+void lane_slow_down(struct relay_upstream *u, const char *reply);
+void lane_delivered(struct relay_upstream *u);
+/* Ends the pause of its addresses: they are asked now. */
+void lane_probe(struct relay_upstream *u);
+/* Connections to take nothing more. */
+void lane_quit_all(struct relay_upstream *u);
 
 /* ---- deliver.c ---- */
 
-/* Offers due messages to the connections there are, then opens as many more as the rest is worth. */
-void relay_service(struct relay *r);
+/* The next message for a connection, NULL: none now. For upstream_conn_ops. */
+struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx);
+/* Saves what was decided of a taken message; keeps the attempt when the disk refuses, else frees it. */
+void relay_settle(struct relay *r, struct attempt *a);
 /* Tries again what the disk would not take, when its time has come. */
 void relay_settle_unsaved(struct relay *r);
 void relay_log_unsaved(const struct attempt *a, const struct err *e);
+
+/* ---- sweep.c ---- */
+
+/* A message is known from now on: its time may come before the next sweep. */
+void sweep_note(struct relay *r, const char *id);
+/* One slice, when it is time. */
+void sweep_step(struct relay *r);
+int64_t sweep_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: no time is known */
+
+/* ---- operate.c, status.c ---- */
+
+void operate_open(struct relay *r);
+void operate_close(struct relay *r);
+/* Suspensions that are over end. */
+void operate_follow_clock(struct relay *r);
+/* Before an attempt that ended is saved and freed: true when it was removed meanwhile (a is freed). */
+bool operate_attempt_removed(struct relay *r, struct attempt *a);
+/* The orders that waited for the end of an attempt on this message. */
+void operate_run_orders(struct relay *r, struct attempt_order *orders, const char *id);
+void operate_free_orders(struct attempt_order *orders);
+
+json_t *status_of_relay(void *ctx);
+json_t *status_of_flight(void *ctx);
 
 #endif

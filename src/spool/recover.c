@@ -16,8 +16,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "spool/id.h"
 #include "spool/sys.h"
@@ -77,6 +79,47 @@ int spool_scan_states(const struct spool *s, void (*each)(void *ctx, const char 
 	struct scan scan = { each, NULL, ctx };
 
 	return list(s, s->state_fd, "state", scan_entry, &scan, e);
+}
+
+struct spool_listing {
+	const struct spool *s;
+	const char *folder;
+	DIR *dir;
+};
+
+struct spool_listing *spool_listing_open(const struct spool *s, bool states, struct err *e)
+{
+	struct spool_listing l = { s, states ? "state" : "queue", sys_opendir(states ? s->state_fd : s->queue_fd) }, *out;
+
+	if (!l.dir) {
+		err_set_os(e, errno, "%s/%s: cannot list this directory", s->path, l.folder);
+		return NULL;
+	}
+	out = mem_alloc(sizeof(*out));
+	*out = l;
+	return out;
+}
+
+int spool_listing_next(struct spool_listing *l, const char **id, struct err *e)
+{
+	struct dirent *entry;
+
+	while ((entry = sys_readdir(l->dir))) {
+		if (!spool_id_is_valid(entry->d_name))
+			continue;
+		*id = entry->d_name;
+		return 1;
+	}
+	if (errno == 0)
+		return 0;
+	err_set_os(e, errno, "%s/%s: cannot list this directory", l->s->path, l->folder);
+	return -1;
+}
+
+void spool_listing_close(struct spool_listing *l)
+{
+	sys_closedir(l->dir);
+	free(l);
 }
 
 /* ---- quarantine -------------------------------------------------------------- */

@@ -34,6 +34,15 @@ int spool_scan(const struct spool *s, void (*each)(void *ctx, const char *id),
 /* The same for state/. */
 int spool_scan_states(const struct spool *s, void (*each)(void *ctx, const char *id), void *ctx, struct err *e);
 
+/*
+ * The same a piece at a time, for who must not be busy with a million of them: valid IDs of queue/ or state/.
+ * open: NULL and e on failure. next: 1 and *id (until the next call), 0 at the end, -1 and e.
+ */
+struct spool_listing;
+struct spool_listing *spool_listing_open(const struct spool *s, bool states, struct err *e);
+int spool_listing_next(struct spool_listing *l, const char **id, struct err *e);
+void spool_listing_close(struct spool_listing *l);
+
 /* Moves queue/NAME (and state/NAME) to corrupt/ and writes corrupt/NAME.reason. */
 int spool_quarantine(const struct spool *s, const char *name, const char *reason, struct err *e);
 /* Moves a state that cannot be read to corrupt/ID.state; the message itself stays, all pending again. */

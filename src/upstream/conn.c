@@ -17,6 +17,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "upstream/conn.h"
 
 #define SEND_BYTES 16384 /* at once: one TLS record, so that a blocked send is a blocked record */
@@ -186,6 +187,21 @@ static void transmit(struct upstream_conn *c)
 
 static void on_io(evutil_socket_t fd, short events, void *ctx);
 
+/* The next deadline: of the phase, or of the first transaction as a whole. */
+static void arm(struct upstream_conn *c, enum upstream_phase phase)
+{
+	int64_t wait = deadline_ms(c, phase), now = clock_mono_ms(), left = CLOCK_NEVER;
+
+	if (c->pipe.count > 0 && c->settings->attempt_timeout_ms > 0) {
+		if (c->attempt != c->pipe.left + 1)
+			c->attempt_by_mono_ms = now + c->settings->attempt_timeout_ms;
+		c->attempt = c->pipe.left + 1;
+		left = c->attempt_by_mono_ms > now ? c->attempt_by_mono_ms - now : 0;
+	}
+	c->armed_for_attempt = left < wait;
+	set_timer(c, left < wait ? left : wait);
+}
+
 static void watch(struct upstream_conn *c)
 {
 	short events = (short)(EV_READ | EV_PERSIST | (c->write_blocked ? EV_WRITE : 0));
@@ -197,7 +213,7 @@ static void watch(struct upstream_conn *c)
 		event_add(c->io, NULL);
 	}
 	if (c->progress || phase != c->armed_for) {
-		set_timer(c, deadline_ms(c, phase));
+		arm(c, phase);
 		c->armed_for = phase;
 		c->progress = false;
 	}
@@ -311,8 +327,12 @@ static void timed_out(struct upstream_conn *c)
 		work(c);
 		return;
 	}
-	snprintf(text, sizeof(text), "timed out after %.3f s in phase %s",
-		 (double)deadline_ms(c, phase) / 1000, upstream_phase_name(phase));
+	if (c->armed_for_attempt)
+		snprintf(text, sizeof(text), "not done after %.3f s, in phase %s",
+			 (double)c->settings->attempt_timeout_ms / 1000, upstream_phase_name(phase));
+	else
+		snprintf(text, sizeof(text), "timed out after %.3f s in phase %s",
+			 (double)deadline_ms(c, phase) / 1000, upstream_phase_name(phase));
 	lost(c, false, text);
 }
 

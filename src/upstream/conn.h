@@ -41,6 +41,9 @@ struct upstream_conn {
 	bool write_blocked;
 	enum upstream_phase armed_for; /* what the timer's deadline is for */
 	bool progress; /* since the timer was armed */
+	uint64_t attempt; /* the flight that attempt_by_mono_ms is about (pipeline's left), + 1 */
+	int64_t attempt_by_mono_ms; /* it must be over by then */
+	bool armed_for_attempt; /* the timer's deadline is that one */
 };
 
 struct upstream {

@@ -437,6 +437,7 @@ enum pipeline_result pipeline_reply(struct pipeline *p, const struct smtp_reply 
 		p->need_rset = f->mail_accepted && f->total < data_index(f) + 2;
 		p->first = (p->first + 1) % FLIGHTS;
 		p->count--;
+		p->left++;
 	}
 	return p->over ? PIPELINE_OVER : PIPELINE_GO_ON;
 }

@@ -71,6 +71,7 @@ struct pipeline {
 	uint64_t put_bytes, wire_bytes; /* ever put out, ever sent */
 	struct pipeline_flight flight[2];
 	size_t first, count;
+	uint64_t left; /* flights that were first and are no more: which one is first now */
 	bool any_taken;
 	bool need_rset; /* the upstream still has an open transaction that came to nothing */
 	bool quitting, quit_sent;

@@ -56,6 +56,11 @@ struct upstream_settings {
 	int64_t block_timeout_ms; /* a block of content taken by the peer: 3 minutes */
 	int64_t final_timeout_ms; /* the answer to the final dot: 10 minutes */
 	int64_t idle_timeout_ms; /* unused this long: QUIT */
+	/*
+	 * A whole transaction, whatever else is waited for: from its MAIL, or from when it is the first on its
+	 * connection, to its end; then the connection is given up, with NO_ANSWER for it. 0: no limit.
+	 */
+	int64_t attempt_timeout_ms;
 };
 
 /* What the EHLO that counts (the last one) announced. */

@@ -72,7 +72,7 @@ def test_down_at_start(t):
 def test_all_connections_come_back_after_the_probe(t):
     """Behind the one message that shows an upstream to be well again, the others do not wait in a single line."""
     reserved = harness.ReservedPort(t)
-    relay = start(t, reserved, "max_connections = 4\n pipelining = no")
+    relay = start(t, reserved, "max_connections = 4\n pipelining = no").ready()  # it lists nothing: all is new mail
     submit(relay, ["good@example.test"])
     for _ in range(6):
         submit(relay, ["slow@example.test"])
@@ -186,7 +186,7 @@ def temporary(phase, reply):
 
 
 def permanent(phase, reply):
-    """A 5yz is final for this message: no retry, kept visible."""
+    """A 5yz is final for this message: no retry, its sender is told, once."""
     def test(t):
         upstream = Upstream(t)
         upstream.on(phase, reply, times=1)
@@ -194,18 +194,36 @@ def permanent(phase, reply):
         ident = submit(relay)
         failed = relay.wait_for("failed", id=ident, to="rcpt@example.test")
         equal(failed["reply"], reply, "reply")
+        equal(relay.wait_for("bounced", id=ident)["to"], "sender@client.test", "who is told")
+        relay.wait_for("completed", id=ident)
         # meanwhile another message is tried several times
         upstream.on("RCPT", "450 4.2.1 later", match="other@", times=4)
         other = submit(relay, ["other@example.test"])
         relay.wait_for("completed", id=other)
-        equal([m.rcpts for m in upstream.messages], [["other@example.test"]], "delivered")
+        equal([(m.sender, m.rcpts) for m in upstream.messages],
+              [("", ["sender@client.test"]), ("sender@client.test", ["other@example.test"])], "delivered")
+        assert reply.encode() in upstream.messages[0].content, upstream.messages[0].content
         equal(len(relay.events("failed", id=ident)), 1, "failures of the message")
-        wait_until(lambda: relay.queue() == [ident], "the other message to leave the spool")
-        entry, = queue(t, relay)
-        equal(entry["queue_id"], ident, "message in the queue")
-        rcpt, = entry["recipients"]
-        equal((rcpt["address"], rcpt["status"], rcpt["reply"]), ("rcpt@example.test", "failed", reply), "recipient")
+        relay.wait_empty()
     return test
+
+
+def test_failed_report_stays(t):
+    """Nobody is told that a message from <> failed: it is kept visible, and not tried again."""
+    upstream = Upstream(t)
+    upstream.on("RCPT", "550 5.1.1 nobody", match="rcpt@")
+    relay = start(t, upstream)
+    with Client(relay) as client:
+        client.message(CONTENT, sender="", rcpts=["rcpt@example.test"])
+    ident = relay.wait_for("failed", to="rcpt@example.test")["id"]
+    other = submit(relay, ["other@example.test"])
+    relay.wait_for("completed", id=other)
+    wait_until(lambda: relay.queue() == [ident], "the other message to leave the spool")
+    entry, = queue(t, relay)
+    rcpt, = entry["recipients"]
+    equal((entry["queue_id"], rcpt["address"], rcpt["status"], rcpt["reply"]),
+          (ident, "rcpt@example.test", "failed", "550 5.1.1 nobody"), "message in the queue")
+    equal(relay.events("bounced"), [], "reports")
 
 
 for _phase in ("MAIL", "RCPT", "DATA", "EOD"):
@@ -233,15 +251,12 @@ def partial(extensions):
         relay = start(t, upstream)
         ident = submit(relay, ["good@example.test", "later@example.test", "never@example.test", "fine@example.test"])
         relay.wait_for("delivered", id=ident, to="later@example.test")
-        equal([m.rcpts for m in upstream.messages],
+        equal([m.rcpts for m in upstream.messages if m.sender],
               [["good@example.test", "fine@example.test"], ["later@example.test"]], "recipients")
         equal(len(upstream.commands("RCPT TO:<never@")), 1, "attempts for the refused one")
         equal(len(upstream.commands("RCPT TO:<good@")), 1, "attempts for the good one")
-        # the log tells of a delivery before the disk does
-        wait_until(lambda: {r["address"].split("@")[0]: r["status"] for entry in queue(t, relay)
-                            for r in entry["recipients"] + entry["delivered"]}
-                   == {"good": "delivered", "later": "delivered", "never": "failed", "fine": "delivered"},
-                   "the states of the recipients in the queue")
+        equal(len(relay.wait_for("bounced", count=1, id=ident)) > 0, True, "the sender was told")
+        relay.wait_for("completed", id=ident)
         relay.stop()
         again = start(t, upstream, spool=relay.spool, name="again")
         other = submit(again, ["other@example.test"])
@@ -359,13 +374,14 @@ def test_body_is_passed_on(t):
 
 def test_size_too_small(t):
     upstream = Upstream(t, extensions=("PIPELINING", "SIZE 5000"))
-    relay = start(t, upstream)
+    relay = start(t, upstream, top='bounce_size_limit = "1K"\n')
     large = submit(relay, content=CONTENT + b"x" * 6000 + b"\r\n")
     small = submit(relay)
     assert relay.wait_for("failed", id=large)["reply"].startswith("552 5.3.4"), relay.events("failed")
     relay.wait_for("completed", id=small)
-    equal(len(upstream.received), 1, "messages at the upstream")
-    equal(relay.queue(), [large], "queue")
+    relay.wait_for("completed", id=large)
+    relay.wait_empty()
+    equal(sorted(m.sender for m in upstream.received), ["", "sender@client.test"], "messages at the upstream: a report")
 
 
 # ---- connections ---------------------------------------------------------------

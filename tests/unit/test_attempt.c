@@ -13,7 +13,11 @@
 #include "unit.h"
 
 #define NOW_US 1795000000000000
-static const struct retry_limits limits = { 60000, 3600000, 2.0 };
+static const char *const names[] = { "main", "other" };
+static struct routes routes = { .upstream_name = names, .upstream_count = 1 };
+static const struct bounce_settings bounce = { .hostname = "relay.test", .return_limit_bytes = 1000 };
+static struct attempt_rules rules = { .routes = &routes, .bounce = &bounce, .retry = { 60000, 3600000, 2.0 },
+				      .expire_after_ms = 5 * 86400000LL };
 static char dir[64], id[ENVELOPE_ID_MAX];
 static struct spool spool;
 
@@ -28,6 +32,7 @@ static void setup(void)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	ck_assert_int_eq(spool_prepare(dir, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e), 0);
 	ck_assert_int_eq(spool_open(&spool, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e), 0);
+	rules.spool = &spool;
 	clock_freeze(NOW_US, 0);
 	envelope_init(&env);
 	env.arrived_wall_us = NOW_US;
@@ -51,6 +56,15 @@ static void teardown(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
+static int64_t now_us = NOW_US;
+
+/* Time goes on, to where everybody deferred is due again. */
+static void go_on(int64_t ms)
+{
+	now_us += ms * 1000;
+	clock_freeze(now_us, (now_us - NOW_US) / 1000);
+}
+
 /* A spool that cannot be written stands for a sick disk: root included, as its directories are gone. */
 static void break_spool(struct spool *broken)
 {
@@ -62,8 +76,9 @@ static struct attempt *begin(size_t expect_rcpts)
 {
 	struct attempt *a;
 
-	ck_assert_int_eq(attempt_open(&a, &spool, id, "main", NULL), ATTEMPT_READY);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_READY);
 	ck_assert_uint_eq(a->txn.rcpt_count, expect_rcpts);
+	a->remote_name = "mx.example.net:25";
 	return a;
 }
 
@@ -81,7 +96,7 @@ static struct attempt_result conclude(struct attempt *a, enum upstream_how how, 
 
 	if (code)
 		smtp_reply_set(&o.reply, code, "", "the end");
-	return attempt_conclude(a, &o, &limits, 0.5);
+	return attempt_conclude(a, &o, 0.5);
 }
 
 START_TEST(a_message_delivered_to_all_leaves_the_spool)
@@ -92,9 +107,9 @@ START_TEST(a_message_delivered_to_all_leaves_the_spool)
 	for (size_t i = 0; i < 3; i++)
 		answer(a, i, 250, "2.1.5");
 	ck_assert(conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250).answered);
-	ck_assert_int_eq(attempt_save(a, &spool, &e), ATTEMPT_COMPLETED);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
 	attempt_free(a);
-	ck_assert_int_eq(attempt_open(&a, &spool, id, "main", NULL), ATTEMPT_GONE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_GONE);
 }
 END_TEST
 
@@ -107,10 +122,13 @@ START_TEST(each_recipient_has_its_own_fate)
 	answer(a, 1, 550, "5.1.1");
 	answer(a, 2, 451, "4.7.1");
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
-	ck_assert_int_eq(attempt_save(a, &spool, &e), ATTEMPT_AGAIN);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
 	ck_assert_int_eq(a->due_wall_ms, NOW_US / 1000 + 60000);
 	attempt_free(a);
 
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_ELSEWHERE); /* not due */
+	attempt_free(a);
+	go_on(60000);
 	a = begin(1); /* only the deferred one is sent to again */
 	ck_assert_str_eq(a->message.env.rcpt[a->rcpt[0]].address, "c@example.org");
 	ck_assert_int_eq(a->state.rcpt[0].status, RCPT_DELIVERED);
@@ -118,16 +136,224 @@ START_TEST(each_recipient_has_its_own_fate)
 	ck_assert_str_eq(a->state.rcpt[1].reply, "550 5.1.1 said so");
 	answer(a, 0, 451, "4.7.1");
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_RCPT, 451);
-	ck_assert_int_eq(a->due_wall_ms, NOW_US / 1000 + 120000); /* the interval grows across attempts */
-	ck_assert_int_eq(attempt_save(a, &spool, &e), ATTEMPT_AGAIN);
+	ck_assert_int_eq(a->due_wall_ms, now_us / 1000 + 120000); /* the interval grows across attempts */
+	ck_assert_uint_eq(a->state.rcpt[2].tries, 2);
+	ck_assert_str_eq(a->state.rcpt[2].remote, "mx.example.net:25");
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+	ck_assert_str_eq(a->report[0].text, ""); /* there was one already */
 	attempt_free(a);
 
+	go_on(120000);
 	a = begin(1);
 	answer(a, 0, 250, "");
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
-	ck_assert_int_eq(attempt_save(a, &spool, &e), ATTEMPT_PARKED); /* the failed one keeps it visible */
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
 	attempt_free(a);
-	ck_assert_int_eq(attempt_open(&a, &spool, id, "main", NULL), ATTEMPT_NOTHING_TO_DO);
+}
+END_TEST
+
+/* The sender of the failed one is told in a message of its own, whose id the relay learns. */
+START_TEST(a_failure_makes_one_report)
+{
+	struct attempt *a = begin(3), *report;
+	struct err e;
+
+	answer(a, 0, 250, "2.1.5");
+	answer(a, 1, 550, "5.1.1");
+	answer(a, 2, 550, "5.1.1");
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+	ck_assert_int_eq(attempt_open(&report, &rules, a->report[0].text, 0, 0, NULL), ATTEMPT_READY);
+	ck_assert_str_eq(report->message.env.sender, "");
+	ck_assert_uint_eq(report->txn.rcpt_count, 1);
+	ck_assert_str_eq(report->message.env.rcpt[0].address, "from@example.org");
+	/* it fails in its turn: nobody is told, and it stays */
+	conclude(report, UPSTREAM_ANSWERED, UPSTREAM_MAIL, 550);
+	ck_assert_int_eq(attempt_save(report, &e), ATTEMPT_PARKED);
+	ck_assert_str_eq(report->report[0].text, "");
+	attempt_free(report);
+	attempt_free(a);
+}
+END_TEST
+
+/* The disk takes the failures and not the report: tried again, and made once. */
+START_TEST(a_report_the_disk_refuses_is_made_later)
+{
+	struct attempt *a = begin(3);
+	struct spool full = spool;
+	struct err e;
+
+	full.incoming_fd = open("/dev/null", O_RDONLY);
+	rules.spool = &full;
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_MAIL, 550);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_UNSAVED);
+	ck_assert_str_eq(a->report[0].text, "");
+	rules.spool = &spool;
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+	ck_assert_uint_eq(strlen(a->report[0].text), SPOOL_ID_LEN);
+	attempt_free(a);
+	close(full.incoming_fd);
+}
+END_TEST
+
+START_TEST(only_so_many_recipients_go_at_once)
+{
+	struct attempt *a;
+	struct err e;
+
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 2, NULL), ATTEMPT_READY);
+	ck_assert_uint_eq(a->txn.rcpt_count, 2);
+	answer(a, 1, 451, "");
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+	ck_assert_int_eq(a->due_wall_ms, NOW_US / 1000); /* the rest goes at once */
+	attempt_free(a);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 2, NULL), ATTEMPT_READY);
+	ck_assert_uint_eq(a->txn.rcpt_count, 1);
+	ck_assert_uint_eq(a->rcpt[0], 2);
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN); /* the deferred one */
+	ck_assert_int_eq(a->due_wall_ms, NOW_US / 1000 + 60000);
+	attempt_free(a);
+}
+END_TEST
+
+/* Whom a rule sends elsewhere is not sent to here. */
+START_TEST(each_upstream_gets_its_own_recipients)
+{
+	static const char *const to_b[] = { "b@example.org" };
+	static const struct route_rule rule = { .pattern = { [ROUTE_RECIPIENT] = to_b },
+						.pattern_count = { [ROUTE_RECIPIENT] = 1 }, .upstream = 1 };
+	struct attempt *a;
+	struct err e;
+
+	routes = (struct routes){ .rule = &rule, .rule_count = 1, .upstream_name = names, .upstream_count = 2 };
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 1, 0, NULL), ATTEMPT_READY);
+	ck_assert_uint_eq(a->txn.rcpt_count, 1);
+	ck_assert_uint_eq(a->rcpt[0], 1);
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+	ck_assert_str_eq(a->state.rcpt[1].upstream, "other");
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+	attempt_free(a);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 1, 0, NULL), ATTEMPT_ELSEWHERE);
+	attempt_free(a);
+	a = begin(2);
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+	attempt_free(a);
+}
+END_TEST
+
+START_TEST(each_gets_a_last_try_when_its_time_is_over)
+{
+	struct attempt *a;
+	struct err e;
+
+	rules.expire_after_ms = 90000;
+	a = begin(3);
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_MAIL, 451);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+	ck_assert_int_eq(a->due_wall_ms, NOW_US / 1000 + 60000);
+	attempt_free(a);
+	go_on(60000);
+	a = begin(3);
+	answer(a, 0, 250, "");
+	answer(a, 1, 451, "");
+	answer(a, 2, 451, "");
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+	ck_assert_int_eq(a->due_wall_ms, NOW_US / 1000 + 90000); /* not 120 s later */
+	attempt_free(a);
+	go_on(30000);
+	a = begin(2);
+	answer(a, 0, 250, "");
+	answer(a, 1, 451, "4.2.0");
+	conclude(a, UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT, 0);
+	ck_assert_int_eq(a->state.rcpt[1].status, RCPT_EXPIRED);
+	ck_assert_int_eq(a->state.rcpt[2].status, RCPT_EXPIRED);
+	ck_assert_str_eq(a->state.rcpt[2].reply, "451 4.2.0 said so");
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+	ck_assert_uint_eq(strlen(a->report[0].text), SPOOL_ID_LEN);
+	attempt_free(a);
+}
+END_TEST
+
+START_TEST(who_cannot_be_reached_is_given_up_by_age)
+{
+	const char *trouble[2] = { "connect: refused", NULL };
+	struct attempt *a;
+	struct err e;
+
+	rules.expire_after_ms = 90000;
+	a = begin(3);
+	answer(a, 0, 250, "");
+	answer(a, 1, 450, "4.2.1");
+	conclude(a, UPSTREAM_NO_ANSWER, UPSTREAM_CONTENT, 0);
+	ck_assert(!attempt_give_up(a, trouble)); /* too young */
+	go_on(90000);
+	a->state.held = true;
+	ck_assert(!attempt_give_up(a, trouble));
+	a->state.held = false;
+	trouble[0] = NULL;
+	ck_assert(!attempt_give_up(a, trouble)); /* it can be reached: a last try comes */
+	trouble[0] = "connect: refused";
+	ck_assert(attempt_give_up(a, trouble));
+	ck_assert_str_eq(a->state.rcpt[1].reply, "expired while upstream \"main\" could not be reached: connect: refused; "
+						 "before that: 450 4.2.1 said so");
+	ck_assert_uint_eq(spool_state_count(&a->state, RCPT_EXPIRED), 3);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+	attempt_free(a);
+}
+END_TEST
+
+/* Recipients with the same fate and words are one event of the history; another attempt with the same only counts. */
+START_TEST(the_history_groups_recipients)
+{
+	struct attempt *a = begin(3);
+	struct err e;
+
+	answer(a, 0, 451, "4.7.1");
+	answer(a, 1, 250, "");
+	answer(a, 2, 451, "4.7.1");
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+	ck_assert_uint_eq(a->state.event_count, 2);
+	ck_assert_str_eq(a->state.event[0].what, "deferred");
+	ck_assert_uint_eq(a->state.event[0].rcpts, 2);
+	ck_assert_str_eq(a->state.event[0].text, "451 4.7.1 said so");
+	ck_assert_str_eq(a->state.event[0].upstream, "main");
+	ck_assert_str_eq(a->state.event[0].remote, "mx.example.net:25");
+	ck_assert_str_eq(a->state.event[1].what, "delivered");
+	ck_assert_uint_eq(a->state.event[1].rcpts, 1);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+	attempt_free(a);
+	for (int i = 0; i < 2; i++) {
+		go_on(3600000);
+		a = begin(2);
+		conclude(a, UPSTREAM_ANSWERED, UPSTREAM_MAIL, 421);
+		ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+		ck_assert_uint_eq(a->state.event_count, 3);
+		ck_assert_uint_eq(a->state.event[2].times, (unsigned)i + 1);
+		attempt_free(a);
+	}
+}
+END_TEST
+
+/* A crash between the last recipient and the end of the message: the end comes then. */
+START_TEST(a_message_that_is_done_with_leaves)
+{
+	struct spool_state st;
+	struct attempt *a;
+	struct err e;
+
+	spool_state_init(&st, 3);
+	for (size_t i = 0; i < 3; i++)
+		st.rcpt[i].status = RCPT_DELIVERED;
+	ck_assert_int_eq(spool_state_save(&st, &spool, id, &e), 0);
+	spool_state_release(&st);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_ELSEWHERE);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+	attempt_free(a);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_GONE);
 }
 END_TEST
 
@@ -153,8 +379,9 @@ START_TEST(a_lost_answer_is_uncertain_and_refusals_stand)
 	answer(a, 2, 250, "");
 	conclude(a, UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT, 0);
 	ck_assert(a->state.uncertain);
-	ck_assert_int_eq(attempt_save(a, &spool, &e), ATTEMPT_AGAIN);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
 	attempt_free(a);
+	go_on(60000);
 	a = begin(2);
 	ck_assert(a->state.uncertain);
 	ck_assert_int_eq(a->state.rcpt[1].status, RCPT_FAILED);
@@ -204,10 +431,13 @@ START_TEST(a_sick_disk_does_not_make_it_forget)
 	answer(a, 1, 451, "");
 	answer(a, 2, 451, "");
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
-	ck_assert_int_eq(attempt_save(a, &broken, &e), ATTEMPT_UNSAVED);
+	rules.spool = &broken;
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_UNSAVED);
 	ck_assert_ptr_nonnull(strstr(e.text, id));
-	ck_assert_int_eq(attempt_save(a, &spool, &e), ATTEMPT_AGAIN);
+	rules.spool = &spool;
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
 	attempt_free(a);
+	go_on(60000);
 	a = begin(2);
 	attempt_free(a);
 	close(broken.queue_fd);
@@ -226,12 +456,14 @@ START_TEST(held_and_damaged_messages_are_not_sent)
 	st.held = true;
 	ck_assert_int_eq(spool_state_save(&st, &spool, id, &e), 0);
 	spool_state_release(&st);
-	ck_assert_int_eq(attempt_open(&a, &spool, id, "main", NULL), ATTEMPT_NOTHING_TO_DO);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_ELSEWHERE);
+	ck_assert(a->state.held);
+	attempt_free(a);
 	fd = openat(spool.queue_fd, id, O_WRONLY);
 	ck_assert_int_eq(pwrite(fd, "y", 1, 300), 1);
 	close(fd);
-	ck_assert_int_eq(attempt_open(&a, &spool, id, "main", NULL), ATTEMPT_QUARANTINED);
-	ck_assert_int_eq(attempt_open(&a, &spool, id, "main", NULL), ATTEMPT_GONE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_QUARANTINED);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_GONE);
 	ck_assert_int_eq(faccessat(spool.corrupt_fd, id, F_OK, 0), 0);
 }
 END_TEST
@@ -244,6 +476,10 @@ int main(void)
 		a_message_delivered_to_all_leaves_the_spool, each_recipient_has_its_own_fate,
 		a_message_nobody_looked_at_was_not_tried, a_lost_answer_is_uncertain_and_refusals_stand,
 		one_recipient_too_many_goes_at_once, our_own_wrong_password_bounces_nothing,
+		a_failure_makes_one_report, a_report_the_disk_refuses_is_made_later, only_so_many_recipients_go_at_once,
+		each_upstream_gets_its_own_recipients, each_gets_a_last_try_when_its_time_is_over,
+		who_cannot_be_reached_is_given_up_by_age, the_history_groups_recipients,
+		a_message_that_is_done_with_leaves,
 		a_sick_disk_does_not_make_it_forget, held_and_damaged_messages_are_not_sent,
 	};
 

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages to lanes. With one upstream there is one way, and nothing is read
+ * for it; with several the router reads envelope and state of what is due, a
+ * slice at a time, and passes over what waits for an upstream that is down.
+ * It also looks at the states that were only listed at the start. Runs in
+ * the relay's event loop.
+ */
+#include "relay/relay_internal.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+size_t relay_first_lane(const struct relay *r)
+{
+	return r->upstream_count == 1 ? 0 : r->unsorted;
+}
+
+static struct place find_place(struct relay *r, const struct attempt *a)
+{
+	struct place place;
+
+	for (size_t i = 0; i < r->upstream_count; i++)
+		r->place[i] = (struct place_upstream){ .available = lane_is_available(&r->upstream[i]) };
+	place = place_find(&r->config->routes, &a->message.env, &a->state, r->place, clock_wall_us());
+	for (size_t i = 0; i < r->upstream_count; i++)
+		if (place.is_split && r->place[i].passed_over)
+			r->upstream[i].passed_over = true;
+	return place;
+}
+
+/* Puts a taken message where its state says; was_tried: it is not fresh any more. */
+static void put(struct relay *r, const struct attempt *a, bool was_tried)
+{
+	const char *id = a->message.env.id;
+	struct place place = find_place(r, a);
+	int64_t now = relay_wall_ms(), due = place.due_wall_us / 1000;
+
+	if (!place.waits) {
+		queue_park(&r->queue, id, a->state.held ? QUEUE_HELD : QUEUE_FAILED);
+		return;
+	}
+	queue_set_flags(&r->queue, id, place.is_split ? QUEUE_SPLIT : 0, QUEUE_PEEK | (place.is_split ? 0 : QUEUE_SPLIT));
+	if (was_tried || due > now)
+		queue_give_back(&r->queue, id, place.upstream, due > now ? due : now);
+	else
+		queue_put_back(&r->queue, id, place.upstream);
+	if (due <= now)
+		r->service_wanted = true;
+}
+
+void relay_place_saved(struct relay *r, struct attempt *a, enum attempt_saved saved)
+{
+	struct attempt_order *orders = a->orders;
+	char id[ENVELOPE_ID_MAX];
+
+	strcpy(id, a->message.env.id);
+	if (saved == ATTEMPT_COMPLETED)
+		queue_forget(&r->queue, id);
+	else
+		put(r, a, true);
+	attempt_free(a);
+	if (orders)
+		operate_run_orders(r, orders, id);
+}
+
+void relay_replace(struct relay *r, struct attempt *a)
+{
+	bool is_over = spool_state_count(&a->state, RCPT_PENDING) == 0;
+
+	/* a crash may have left it between its last recipient and its end, or a report half made */
+	if (is_over || a->state.report_id.text[0]) {
+		relay_settle(r, a);
+		return;
+	}
+	put(r, a, false);
+	attempt_free(a);
+}
+
+static void route_one(struct relay *r, const char *id)
+{
+	struct attempt *a;
+
+	switch (attempt_load(&a, &r->rules, id, false)) {
+	case ATTEMPT_READY:
+	case ATTEMPT_ELSEWHERE:
+		relay_replace(r, a);
+		break;
+	case ATTEMPT_GONE:
+	case ATTEMPT_QUARANTINED:
+		queue_forget(&r->queue, id);
+		break;
+	case ATTEMPT_LATER:
+		queue_give_back(&r->queue, id, r->unsorted, relay_wall_ms() + RELAY_SYSTEM_RETRY_MS);
+		break;
+	}
+}
+
+/* What the first lines of its state say is often enough. True when it is. */
+static bool settle_by_peek(struct relay *r, const char *id)
+{
+	int64_t now = relay_wall_ms(), latest = now + r->config->retry.max_ms / 10 * 11, due;
+	struct spool_state_head head;
+
+	queue_set_flags(&r->queue, id, 0, QUEUE_PEEK);
+	if (!spool_state_peek(&head, r->rules.spool, id) || head.report_wanted || head.left == 0)
+		return false;
+	if (head.held) {
+		queue_park(&r->queue, id, QUEUE_HELD);
+		return true;
+	}
+	/* no wait is longer: a damaged date, or one written when the clock was wrong */
+	due = head.next_wall_us / 1000 <= latest ? head.next_wall_us / 1000 : now;
+	if (due <= now && r->upstream_count > 1)
+		return false;
+	if (due < now)
+		due = spool_id_wall_us(id) / 1000; /* the oldest first */
+	queue_give_back(&r->queue, id, relay_first_lane(r), due < latest ? due : now);
+	return true;
+}
+
+void relay_route(struct relay *r)
+{
+	int64_t by = clock_mono_ms() + RELAY_SLICE_MS;
+	struct spool_id id;
+
+	while (queue_take(&r->queue, r->unsorted, relay_wall_ms(), &id)) {
+		bool to_peek = queue_flags(&r->queue, id.text) & QUEUE_PEEK;
+
+		if (!to_peek || !settle_by_peek(r, id.text))
+			route_one(r, id.text);
+		if (clock_mono_ms() >= by) {
+			r->service_wanted = true;
+			return;
+		}
+	}
+}

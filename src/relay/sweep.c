@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages whose time comes while nothing happens to them: given up when they
+ * are too old and their upstream cannot be reached (others get a last try at
+ * that moment), and their senders told of the delay. Goes over the whole
+ * queue, at most once a minute, or when the next message's time can have
+ * come; a slice at a time. Runs in the relay's event loop.
+ */
+#include "relay/relay_internal.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define SWEEP_LEAST_MS 1000 /* from the end of one sweep to the next */
+#define SWEEP_MOST_MS 60000 /* an upstream may have gone down in the meantime */
+#define ENTRIES_AT_ONCE 256 /* between two looks at the clock */
+
+/* The next moment at which something is due to a message by its age alone; CLOCK_NEVER: none. */
+static int64_t next_moment_ms(const struct relay *r, const char *id, bool is_warned, int64_t after_wall_ms)
+{
+	int64_t made = spool_id_wall_us(id) / 1000, next = CLOCK_NEVER;
+	int64_t expiry = made + r->config->expire_after_ms, warning = made + r->config->warn_after_ms;
+
+	if (expiry > after_wall_ms)
+		next = expiry;
+	if (r->config->warn_after_ms > 0 && !is_warned && warning > after_wall_ms && warning < next)
+		next = warning;
+	return next;
+}
+
+void sweep_note(struct relay *r, const char *id)
+{
+	/* one that is past its time already waits for the sweep that comes in any case */
+	int64_t next = next_moment_ms(r, id, false, relay_wall_ms());
+
+	if (next < r->sweep_wall_ms)
+		r->sweep_wall_ms = next;
+	if (next < r->sweep_next_wall_ms)
+		r->sweep_next_wall_ms = next;
+}
+
+int64_t sweep_next_mono_ms(const struct relay *r)
+{
+	int64_t now = clock_mono_ms(), next = r->sweep_most_mono_ms;
+
+	if (r->queue.count == 0)
+		return CLOCK_NEVER;
+	if (r->sweeping)
+		return now;
+	if (r->sweep_wall_ms != CLOCK_NEVER && now + (r->sweep_wall_ms - relay_wall_ms()) < next)
+		next = now + (r->sweep_wall_ms - relay_wall_ms());
+	return next > r->sweep_least_mono_ms ? next : r->sweep_least_mono_ms;
+}
+
+static void log_warned(const struct attempt *a, const char *report_id)
+{
+	struct log_line line;
+
+	log_begin(&line, LOG_LEVEL_INFO, "warned");
+	log_str(&line, "id", a->message.env.id);
+	log_str(&line, "report", report_id);
+	log_str(&line, "to", a->message.env.sender);
+	log_end(&line);
+}
+
+/* Tells the sender of the delay, once; false when that could not be done and is to be tried again. */
+static bool warn(struct relay *r, struct attempt *a)
+{
+	struct spool_id report = { "" };
+	struct err e;
+
+	if (a->state.warned || a->state.held || spool_state_count(&a->state, RCPT_PENDING) == 0)
+		return true;
+	if (bounce_warn(&r->config->bounce, r->rules.spool, &a->message, &a->state, &report, &e) < 0) {
+		relay_log_unsaved(a, &e);
+		return false;
+	}
+	a->is_changed = a->is_changed || a->state.warned;
+	if (!report.text[0])
+		return true;
+	log_warned(a, report.text);
+	relay_add_new(r, report.text);
+	return true;
+}
+
+/* Why each upstream cannot be reached now; NULL for those that can be, or that an operator stopped. */
+static const char **list_troubles(const struct relay *r)
+{
+	const char **trouble = mem_array(r->upstream_count, sizeof(*trouble));
+
+	for (size_t i = 0; i < r->upstream_count; i++) {
+		const struct relay_upstream *u = &r->upstream[i];
+
+		if (!u->is_suspended && lane_state(u) != BREAKER_UP)
+			trouble[i] = u->last_trouble ? u->last_trouble : "it is down";
+	}
+	return trouble;
+}
+
+/* A message that waits and for which a moment has come; wants_warning: that of the warning. */
+static void look_at(struct relay *r, const struct queue_item *item, bool wants_warning)
+{
+	const char *id = item->id.text, **trouble;
+	struct attempt *a;
+	bool warned;
+
+	if (!queue_take_id(&r->queue, id))
+		return;
+	if (attempt_load(&a, &r->rules, id, false) != ATTEMPT_READY) {
+		queue_put_back(&r->queue, id, item->lane); /* the next attempt finds out */
+		return;
+	}
+	trouble = list_troubles(r);
+	attempt_give_up(a, trouble);
+	free(trouble);
+	warned = !wants_warning || warn(r, a);
+	if (wants_warning && warned)
+		queue_set_flags(&r->queue, id, QUEUE_WARNED, 0);
+	if (a->is_changed) {
+		relay_settle(r, a);
+	} else {
+		attempt_free(a);
+		queue_put_back(&r->queue, id, item->lane);
+	}
+}
+
+/* Only upstreams that are down hold mail beyond its time; there is no use in opening what the others have. */
+static bool may_expire(const struct relay *r, const struct queue_item *item)
+{
+	const struct relay_upstream *u = item->lane < r->upstream_count ? &r->upstream[item->lane] : NULL;
+
+	return u && !u->is_suspended && lane_state(u) != BREAKER_UP;
+}
+
+/* True when it took a while. */
+static bool sweep_one(struct relay *r, const struct queue_item *item)
+{
+	int64_t now = relay_wall_ms(), age = now - spool_id_wall_us(item->id.text) / 1000, next;
+	bool is_warned = item->flags & QUEUE_WARNED, wants_warning;
+
+	if (item->where != QUEUE_WAITING && item->where != QUEUE_TAKEN)
+		return false;
+	next = next_moment_ms(r, item->id.text, is_warned, now);
+	if (next < r->sweep_next_wall_ms)
+		r->sweep_next_wall_ms = next;
+	if (item->where != QUEUE_WAITING || (item->flags & QUEUE_PEEK))
+		return false;
+	wants_warning = r->config->warn_after_ms > 0 && !is_warned && age >= r->config->warn_after_ms;
+	if (!wants_warning && (age < r->config->expire_after_ms || !may_expire(r, item)))
+		return false;
+	look_at(r, item, wants_warning);
+	return true;
+}
+
+static void end_sweep(struct relay *r)
+{
+	int64_t now = clock_mono_ms();
+
+	r->sweeping = false;
+	r->sweep_wall_ms = r->sweep_next_wall_ms;
+	r->sweep_least_mono_ms = now + SWEEP_LEAST_MS;
+	r->sweep_most_mono_ms = now + SWEEP_MOST_MS;
+}
+
+void sweep_step(struct relay *r)
+{
+	int64_t by = clock_mono_ms() + RELAY_SLICE_MS;
+	struct queue_item item;
+
+	if (!r->sweeping) {
+		if (sweep_next_mono_ms(r) > clock_mono_ms())
+			return;
+		r->sweeping = true;
+		r->sweep_at = 0;
+		r->sweep_next_wall_ms = CLOCK_NEVER;
+	}
+	for (int i = 1;; i++) {
+		if (!queue_each(&r->queue, &r->sweep_at, &item)) {
+			end_sweep(r);
+			return;
+		}
+		if ((sweep_one(r, &item) || i % ENTRIES_AT_ONCE == 0) && clock_mono_ms() >= by)
+			return;
+	}
+}
