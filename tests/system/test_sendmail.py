@@ -281,14 +281,24 @@ def test_newaliases_and_mailq(t):
 
 
 def test_flush(t):
+    """-q, -qI ID and -qR DOMAIN: a message that was refused for now goes at once."""
     box = Box(t)
-    if b"no verb" in t.run([SENDMAIL, "-C", box.file, "-q"]).stderr:
-        raise Skip("this version has no verb 'retry' yet")
-    box.upstream.on("RCPT", "450 4.2.0 later", times=1)
-    box.sendmail("-f", "a@a.test", "b@b.test", data=b"\n")
-    box.relay.wait_for("deferred")
-    box.sendmail("-q")
-    box.one()
+    for number, option in enumerate(("-q", "-qI", "-qRb.test"), 1):
+        box.upstream.on("RCPT", "450 4.2.0 later", times=1)
+        box.sendmail("-f", "a@a.test", f"b{number}@b.test", data=b"\n")
+        event = box.relay.wait_for("deferred", to=f"b{number}@b.test")
+        box.sendmail(option + event["id"] if option == "-qI" else option)
+        equal(box.upstream.wait_messages(number)[-1].rcpts, [f"b{number}@b.test"], option)
+    wait_until(lambda: not box.relay.queue(), "an empty queue")
+    box.sendmail("-qI0000", status=EX_UNAVAILABLE)
+    box.sendmail("-qRb.test")
+
+
+def test_mailq_of_a_user_who_may_not_look(t):
+    account = ordinary_user()
+    box = Box(t)
+    _, err = box.sendmail("-bp", status=EX_UNAVAILABLE, prefix=harness.as_user(account))
+    assert b"ermission denied" in err, err
 
 
 def test_closed_standard_files(t):
