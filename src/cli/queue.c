@@ -17,6 +17,7 @@
 #include "cli/lookup.h"
 #include "cli/queue_waits.h"
 #include "cli/select.h"
+#include "cli/style.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 
@@ -107,14 +108,16 @@ static void put_cell(const struct queue *q, const struct listing *l, enum column
 {
 	bool readable = listing_is_readable(l);
 	char small[32];
+	int64_t arrived;
 
 	switch (column) {
 	case COL_ID:
 		buf_add(out, l->id.text, SPOOL_ID_LEN);
 		return;
 	case COL_AGE:
-		buf_adds(out, term_age(readable ? l->msg.env.arrived_wall_us : spool_id_wall_us(l->id.text),
-				       q->now_wall_us, small, sizeof(small)));
+		arrived = readable ? l->msg.env.arrived_wall_us : spool_id_wall_us(l->id.text);
+		term_paint(&q->cli->out, style_of_age((q->now_wall_us - arrived) / 1000),
+			   term_age(arrived, q->now_wall_us, small, sizeof(small)), out);
 		return;
 	case COL_SIZE:
 		if (readable)
@@ -133,7 +136,7 @@ static void put_cell(const struct queue *q, const struct listing *l, enum column
 			buf_addf(out, "%u", l->state.tries);
 		return;
 	case COL_NEXT:
-		buf_adds(out, next_text(q, l, small, sizeof(small)));
+		term_paint(&q->cli->out, style_of_condition(l->condition), next_text(q, l, small, sizeof(small)), out);
 		return;
 	case COL_REPLY:
 		put_reply(q, l, out);

@@ -40,11 +40,20 @@ const struct cli_verb verb_table[] = {
 		.run = verb_show,
 	},
 	{
+		.name = "explain",
+		.operands = "ID",
+		.summary = "tell in sentences what happened to a message and what comes next",
+		.details = "ID may be cut short as long as only one message's id begins with it.\n",
+		.options = explain_options,
+		.run = verb_explain,
+	},
+	{
 		.name = "summary",
-		.operands = "",
+		.operands = "[ID-PREFIX...]",
 		.summary = "count what waits by domain, sender, upstream or reason, and by age",
 		.details = "The columns count messages younger than what they say.\n",
 		.options = summary_options,
+		.selects = true,
 		.run = verb_summary,
 	},
 	{
@@ -150,6 +159,15 @@ const struct cli_verb verb_table[] = {
 		.run = verb_status,
 	},
 	{
+		.name = "top",
+		.operands = "",
+		.summary = "the same as status, live",
+		.details = "Keys: q ends it, p pauses, s sorts otherwise, space asks at once, arrows and\n"
+			   "page keys scroll.\n",
+		.options = top_options,
+		.run = verb_top,
+	},
+	{
 		.name = "watch",
 		.operands = "",
 		.summary = "show events as they happen",
@@ -175,11 +193,12 @@ const struct cli_verb verb_table[] = {
 	},
 	{
 		.name = "export",
-		.operands = "[ID-PREFIX...]",
+		.operands = "[ID-PREFIX...] [-]",
 		.summary = "write queued messages to .eml files, an mbox, or another spool",
-		.details = "Each goes with its envelope. They stay in the queue.\n"
-			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+		.details = "Each goes with its envelope. They stay in the queue unless --remove is given.\n",
 		.options = export_options,
+		.selects = true,
+		.changes = true,
 		.run = verb_export,
 	},
 	{
@@ -193,11 +212,12 @@ const struct cli_verb verb_table[] = {
 	},
 	{
 		.name = "fsck",
-		.operands = "[ID-PREFIX...]",
+		.operands = "[ID-PREFIX...] [-]",
 		.summary = "verify every file of the spool, and put right what is not",
 		.details = "Looking works beside a running daemon; for --repair it must be stopped.\n"
-			   "With ID-PREFIXes only the messages whose id begins with one of them.\n",
+			   "With selectors or ids only those messages are looked at.\n",
 		.options = fsck_options,
+		.selects = true,
 		.run = verb_fsck,
 	},
 	{

@@ -49,6 +49,7 @@ static const struct {
 	[CHECK_ORPHAN_STATE] = { "orphan_state", "removes it: its message was done" },
 	[CHECK_UNFINISHED_STATE] = { "unfinished_state", "removes it: the state before it stands" },
 	[CHECK_LEFTOVER] = { "leftover", "removes it: it was never acknowledged" },
+	[CHECK_DAMAGED_SUSPENDED] = { "damaged_suspended", "moves it to corrupt/: nothing is suspended any more" },
 	[CHECK_FOREIGN_IN_QUEUE] = { "foreign_in_queue", "moves it to corrupt/" },
 	[CHECK_FOREIGN_IN_STATE] = { "foreign_in_state", "moves it to corrupt/" },
 	[CHECK_FOREIGN] = { "foreign", NULL },
@@ -478,6 +479,8 @@ int spool_repair(const struct spool_check *c, enum check_folder folder, const ch
 	case CHECK_UNFINISHED_STATE:
 	case CHECK_LEFTOVER:
 		return repair_remove(c, folder, name, e);
+	case CHECK_DAMAGED_SUSPENDED:
+		return spool_quarantine_root(c->s, name, found->what.text, e);
 	case CHECK_WITHOUT_REASON:
 		return spool_write_reason(c->s, name, "not known: posthouse fsck found it here without a reason", e);
 	case CHECK_RIGHTS:
