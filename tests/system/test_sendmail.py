@@ -548,6 +548,38 @@ def test_outbox_drainer_killed(t):
     wait_until(lambda: box.in_outbox() == {"": [], "taken": [], "refused": []}, "an empty outbox")
 
 
+def test_outbox_taken_back(t):
+    """Somebody listens once the message lies in the outbox, and may have looked before: it goes to the socket."""
+    box = prepared(t)
+    got = []
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(box.socket))
+        server.listen()
+
+        def serve():
+            server.accept()[0].close()  # gone before it said a word
+            server.accept()[0].close()  # it asked whether there is somebody
+            client, _ = server.accept()
+            with client, client.makefile("rwb", 0) as f:
+                f.write(b"220 x\r\n")
+                for line in f:
+                    got.append(line)
+                    verb = line[:4].upper()
+                    if verb == b"DATA":
+                        f.write(b"354 x\r\n")
+                        while (text := f.readline()) not in (b".\r\n", b""):
+                            got.append(text)
+                    f.write(b"221 x\r\n" if verb == b"QUIT" else b"250 x\r\n")
+                    if verb == b"QUIT":
+                        break
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        box.sendmail("b@b.test", data=b"Subject: back\n\n")
+        thread.join(DEADLINE)
+    assert b"Subject: back\r\n" in got, got
+    equal(box.in_outbox()[""], [], "the outbox")
+
+
 def test_outbox_race_with_a_start(t):
     """Senders all the time while the service starts and stops: everybody who heard 0 is delivered."""
     box = prepared(t)
