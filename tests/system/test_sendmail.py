@@ -337,7 +337,8 @@ def test_connection_lost(t):
         server.listen()
 
         def serve():
-            for script in ([b"220 x\r\n"], [b"220 x\r\n", b"250 x\r\n", b"250 x\r\n250 x\r\n354 x\r\n"]):
+            ready = [b"220 x\r\n", b"250 x\r\n", b"250 x\r\n"]
+            for script in ([b"220 x\r\n"], [*ready, b"250 x\r\n"], [*ready, b"250 x\r\n", b"354 x\r\n"]):
                 client, _ = server.accept()
                 with client:
                     for line in script:
@@ -345,9 +346,9 @@ def test_connection_lost(t):
                         client.recv(65536)
         thread = threading.Thread(target=serve)
         thread.start()
-        for _ in range(2):
+        for words in (b"nothing was sent", b"nothing was sent", b"may have been accepted"):
             _, err = box.sendmail("b@b.test", data=b"Subject: x\n\n", status=EX_TEMPFAIL)
-            assert err.count(b"\n") == 1, err
+            assert err.count(b"\n") == 1 and words in err, err
         thread.join()
 
 
