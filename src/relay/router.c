@@ -122,9 +122,8 @@ static bool settle_by_peek(struct relay *r, const char *id)
 	return true;
 }
 
-void relay_route(struct relay *r)
+void relay_route(struct relay *r, int64_t by_mono_ms)
 {
-	int64_t by = clock_mono_ms() + RELAY_SLICE_MS;
 	struct spool_id id;
 
 	while (queue_take(&r->queue, r->unsorted, relay_wall_ms(), &id)) {
@@ -132,7 +131,7 @@ void relay_route(struct relay *r)
 
 		if (!to_peek || !settle_by_peek(r, id.text))
 			route_one(r, id.text);
-		if (clock_mono_ms() >= by) {
+		if (clock_mono_ms() >= by_mono_ms) {
 			r->service_wanted = true;
 			return;
 		}
