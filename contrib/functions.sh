@@ -36,9 +36,11 @@ packages() {
 		build libjansson-dev       library jansson 2.13
 		build libevent-dev         library libevent_core 2.1
 		build libxxhash-dev        library libxxhash 0.8
+		build libncurses-dev       library ncursesw 6.0
 		build check                library check 0.15
 		build python3              command python3
 		test  mandoc               command mandoc
+		test  tmux                 command tmux
 		test  openssl              command openssl
 		test  swaks                command swaks
 		test  postfix              command smtp-source

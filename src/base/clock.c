@@ -51,12 +51,37 @@ const char *clock_format_utc(int64_t wall_us, char out[CLOCK_UTC_MAX])
 	return out;
 }
 
+static int two_digits(const char *text)
+{
+	return (text[0] - '0') * 10 + (text[1] - '0');
+}
+
+static bool is_leap(int year)
+{
+	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+/* Days from 1970-01-01 to a day of the Gregorian calendar that exists; -1: it does not. */
+static int64_t days_since_epoch(int year, int month, int day)
+{
+	static const int before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365 };
+	int leap_day, y = year - 1;
+
+	if (month < 1 || month > 12)
+		return -1;
+	leap_day = is_leap(year) && month == 2;
+	if (day < 1 || day > before[month] - before[month - 1] + leap_day)
+		return -1;
+	return (int64_t)(year - 1970) * 365 + (y / 4 - y / 100 + y / 400) - 477 + before[month - 1] + day - 1 +
+	       (is_leap(year) && month > 2);
+}
+
+/* By hand, for a listing of the queue reads half a million of them. */
 bool clock_parse_utc(const char *text, int64_t *wall_us)
 {
 	static const char shape[] = "dddd-dd-ddTdd:dd:dd.ddddddZ";
-	char canonical[CLOCK_UTC_MAX];
-	struct tm tm = { 0 };
-	int us;
+	int hour, minute, second, year;
+	int64_t days;
 
 	for (size_t i = 0; i < sizeof(shape); i++) {
 		bool is_digit = text[i] >= '0' && text[i] <= '9';
@@ -64,14 +89,16 @@ bool clock_parse_utc(const char *text, int64_t *wall_us)
 		if (shape[i] == 'd' ? !is_digit : text[i] != shape[i])
 			return false;
 	}
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%6dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-		   &tm.tm_min, &tm.tm_sec, &us) != 7 || tm.tm_year < 1970)
+	year = two_digits(text) * 100 + two_digits(text + 2);
+	days = days_since_epoch(year, two_digits(text + 5), two_digits(text + 8));
+	hour = two_digits(text + 11);
+	minute = two_digits(text + 14);
+	second = two_digits(text + 17);
+	if (year < 1970 || days < 0 || hour > 23 || minute > 59 || second > 59)
 		return false;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	*wall_us = (int64_t)timegm(&tm) * 1000000 + us;
-	/* timegm forgives the 31st of February; we do not */
-	return strcmp(clock_format_utc(*wall_us, canonical), text) == 0;
+	*wall_us = (((days * 24 + hour) * 60 + minute) * 60 + second) * INT64_C(1000000) +
+		   two_digits(text + 20) * 10000 + two_digits(text + 22) * 100 + two_digits(text + 24);
+	return true;
 }
 
 void clock_freeze(int64_t wall_us, int64_t mono_ms)

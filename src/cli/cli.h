@@ -24,6 +24,7 @@ enum cli_status {
 };
 
 struct cli_verb;
+struct daemon;
 struct select;
 
 struct cli {
@@ -32,6 +33,7 @@ struct cli {
 	const struct cli_verb *verb; /* the one running; NULL before */
 	struct args args;
 	struct select *select; /* what the selectors say; NULL: the verb takes none */
+	struct daemon *view; /* reads the spool for us (access.h); NULL: we read it */
 	struct term out; /* standard output */
 	enum cli_status ended; /* of cli_option: why the verb returns at once */
 };

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/criteria.h"
 #include "cli/listing.h"
 #include "cli/lookup.h"
+#include "cli/select.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
 
@@ -29,6 +31,12 @@ static size_t option_tables(const struct cli_verb *verb, const struct args_optio
 
 	if (verb && verb->options)
 		table[count++] = verb->options;
+	if (verb && verb->selects) {
+		table[count++] = criterion_options;
+		table[count++] = select_options;
+	}
+	if (verb && verb->changes)
+		table[count++] = select_change_options;
 	table[count++] = cli_common_options;
 	return count;
 }
@@ -133,12 +141,15 @@ static const struct {
 	const char *words[5];
 } values[] = {
 	{ "FILE", put_files, { NULL } },
+	{ "PATH", put_files, { NULL } },
 	{ "DIR", put_folders, { NULL } },
 	{ "ID", put_ids, { NULL } },
 	{ "VERB", put_verbs, { NULL } },
 	{ "UPSTREAM", put_upstreams, { NULL } },
 	{ "STATE", put_conditions, { NULL } },
+	{ "FORMAT", NULL, { "eml", "mbox", "spool" } },
 	{ "WHEN", NULL, { "auto", "always", "never" } },
+	{ "KEY", NULL, { "domain", "sender", "sender-domain", "upstream", "reason" } },
 	{ "MODE", NULL, { "none", "opportunistic", "required", "implicit" } },
 };
 
@@ -160,6 +171,12 @@ static void put_values(const struct line *l, const char *usage)
 		at += strcspn(at, "[ |"); /* "ID-PREFIX" is an ID, whatever stands behind the hyphen */
 		at += strspn(at, "[ |");
 	}
+}
+
+static void put_value(const struct line *l, const struct args_option *o)
+{
+	/* NAME is what many values are called */
+	put_values(l, strcmp(o->name, "upstream") == 0 ? "UPSTREAM" : o->value);
 }
 
 /* ---- the words before --------------------------------------------------------------- */
@@ -282,7 +299,7 @@ static bool split_value(struct line *l)
 	memcpy(l->before, l->typed, len);
 	l->before[len] = '\0';
 	l->typed += len;
-	put_values(l, l->waiting->value);
+	put_value(l, l->waiting);
 	return true;
 }
 
@@ -297,7 +314,7 @@ enum cli_status complete_words(struct cli *cli, char **words, int count)
 	if (l.waiting) {
 		if (strcmp(l.typed, "=") == 0)
 			l.typed = "";
-		put_values(&l, l.waiting->value);
+		put_value(&l, l.waiting);
 	} else if (!split_value(&l)) {
 		if (l.typed[0] == '-' && !l.only_operands)
 			put_options(&l);

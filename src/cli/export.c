@@ -17,18 +17,22 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "cli/carry.h"
+#include "cli/export_remove.h"
 #include "cli/json.h"
 #include "cli/lookup.h"
 #include "cli/mbox.h"
+#include "cli/progress.h"
+#include "cli/select.h"
 #include "cli/verbs.h"
 #include "spool/adopt.h"
 #include "spool/state.h"
 
-enum { OPT_FORMAT = ARGS_LONG_ONLY, OPT_OUTPUT, OPT_JSON };
+enum { OPT_FORMAT = ARGS_LONG_ONLY, OPT_REMOVE, OPT_JSON };
 
 const struct args_option export_options[] = {
 	{ "format", OPT_FORMAT, "FORMAT", "eml (the default), mbox or spool" },
 	{ "output", 'o', "PATH", "directory (eml, spool) or file (mbox) to write" },
+	{ "remove", OPT_REMOVE, NULL, "remove what was exported from the queue" },
 	{ "json", OPT_JSON, NULL, "a JSON object for each message" },
 	ARGS_OPTIONS_END,
 };
@@ -44,10 +48,9 @@ struct export {
 	struct spool spool;
 	enum format format;
 	const char *output; /* NULL: standard output (mbox) */
-	bool json;
-	struct id_prefix *prefix;
-	size_t prefix_count;
-	struct id_list ids;
+	bool remove, json;
+	struct id_list ids; /* selected */
+	struct id_list exported; /* of these, what is to be removed */
 	int dir_fd; /* EML: the directory; MBOX: that of the file */
 	int file_fd; /* MBOX: the file, under its temporary name */
 	char *temporary; /* MBOX: that name; owned */
@@ -368,63 +371,102 @@ static void close_output(struct export *x, bool keep)
 
 /* ---- the verb --------------------------------------------------------------------------- */
 
-static void put_summary(const struct export *x)
+static void put_summary(const struct export *x, const struct removal *removal)
 {
 	if (x->json || !x->output)
 		return;
 	printf("%zu message%s exported to %s", x->done, x->done == 1 ? "" : "s", x->output);
 	if (x->skipped > 0)
 		printf(", %zu not", x->skipped);
+	if (x->remove)
+		printf("; %zu removed from the queue", removal->removed);
 	puts(".");
 }
 
-static enum cli_status export_all(struct export *x)
+static void put_dry_run(const struct export *x)
+{
+	struct spool_id id;
+
+	for (size_t i = 0; i < x->ids.count && cli_output_is_open(); i++) {
+		id_list_get(&x->ids, i, &id);
+		puts(id.text);
+	}
+}
+
+static enum cli_status write_all_messages(struct export *x)
 {
 	enum cli_status status = CLI_DONE;
+	struct progress progress;
 	struct spool_id id;
 	struct err e;
 
+	progress_begin(&progress, "exporting", x->ids.count);
 	for (size_t i = 0; i < x->ids.count; i++) {
 		enum exported result;
 
+		progress_at(&progress, i);
 		id_list_get(&x->ids, i, &id);
 		result = export_one(x, id.text, &e);
+		if (result != EXPORTED || x->json)
+			progress_clear(&progress);
 		report(x, id.text, result, &e);
-		x->done += result == EXPORTED;
 		if (result == EXPORT_STOPPED)
 			return CLI_UNREACHABLE;
+		if (result == EXPORTED) {
+			x->done++;
+			id_list_add(&x->exported, id.text);
+		}
 		if (result == EXPORT_SKIPPED) {
 			x->skipped++;
 			status = CLI_NOTHING;
 		}
 	}
+	progress_clear(&progress);
 	if (finish_output(x, &e) < 0) {
 		cli_error("%s", e.text);
 		return CLI_UNREACHABLE;
 	}
-	put_summary(x);
+	return status;
+}
+
+static enum cli_status export_all(struct export *x)
+{
+	struct removal removal = { .from = &x->spool, .other = x->format == FORMAT_SPOOL ? &x->other : NULL };
+	enum cli_status status, removed;
+
+	/* first of all: who may not remove shall hear it before, and without a daemon nobody shall start one */
+	if (x->remove && removal_open(&removal, x->cli) < 0)
+		return CLI_UNREACHABLE;
+	status = write_all_messages(x);
+	if (x->remove && status != CLI_UNREACHABLE) {
+		removed = removal_run(&removal, &x->exported);
+		status = removed > status ? removed : status;
+	}
+	removal_close(&removal);
+	if (status != CLI_UNREACHABLE)
+		put_summary(x, &removal);
 	return status;
 }
 
 static enum cli_status run(struct export *x)
 {
-	enum cli_status status;
+	enum cli_status selected = select_ids(x->cli, &x->spool, &x->ids), status;
 	struct err e;
 
-	if (id_list_scan(&x->ids, &x->spool, x->prefix, x->prefix_count, &e) < 0 || open_output(x, &e) < 0) {
+	if (selected == CLI_UNREACHABLE)
+		return selected;
+	if (select_is_dry_run(x->cli->select)) {
+		put_dry_run(x);
+		return selected;
+	}
+	if (open_output(x, &e) < 0) {
 		cli_error("%s", e.text);
 		close_output(x, false);
 		return CLI_UNREACHABLE;
 	}
 	status = export_all(x);
 	close_output(x, status != CLI_UNREACHABLE);
-	for (size_t i = 0; i < x->prefix_count; i++) {
-		if (x->prefix[i].matches > 0)
-			continue;
-		cli_error("%s: no queued message's id begins so", x->prefix[i].text);
-		status = status == CLI_DONE ? CLI_NOTHING : status;
-	}
-	return status;
+	return status > selected ? status : selected;
 }
 
 static int take_option(struct export *x, int key)
@@ -443,6 +485,9 @@ static int take_option(struct export *x, int key)
 	case 'o':
 		x->output = value;
 		return 0;
+	case OPT_REMOVE:
+		x->remove = true;
+		return 0;
 	case OPT_JSON:
 		x->json = true;
 		return 0;
@@ -452,48 +497,38 @@ static int take_option(struct export *x, int key)
 
 static int read_arguments(struct export *x)
 {
-	char **operands;
-	int key, count;
+	int key;
 
 	while ((key = cli_option(x->cli)) != ARGS_END)
 		if (key == ARGS_BAD || take_option(x, key) < 0)
 			return -1;
 	if (x->output && x->format == FORMAT_MBOX && strcmp(x->output, "-") == 0)
 		x->output = NULL;
-	if (!x->output && x->format != FORMAT_MBOX) {
+	if (!x->output && x->format != FORMAT_MBOX)
 		x->cli->ended = cli_usage_error(x->cli, "where to? --output names the directory");
-		return -1;
-	}
-	if (!x->output && x->json) {
+	else if (!x->output && x->json)
 		x->cli->ended = cli_usage_error(x->cli, "--json and an mbox cannot both go to standard output");
-		return -1;
-	}
-	operands = args_operands(&x->cli->args, &count);
-	x->prefix = mem_array((size_t)count + 1, sizeof(*x->prefix));
-	for (int i = 0; i < count; i++) {
-		if (id_prefix_parse(operands[i], &x->prefix[x->prefix_count++]))
-			continue;
-		x->cli->ended = cli_usage_error(x->cli, "%s: not (the beginning of) a queue id", operands[i]);
-		return -1;
-	}
-	return 0;
+	else if (!x->output && x->remove)
+		x->cli->ended = cli_usage_error(x->cli, "--remove needs --output: standard output may be lost");
+	else
+		return select_finish(x->cli, x->remove ? SELECT_NOTHING : SELECT_ALL);
+	return -1;
 }
 
 enum cli_status verb_export(struct cli *cli)
 {
 	struct export x = { .cli = cli, .dir_fd = -1, .file_fd = -1, .lock_fd = -1 };
-	enum cli_status status = CLI_UNREACHABLE;
+	enum cli_status status;
 
-	if (read_arguments(&x) < 0) {
-		free(x.prefix);
+	if (read_arguments(&x) < 0)
 		return cli->ended;
-	}
-	if (cli_open_spool(cli, &x.spool) == 0) {
-		id_list_init(&x.ids);
-		status = cli_finish_output(run(&x));
-		id_list_release(&x.ids);
-		spool_close(&x.spool);
-	}
-	free(x.prefix);
+	if (cli_open_spool(cli, &x.spool) < 0)
+		return CLI_UNREACHABLE;
+	id_list_init(&x.ids);
+	id_list_init(&x.exported);
+	status = cli_finish_output(run(&x));
+	id_list_release(&x.exported);
+	id_list_release(&x.ids);
+	spool_close(&x.spool);
 	return status;
 }

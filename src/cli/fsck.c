@@ -6,6 +6,7 @@
  * files come and go. Repairs only under the spool lock. Two threads read, so
  * that one can wait for the disk while the other one computes.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,8 +20,12 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cli/listing.h"
+#include "cli/json.h"
 #include "cli/lookup.h"
+#include "cli/progress.h"
+#include "cli/select.h"
 #include "cli/verbs.h"
+#include "manage/suspend.h"
 #include "spool/check.h"
 
 enum { OPT_REPAIR = ARGS_LONG_ONLY, OPT_JSON };
@@ -39,6 +44,7 @@ const struct args_option fsck_options[] = {
 #define SETTLE_MS 2000
 #define SETTLE_STEP_MS 50
 #define LINE_MAX_OCTETS 8192
+#define SUSPENDED "suspended"
 
 struct finding {
 	enum check_folder folder;
@@ -52,9 +58,8 @@ struct fsck {
 	struct spool_check check;
 	bool repair, json;
 	int lock_fd;
-	struct id_prefix *prefix;
-	size_t prefix_count;
-	struct id_list ids; /* of the folder being read */
+	bool selected; /* only those of ids, not all of the spool */
+	struct id_list ids; /* selected, or of the folder being read */
 	enum check_folder folder;
 	atomic_size_t next; /* of ids */
 	pthread_mutex_t mutex; /* guards what follows while two threads read */
@@ -75,10 +80,30 @@ static void note(struct fsck *f, enum check_folder folder, const char *name, con
 	f->finding[f->finding_count++] = (struct finding){ folder, name ? mem_strdup(name) : NULL, *result };
 }
 
+/* The file of the suspensions has its reader in manage/. */
+static void look_at_suspended(const struct fsck *f, struct check_result *out)
+{
+	struct suspensions all;
+
+	memset(out, 0, sizeof(*out));
+	suspensions_init(&all);
+	if (suspensions_load(&all, &f->spool, &out->what) < 0)
+		out->kind = out->what.os_error ? CHECK_UNREADABLE : CHECK_DAMAGED_SUSPENDED;
+	suspensions_release(&all);
+}
+
+static void look_at(const struct fsck *f, enum check_folder folder, const char *name, struct check_result *out)
+{
+	if (folder == CHECK_ROOT && strcmp(name, SUSPENDED) == 0)
+		look_at_suspended(f, out);
+	else
+		spool_check(&f->check, folder, name, out);
+}
+
 static void look_again(const struct fsck *f, struct finding *finding)
 {
 	if (finding->name)
-		spool_check(&f->check, finding->folder, finding->name, &finding->result);
+		look_at(f, finding->folder, finding->name, &finding->result);
 	else
 		spool_check_directory(&f->check, finding->folder, &finding->result);
 }
@@ -99,27 +124,16 @@ static void look_at_name(void *ctx, const char *name)
 static void take_name(void *ctx, const char *name)
 {
 	struct fsck *f = ctx;
-	bool wanted = f->prefix_count == 0;
 
-	if (!spool_id_is_valid(name)) {
-		if (wanted)
-			look_at_name(ctx, name);
-		return;
-	}
-	for (size_t i = 0; i < f->prefix_count; i++) {
-		if (!id_prefix_matches(&f->prefix[i], name))
-			continue;
-		f->prefix[i].matches++;
-		wanted = true;
-	}
-	if (wanted)
+	if (spool_id_is_valid(name))
 		id_list_add(&f->ids, name);
+	else
+		look_at_name(ctx, name);
 }
 
 /* Both threads run this, until no id is left. */
-static void *look_at_ids(void *ctx)
+static void look_at_ids(struct fsck *f, struct progress *progress)
 {
-	struct fsck *f = ctx;
 	uint64_t seen = 0, octets = 0;
 	size_t i;
 
@@ -128,9 +142,14 @@ static void *look_at_ids(void *ctx)
 		struct spool_id id;
 
 		id_list_get(&f->ids, i, &id);
+		/* most messages have no state */
+		if (f->selected && f->folder == CHECK_STATE && faccessat(f->spool.state_fd, id.text, F_OK, 0) < 0)
+			continue;
 		spool_check(&f->check, f->folder, id.text, &result);
 		seen++;
 		octets += result.octets;
+		if (progress)
+			progress_at(progress, i);
 		if (result.kind == CHECK_SOUND)
 			continue;
 		pthread_mutex_lock(&f->mutex);
@@ -141,43 +160,64 @@ static void *look_at_ids(void *ctx)
 	*(f->folder == CHECK_QUEUE ? &f->messages : &f->states) += seen;
 	f->octets += octets;
 	pthread_mutex_unlock(&f->mutex);
+}
+
+static void *second_thread(void *ctx)
+{
+	look_at_ids(ctx, NULL);
 	return NULL;
 }
 
 /* queue/ or state/. */
 static int look_at_folder(struct fsck *f, enum check_folder folder, struct err *e)
 {
+	struct progress progress;
 	pthread_t second;
 	bool two;
 
 	f->folder = folder;
-	f->ids.count = 0;
-	if (spool_check_list(&f->spool, folder, take_name, f, e) < 0)
-		return -1;
-	id_list_sort(&f->ids);
+	if (!f->selected) {
+		f->ids.count = 0;
+		if (spool_check_list(&f->spool, folder, take_name, f, e) < 0)
+			return -1;
+		id_list_sort(&f->ids);
+	}
 	atomic_store(&f->next, 0);
-	two = f->ids.count > 1 && pthread_create(&second, NULL, look_at_ids, f) == 0;
-	look_at_ids(f);
+	progress_begin(&progress, folder == CHECK_QUEUE ? "messages" : "states", f->ids.count);
+	two = f->ids.count > 1 && pthread_create(&second, NULL, second_thread, f) == 0;
+	look_at_ids(f, &progress);
 	if (two)
 		pthread_join(second, NULL);
+	progress_clear(&progress);
+	return 0;
+}
+
+/* Everything but messages and states. */
+static int look_around(struct fsck *f, struct err *e)
+{
+	static const enum check_folder small[] = { CHECK_ROOT, CHECK_INCOMING, CHECK_CORRUPT };
+	struct check_result result;
+
+	for (enum check_folder folder = CHECK_ROOT; folder < CHECK_FOLDERS; folder++) {
+		spool_check_directory(&f->check, folder, &result);
+		if (result.kind != CHECK_SOUND)
+			note(f, folder, NULL, &result);
+	}
+	for (size_t i = 0; i < sizeof(small) / sizeof(*small); i++) {
+		f->folder = small[i];
+		if (spool_check_list(&f->spool, small[i], look_at_name, f, e) < 0)
+			return -1;
+	}
+	look_at(f, CHECK_ROOT, SUSPENDED, &result);
+	if (result.kind != CHECK_SOUND)
+		note(f, CHECK_ROOT, SUSPENDED, &result);
 	return 0;
 }
 
 static int look_at_all(struct fsck *f, struct err *e)
 {
-	static const enum check_folder small[] = { CHECK_ROOT, CHECK_INCOMING, CHECK_CORRUPT };
-	struct check_result result;
-
-	for (enum check_folder folder = CHECK_ROOT; f->prefix_count == 0 && folder < CHECK_FOLDERS; folder++) {
-		spool_check_directory(&f->check, folder, &result);
-		if (result.kind != CHECK_SOUND)
-			note(f, folder, NULL, &result);
-	}
-	for (size_t i = 0; f->prefix_count == 0 && i < sizeof(small) / sizeof(*small); i++) {
-		f->folder = small[i];
-		if (spool_check_list(&f->spool, small[i], look_at_name, f, e) < 0)
-			return -1;
-	}
+	if (!f->selected && look_around(f, e) < 0)
+		return -1;
 	/* states behind messages: one that lost its message meanwhile is looked at again */
 	return look_at_folder(f, CHECK_QUEUE, e) < 0 ? -1 : look_at_folder(f, CHECK_STATE, e);
 }
@@ -269,25 +309,20 @@ static void put_text(const struct fsck *f, const struct finding *finding, const 
 	buf_release(&line);
 }
 
-static void put(json_t *o, const char *key, json_t *value)
-{
-	json_object_set_new(o, key, value);
-}
-
 static void put_object(const struct fsck *f, const struct finding *finding, const char *path, bool repaired,
 		       const struct err *why_not)
 {
 	const char *what = finding->result.what.text, *remedy = check_remedy(finding->result.kind);
 	json_t *o = json_object();
 
-	put(o, "object", json_string("finding"));
-	put(o, "path", json_text(path, strlen(path)));
-	put(o, "finding", json_string(check_kind_name(finding->result.kind)));
-	put(o, "what", json_text(what, strlen(what)));
-	put(o, "remedy", remedy ? json_string(remedy) : json_null());
-	put(o, "repaired", json_boolean(repaired));
+	json_put_new(o, "object", json_string("finding"));
+	json_put_new(o, "path", json_of_text(path));
+	json_put_new(o, "finding", json_string(check_kind_name(finding->result.kind)));
+	json_put_new(o, "what", json_of_text(what));
+	json_put_new(o, "remedy", remedy ? json_string(remedy) : json_null());
+	json_put_new(o, "repaired", json_boolean(repaired));
 	if (f->repair && !repaired)
-		put(o, "error", json_text(why_not->text, strlen(why_not->text)));
+		json_put_new(o, "error", json_of_text(why_not->text));
 	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
 }
@@ -342,14 +377,14 @@ static void put_summary(const struct fsck *f)
 		return;
 	}
 	o = json_object();
-	put(o, "object", json_string("summary"));
-	put(o, "spool", json_text(f->spool.path, strlen(f->spool.path)));
-	put(o, "messages", json_integer((json_int_t)f->messages));
-	put(o, "octets", json_integer((json_int_t)f->octets));
-	put(o, "states", json_integer((json_int_t)f->states));
-	put(o, "findings", json_integer((json_int_t)f->finding_count));
-	put(o, "repaired", json_integer((json_int_t)f->repaired));
-	put(o, "quarantined", json_integer((json_int_t)f->quarantined));
+	json_put_new(o, "object", json_string("summary"));
+	json_put_new(o, "spool", json_of_text(f->spool.path));
+	json_put_new(o, "messages", json_integer((json_int_t)f->messages));
+	json_put_new(o, "octets", json_integer((json_int_t)f->octets));
+	json_put_new(o, "states", json_integer((json_int_t)f->states));
+	json_put_new(o, "findings", json_integer((json_int_t)f->finding_count));
+	json_put_new(o, "repaired", json_integer((json_int_t)f->repaired));
+	json_put_new(o, "quarantined", json_integer((json_int_t)f->quarantined));
 	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
 }
@@ -358,13 +393,16 @@ static void put_summary(const struct fsck *f)
 
 static enum cli_status check_spool(struct fsck *f)
 {
-	enum cli_status status;
+	enum cli_status status = CLI_DONE;
 	struct err e;
 
 	if (f->repair && (f->lock_fd = spool_lock(f->spool.path, &e)) < 0) {
 		cli_error("%s", e.text);
 		return CLI_UNREACHABLE;
 	}
+	f->selected = select_narrows(f->cli->select);
+	if (f->selected && (status = select_ids(f->cli, &f->spool, &f->ids)) == CLI_UNREACHABLE)
+		return status;
 	f->check = (struct spool_check){ &f->spool, f->repair ? clock_file_us() : clock_wall_us() - IDLE_US };
 	if (look_at_all(f, &e) < 0) {
 		cli_error("%s", e.text);
@@ -374,20 +412,12 @@ static enum cli_status check_spool(struct fsck *f)
 	for (size_t i = 0; i < f->finding_count; i++)
 		put_finding(f, &f->finding[i]);
 	put_summary(f);
-	status = f->finding_count == (f->repair ? f->repaired : 0) ? CLI_DONE : CLI_NOTHING;
-	for (size_t i = 0; i < f->prefix_count; i++) {
-		if (f->prefix[i].matches > 0)
-			continue;
-		cli_error("%s: no queued message's id begins so", f->prefix[i].text);
-		status = CLI_NOTHING;
-	}
-	return status;
+	return f->finding_count == (f->repair ? f->repaired : 0) ? status : CLI_NOTHING;
 }
 
 static int read_arguments(struct fsck *f)
 {
-	char **operands;
-	int key, count;
+	int key;
 
 	while ((key = cli_option(f->cli)) != ARGS_END) {
 		if (key == ARGS_BAD)
@@ -395,15 +425,7 @@ static int read_arguments(struct fsck *f)
 		f->repair |= key == OPT_REPAIR;
 		f->json |= key == OPT_JSON;
 	}
-	operands = args_operands(&f->cli->args, &count);
-	f->prefix = mem_array((size_t)count + 1, sizeof(*f->prefix));
-	for (int i = 0; i < count; i++) {
-		if (id_prefix_parse(operands[i], &f->prefix[f->prefix_count++]))
-			continue;
-		f->cli->ended = cli_usage_error(f->cli, "%s: not (the beginning of) a queue id", operands[i]);
-		return -1;
-	}
-	return 0;
+	return select_finish(f->cli, SELECT_ALL);
 }
 
 enum cli_status verb_fsck(struct cli *cli)
@@ -411,10 +433,8 @@ enum cli_status verb_fsck(struct cli *cli)
 	struct fsck f = { .cli = cli, .lock_fd = -1 };
 	enum cli_status status = CLI_UNREACHABLE;
 
-	if (read_arguments(&f) < 0) {
-		free(f.prefix);
+	if (read_arguments(&f) < 0)
 		return cli->ended;
-	}
 	if (cli_open_spool(cli, &f.spool) == 0) {
 		id_list_init(&f.ids);
 		pthread_mutex_init(&f.mutex, NULL);
@@ -428,6 +448,5 @@ enum cli_status verb_fsck(struct cli *cli)
 			close(f.lock_fd);
 		spool_close(&f.spool);
 	}
-	free(f.prefix);
 	return status;
 }

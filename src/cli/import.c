@@ -19,6 +19,8 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "cli/change.h"
+#include "cli/daemon.h"
 #include "cli/json.h"
 #include "cli/lookup.h"
 #include "cli/mbox.h"
@@ -60,6 +62,7 @@ struct import {
 	char **paths;
 	int path_count;
 	size_t imported, skipped;
+	struct id_list news; /* what a running relay is to be told of */
 	bool failed; /* the spool, or a file, could not be reached */
 	/* an mbox being read */
 	const char *source;
@@ -67,6 +70,64 @@ struct import {
 	size_t number; /* of the current message, from 1 */
 	bool too_large;
 };
+
+/* ---- the relay ------------------------------------------------------------------------ */
+
+static bool order_attempts(const struct import *im, struct changer *changer)
+{
+	static const struct action_order order = { .action = ACTION_RETRY };
+	struct action_item *items = mem_array(im->news.count, sizeof(*items));
+	bool ok = true;
+	struct err e;
+
+	for (size_t i = 0; i < im->news.count; i++)
+		id_list_get(&im->news, i, &items[i].id);
+	if (change_run(changer, &order, items, im->news.count, &e) < 0) {
+		cli_error("%s", e.text);
+		ok = false;
+	}
+	free(items);
+	return ok;
+}
+
+/* A relay learns of new mail from who commits it; that it retries them is how it learns of these. */
+static void tell_relay(struct import *im)
+{
+	struct changer *changer = NULL;
+	struct daemon *daemon;
+	struct err e;
+
+	if (im->news.count == 0)
+		return;
+	switch (daemon_connect(&daemon, im->spool.path, DAEMON_CONTROL, &e)) {
+	case DAEMON_ABSENT: /* it finds them when it starts */
+		return;
+	case DAEMON_CONNECTED:
+		daemon_close(daemon);
+		changer = change_open(im->cli, im->spool.path);
+		break;
+	case DAEMON_DENIED:
+	case DAEMON_FAILED:
+		cli_error("%s", e.text);
+		break;
+	}
+	if (!changer || !order_attempts(im, changer)) {
+		cli_error("%s: the messages are queued, but the relay does not know of them before its next start",
+			  im->spool.path);
+		im->failed = true;
+	}
+	change_close(changer);
+	im->news.count = 0;
+}
+
+/* Not only at the end: what an interrupted run has brought is in the queue, and shall not wait there. */
+static void add_news(struct import *im, const char *id)
+{
+	id_list_add(&im->news, id);
+	if (im->news.count >= ACTION_BATCH_MAX)
+		tell_relay(im);
+}
+
 
 /* ---- saying ----------------------------------------------------------------------- */
 
@@ -103,6 +164,7 @@ static void report_imported(struct import *im, const char *source, enum imported
 	switch (result) {
 	case IMPORTED:
 		im->imported++;
+		add_news(im, id->text);
 		report(im, source, "imported", id, NULL);
 		return;
 	case IMPORT_NOBODY:
@@ -321,7 +383,8 @@ static void take_over(struct import *im, struct spool *from, const char *id)
 	case ADOPT_DONE:
 		report_imported(im, source, IMPORTED, &as, NULL);
 		break;
-	case ADOPT_SAME: /* of a run before this one */
+	case ADOPT_SAME: /* of a run before this one, which may not have told the relay */
+		add_news(im, id);
 		report(im, source, "already", NULL, NULL);
 		break;
 	case ADOPT_GONE:
@@ -425,6 +488,7 @@ static enum cli_status run(struct import *im)
 {
 	for (int i = 0; i < im->path_count && !im->failed; i++)
 		import_path(im, im->paths[i]);
+	tell_relay(im);
 	if (!im->json) {
 		printf("%zu message%s imported", im->imported, im->imported == 1 ? "" : "s");
 		if (im->skipped > 0)
@@ -497,14 +561,11 @@ static int set_rules(struct import *im)
 {
 	struct config cfg;
 	struct err e;
-	int loaded = settings_config(im->cli->config_file, &cfg, &e);
 
-	if (loaded < 0) {
+	if (settings_config(im->cli->config_file, &cfg, &e) < 0) {
 		cli_error("%s", e.text);
 		return -1;
 	}
-	if (loaded == 0)
-		config_init(&cfg);
 	im->rules.size_limit_bytes = cfg.data_size_limit_bytes;
 	im->rules.max_received = cfg.max_received;
 	config_release(&cfg);
@@ -521,7 +582,9 @@ enum cli_status verb_import(struct cli *cli)
 	if (read_arguments(&im) < 0) {
 		status = cli->ended;
 	} else if (set_rules(&im) == 0 && cli_open_spool(cli, &im.spool) == 0) {
+		id_list_init(&im.news);
 		status = cli_finish_output(run(&im));
+		id_list_release(&im.news);
 		spool_close(&im.spool);
 	}
 	free(im.to);

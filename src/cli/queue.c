@@ -5,12 +5,19 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/alloc.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "cli/access.h"
+#include "cli/json.h"
 #include "cli/listing.h"
 #include "cli/lookup.h"
+#include "cli/queue_waits.h"
 #include "cli/select.h"
+#include "cli/style.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 
@@ -22,7 +29,8 @@ const struct args_option queue_options[] = {
 	ARGS_OPTIONS_END,
 };
 
-enum { COL_ID, COL_AGE, COL_SIZE, COL_SENDER, COL_LEFT, COL_TRIES, COL_NEXT, COL_REPLY, COL_COUNT };
+enum column { COL_ID, COL_AGE, COL_SIZE, COL_SENDER, COL_LEFT, COL_TRIES, COL_NEXT, COL_REPLY };
+#define COL_COUNT (COL_REPLY + 1)
 
 static const struct table_column columns[COL_COUNT] = {
 	[COL_ID] = { "ID", TABLE_LEFT, 0 },
@@ -35,6 +43,9 @@ static const struct table_column columns[COL_COUNT] = {
 	[COL_REPLY] = { "LAST REPLY", TABLE_LEFT, 16 },
 };
 
+/* On a narrow terminal these go first, so that the reason stays. */
+static const unsigned char droppable[] = { COL_SIZE, COL_TRIES, COL_LEFT, COL_AGE, COL_SENDER, COL_NEXT };
+
 #define CELL_MAX 4096
 
 struct totals {
@@ -46,6 +57,7 @@ struct queue {
 	struct cli *cli;
 	struct spool spool;
 	bool json, ids;
+	struct id_list flight; /* being sent now */
 	int64_t now_wall_us;
 	struct table table;
 	struct totals totals;
@@ -56,6 +68,8 @@ static const char *next_text(const struct queue *q, const struct listing *l, cha
 	switch (l->condition) {
 	case CONDITION_QUEUED:
 	case CONDITION_DEFERRED:
+		if (id_list_has(&q->flight, l->id.text))
+			return "sending";
 		return term_until(l->state.next_attempt_wall_us, q->now_wall_us, out, cap);
 	case CONDITION_HELD:
 	case CONDITION_FAILED:
@@ -67,57 +81,121 @@ static const char *next_text(const struct queue *q, const struct listing *l, cha
 	return condition_name(l->condition);
 }
 
-static void put_row(struct queue *q, const struct listing *l)
-{
-	bool readable = listing_is_readable(l);
-	char age[16], size[16], left[48] = "", tries[24] = "", next[32];
-	struct buf sender, reply;
-	const char *cell[COL_COUNT], *text;
-	int64_t arrived = readable ? l->msg.env.arrived_wall_us : spool_id_wall_us(l->id.text);
+/* A row, or a line of JSON, made by one of the threads that read. */
+struct row {
+	size_t cell[COL_COUNT]; /* where each begins in text */
+	char text[];
+};
 
-	buf_init(&sender, CELL_MAX);
-	buf_init(&reply, CELL_MAX);
-	if (readable) {
-		snprintf(left, sizeof(left), "%zu/%zu", l->left, l->state.rcpt_count);
-		snprintf(tries, sizeof(tries), "%u", l->state.tries);
-		term_escapes(&q->cli->out, l->msg.env.sender[0] ? l->msg.env.sender : "<>", &sender);
-	}
-	text = readable ? listing_last_reply(l) : listing_why(l);
+static void end_cell(struct buf *text, size_t *begins, enum column column)
+{
+	buf_addc(text, '\0');
+	if (column + 1 < COL_COUNT)
+		begins[column + 1] = text->len;
+}
+
+static void put_reply(const struct queue *q, const struct listing *l, struct buf *out)
+{
+	const char *text = listing_is_readable(l) ? listing_last_reply(l) : listing_why(l);
+
 	if (!text && l->state.held)
 		text = l->state.hold_reason;
 	if (text)
-		term_escapes(&q->cli->out, text, &reply);
-	cell[COL_ID] = l->id.text;
-	cell[COL_AGE] = term_age(arrived, q->now_wall_us, age, sizeof(age));
-	cell[COL_SIZE] = readable ? num_format_size(l->msg.content_bytes, size, sizeof(size)) : "";
-	cell[COL_SENDER] = sender.data;
-	cell[COL_LEFT] = left;
-	cell[COL_TRIES] = tries;
-	cell[COL_NEXT] = next_text(q, l, next, sizeof(next));
-	cell[COL_REPLY] = reply.data;
-	table_row(&q->table, cell);
-	buf_release(&sender);
-	buf_release(&reply);
+		term_escapes(&q->cli->out, text, out);
 }
 
-static void put_json(const struct listing *l)
+static void put_cell(const struct queue *q, const struct listing *l, enum column column, struct buf *out)
+{
+	bool readable = listing_is_readable(l);
+	char small[32];
+	int64_t arrived;
+
+	switch (column) {
+	case COL_ID:
+		buf_add(out, l->id.text, SPOOL_ID_LEN);
+		return;
+	case COL_AGE:
+		arrived = readable ? l->msg.env.arrived_wall_us : spool_id_wall_us(l->id.text);
+		term_paint(&q->cli->out, style_of_age((q->now_wall_us - arrived) / 1000),
+			   term_age(arrived, q->now_wall_us, small, sizeof(small)), out);
+		return;
+	case COL_SIZE:
+		if (readable)
+			buf_adds(out, num_format_size(l->msg.content_bytes, small, sizeof(small)));
+		return;
+	case COL_SENDER:
+		if (readable)
+			term_escapes(&q->cli->out, l->msg.env.sender[0] ? l->msg.env.sender : "<>", out);
+		return;
+	case COL_LEFT:
+		if (readable)
+			buf_addf(out, "%zu/%zu", l->left, l->state.rcpt_count);
+		return;
+	case COL_TRIES:
+		if (readable)
+			buf_addf(out, "%u", l->state.tries);
+		return;
+	case COL_NEXT:
+		term_paint(&q->cli->out, style_of_condition(l->condition), next_text(q, l, small, sizeof(small)), out);
+		return;
+	case COL_REPLY:
+		put_reply(q, l, out);
+		return;
+	}
+}
+
+static void *make_row(void *ctx, struct listing *l)
+{
+	const struct queue *q = ctx;
+	size_t begins[COL_COUNT] = { 0 };
+	struct row *row;
+	struct buf text;
+
+	buf_init(&text, COL_COUNT * CELL_MAX);
+	for (unsigned c = 0; c < COL_COUNT; c++) {
+		put_cell(q, l, (enum column)c, &text);
+		end_cell(&text, begins, (enum column)c);
+	}
+	row = mem_alloc(sizeof(*row) + text.len);
+	memcpy(row->cell, begins, sizeof(begins));
+	memcpy(row->text, text.data, text.len);
+	buf_release(&text);
+	return row;
+}
+
+static void *make_json(void *ctx, struct listing *l)
 {
 	json_t *o = listing_json(l);
+	char *line = NULL;
+	size_t len;
+	FILE *out = open_memstream(&line, &len);
 
-	json_put(o, JSON_ONE_LINE, stdout);
+	(void)ctx;
+	ASSERT(out);
+	json_put(o, JSON_ONE_LINE, out);
+	fclose(out);
 	json_decref(o);
+	return line;
 }
 
-static void put_message(struct queue *q, const struct listing *l)
+static bool put_message(void *ctx, struct listing *l, void *prepared)
 {
+	const char *cell[COL_COUNT];
+	const struct row *row = prepared;
+	struct queue *q = ctx;
+
 	q->totals.messages++;
 	q->totals.by_condition[l->condition]++;
 	q->totals.bytes += l->msg.content_bytes;
 	q->totals.left += l->left;
-	if (q->json)
-		put_json(l);
-	else
-		put_row(q, l);
+	if (q->json) {
+		fputs(prepared, stdout);
+	} else {
+		for (unsigned c = 0; c < COL_COUNT; c++)
+			cell[c] = row->text + row->cell[c];
+		table_row(&q->table, cell);
+	}
+	return cli_output_is_open();
 }
 
 static const char *plural(uint64_t n)
@@ -143,26 +221,35 @@ static void put_footer(const struct queue *q)
 	puts(".");
 }
 
-static bool put_message_in_order(void *ctx, struct listing *l, void *prepared)
+/* Not of the queue any more; who selects asks for others. */
+static void put_corrupt(const struct queue *q)
 {
-	(void)prepared;
-	put_message(ctx, l);
-	return cli_output_is_open();
+	size_t count = select_narrows(q->cli->select) ? 0 : queue_count_corrupt(&q->spool);
+
+	if (count > 0)
+		printf("%zu more message%s in corrupt/: 'posthouse fsck' tells.\n", count, plural(count));
 }
 
 static enum cli_status list_messages(struct queue *q)
 {
-	struct select_work work = { .each = put_message_in_order, .ctx = q };
+	struct select_work work = { .prepare = q->json ? make_json : make_row, .each = put_message, .ctx = q };
 	uint64_t unreadable;
 	enum cli_status status;
 
+	/* before the messages: one that is done in between is not marked, one that is marked was under way */
+	queue_flight(q->spool.path, &q->flight);
 	table_begin(&q->table, columns, COL_COUNT, &q->cli->out, stdout);
+	table_may_drop(&q->table, droppable, sizeof(droppable) / sizeof(*droppable));
 	status = select_run(q->cli, &q->spool, &work);
 	table_end(&q->table);
 	if (!q->json && q->totals.messages > 0)
 		put_footer(q);
 	else if (!q->json && status == CLI_DONE)
 		puts("The queue is empty.");
+	if (!q->json && status != CLI_UNREACHABLE) {
+		put_corrupt(q);
+		queue_put_waits(q->cli, &q->spool, q->now_wall_us);
+	}
 	unreadable = q->totals.by_condition[CONDITION_UNREADABLE];
 	if (unreadable == 0)
 		return status;
@@ -211,9 +298,11 @@ enum cli_status verb_queue(struct cli *cli)
 
 	if (read_arguments(&q) < 0)
 		return cli->ended;
-	if (cli_open_spool(cli, &q.spool) < 0)
+	if (access_open(cli, &q.spool) < 0)
 		return CLI_UNREACHABLE;
+	id_list_init(&q.flight);
 	status = cli_finish_output(q.ids ? list_ids(&q) : list_messages(&q));
-	spool_close(&q.spool);
+	id_list_release(&q.flight);
+	access_close(cli, &q.spool);
 	return status;
 }

@@ -210,3 +210,11 @@ bool select_is_by_name(const struct select *sel)
 {
 	return sel->criteria.count == 0 && !sel->has_list && sel->prefix_count > 0;
 }
+
+const char *select_upstream(const struct select *sel, size_t i)
+{
+	for (size_t k = 0; k < sel->criteria.count; k++)
+		if (sel->criteria.item[k].kind == CRITERION_UPSTREAM && i-- == 0)
+			return sel->criteria.item[k].text;
+	return NULL;
+}

@@ -39,6 +39,8 @@ int select_finish(struct cli *cli, enum select_default otherwise);
 bool select_narrows(const struct select *sel);
 bool select_has_all(const struct select *sel); /* --all was said */
 bool select_is_dry_run(const struct select *sel);
+/* The i-th upstream that --upstream named; NULL: there are no more. */
+const char *select_upstream(const struct select *sel, size_t i);
 /* Every message was named by its id, on the command line: the operator knows what is meant. */
 bool select_is_by_name(const struct select *sel);
 

@@ -12,14 +12,19 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
+#include "cli/access.h"
 #include "cli/select_impl.h"
+#include "manage/protocol.h"
 
 #define CHUNK 64 /* messages; their files may all be open: CHUNK * SLOTS is below the usual limit of 1024 */
 #define SLOTS 8
 #define THREADS_MAX 4
 #define FEW (4 * CHUNK) /* not worth a thread */
+
+_Static_assert(CHUNK <= PROTOCOL_OPEN_MAX, "a chunk is asked for at once");
 
 struct found {
 	struct listing listing;
@@ -60,14 +65,6 @@ static bool id_is_wanted(const struct select *sel, const struct spool_id *id)
 	return criteria_match(&sel->criteria, PHASE_ID, &l);
 }
 
-static bool is_named(const struct select *sel, const char *id)
-{
-	for (size_t i = 0; i < sel->prefix_count; i++)
-		if (id_prefix_matches(&sel->prefix[i], id))
-			return true;
-	return id_list_has(&sel->listed, id);
-}
-
 /* What was named and is not there is said, and what is not named clearly. */
 static enum cli_status check_names(struct cli *cli, uint64_t listed)
 {
@@ -93,6 +90,21 @@ static enum cli_status check_names(struct cli *cli, uint64_t listed)
 	return status;
 }
 
+/* Counts for each name how many ids it means. */
+static bool is_named(struct select *sel, const char *id, uint64_t *listed)
+{
+	bool named = sel->has_list && id_list_has(&sel->listed, id);
+
+	*listed += named;
+	for (size_t i = 0; i < sel->prefix_count; i++) {
+		if (!id_prefix_matches(&sel->prefix[i], id))
+			continue;
+		sel->prefix[i].matches++;
+		named = true;
+	}
+	return named || (!sel->has_list && sel->prefix_count == 0);
+}
+
 /* The ids of all that may be wanted, sorted; what is wrong with those that were named is said. */
 static enum cli_status find_ids(struct cli *cli, const struct spool *spool, struct id_list *ids)
 {
@@ -102,21 +114,13 @@ static enum cli_status find_ids(struct cli *cli, const struct spool *spool, stru
 	struct spool_id id;
 	struct err e;
 
-	if (id_list_scan(ids, spool, sel->has_list ? NULL : sel->prefix, sel->has_list ? 0 : sel->prefix_count,
-			 &e) < 0) {
+	if (access_ids(cli, spool, ids, &e) < 0) {
 		cli_error("%s", e.text);
 		return CLI_UNREACHABLE;
 	}
 	for (size_t i = 0; i < ids->count; i++) {
 		id_list_get(ids, i, &id);
-		if (sel->has_list) {
-			listed += id_list_has(&sel->listed, id.text);
-			for (size_t p = 0; p < sel->prefix_count; p++)
-				sel->prefix[p].matches += id_prefix_matches(&sel->prefix[p], id.text);
-			if (!is_named(sel, id.text))
-				continue;
-		}
-		if (id_is_wanted(sel, &id))
+		if (is_named(sel, id.text, &listed) && id_is_wanted(sel, &id))
 			memmove(ids->id[kept++], ids->id[i], SPOOL_ID_LEN);
 	}
 	ids->count = kept;
@@ -125,18 +129,23 @@ static enum cli_status find_ids(struct cli *cli, const struct spool *spool, stru
 
 /* ---- messages ------------------------------------------------------------------------ */
 
-static bool read_message(struct run *run, const char *id, struct listing *l)
+/* Where its files are: ours to open, or given by the relay. */
+struct source {
+	enum listing_state how;
+	int message_fd, state_fd;
+};
+
+static bool read_message(struct run *run, const char *id, const struct source *from, struct listing *l)
 {
 	const struct criteria *criteria = &run->sel->criteria;
-	enum listing_state state = id_list_has(&run->states, id) ? LISTING_STATE_OPEN : LISTING_STATE_NONE;
 
-	if (!listing_begin(l, run->spool, id, -1))
+	if (!listing_begin(l, run->spool, id, from->message_fd))
 		return false;
 	if (!criteria_match(criteria, PHASE_MESSAGE, l)) {
 		listing_close(l);
 		return false;
 	}
-	if (!listing_add_state(l, run->spool, state, -1))
+	if (!listing_add_state(l, run->spool, from->how, from->state_fd))
 		return false;
 	if (criteria_match(criteria, PHASE_STATE, l))
 		return true;
@@ -153,6 +162,20 @@ static void empty_slot(struct slot *slot)
 	slot->count = 0;
 }
 
+static void add_found(struct run *run, struct slot *slot, size_t i, const struct source *from)
+{
+	struct found *f = &slot->found[slot->count];
+	struct spool_id id;
+
+	id_list_get(&run->ids, i, &id);
+	if (!read_message(run, id.text, from, &f->listing))
+		return;
+	f->prepared = run->work->prepare ? run->work->prepare(run->work->ctx, &f->listing) : NULL;
+	if (!run->keep_files && listing_is_readable(&f->listing))
+		spool_message_close_file(&f->listing.msg);
+	slot->count++;
+}
+
 static void fill_slot(struct run *run, size_t chunk)
 {
 	struct slot *slot = &run->slot[chunk % SLOTS];
@@ -160,17 +183,37 @@ static void fill_slot(struct run *run, size_t chunk)
 
 	empty_slot(slot);
 	for (size_t i = chunk * CHUNK; i < end && i < run->ids.count; i++) {
-		struct found *f = &slot->found[slot->count];
+		struct source from = { .message_fd = -1, .state_fd = -1 };
 		struct spool_id id;
 
 		id_list_get(&run->ids, i, &id);
-		if (!read_message(run, id.text, &f->listing))
-			continue;
-		f->prepared = run->work->prepare ? run->work->prepare(run->work->ctx, &f->listing) : NULL;
-		if (!run->keep_files && listing_is_readable(&f->listing))
-			spool_message_close_file(&f->listing.msg);
-		slot->count++;
+		from.how = id_list_has(&run->states, id.text) ? LISTING_STATE_OPEN : LISTING_STATE_NONE;
+		add_found(run, slot, i, &from);
 	}
+}
+
+/* The same with descriptors that the relay gives. False: it does not (any more), which is said. */
+static bool fill_slot_by_relay(struct run *run, struct cli *cli, size_t chunk)
+{
+	struct slot *slot = &run->slot[chunk % SLOTS];
+	size_t begin = chunk * CHUNK, count = run->ids.count - begin < CHUNK ? run->ids.count - begin : CHUNK;
+	int message_fd[CHUNK], state_fd[CHUNK];
+	struct err e;
+
+	empty_slot(slot);
+	if (access_files(cli, &run->ids, begin, count, message_fd, state_fd, &e) < 0) {
+		cli_error("%s", e.text);
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct source from = { LISTING_STATE_GIVEN, message_fd[i], state_fd[i] };
+
+		if (message_fd[i] >= 0)
+			add_found(run, slot, begin + i, &from);
+		if (state_fd[i] >= 0)
+			close(state_fd[i]);
+	}
+	return true;
 }
 
 /* False: it is enough. */
@@ -245,13 +288,22 @@ static size_t threads_wanted(const struct run *run)
 	return n > THREADS_MAX ? THREADS_MAX : (size_t)n;
 }
 
+static void read_by_relay(struct run *run, struct cli *cli, enum cli_status *status)
+{
+	for (size_t chunk = 0; chunk < run->chunks && !run->stop; chunk++) {
+		if (!fill_slot_by_relay(run, cli, chunk)) {
+			*status = CLI_UNREACHABLE;
+			return;
+		}
+		run->stop = !hand_out(run, chunk);
+	}
+}
+
 static void read_all(struct run *run)
 {
 	size_t wanted = threads_wanted(run), started = 0;
 	pthread_t thread[THREADS_MAX];
 
-	run->slot = mem_array(SLOTS, sizeof(*run->slot));
-	run->chunks = (run->ids.count + CHUNK - 1) / CHUNK;
 	while (started < wanted && pthread_create(&thread[started], NULL, read_ahead, run) == 0)
 		started++;
 	if (started > 0)
@@ -262,6 +314,16 @@ static void read_all(struct run *run)
 	}
 	for (size_t i = 0; i < started; i++)
 		pthread_join(thread[i], NULL);
+}
+
+static void read_chunks(struct run *run, struct cli *cli, enum cli_status *status)
+{
+	run->slot = mem_array(SLOTS, sizeof(*run->slot));
+	run->chunks = (run->ids.count + CHUNK - 1) / CHUNK;
+	if (cli->view)
+		read_by_relay(run, cli, status);
+	else
+		read_all(run);
 	for (size_t i = 0; i < SLOTS; i++)
 		empty_slot(&run->slot[i]);
 	free(run->slot);
@@ -287,13 +349,13 @@ static enum cli_status run_work(struct cli *cli, const struct spool *spool, cons
 	id_list_init(&run.states);
 	status = find_ids(cli, spool, &run.ids);
 	/* behind the ids: whoever failed before they were listed is in this list, and saves the others a look */
-	if (status != CLI_DONE && status != CLI_NOTHING) {
-		;
-	} else if (id_list_scan_states(&run.states, spool, &e) < 0) {
+	if ((status == CLI_DONE || status == CLI_NOTHING) && !cli->view &&
+	    id_list_scan_states(&run.states, spool, &e) < 0) {
 		cli_error("%s", e.text);
 		status = CLI_UNREACHABLE;
-	} else {
-		read_all(&run);
+	}
+	if (status == CLI_DONE || status == CLI_NOTHING) {
+		read_chunks(&run, cli, &status);
 		status = finish(cli, status, run.matched);
 	}
 	id_list_release(&run.ids);

@@ -39,7 +39,7 @@ static void put_line(const struct printer *p, const char *label, const struct bu
 
 	buf_init(&line, 4 * TEXT_MAX);
 	buf_init(&cut, 4 * TEXT_MAX);
-	buf_addf(&line, "%-11s", label);
+	buf_addf(&line, "%-13s", label);
 	buf_adds(&line, text->data);
 	term_cut(p->term, line.data, p->term->width, &cut);
 	fprintf(p->out, "%s\n", cut.data);
@@ -297,7 +297,7 @@ static void add_state(const struct printer *p, const json_t *o, struct buf *out)
 	add_text(p, state, &text);
 	term_paint(p->term, style_of_word(state ? state : ""), text.data, out);
 	if (until > p->now_wall_us)
-		buf_addf(out, " %s", term_until(until, p->now_wall_us, when, sizeof(when)));
+		buf_addf(out, " for %s", term_age(p->now_wall_us, until, when, sizeof(when)));
 	buf_release(&text);
 }
 

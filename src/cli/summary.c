@@ -8,16 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "base/alloc.h"
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/num.h"
 #include "cli/listing.h"
-#include "cli/lookup.h"
 #include "cli/reason.h"
 #include "cli/routing.h"
+#include "cli/select.h"
 #include "cli/summary_print.h"
 #include "cli/tally.h"
 #include "cli/verbs.h"
@@ -97,12 +94,13 @@ static void key_of(const struct summary *s, const struct listing *l, size_t rcpt
 	}
 }
 
-static bool count(void *ctx, struct listing *l)
+static bool count(void *ctx, struct listing *l, void *prepared)
 {
 	struct summary *s = ctx;
 	struct tally_message m = { .bytes = l->msg.content_bytes };
 	struct buf key;
 
+	(void)prepared;
 	if (l->condition == CONDITION_DELIVERED)
 		return true; /* it is about to leave, nobody waits for it */
 	m.arrived_wall_us = listing_is_readable(l) ? l->msg.env.arrived_wall_us : spool_id_wall_us(l->id.text);
@@ -121,34 +119,6 @@ static bool count(void *ctx, struct listing *l)
 	}
 	buf_release(&key);
 	return true;
-}
-
-/* Until the selectors are there: all of them. */
-static enum cli_status each_message(struct summary *s, const struct spool *spool)
-{
-	struct id_list list, states;
-	enum cli_status status = CLI_DONE;
-	struct spool_id id;
-	struct err e;
-
-	id_list_init(&list);
-	id_list_init(&states);
-	if (id_list_scan(&list, spool, NULL, 0, &e) < 0 || id_list_scan_states(&states, spool, &e) < 0) {
-		cli_error("%s", e.text);
-		status = CLI_UNREACHABLE;
-	}
-	for (size_t i = 0; status == CLI_DONE && i < list.count; i++) {
-		struct listing l;
-
-		id_list_get(&list, i, &id);
-		if (!listing_open(&l, spool, id.text, id_list_has(&states, id.text)))
-			continue;
-		count(s, &l);
-		listing_close(&l);
-	}
-	id_list_release(&list);
-	id_list_release(&states);
-	return status;
 }
 
 static int take_option(struct summary *s, int key)
@@ -187,6 +157,7 @@ static int take_option(struct summary *s, int key)
 enum cli_status verb_summary(struct cli *cli)
 {
 	struct summary s = { .cli = cli, .look = { .top = TOP_DEFAULT } };
+	struct select_work work = { .each = count, .ctx = &s };
 	enum cli_status status = CLI_UNREACHABLE;
 	struct spool spool;
 	int key;
@@ -195,11 +166,13 @@ enum cli_status verb_summary(struct cli *cli)
 	while ((key = cli_option(cli)) != ARGS_END)
 		if (key == ARGS_BAD || take_option(&s, key) < 0)
 			return cli->ended;
+	if (select_finish(cli, SELECT_ALL) < 0)
+		return cli->ended;
 	if (cli_open_spool(cli, &spool) < 0)
 		return CLI_UNREACHABLE;
 	if (routing_load(&s.routing, cli) == 0) {
-		status = each_message(&s, &spool);
-		if (status != CLI_UNREACHABLE)
+		status = select_run(cli, &spool, &work);
+		if (status == CLI_DONE || s.tally.total.messages > 0)
 			summary_print(&s.tally, s.by, &s.look, &cli->out, stdout);
 		routing_release(&s.routing);
 	}

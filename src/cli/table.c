@@ -24,11 +24,12 @@ void table_begin(struct table *t, const struct table_column *columns, size_t cou
 
 static size_t line_width(const struct table *t)
 {
-	size_t total = (t->count - 1) * GAP;
+	size_t total = 0;
 
 	for (size_t i = 0; i < t->count; i++)
-		total += t->width[i];
-	return total;
+		if (!t->dropped[i])
+			total += t->width[i] + GAP;
+	return total > GAP ? total - GAP : 0;
 }
 
 /* Takes from the widest column that may be cut until the line fits or nothing can give. */
@@ -40,13 +41,33 @@ static void shrink(struct table *t)
 		for (size_t i = 0; i < t->count; i++) {
 			size_t least = t->column[i].shrink_to;
 
-			if (least > 0 && t->width[i] > least &&
+			if (least > 0 && t->width[i] > least && !t->dropped[i] &&
 			    (widest == t->count || t->width[i] > t->width[widest]))
 				widest = i;
 		}
 		if (widest == t->count)
 			return;
 		t->width[widest]--;
+	}
+}
+
+void table_may_drop(struct table *t, const unsigned char *order, size_t count)
+{
+	t->drop_order = order;
+	t->drop_count = count;
+}
+
+/* Leaves out one column after the other until the rest can be made to fit. */
+static void make_fit(struct table *t)
+{
+	size_t natural[TABLE_COLUMNS_MAX];
+
+	memcpy(natural, t->width, sizeof(natural));
+	shrink(t);
+	for (size_t i = 0; i < t->drop_count && line_width(t) > t->term->width; i++) {
+		t->dropped[t->drop_order[i]] = true;
+		memcpy(t->width, natural, sizeof(natural));
+		shrink(t);
 	}
 }
 
@@ -62,7 +83,7 @@ static void choose_widths(struct table *t)
 		}
 	}
 	if (t->term->width != TERM_NO_LIMIT)
-		shrink(t);
+		make_fit(t);
 }
 
 static void pad(struct buf *line, size_t n)
@@ -83,6 +104,8 @@ static void put_line(const struct table *t, const char *const *cells)
 		size_t used = term_columns(t->term, cells[i]);
 		size_t fill;
 
+		if (t->dropped[i])
+			continue;
 		buf_clear(&cut);
 		if (bounded && t->column[i].shrink_to > 0)
 			used = term_cut(t->term, cells[i], t->width[i], &cut);

@@ -33,11 +33,19 @@ struct table {
 	size_t rows;
 	bool streaming; /* widths are chosen, the title is out */
 	size_t width[TABLE_COLUMNS_MAX];
+	const unsigned char *drop_order;
+	size_t drop_count;
+	bool dropped[TABLE_COLUMNS_MAX];
 };
 
 /* The pointers outlive the table. */
 void table_begin(struct table *t, const struct table_column *columns, size_t count, const struct term *term,
 		 FILE *out);
+/*
+ * Which columns, the first of them first, may be left out where the terminal is too narrow even when the others
+ * are cut. Before the first row; the array outlives the table.
+ */
+void table_may_drop(struct table *t, const unsigned char *order, size_t count);
 /* One cell a column, escaped (term_escape) and copied. */
 void table_row(struct table *t, const char *const *cells);
 /* Writes what was kept back and releases all. A table without rows writes nothing, not even its title. */

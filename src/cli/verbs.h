@@ -42,16 +42,31 @@ void verbs_help(FILE *out);
 /* One file each. */
 enum cli_status verb_export(struct cli *cli);
 enum cli_status verb_fsck(struct cli *cli);
+enum cli_status verb_retry(struct cli *cli);
+enum cli_status verb_hold(struct cli *cli);
+enum cli_status verb_release(struct cli *cli);
+enum cli_status verb_expire(struct cli *cli);
+enum cli_status verb_bounce(struct cli *cli);
+enum cli_status verb_remove(struct cli *cli);
+enum cli_status verb_requeue(struct cli *cli);
+enum cli_status verb_reroute(struct cli *cli);
+enum cli_status verb_suspend(struct cli *cli);
+enum cli_status verb_resume(struct cli *cli);
+extern const struct args_option change_options[], change_reason_options[], requeue_options[], reroute_options[];
+extern const struct args_option suspend_options[], resume_options[];
 enum cli_status verb_import(struct cli *cli);
 enum cli_status verb_queue(struct cli *cli);
 enum cli_status verb_send(struct cli *cli);
 enum cli_status verb_show(struct cli *cli);
 enum cli_status verb_check(struct cli *cli);
+enum cli_status verb_explain(struct cli *cli);
 enum cli_status verb_status(struct cli *cli);
 enum cli_status verb_summary(struct cli *cli);
+enum cli_status verb_top(struct cli *cli);
 enum cli_status verb_watch(struct cli *cli);
 extern const struct args_option export_options[], fsck_options[], import_options[];
 extern const struct args_option queue_options[], send_options[], show_options[];
-extern const struct args_option check_options[], status_options[], summary_options[], watch_options[];
+extern const struct args_option check_options[], explain_options[], status_options[], summary_options[];
+extern const struct args_option top_options[], watch_options[];
 
 #endif

@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/outbox.h"
 #include "daemon/events.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -88,12 +90,37 @@ static int prepare_spool(struct service *s, struct err *e)
 	return 0;
 }
 
+/*
+ * The usual place of the unix socket is emptied with each boot, and only root can make it. Any other folder is the
+ * operator's to make. In it nobody but root may put anything, so who submits knows whom they talk to.
+ */
+static void make_runtime_folder(void)
+{
+	char folder[] = PH_RUNSTATEDIR "/posthouse";
+
+	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(folder, 0755);
+		*slash = '/';
+	}
+	(void)mkdir(folder, 0755); /* bind says what is wrong */
+}
+
+static bool is_in_runtime_folder(const struct endpoint *ep)
+{
+	static const char folder[] = PH_RUNSTATEDIR "/posthouse/";
+
+	return ep->kind == ENDPOINT_UNIX && strncmp(ep->path, folder, sizeof(folder) - 1) == 0;
+}
+
 static int bind_all(struct service *s, struct err *e)
 {
 	for (size_t i = 0; i < s->cfg->listener_count; i++) {
 		const struct config_listener *l = &s->cfg->listener[i];
 
 		for (size_t k = 0; k < l->localaddr_count; k++) {
+			if (geteuid() == 0 && is_in_runtime_folder(&l->localaddr[k]))
+				make_runtime_folder();
 			if (listening_add(&s->listening, &l->localaddr[k], l->name, s->cfg->listen_backlog, e) < 0) {
 				err_prefix(e, "listener \"%s\"", l->name);
 				return -1;
@@ -204,7 +231,9 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	if (s.has_relay)
 		roles.relay = relay_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
-	if (find_rights(&s, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) || bind_all(&s, e) < 0 ||
+	if (find_rights(&s, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) ||
+	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
+	    bind_all(&s, e) < 0 ||
 	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)
 		goto out;
 	if (s.has_relay)

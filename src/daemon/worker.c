@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/outbox.h"
 #include "daemon/service.h"
 #include "listener/acceptor.h"
 #include "listener/peer.h"
@@ -19,6 +20,7 @@
 #include "session/session.h"
 #include "spool/spool.h"
 
+#define OUTBOX_RETRY_MS 60000 /* what the outbox holds and was refused for now: a full disk, mostly */
 #define LINGER_MS 500 /* for a client that we sent away to hear why */
 
 struct worker {
@@ -160,16 +162,44 @@ static void become_busy(struct worker *w)
 	}
 }
 
+/* Mail that was put down while nobody listened. We do now, so nothing is put in any more without telling us. */
+static void drain_outbox(struct worker *w)
+{
+	const struct config *cfg = w->service->cfg;
+	const struct outbox_player player = { .folder = cfg->outbox,
+					      .session = &w->session,
+					      .handler = w->handler,
+					      .events = &w->events,
+					      .control = &w->start->control,
+					      .expire_after_ms = cfg->expire_after_ms,
+					      .peer = w->peer.text,
+					      .peer_cap = sizeof(w->peer.text) };
+
+	w->acceptor.wake_mono_ms = CLOCK_NEVER;
+	if (!cfg->outbox)
+		return;
+	become_busy(w);
+	proctitle_set("worker outbox");
+	if (outbox_drain(&player) == OUTBOX_LATER)
+		w->acceptor.wake_mono_ms = clock_mono_ms() + OUTBOX_RETRY_MS;
+	proctitle_set("worker");
+}
+
 static void loop(struct worker *w)
 {
 	unsigned most = w->service->cfg->max_requests;
 
+	drain_outbox(w);
 	for (unsigned n = 0; most == 0 || n < most; n++) {
 		const struct listening *from;
 		int fd;
 
 		scoreboard_set(w->start->slot, w->start->generation, SLOT_IDLE);
 		fd = acceptor_next(&w->acceptor, &from);
+		if (fd == ACCEPTOR_WAKE) {
+			drain_outbox(w);
+			continue;
+		}
 		if (fd < 0)
 			break;
 		become_busy(w);

@@ -3,12 +3,15 @@
 #include "listener/acceptor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define CONTROL_MARK UINT64_MAX
 
@@ -18,6 +21,7 @@ int acceptor_open(struct acceptor *a, const struct listening_set *set, struct co
 
 	a->set = set;
 	a->control = control;
+	a->wake_mono_ms = CLOCK_NEVER;
 	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (a->epoll_fd < 0 || epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, control->fd, &ev) < 0) {
 		err_set_os(e, errno, "cannot wait on the master's control line");
@@ -54,6 +58,16 @@ static int take(const struct listening *l)
 	return fd;
 }
 
+/* Milliseconds until a->wake_mono_ms as epoll_wait wants them. */
+static int time_left(const struct acceptor *a)
+{
+	int64_t left = a->wake_mono_ms == CLOCK_NEVER ? -1 : a->wake_mono_ms - clock_mono_ms();
+
+	if (a->wake_mono_ms != CLOCK_NEVER && left < 0)
+		left = 0;
+	return left > INT_MAX ? INT_MAX : (int)left;
+}
+
 int acceptor_next(struct acceptor *a, const struct listening **from)
 {
 	while (!a->control->stopping) {
@@ -62,11 +76,13 @@ int acceptor_next(struct acceptor *a, const struct listening **from)
 		 * Told to retire, this worker may have been woken for a client at the same time, and then
 		 * nobody else was (EPOLLEXCLUSIVE): the client would wait until the next one comes.
 		 */
-		int n = epoll_wait(a->epoll_fd, &ev, 1, a->control->retiring ? 0 : -1);
+		int n = epoll_wait(a->epoll_fd, &ev, 1, a->control->retiring ? 0 : time_left(a));
 		int fd;
 
 		if ((n < 0 && errno != EINTR) || (n == 0 && a->control->retiring))
 			return -1;
+		if (n == 0 && clock_mono_ms() >= a->wake_mono_ms)
+			return ACCEPTOR_WAKE;
 		if (n <= 0)
 			continue;
 		if (ev.data.u64 == CONTROL_MARK) {

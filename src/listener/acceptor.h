@@ -3,6 +3,8 @@
 #ifndef LISTENER_ACCEPTOR_H
 #define LISTENER_ACCEPTOR_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 #include "base/control.h"
 #include "listener/socket.h"
@@ -11,7 +13,10 @@ struct acceptor {
 	int epoll_fd;
 	const struct listening_set *set;
 	struct control *control;
+	int64_t wake_mono_ms; /* acceptor_next returns ACCEPTOR_WAKE then; CLOCK_NEVER after acceptor_open */
 };
+
+#define ACCEPTOR_WAKE (-2)
 
 /* The set and the control line outlive it. */
 int acceptor_open(struct acceptor *a, const struct listening_set *set, struct control *control, struct err *e);
@@ -19,7 +24,8 @@ void acceptor_close(struct acceptor *a);
 
 /*
  * Blocks until a client is there: its non-blocking socket is returned and
- * *from is where it came in. -1 when the control line said to take no more.
+ * *from is where it came in. -1 when the control line said to take no more,
+ * ACCEPTOR_WAKE when its time came first.
  * The kernel wakes one waiting worker a connection, not all (EPOLLEXCLUSIVE).
  */
 int acceptor_next(struct acceptor *a, const struct listening **from);

@@ -5,9 +5,9 @@
  *   before 2   recipients that failed are pending on the disk: they are tried again
  *   2 .. 3     failed, not `reported`, with the report's id: 3 is done again
  *   in 3       a piece in incoming/ID: overwritten, or removed at the next start
- *   3 .. 4     the report is queued, perhaps sent already. The former is found by its id and its peer, which
- *              names the message and the recipients it is about, and left alone. The latter is sent again: a
- *              repetition, under the same id and Message-ID.
+ *   3 .. 4     the report is queued, perhaps sent already. The former is replaced by its like: its peer
+ *              names the message and the recipients it is about. The latter is sent again: a repetition,
+ *              under the same id and Message-ID.
  */
 #include "manage/bounce.h"
 
@@ -184,6 +184,24 @@ static int make_report(const struct bounce_settings *settings, struct spool *s, 
 
 /* ---- the three occasions ---------------------------------------------------------------------- */
 
+/*
+ * The report of this id was queued, and more recipients have failed before that was noted. The first may be under
+ * way, so it stays, and all of them get another one, the next time: its id must be durable before it is used.
+ */
+static void choose_another(const struct spool *s, const struct spool_message *m, struct spool_state *st, struct err *e)
+{
+	const struct spool_id old = st->report_id;
+	struct err why;
+
+	spool_id_new(&st->report_id);
+	err_set(e, "message %s: its report %s is queued already, and more recipients have failed since: %s follows",
+		m->env.id, old.text, st->report_id.text);
+	if (spool_state_save(st, s, m->env.id, &why) == 0)
+		return;
+	st->report_id = old;
+	*e = why;
+}
+
 int bounce_commit(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
 		  struct spool_state *st, const char **to, struct err *e)
 {
@@ -202,12 +220,8 @@ int bounce_commit(const struct bounce_settings *settings, struct spool *s, struc
 	r.to = r.for_postmaster ? settings->postmaster : m->env.sender;
 	if (r.rcpt_count > 0) /* none: the settings changed since it was prepared */
 		result = make_report(settings, s, m, &r, &st->report_id, e);
-	if (result < 0 && e->os_error == EEXIST) {
-		/* the report of this id was queued, and more recipients have failed before that was noted: another
-		 * one, about all of them, as the first may be under way */
-		spool_id_new(&st->report_id);
-		result = make_report(settings, s, m, &r, &st->report_id, e);
-	}
+	if (result < 0 && e->os_error == EEXIST)
+		choose_another(s, m, st, e);
 	for (size_t i = 0; i < r.rcpt_count && result == 0; i++)
 		st->rcpt[rcpt[i]].reported = true;
 	if (result == 0)

@@ -40,7 +40,8 @@ bool bounce_prepare(const struct bounce_settings *settings, const struct envelop
  * Queues the report st->report_id stands for. m's file is opened when it is not, and closed again. 0: it is
  * durable, st is changed as said above, st->report_id is "" again (copy it before, the queue has a new message of
  * that id) and to (if not NULL) is who gets it, m's string or settings'; NULL when there is nobody any more, as
- * the settings have changed. -1 and e: st is as it was, try again later.
+ * the settings have changed. -1 and e: try again later; st is as it was, or has another report_id and was saved
+ * with it.
  */
 int bounce_commit(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
 		  struct spool_state *st, const char **to, struct err *e);

@@ -89,7 +89,7 @@ static void set_reading_deadline(struct door_conn *c, bool begun)
 	if (begun && c->request_begun)
 		return;
 	c->request_begun = begun;
-	set_deadline(c, begun ? DOOR_REQUEST_MS : DOOR_IDLE_MS);
+	set_deadline(c, begun ? c->door->setup.request_ms : c->door->setup.idle_ms);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *ctx)
@@ -338,6 +338,8 @@ int door_open(struct door **out, struct event_base *base, const struct door_setu
 	struct door *d = mem_alloc(sizeof(*d));
 
 	d->setup = *setup;
+	d->setup.request_ms = setup->request_ms ? setup->request_ms : DOOR_REQUEST_MS;
+	d->setup.idle_ms = setup->idle_ms ? setup->idle_ms : DOOR_IDLE_MS;
 	d->base = base;
 	d->accept_again = evtimer_new(base, on_accept_again, d);
 	ASSERT(d->accept_again);

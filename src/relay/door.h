@@ -42,6 +42,7 @@ struct door_setup {
 	_Atomic uint64_t *lost; /* lines that they could not send, counted by them; NULL: not known */
 	const struct door_ops *ops;
 	void *ctx;
+	int request_ms, idle_ms; /* other deadlines than the following, for tests; 0: those */
 };
 
 #define DOOR_VIEW_MAX 32 /* connections */

@@ -309,7 +309,7 @@ static int read_message(struct delivery *d, const struct sendmail_options *o, co
 		.to = o->operand,
 		.to_count = o->operand_count,
 		.read_recipients = o->read_recipients,
-		.add_headers = true,
+		.add_headers = !o->gateway,
 		.hostname = d->target->cfg.hostname,
 		.sendmail_rules = true,
 		.dot_ends = !o->dot_is_text,

@@ -182,6 +182,7 @@ int main(int argc, char **argv)
 	open_standard_files();
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN); /* a daemon that hangs up is an outcome */
+	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not get that large */
 	program = sendmail_program_name(argc > 0 ? argv[0] : NULL);
 	if (sendmail_options_parse(&o, argc, argv, say_message, NULL, &e) < 0) {
 		sendmail_say("%s", e.text);

@@ -20,7 +20,7 @@ const struct sendmail_letter sendmail_letters[] = {
 	{ 'e', "X", "as -oe" },
 	{ 'F', "NAME", "full name, for a From field that is missing" },
 	{ 'f', "ADDRESS", "envelope sender" },
-	{ 'G', NULL, "ignored (gateway submission)" },
+	{ 'G', NULL, "gateway: no field is added to the header" },
 	{ 'h', "N", "ignored (hop count)" },
 	{ 'I', NULL, "newaliases" },
 	{ 'i', NULL, "a line with only a dot does not end the message" },
@@ -250,6 +250,9 @@ static int take(const struct parse *p, char letter, const char *value, struct er
 	case 'f':
 	case 'r':
 		o->sender = value;
+		return 0;
+	case 'G':
+		o->gateway = true;
 		return 0;
 	case 'I':
 		o->mode = SENDMAIL_ALIASES;

@@ -32,6 +32,7 @@ struct sendmail_options {
 	const char *config_file; /* -C */
 	bool read_recipients; /* -t */
 	bool dot_is_text; /* -i, -oi */
+	bool gateway; /* -G: from elsewhere, so nothing is added */
 	bool verbose; /* -v */
 	bool quiet; /* -oeq */
 	enum envelope_body body; /* -B */

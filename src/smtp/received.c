@@ -51,8 +51,9 @@ static void put_peer(struct buf *b, const char *peer)
 {
 	char address[SMTP_PEER_ADDRESS_MAX];
 
+	/* "unix:uid=1000,pid=42": the process is gone when somebody reads this, the log has its id */
 	if (strncmp(peer, "unix:", 5) == 0)
-		buf_addf(b, " (%.100s)", peer);
+		buf_addf(b, " (unix %.*s)", (int)strcspn(peer + 5, ","), peer + 5);
 	else if (smtp_peer_address(peer, address)[0] != '\0')
 		buf_addf(b, " ([%s%s])", strchr(address, ':') ? "IPv6:" : "", address);
 }

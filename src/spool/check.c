@@ -49,6 +49,7 @@ static const struct {
 	[CHECK_ORPHAN_STATE] = { "orphan_state", "removes it: its message was done" },
 	[CHECK_UNFINISHED_STATE] = { "unfinished_state", "removes it: the state before it stands" },
 	[CHECK_LEFTOVER] = { "leftover", "removes it: it was never acknowledged" },
+	[CHECK_DAMAGED_SUSPENDED] = { "damaged_suspended", "moves it to corrupt/: nothing is suspended any more" },
 	[CHECK_FOREIGN_IN_QUEUE] = { "foreign_in_queue", "moves it to corrupt/" },
 	[CHECK_FOREIGN_IN_STATE] = { "foreign_in_state", "moves it to corrupt/" },
 	[CHECK_FOREIGN] = { "foreign", NULL },
@@ -91,12 +92,6 @@ int spool_check_list(const struct spool *s, enum check_folder folder, void (*eac
 
 /* ---- owners and modes ------------------------------------------------------------ */
 
-/* Where workers are another user than the relay (spool.c has the table). */
-static bool is_shared(const struct spool *s)
-{
-	return s->message_mode & S_IRGRP;
-}
-
 struct rights {
 	uid_t uid; /* (uid_t)-1: any */
 	gid_t gid; /* (gid_t)-1: any */
@@ -106,29 +101,29 @@ struct rights {
 /* What spool_prepare would make of a directory. The owner of SPOOL is the relay, its group the workers'. */
 static int directory_rights(const struct spool *s, enum check_folder folder, struct rights *r)
 {
-	bool drop_box = is_shared(s) && (folder == CHECK_QUEUE || folder == CHECK_INCOMING);
+	bool drop_box = s->shared && (folder == CHECK_QUEUE || folder == CHECK_INCOMING);
 	struct stat root;
 
 	if (sys_fstat(s->root_fd, &root) < 0)
 		return -1;
 	r->uid = root.st_uid;
 	r->gid = drop_box ? root.st_gid : (gid_t)-1;
-	r->mode = !is_shared(s) ? 0700 : folder == CHECK_ROOT ? 0711 : drop_box ? 03730 : 0750;
+	r->mode = !s->shared ? 0700 : folder == CHECK_ROOT ? 0711 : drop_box ? 03730 : 0750;
 	r->mask = 07777;
 	return 0;
 }
 
-/* Files of queue/ and state/. */
-static int file_rights(const struct spool *s, enum check_folder folder, struct rights *r)
+/* Files of queue/ and state/; spool.c has the table. A worker's message is its own, a report is the relay's. */
+static int file_rights(const struct spool *s, enum check_folder folder, const struct stat *st, struct rights *r)
 {
 	struct stat root;
 
 	if (sys_fstat(s->root_fd, &root) < 0)
 		return -1;
-	if (folder == CHECK_QUEUE)
-		*r = (struct rights){ .uid = is_shared(s) ? (uid_t)-1 : root.st_uid,
-				      .gid = is_shared(s) ? root.st_gid : (gid_t)-1,
-				      .mode = s->message_mode, .mask = 07777 };
+	if (folder == CHECK_QUEUE && s->shared && st->st_uid != root.st_uid)
+		*r = (struct rights){ .uid = (uid_t)-1, .gid = root.st_gid, .mode = 0040, .mask = 07777 };
+	else if (folder == CHECK_QUEUE)
+		*r = (struct rights){ .uid = root.st_uid, .gid = (gid_t)-1, .mode = 0600, .mask = 07777 };
 	else /* by the umask, 0640 or 0600 */
 		*r = (struct rights){ .uid = root.st_uid, .gid = (gid_t)-1, .mode = 0600, .mask = 07737 };
 	return 0;
@@ -278,7 +273,7 @@ static void check_file_rights(const struct spool_check *c, enum check_folder fol
 	struct rights r;
 	struct stat st;
 
-	if (sys_stat_at(folder_fd(c->s, folder), name, &st) == 0 && file_rights(c->s, folder, &r) == 0 &&
+	if (sys_stat_at(folder_fd(c->s, folder), name, &st) == 0 && file_rights(c->s, folder, &st, &r) == 0 &&
 	    rights_differ(&r, &st, &out->what))
 		out->kind = CHECK_RIGHTS;
 }
@@ -449,7 +444,7 @@ static int repair_rights(const struct spool_check *c, enum check_folder folder, 
 
 	/* one name only: root is about to give it away */
 	if (fd >= 0 && sys_fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-	    (folder == CHECK_ROOT || file_rights(c->s, folder, &r) == 0))
+	    (folder == CHECK_ROOT || file_rights(c->s, folder, &st, &r) == 0))
 		result = set_rights(&r, fd);
 	if (result < 0)
 		err_set_os(e, errno, "%s/%s/%s: cannot set its owner and mode", c->s->path, folders[folder].name, name);
@@ -484,6 +479,8 @@ int spool_repair(const struct spool_check *c, enum check_folder folder, const ch
 	case CHECK_UNFINISHED_STATE:
 	case CHECK_LEFTOVER:
 		return repair_remove(c, folder, name, e);
+	case CHECK_DAMAGED_SUSPENDED:
+		return spool_quarantine_root(c->s, name, found->what.text, e);
 	case CHECK_WITHOUT_REASON:
 		return spool_write_reason(c->s, name, "not known: posthouse fsck found it here without a reason", e);
 	case CHECK_RIGHTS:

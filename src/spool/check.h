@@ -26,6 +26,7 @@ enum check_kind {
 	CHECK_ORPHAN_STATE, /* state/ID without queue/ID */
 	CHECK_UNFINISHED_STATE, /* state/ID.new that nobody is writing */
 	CHECK_LEFTOVER, /* incoming/X that nobody is writing */
+	CHECK_DAMAGED_SUSPENDED, /* SPOOL/suspended (manage/suspend.h reads it) */
 	CHECK_FOREIGN_IN_QUEUE,
 	CHECK_FOREIGN_IN_STATE,
 	CHECK_FOREIGN, /* elsewhere */

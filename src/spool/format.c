@@ -29,40 +29,80 @@ void format_head_unfinished(char out[FORMAT_HEAD_LEN + 1])
 	snprintf(out, FORMAT_HEAD_LEN + 1, "%-*s\n", FORMAT_HEAD_LEN - 1, "posthouse/1 unfinished");
 }
 
+/* Stand for a decimal digit, a hexadecimal one, 0 or 1; all else stands for itself. */
+#define D5 "#####"
+#define X4 "@@@@"
+static const char head_pattern[] = "posthouse/1 envelope=" D5 D5 " content=" D5 D5 D5 D5 " dots=? eightbit=?"
+				   " xxh3=" X4 X4 X4 X4 "\n";
+_Static_assert(sizeof(head_pattern) == FORMAT_HEAD_LEN + 1, "the pattern is as long as the line");
+
+enum { HEAD_ENVELOPE = 21, HEAD_CONTENT = 40, HEAD_DOTS = 66, HEAD_EIGHTBIT = 77, HEAD_CHECKSUM = 84 };
+_Static_assert(HEAD_CHECKSUM == FORMAT_HEAD_HASHED, "the checksum stands behind what it covers");
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Only what we would write. */
+static bool has_head_shape(const char *line)
+{
+	for (size_t i = 0; i < FORMAT_HEAD_LEN; i++) {
+		char c = line[i], wanted = head_pattern[i];
+		bool ok = c == wanted;
+
+		if (wanted == '#')
+			ok = is_digit(c);
+		else if (wanted == '@')
+			ok = is_digit(c) || (c >= 'a' && c <= 'f');
+		else if (wanted == '?')
+			ok = c == '0' || c == '1';
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static uint64_t number_at(const char *at, size_t digits, unsigned base)
+{
+	uint64_t n = 0;
+
+	for (; digits > 0; digits--, at++)
+		n = n * base + (unsigned)(is_digit(*at) ? *at - '0' : *at - 'a' + 10);
+	return n;
+}
+
 int format_parse_head(const char *line, size_t len, struct format_head *head, struct err *e)
 {
-	char copy[FORMAT_HEAD_LEN + 1], again[FORMAT_HEAD_LEN + 1];
-	int dots, eightbit;
-
 	if (len < FORMAT_HEAD_LEN) {
 		err_set(e, "only %zu octets: the first line is cut off", len);
 		return -1;
 	}
-	memcpy(copy, line, FORMAT_HEAD_LEN);
-	copy[FORMAT_HEAD_LEN] = '\0';
-	if (strncmp(copy, "posthouse/1 unfinished", 22) == 0) {
+	if (strncmp(line, "posthouse/1 unfinished", 22) == 0) {
 		err_set(e, "writing it was never finished (and never acknowledged)");
 		return -1;
 	}
-	if (strncmp(copy, "posthouse/", 10) == 0 && strncmp(copy, "posthouse/1 ", 12) != 0) {
-		err_set(e, "written in a format that this version does not know (%.16s)", copy);
+	if (strncmp(line, "posthouse/", 10) == 0 && strncmp(line, "posthouse/1 ", 12) != 0) {
+		err_set(e, "written in a format that this version does not know (%.16s)", line);
 		return -1;
 	}
-	if (sscanf(copy, "posthouse/1 envelope=%10" SCNu64 " content=%20" SCNu64 " dots=%1d eightbit=%1d xxh3=%16" SCNx64,
-		   &head->envelope_bytes, &head->content_bytes, &dots, &eightbit, &head->checksum) != 5) {
+	if (strncmp(line, "posthouse/1 envelope=", HEAD_ENVELOPE) != 0) {
 		err_set(e, "the first line is not that of a message file");
 		return -1;
 	}
-	head->has_dot_lines = dots == 1;
-	head->has_eightbit = eightbit == 1;
-	if (head->envelope_bytes > FORMAT_ENVELOPE_MAX || head->content_bytes > INT64_MAX / 2) {
-		err_set(e, "the first line names impossible lengths");
+	if (!has_head_shape(line)) {
+		err_set(e, "the first line is damaged");
 		return -1;
 	}
-	/* sscanf is lenient, we are not: only what we would write is valid */
-	format_head(head, again);
-	if (memcmp(again, copy, FORMAT_HEAD_LEN) != 0) {
-		err_set(e, "the first line is damaged");
+	head->envelope_bytes = number_at(line + HEAD_ENVELOPE, 10, 10);
+	head->content_bytes = number_at(line + HEAD_CONTENT, 20, 10);
+	head->has_dot_lines = line[HEAD_DOTS] == '1';
+	head->has_eightbit = line[HEAD_EIGHTBIT] == '1';
+	head->checksum = number_at(line + HEAD_CHECKSUM, 16, 16);
+	/* the first of twenty digits may pass the end of the number */
+	if (head->envelope_bytes > FORMAT_ENVELOPE_MAX || line[HEAD_CONTENT] != '0' ||
+	    head->content_bytes > INT64_MAX / 2) {
+		err_set(e, "the first line names impossible lengths");
 		return -1;
 	}
 	return 0;

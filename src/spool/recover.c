@@ -198,6 +198,11 @@ int spool_quarantine_state(const struct spool *s, const char *id, const char *re
 	return quarantine(s, s->state_fd, "state", id, ".state", reason, e);
 }
 
+int spool_quarantine_root(const struct spool *s, const char *name, const char *reason, struct err *e)
+{
+	return quarantine(s, s->root_fd, ".", name, "", reason, e);
+}
+
 /* ---- recovery ---------------------------------------------------------------- */
 
 struct recovery {

@@ -47,6 +47,8 @@ void spool_listing_close(struct spool_listing *l);
 int spool_quarantine(const struct spool *s, const char *name, const char *reason, struct err *e);
 /* Moves a state that cannot be read to corrupt/ID.state; the message itself stays, all pending again. */
 int spool_quarantine_state(const struct spool *s, const char *id, const char *reason, struct err *e);
+/* Moves a file of the spool's root that cannot be read to corrupt/. */
+int spool_quarantine_root(const struct spool *s, const char *name, const char *reason, struct err *e);
 /* Writes corrupt/NAME.reason for what is there already. */
 int spool_write_reason(const struct spool *s, const char *moved_name, const char *reason, struct err *e);
 

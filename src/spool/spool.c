@@ -285,7 +285,8 @@ int spool_open(struct spool *s, const char *path, enum spool_access access, enum
 		goto fail;
 	}
 	/* what the relay makes it must read as the owner, and the group, the workers, must not */
-	s->message_mode = access != SPOOL_MANAGE && st.st_mode & S_IWGRP ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
+	s->shared = st.st_mode & S_IWGRP;
+	s->message_mode = access != SPOOL_MANAGE && s->shared ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
 	s->sync_directory = sync == SPOOL_SYNC_STRICT || (sync == SPOOL_SYNC_AUTO && !fsync_keeps_name(s));
 	s->keep_order = sync == SPOOL_SYNC_STRICT || !orders_names(s);
 	return 0;

@@ -36,7 +36,8 @@ struct spool {
 	/* fsync of a file is not enough for its new name: SPOOL_SYNC_STRICT, or AUTO decided so */
 	bool sync_directory;
 	bool keep_order; /* removals and moves must be synced one by one, or a power cut may reorder them */
-	mode_t message_mode; /* of message files */
+	bool shared; /* workers are another user than the relay */
+	mode_t message_mode; /* of message files that are made here */
 	/* root in the spool of another user: what it makes must belong to that one, or the relay could not read
 	 * it; (uid_t)-1: nothing to give away */
 	uid_t give_uid;

@@ -136,9 +136,6 @@ static enum spool_result create_file(struct spool_txn *t)
 	/* the umask must not take the right to read from the relay */
 	if ((t->spool->message_mode & S_IRGRP) && sys_chmod(t->fd, t->spool->message_mode) < 0)
 		return fail(t, "incoming", "cannot change the mode of this file");
-	/* in a shared spool the directory's group does that */
-	if (!(t->spool->message_mode & S_IRGRP) && spool_give(t->spool, t->fd) < 0)
-		return fail(t, "incoming", "cannot change the owner of this file");
 	return SPOOL_OK;
 }
 
@@ -252,37 +249,33 @@ static void release(struct spool_txn *t)
 }
 
 /*
- * queue/ID is there already, from before a crash or a failure behind its commit. The same (then it may still have
- * to be made durable: t->fd becomes it, and ours goes): 0. Torn by a power cut: ours takes its place. Whole,
- * and about something else: -1 and EEXIST, what was accepted is not overwritten.
+ * queue/ID is there already, from before a crash or a failure behind its commit. The same, or torn by a power cut:
+ * ours takes its place. It may look whole and never get to the disk, when its sync has failed (the kernel drops
+ * the pages and keeps what they held in its cache), so it is not left there. Another one: -1 and EEXIST, what was
+ * accepted is not overwritten.
  */
-static int settle_with_existing(struct spool_txn *t)
+static int settle_with_existing(const struct spool_txn *t)
 {
-	int in = t->spool->incoming_fd, queue = t->spool->queue_fd;
 	struct spool_message m;
 	struct err ignored;
-	bool same;
+	bool same = true;
 
-	switch (spool_message_open(&m, t->spool, t->id.text, true, &ignored)) {
+	switch (spool_message_open(&m, t->spool, t->id.text, false, &ignored)) {
 	case SPOOL_READ_OK:
+		same = strcmp(m.env.peer, t->again_peer) == 0;
+		spool_message_close(&m);
 		break;
 	case SPOOL_READ_GONE:
 	case SPOOL_READ_CORRUPT:
-		return sys_rename_replace(in, t->id.text, queue, t->id.text);
+		break;
 	case SPOOL_READ_FAILED:
 		errno = ignored.os_error;
 		return -1;
 	}
-	same = strcmp(m.env.peer, t->again_peer) == 0;
-	if (same) {
-		(void)sys_unlink(in, t->id.text);
-		sys_close(t->fd);
-		t->fd = m.fd;
-		m.fd = -1;
-	}
-	spool_message_close(&m);
+	if (same)
+		return sys_rename_replace(t->spool->incoming_fd, t->id.text, t->spool->queue_fd, t->id.text);
 	errno = EEXIST;
-	return same ? 0 : -1;
+	return -1;
 }
 
 /* Gives it its name; *dir_fd is then where it is. */

@@ -30,8 +30,8 @@ struct spool_txn;
 struct spool_txn *spool_txn_begin(struct spool *s, struct envelope *env);
 /*
  * The same under an ID that was chosen before (a report that is made again after a crash, or was never made).
- * Only for who holds the lock. When queue/ID is there already and about the same (its peer is env's), commit makes
- * sure that it is durable and leaves it; a torn one is replaced; another message fails it, with EEXIST in e.
+ * Only for who holds the lock. When queue/ID is there already and about the same (its peer is env's), or torn, commit
+ * replaces it; another message fails it, with EEXIST in e.
  */
 struct spool_txn *spool_txn_begin_as(struct spool *s, struct envelope *env, const struct spool_id *id);
 /* Content in order, canonical CRLF. Once a call failed the later ones, and commit, return the same. */

@@ -183,7 +183,7 @@ static int check_room(const char *folder, const struct outbox_limits *limits, ui
 	}
 	if ((uint64_t)fs.f_bavail * fs.f_frsize >= limits->min_free_bytes + size_bytes)
 		return 0;
-	err_set(e, "not enough free space (min_free)");
+	err_set(e, "not enough free space for the message and min_free");
 	return -1;
 }
 

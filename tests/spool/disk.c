@@ -245,6 +245,17 @@ void disk_syncfs(void)
 		disk.durable[i].only_logged = false;
 }
 
+void disk_syncfs_failed(void)
+{
+	for (size_t i = 0; i < disk.node_count; i++) {
+		const struct disk_node *n = disk.nodes[i];
+
+		if (!n->is_dir && (n->now.len != n->synced.len ||
+				   (n->now.len > 0 && memcmp(n->now.data, n->synced.data, n->now.len) != 0)))
+			disk_fsync_failed(disk.nodes[i]);
+	}
+}
+
 void disk_settle(void)
 {
 	disk_syncfs();

@@ -51,6 +51,7 @@ void disk_fsync(struct disk_node *node);
 /* fsync failed: the kernel has dropped the unsynced pages, and a later fsync that succeeds does not bring them back. */
 void disk_fsync_failed(struct disk_node *node);
 void disk_syncfs(void);
+void disk_syncfs_failed(void); /* as disk_fsync_failed, for every file with something unsynced */
 
 /*
  * A power cut now, as far as the model goes (its own state stays): for each

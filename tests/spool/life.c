@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "spool/batch.h"
 #include "spool/checksum.h"
 #include "spool/recover.h"
 #include "spool/state.h"
@@ -151,32 +152,42 @@ static bool is_ours(const struct life *l, size_t i)
 	return l->is_open && m->acknowledged && !m->leaving && !m->cornered && !fault_is_dead();
 }
 
-/* Saves what the ledger has, with more delivered or held. */
-static void save(struct life *l, size_t i, int delivered, bool held)
+/* What the ledger has, with more delivered or held. */
+static void make_state(struct life *l, size_t i, int delivered, bool held, struct spool_state *st)
 {
 	struct life_mail *m = &l->mail[i];
+
+	spool_state_init(st, LIFE_RCPTS);
+	st->tries = ++m->saves;
+	st->next_attempt_wall_us = WALL_US + 600000000;
+	st->last_attempt_wall_us = WALL_US;
+	st->held = held || m->held;
+	for (int r = 0; r < LIFE_RCPTS; r++)
+		if (r == delivered || m->delivered[r])
+			rcpt_state_set(&st->rcpt[r], RCPT_DELIVERED, WALL_US, "main", NULL,
+				       "250 2.0.0 Ok: queued as 4711");
+		else
+			rcpt_state_set(&st->rcpt[r], RCPT_PENDING, WALL_US, "main", NULL, "450 4.2.1 busy");
+}
+
+static void note_saved(struct life_mail *m, int delivered, bool held)
+{
+	m->saved = m->saves;
+	m->held = m->held || held;
+	if (delivered >= 0)
+		m->delivered[delivered] = true;
+}
+
+static void save(struct life *l, size_t i, int delivered, bool held)
+{
 	struct spool_state st;
 	struct err e;
 
 	if (!is_ours(l, i))
 		return;
-	spool_state_init(&st, LIFE_RCPTS);
-	st.tries = ++m->saves;
-	st.next_attempt_wall_us = WALL_US + 600000000;
-	st.last_attempt_wall_us = WALL_US;
-	st.held = held || m->held;
-	for (int r = 0; r < LIFE_RCPTS; r++)
-		if (r == delivered || m->delivered[r])
-			rcpt_state_set(&st.rcpt[r], RCPT_DELIVERED, WALL_US, "main", NULL,
-				       "250 2.0.0 Ok: queued as 4711");
-		else
-			rcpt_state_set(&st.rcpt[r], RCPT_PENDING, WALL_US, "main", NULL, "450 4.2.1 busy");
-	if (spool_state_save(&st, &l->relay, m->id, &e) == 0 && !fault_is_dead()) {
-		m->saved = m->saves;
-		m->held = st.held;
-		if (delivered >= 0)
-			m->delivered[delivered] = true;
-	}
+	make_state(l, i, delivered, held, &st);
+	if (spool_state_save(&st, &l->relay, l->mail[i].id, &e) == 0 && !fault_is_dead())
+		note_saved(&l->mail[i], delivered, held);
 	spool_state_release(&st);
 }
 
@@ -206,6 +217,51 @@ void life_remove(struct life *l, size_t i)
 	if (l->remove_backwards)
 		(void)sys_unlink(l->relay.state_fd, m->id);
 	m->left = spool_remove(&l->relay, m->id, &e) == 0 && !fault_is_dead();
+}
+
+static int delivered_by(enum life_change change)
+{
+	return change == LIFE_DELIVER_FIRST ? 0 : change == LIFE_DELIVER_SECOND ? 1 : -1;
+}
+
+static void stage(struct life *l, size_t i, enum life_change what, struct spool_change *change)
+{
+	struct spool_state st;
+
+	if (!is_ours(l, i))
+		return;
+	strcpy(change->id.text, l->mail[i].id);
+	if (what == LIFE_REMOVE) {
+		l->mail[i].leaving = true;
+		spool_change_remove(change);
+		return;
+	}
+	make_state(l, i, delivered_by(what), what == LIFE_HOLD, &st);
+	spool_change_save(&l->relay, change, &st);
+	spool_state_release(&st);
+}
+
+void life_batch(struct life *l, size_t from, const enum life_change *what, size_t count)
+{
+	struct spool_change change[LIFE_MAILS];
+	struct err e[LIFE_MAILS];
+
+	memset(change, 0, sizeof(change));
+	for (size_t i = 0; i < count; i++) {
+		change[i].e = &e[i];
+		stage(l, from + i, what[i], &change[i]);
+	}
+	spool_changes_commit(&l->relay, change, count);
+	for (size_t i = 0; i < count; i++) {
+		struct life_mail *m = &l->mail[from + i];
+
+		if (change[i].result != SPOOL_CHANGE_DONE || fault_is_dead())
+			continue;
+		if (what[i] == LIFE_REMOVE)
+			m->left = m->left_for_good = true;
+		else
+			note_saved(m, delivered_by(what[i]), what[i] == LIFE_HOLD);
+	}
 }
 
 void life_damage(struct life *l, size_t i)
@@ -255,7 +311,8 @@ unsigned long life_ledger_hash(const struct life *l)
 		const struct life_mail *m = &l->mail[i];
 
 		text[n++] = (unsigned char)(m->acknowledged | m->refused << 1 | m->leaving << 2 |
-					    m->left << 3 | m->damaged << 4 | m->cornered << 5 | m->held << 6);
+					    m->left << 3 | m->damaged << 4 | m->cornered << 5 | m->held << 6 |
+					    m->left_for_good << 7);
 		text[n++] = (unsigned char)m->saves;
 		text[n++] = (unsigned char)m->saved;
 		text[n++] = (unsigned char)m->len;

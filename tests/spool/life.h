@@ -30,6 +30,7 @@ struct life_mail {
 	bool held; /* the same */
 	bool leaving; /* spool_remove was called */
 	bool left; /* and answered 0 */
+	bool left_for_good; /* by a batch, which makes it durable */
 	bool damaged; /* its content was spoilt, by something other than a crash */
 	bool cornered; /* spool_quarantine answered 0 */
 };
@@ -65,6 +66,9 @@ void life_defer(struct life *l, size_t i);
 void life_hold(struct life *l, size_t i);
 void life_deliver(struct life *l, size_t i, size_t rcpt); /* saves the state */
 void life_remove(struct life *l, size_t i);
+enum life_change { LIFE_DEFER, LIFE_HOLD, LIFE_DELIVER_FIRST, LIFE_DELIVER_SECOND, LIFE_REMOVE };
+/* change[i] for mail i, together (spool/batch.h); mail from.. on. */
+void life_batch(struct life *l, size_t from, const enum life_change *change, size_t count);
 void life_damage(struct life *l, size_t i);
 void life_quarantine(struct life *l, size_t i);
 /* Puts what does not belong there into folder. */

@@ -147,6 +147,8 @@ static void judge(struct check *c, const struct life_mail *m, const struct found
 		life_violation(c->l, "a damaged message is taken for whole");
 	if (m->left && found->is_queued && c->crash != LIFE_POWER_CUT)
 		life_violation(c->l, "removed, and still in the queue");
+	if (m->left_for_good && found->is_queued)
+		life_violation(c->l, "removed for good, and there again");
 	/* a refusal whose clean-up failed too leaves a whole copy; once is not too often */
 	if (m->refused && found->is_queued && c->crash == LIFE_NO_CRASH && !c->l->plan.ever_after)
 		life_violation(c->l, "refused, and in the queue");

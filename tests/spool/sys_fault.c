@@ -25,7 +25,7 @@ static struct {
 	struct fault_plan plan;
 	unsigned at, count;
 	bool armed, met, dead, deny_listing;
-	unsigned mutations;
+	unsigned mutations, skip_syncfs, syncfs_count;
 	unsigned long calls;
 	int open_descriptors;
 	long filesystem;
@@ -51,6 +51,7 @@ void fault_arm(const struct fault_plan *plan, unsigned at)
 	f.armed = true;
 	f.met = f.dead = false;
 	f.where[0] = '\0';
+	f.syncfs_count = 0;
 }
 
 void fault_disarm(void)
@@ -86,6 +87,11 @@ int fault_open_descriptors(void)
 void fault_mutate(unsigned mutations)
 {
 	f.mutations = mutations;
+}
+
+void fault_skip_syncfs(unsigned n)
+{
+	f.skip_syncfs = n;
 }
 
 void fault_deny_listing(bool deny)
@@ -263,9 +269,12 @@ int sys_fsync(int fd)
 
 int sys_syncfs(int fd)
 {
-	if (gate(CHANGE, "syncfs", "") != DO_IT)
+	if (gate(CHANGE, "syncfs", "") != DO_IT) {
+		if (node_of(fd) && !f.dead)
+			disk_syncfs_failed();
 		return -1;
-	if (node_of(fd) && !(f.mutations & FAULT_DIRECTORY_SYNC_DOES_NOTHING))
+	}
+	if (node_of(fd) && ++f.syncfs_count != f.skip_syncfs && !(f.mutations & FAULT_DIRECTORY_SYNC_DOES_NOTHING))
 		disk_syncfs();
 	return 0;
 }

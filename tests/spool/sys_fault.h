@@ -41,6 +41,8 @@ unsigned long fault_calls(void); /* all calls ever, as a measure */
 int fault_open_descriptors(void); /* opened minus closed through sys.h */
 
 void fault_mutate(unsigned mutations);
+/* The n-th syncfs since fault_arm does nothing; 0: none. */
+void fault_skip_syncfs(unsigned n);
 /* Directories cannot be opened for reading any more, as by a worker that may not list them. */
 void fault_deny_listing(bool deny);
 /* What statfs says of the file system, 0: the truth. */

@@ -85,6 +85,54 @@ static void remove_and_go_on(struct life *l)
 	life_remove(l, 1);
 }
 
+/* So many that they are synced together; the first is partly delivered already. */
+static void accept_and_deliver(struct life *l)
+{
+	accept_three(l);
+	life_accept(l, 3, SMALL);
+	life_deliver(l, 0, 0);
+	life_deliver(l, 3, 0);
+}
+
+static void batch_of_states(struct life *l)
+{
+	static const enum life_change changes[] = { LIFE_DELIVER_SECOND, LIFE_HOLD, LIFE_HOLD, LIFE_HOLD };
+
+	life_batch(l, 0, changes, 4);
+	life_remove(l, 0);
+}
+
+/* Each for itself, and a message that others may still know, with a state that must not go before it. */
+static void batch_of_few(struct life *l)
+{
+	static const enum life_change changes[] = { LIFE_DELIVER_SECOND, LIFE_DEFER, LIFE_HOLD, LIFE_REMOVE };
+
+	life_batch(l, 0, changes, 4);
+	life_deliver(l, 1, 0);
+}
+
+static void batch_of_removals(struct life *l)
+{
+	static const enum life_change changes[] = { LIFE_REMOVE, LIFE_REMOVE, LIFE_DEFER, LIFE_REMOVE };
+
+	life_batch(l, 0, changes, 4);
+	life_hold(l, 2);
+}
+
+static void batch_of_all_kinds(struct life *l)
+{
+	static const enum life_change changes[] = { LIFE_REMOVE, LIFE_HOLD, LIFE_DELIVER_FIRST, LIFE_DELIVER_SECOND };
+
+	life_batch(l, 0, changes, 4);
+}
+
+static void batch_of_postponements(struct life *l)
+{
+	static const enum life_change changes[] = { LIFE_DEFER, LIFE_DEFER };
+
+	life_batch(l, 1, changes, 2);
+}
+
 static void damaged_message(struct life *l)
 {
 	life_accept(l, 0, SMALL);
@@ -146,6 +194,11 @@ static const struct scenario scenarios[] = {
 	{ "defer and hold", accept_small, defer_twice },
 	{ "deliver in parts", accept_small, deliver_in_parts },
 	{ "remove and go on", accept_three, remove_and_go_on },
+	{ "batch of states", accept_and_deliver, batch_of_states },
+	{ "batch of few", accept_and_deliver, batch_of_few },
+	{ "batch of removals", accept_and_deliver, batch_of_removals },
+	{ "batch of all kinds", accept_and_deliver, batch_of_all_kinds },
+	{ "batch of postponements", accept_and_deliver, batch_of_postponements },
 	{ "quarantine", damaged_message, quarantine_and_go_on },
 	{ "recovery", leftovers, recover_and_go_on },
 	{ "whole life", NULL, whole_life },
@@ -202,6 +255,7 @@ static const struct {
 struct mutant {
 	unsigned faults; /* enum fault_mutation */
 	bool remove_backwards;
+	unsigned skip_syncfs;
 };
 static const struct mutant sound;
 
@@ -249,6 +303,7 @@ static void prepare(const struct scenario *sc, const struct setting *on, const s
 	disk_reset(on->disk);
 	fault_model(live);
 	fault_mutate(0);
+	fault_skip_syncfs(0);
 	fault_set_filesystem(on->filesystem);
 	if (sc->run != first_start) {
 		ck_assert(life_start(&life));
@@ -257,6 +312,7 @@ static void prepare(const struct scenario *sc, const struct setting *on, const s
 		disk_settle();
 	}
 	fault_mutate(mutant->faults);
+	fault_skip_syncfs(mutant->skip_syncfs);
 }
 
 static void check_cut(void *ctx)
@@ -412,47 +468,71 @@ static const struct {
 } mutants[] = {
 	{ "accept a small message",
 	  { "no fsync of the file", DISK_JOURNAL, SPOOL_SYNC_FILE, 0, false },
-	  { FAULT_FILE_SYNC_DOES_NOTHING, false },
+	  { FAULT_FILE_SYNC_DOES_NOTHING, false, 0 },
 	  "LOST" },
 	{ "accept a large message",
 	  { "no fsync of the file", DISK_POSIX, SPOOL_SYNC_STRICT, 0, false },
-	  { FAULT_FILE_SYNC_DOES_NOTHING, false },
+	  { FAULT_FILE_SYNC_DOES_NOTHING, false, 0 },
 	  "LOST" },
 	{ "accept a small message",
 	  { "no fsync of the directory", DISK_POSIX, SPOOL_SYNC_STRICT, 0, false },
-	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false },
+	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false, 0 },
 	  "LOST" },
 	{ "accept a small message",
 	  { "not strict where it is needed", DISK_POSIX, SPOOL_SYNC_FILE, 0, false },
-	  { 0, false },
+	  { 0, false, 0 },
 	  "LOST" },
 	{ "accept a small message",
 	  { "no syncfs by a worker that may not list", DISK_POSIX, SPOOL_SYNC_AUTO, F2FS_SUPER_MAGIC, true },
-	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false },
+	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false, 0 },
 	  "LOST" },
 	{ "first start",
 	  { "no fsync of the parents", DISK_POSIX, SPOOL_SYNC_STRICT, 0, false },
-	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false },
+	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false, 0 },
 	  "LOST" },
 	{ "deliver in parts",
 	  { "no fsync of the state", DISK_JOURNAL, SPOOL_SYNC_FILE, 0, false },
-	  { FAULT_FILE_SYNC_DOES_NOTHING, false },
+	  { FAULT_FILE_SYNC_DOES_NOTHING, false, 0 },
 	  "recorded as delivered" },
 	{ "deliver in parts",
 	  { "no fsync between the removals", DISK_POSIX, SPOOL_SYNC_STRICT, 0, false },
-	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false },
+	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false, 0 },
 	  "recorded as delivered" },
 	{ "deliver in parts",
 	  { "state removed before the message", DISK_JOURNAL, SPOOL_SYNC_FILE, 0, false },
-	  { 0, true },
+	  { 0, true, 0 },
 	  "recorded as delivered" },
 	{ "defer and hold",
 	  { "no fsync of a hold", DISK_LOG_TREE, SPOOL_SYNC_FILE, 0, false },
-	  { FAULT_FILE_SYNC_DOES_NOTHING, false },
+	  { FAULT_FILE_SYNC_DOES_NOTHING, false, 0 },
 	  "recorded as held" },
+	{ "batch of states",
+	  { "no sync of the content", DISK_JOURNAL, SPOOL_SYNC_FILE, 0, false },
+	  { 0, false, 1 },
+	  "recorded as delivered" },
+	{ "batch of states",
+	  { "no sync of the names", DISK_JOURNAL, SPOOL_SYNC_FILE, 0, false },
+	  { 0, false, 2 },
+	  "recorded as " },
+	{ "batch of few",
+	  { "no fsync of the states", DISK_LOG_TREE, SPOOL_SYNC_FILE, 0, false },
+	  { FAULT_FILE_SYNC_DOES_NOTHING, false, 0 },
+	  "recorded as " },
+	{ "batch of few",
+	  { "no fsync of the names", DISK_POSIX, SPOOL_SYNC_FILE, 0, false },
+	  { 0, false, 0 },
+	  "recorded as " },
+	{ "batch of removals",
+	  { "no fsync of the queue", DISK_JOURNAL, SPOOL_SYNC_FILE, 0, false },
+	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false, 0 },
+	  "there again" },
+	{ "batch of removals",
+	  { "no fsync before the states go", DISK_POSIX, SPOOL_SYNC_STRICT, 0, false },
+	  { FAULT_DIRECTORY_SYNC_DOES_NOTHING, false, 0 },
+	  "recorded as delivered" },
 	{ "quarantine",
 	  { "no fsync of corrupt/", DISK_POSIX, SPOOL_SYNC_FILE, 0, false },
-	  { 0, false },
+	  { 0, false, 0 },
 	  "LOST" },
 };
 #define MUTANTS (sizeof(mutants) / sizeof(*mutants))

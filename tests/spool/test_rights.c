@@ -116,6 +116,43 @@ static void commit_with(enum spool_sync sync, size_t len)
 	spool_close(&s);
 }
 
+/* What the relay makes of its own accord: a report, and its state. */
+static void make_report(void)
+{
+	struct spool_id chosen;
+	struct spool_state st;
+	struct envelope env;
+	struct spool_txn *t;
+	struct spool s;
+	struct err e;
+
+	MUST(spool_open(&s, dir, SPOOL_MANAGE, SPOOL_SYNC_STRICT, &e) == 0);
+	envelope_init(&env);
+	env.arrived_wall_us = 1795000000123456;
+	envelope_set(&env.sender, "", 0);
+	envelope_add_rcpt(&env, "b", 1);
+	spool_id_new(&chosen);
+	/* twice: the second one takes the place of the first */
+	for (int i = 0; i < 2; i++) {
+		t = spool_txn_begin_as(&s, &env, &chosen);
+		MUST(spool_txn_write(t, "x\r\n", 3, &e) == SPOOL_OK);
+		MUST(spool_txn_commit(t, &e) == SPOOL_OK);
+	}
+	spool_state_init(&st, 1);
+	rcpt_state_set(&st.rcpt[0], RCPT_PENDING, 1795000000123456, "main", NULL, "451 later");
+	MUST(spool_state_save(&st, &s, chosen.text, &e) == 0);
+	spool_state_release(&st);
+	envelope_release(&env);
+	spool_close(&s);
+}
+
+static void read_nothing(void)
+{
+	MUST_NOT(open(path_of("queue", id), O_RDONLY), EACCES);
+	MUST_NOT(open(path_of("queue", id), O_WRONLY), EACCES);
+	MUST_NOT(unlink(path_of("queue", id)), EPERM);
+}
+
 static void commit_all_sorts(void)
 {
 	commit_with(SPOOL_SYNC_AUTO, 100);
@@ -201,6 +238,7 @@ static unsigned manage(void)
 	MUST(spool_message_open(&m, &s, id, true, &e) == SPOOL_READ_OK);
 	spool_message_close(&m);
 	spool_state_init(&st, 1);
+	MUST(spool_state_load(&st, &s, id, &e) == SPOOL_READ_OK);
 	rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, 1795000000123456, "main", NULL, "250 OK");
 	MUST(spool_state_save(&st, &s, id, &e) == 0);
 	MUST(spool_state_save(&st, &s, id, &e) == 0);
@@ -401,6 +439,26 @@ START_TEST(what_root_commits_is_for_the_one_user_too)
 }
 END_TEST
 
+START_TEST(what_the_relay_makes_is_its_own)
+{
+	as(RELAY, RELAY, make_report);
+	look_up_id();
+	as(WORKER, WORKER, read_nothing);
+	as(RELAY, RELAY, manage_one);
+}
+END_TEST
+
+/* A command of root's, with the lock, while the service does not run. */
+START_TEST(what_root_makes_for_the_relay_is_the_relays)
+{
+	umask(077);
+	make_report();
+	look_up_id();
+	as(WORKER, WORKER, read_nothing);
+	as(RELAY, RELAY, manage_one);
+}
+END_TEST
+
 START_TEST(a_second_start_puts_owners_right)
 {
 	struct stat st;
@@ -448,6 +506,8 @@ int main(void)
 		a_worker_lists_and_reads_nothing,
 		a_stranger_gets_nowhere,
 		what_root_commits_is_for_the_relay_too,
+		what_the_relay_makes_is_its_own,
+		what_root_makes_for_the_relay_is_the_relays,
 		what_root_changes_the_relay_can_read,
 		what_root_commits_is_for_the_one_user_too,
 		a_second_start_puts_owners_right,

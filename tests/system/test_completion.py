@@ -84,6 +84,10 @@ def test_values(t):
     equal(names(t, "queue", "--color", "a"), ["auto", "always"], "words")
     equal(names(t, "queue", "--color=al"), ["--color=always"], "words behind a sign")
     equal(names(t, "queue", "--color", "="), ["auto", "always", "never"], "words as bash cuts them")
+    equal(names(t, "--config", config, "queue", "--upstream", ""), ["main", "mail2"], "upstreams")
+    equal(names(t, "--config", config, "queue", "--upstream=mail"), ["--upstream=mail2"], "upstreams behind a sign")
+    equal(names(t, "summary", "--by", "sender"), ["sender", "sender-domain"], "words")
+    equal(names(t, "queue", "--state", "de"), ["deferred", "delivered"], "states")
     equal(names(t, "send", "-v", "--tls", ""), ["none", "opportunistic", "required", "implicit"], "words")
     equal(names(t, "--config", config, "show", "--", ids[0]), ids[:1], "behind --")
 

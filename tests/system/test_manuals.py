@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The manuals: well formed, and complete against the tables in the code."""
 
+import json
 import re
 import subprocess
 
@@ -100,6 +101,35 @@ def test_examples(t):
         path.write_text('localaddr = "127.0.0.1:25"\n' + re.sub(r'"/[^"]*secret"', f'"{secret}"', example))
         run = t.run([BUILDDIR / "posthoused", "-t", "-n", "-f", path])
         equal((run.returncode, run.stderr), (0, b""), example)
+
+
+def test_coming_from(t):
+    """What posthouse(1) tells those who know other programs does something, on a queue that is stuck."""
+    section = page("posthouse.1").split(".Sh COMING FROM")[1].split("\n.Sh ")[0]
+    commands = [c.replace("\\-", "-") for c in re.findall(r"Ta Li (posthouse .*)$", section, re.M)]
+    if len(commands) < 30:
+        raise AssertionError(f"only {len(commands)} commands")
+    message = {"from": "from@example.org", "to": [{"address": "to@site.example", "status": "pending", "tries": 1,
+                                                   "reply": "450 4.2.0 no"}], "tries": 1, "count": 3}
+    for number, command in enumerate(commands):
+        spool = t.tmp / f"spool-{number}"
+        verb = command.split()[1]
+        if verb == "top":  # a terminal's
+            continue
+        made = t.run([BUILDDIR / "tests/spool/make_spool", spool], check=0, data=json.dumps(message).encode() + b"\n")
+        found = made.stdout.decode().split()[0]
+        if verb == "release":
+            t.run([BUILDDIR / "posthouse", "--spool", spool, "hold", found], check=0)
+        values = {"ID": found, "FROM": "from@example.org", "SITE": "site.example"}
+        argv = [values.get(word, word) for word in command.split()[1:]]
+        run = t.run([BUILDDIR / "posthouse", "--spool", spool, *argv])
+        if run.returncode not in ((0, 3) if verb == "status" else (0,)):  # no daemon
+            raise AssertionError(f"{command}: exit status {run.returncode}\n{run.stdout}\n{run.stderr}")
+        if not run.stdout:
+            raise AssertionError(f"{command}: no output")
+        left = t.run([BUILDDIR / "posthouse", "--spool", spool, "queue", "--ids"]).stdout.decode().split()
+        if verb == "remove" and (found in left or ("--all" in argv) != (left == [])):
+            raise AssertionError(f"{command}: {left} is left")
 
 
 def test_options_in_manual(_t):

@@ -226,7 +226,7 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-def postfix(t, upstream):
+def postfix(t, upstream, services="", main=""):
     """A Postfix of its own in the test's folder, which sends everything on to `upstream`."""
     need_root()
     need_program("postfix")
@@ -244,10 +244,10 @@ def postfix(t, upstream):
             shutil.chown(folder / "queue" / name, "postfix")
     shutil.chown(folder / "queue" / "public", "postfix", "postdrop")
     shutil.chown(folder / "data", "postfix")
-    (folder / "config/main.cf").write_text(POSTFIX_MAIN.format(dir=folder, next=upstream.port))
-    (folder / "config/master.cf").write_text(POSTFIX_MASTER.format(port=port))
+    (folder / "config/main.cf").write_text(POSTFIX_MAIN.format(dir=folder, next=upstream.port) + main)
+    (folder / "config/master.cf").write_text(POSTFIX_MASTER.format(port=port) + services)
     process = t.start([master, "-c", folder / "config", "-s"], name="postfix")
-    process.port = port
+    process.port, process.config = port, folder / "config"
 
     def greets():
         assert process.popen.poll() is None, f"Postfix ended: {process.lines}"

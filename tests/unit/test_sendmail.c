@@ -18,7 +18,7 @@ struct row {
 	const char *words; /* separated by one space; "~" is an empty word */
 	int mode; /* -1: EX_USAGE */
 	const char *sender, *operands;
-	const char *flags; /* t i v q in this order, as they are set */
+	const char *flags; /* t i G v q in this order, as they are set */
 	const char *more; /* "notify/ret/envid/body" where not all are unset */
 };
 
@@ -42,7 +42,7 @@ static const struct row rows[] = {
 	{ "mailq -bm c@d", SENDMAIL_SUBMIT, NULL, "c@d", "", NULL },
 	/* tolerated */
 	{ "sendmail -Am -U -G -n -m -x -c -L tag -h 20 -Mrx -O DeliveryMode=b -ODeliveryMode=b -p ESMTP -X /x c@d",
-	  SENDMAIL_SUBMIT, NULL, "c@d", "", NULL },
+	  SENDMAIL_SUBMIT, NULL, "c@d", "G", NULL },
 	{ "sendmail -om -o7 -odb -oXy -oItem c@d", SENDMAIL_SUBMIT, NULL, "c@d", "", NULL },
 	/* reports */
 	{ "sendmail -N never c@d", SENDMAIL_SUBMIT, NULL, "c@d", "", "1/0//0" },
@@ -111,8 +111,8 @@ static void check_row(const struct row *row)
 			      row->words);
 		for (size_t i = 0; i < o.operand_count; i++)
 			strcat(strcat(operands, i ? " " : ""), o.operand[i]);
-		snprintf(flags, sizeof(flags), "%s%s%s%s", o.read_recipients ? "t" : "", o.dot_is_text ? "i" : "",
-			 o.verbose ? "v" : "", o.quiet ? "q" : "");
+		snprintf(flags, sizeof(flags), "%s%s%s%s%s", o.read_recipients ? "t" : "", o.dot_is_text ? "i" : "",
+			 o.gateway ? "G" : "", o.verbose ? "v" : "", o.quiet ? "q" : "");
 		snprintf(more, sizeof(more), "%u/%d/%s/%d", o.notify, (int)o.ret, o.envid ? o.envid : "", (int)o.body);
 		if (warnings)
 			strcpy(more, "warn");

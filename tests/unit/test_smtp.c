@@ -551,10 +551,10 @@ START_TEST(received)
 	envelope_add_rcpt(&env, "carol@example.org", 17);
 	envelope_set(&env.peer, "unix:uid=1000,pid=42", 20);
 	envelope_set(&env.helo, "[192.0.2.7]", 11);
-	check_received(&env, "Received: from [192.0.2.7] (unix:uid=1000,pid=42)\r\n"
+	check_received(&env, "Received: from [192.0.2.7] (unix uid=1000)\r\n"
 			     "\tby relay.example.org with ESMTP id 0m4x7f3q9zkab1cd");
 	envelope_set(&env.helo, "", 0);
-	check_received(&env, "Received: from unknown (unix:uid=1000,pid=42)\r\n"
+	check_received(&env, "Received: from unknown (unix uid=1000)\r\n"
 			     "\tby relay.example.org with ESMTP id 0m4x7f3q9zkab1cd");
 	envelope_release(&env);
 }

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: ISC */
+/* See access.h. */
+#include "cli/access.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "cli/daemon.h"
+#include "cli/json.h"
+#include "manage/protocol.h"
+
+#define ANSWER_TIMEOUT_MS 30000
+
+/* Only its name; every use of a descriptor fails. */
+static void open_blind(struct spool *s, char *path)
+{
+	memset(s, 0, sizeof(*s));
+	s->path = path;
+	s->root_fd = s->incoming_fd = s->queue_fd = s->state_fd = s->corrupt_fd = -1;
+}
+
+int access_open(struct cli *cli, struct spool *s)
+{
+	struct err e, ignored;
+	const char *hint;
+	char *path;
+
+	if (cli_spool_path(cli, &path) < 0)
+		return -1;
+	if (spool_open(s, path, SPOOL_READ, SPOOL_SYNC_AUTO, &e) == 0) {
+		free(path);
+		return 0;
+	}
+	if ((e.os_error == EACCES || e.os_error == EPERM) &&
+	    daemon_connect(&cli->view, path, DAEMON_VIEW, &ignored) == DAEMON_CONNECTED) {
+		open_blind(s, path);
+		return 0;
+	}
+	hint = e.os_error == EACCES || e.os_error == EPERM ? "run it as root, or in the view_group of a running daemon"
+							   : "name another one with --spool or --config";
+	cli_error("%s: %s", e.text, hint);
+	free(path);
+	return -1;
+}
+
+void access_close(struct cli *cli, struct spool *s)
+{
+	daemon_close(cli->view);
+	cli->view = NULL;
+	spool_close(s);
+}
+
+/* {"ids":[...]} of any length. */
+static void add_ids(struct id_list *ids, const json_t *array)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *id = json_string_value(json_array_get(array, i));
+
+		if (id && strlen(id) == SPOOL_ID_LEN && spool_id_is_valid(id))
+			id_list_add(ids, id);
+	}
+}
+
+static int ask_for_ids(struct daemon *view, struct id_list *ids, struct err *e)
+{
+	bool at_end = false;
+	json_t *o = json_object();
+
+	json_put_key(o, "ask", json_string("ids"));
+	if (daemon_send(view, o, e) < 0)
+		return -1;
+	while (!at_end) {
+		o = daemon_receive(view, ANSWER_TIMEOUT_MS, e);
+		if (!o)
+			return -1;
+		add_ids(ids, json_get_array(o, "ids"));
+		at_end = json_is_true(json_object_get(o, "end"));
+		json_decref(o);
+	}
+	id_list_sort(ids);
+	return 0;
+}
+
+int access_ids(struct cli *cli, const struct spool *s, struct id_list *ids, struct err *e)
+{
+	return cli->view ? ask_for_ids(cli->view, ids, e) : id_list_scan(ids, s, NULL, 0, e);
+}
+
+int access_files(struct cli *cli, const struct id_list *ids, size_t i, size_t count, int *message_fd, int *state_fd,
+		 struct err *e)
+{
+	struct spool_id id[PROTOCOL_OPEN_MAX];
+	const char *name[PROTOCOL_OPEN_MAX];
+
+	for (size_t k = 0; k < count; k++) {
+		id_list_get(ids, i + k, &id[k]);
+		name[k] = id[k].text;
+	}
+	return daemon_open_files(cli->view, name, count, message_fd, state_fd, e);
+}
