@@ -315,14 +315,14 @@ static void put_object(const struct fsck *f, const struct finding *finding, cons
 	const char *what = finding->result.what.text, *remedy = check_remedy(finding->result.kind);
 	json_t *o = json_object();
 
-	json_put_new(o, "object", json_string("finding"));
-	json_put_new(o, "path", json_of_text(path));
-	json_put_new(o, "finding", json_string(check_kind_name(finding->result.kind)));
-	json_put_new(o, "what", json_of_text(what));
-	json_put_new(o, "remedy", remedy ? json_string(remedy) : json_null());
-	json_put_new(o, "repaired", json_boolean(repaired));
+	json_put_key(o, "object", json_string("finding"));
+	json_put_key(o, "path", json_text_or_null(path));
+	json_put_key(o, "finding", json_string(check_kind_name(finding->result.kind)));
+	json_put_key(o, "what", json_text_or_null(what));
+	json_put_key(o, "remedy", remedy ? json_string(remedy) : json_null());
+	json_put_key(o, "repaired", json_boolean(repaired));
 	if (f->repair && !repaired)
-		json_put_new(o, "error", json_of_text(why_not->text));
+		json_put_key(o, "error", json_text_or_null(why_not->text));
 	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
 }
@@ -377,14 +377,14 @@ static void put_summary(const struct fsck *f)
 		return;
 	}
 	o = json_object();
-	json_put_new(o, "object", json_string("summary"));
-	json_put_new(o, "spool", json_of_text(f->spool.path));
-	json_put_new(o, "messages", json_integer((json_int_t)f->messages));
-	json_put_new(o, "octets", json_integer((json_int_t)f->octets));
-	json_put_new(o, "states", json_integer((json_int_t)f->states));
-	json_put_new(o, "findings", json_integer((json_int_t)f->finding_count));
-	json_put_new(o, "repaired", json_integer((json_int_t)f->repaired));
-	json_put_new(o, "quarantined", json_integer((json_int_t)f->quarantined));
+	json_put_key(o, "object", json_string("summary"));
+	json_put_key(o, "spool", json_text_or_null(f->spool.path));
+	json_put_key(o, "messages", json_integer((json_int_t)f->messages));
+	json_put_key(o, "octets", json_integer((json_int_t)f->octets));
+	json_put_key(o, "states", json_integer((json_int_t)f->states));
+	json_put_key(o, "findings", json_integer((json_int_t)f->finding_count));
+	json_put_key(o, "repaired", json_integer((json_int_t)f->repaired));
+	json_put_key(o, "quarantined", json_integer((json_int_t)f->quarantined));
 	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
 }
