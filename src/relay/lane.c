@@ -120,8 +120,11 @@ static void log_pace(const struct relay_upstream *u, const char *event, const ch
 
 void lane_slow_down(struct relay_upstream *u, const char *reply)
 {
-	if (u->config->max_connections > 1 && throttle_slow(&u->throttle, u->conn_count, clock_mono_ms()))
+	if (u->config->max_connections == 1)
+		return;
+	if (throttle_slow(&u->throttle, u->conn_count, clock_mono_ms()))
 		log_pace(u, "upstream_slowed", reply);
+	u->relay->service_wanted = true; /* some of its connections have to go */
 }
 
 void lane_delivered(struct relay_upstream *u)

@@ -72,7 +72,8 @@ static int64_t next_wake_mono_ms(struct relay *r)
 		return r->setup->control->stop_by_mono_ms;
 	for (size_t i = 0; i < r->upstream_count; i++) {
 		next = earlier(next, lane_next_mono_ms(&r->upstream[i]));
-		if (lane_is_available(&r->upstream[i]))
+		/* one that is down is asked how it is when something becomes due, too */
+		if (!r->upstream[i].is_suspended && lane_state(&r->upstream[i]) != BREAKER_PAUSED)
 			next = earlier(next, next_due_mono_ms(r, i));
 	}
 	next = earlier(next, next_due_mono_ms(r, r->unsorted));
