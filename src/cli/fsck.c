@@ -32,7 +32,7 @@ enum { OPT_REPAIR = ARGS_LONG_ONLY, OPT_JSON };
 
 const struct args_option fsck_options[] = {
 	{ "repair", OPT_REPAIR, NULL, "put right what can be, move the rest to corrupt/" },
-	{ "json", OPT_JSON, NULL, "a JSON object for each finding, and one for the whole" },
+	{ "json", OPT_JSON, NULL, "a JSON object a finding, and one for the whole" },
 	ARGS_OPTIONS_END,
 };
 
