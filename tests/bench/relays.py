@@ -7,6 +7,7 @@
     flush()                       asks it to try the whole queue now, where it has such a command
     stop()
 """
+import json
 import os
 import re
 import shutil
@@ -88,6 +89,17 @@ class Posthouse(Relay):
 
     def waiting(self):
         return len(os.listdir(os.path.join(self.spool, "queue")))
+
+    def tool(self, *words):
+        """The operator's command beside the daemon, on its spool."""
+        return [os.path.join(os.path.dirname(self.program), "posthouse"), "--spool", self.spool, *words]
+
+    def list_command(self):
+        return self.tool("queue")
+
+    def remove_half(self, timed, messages):
+        took, _ = timed(self.tool("remove", "--tries", "0+", "--limit", str(messages // 2)))
+        return took
 
 
 # Postfix as Debian's package configures a satellite system: its main.cf and master.cf, plus where things are.
@@ -196,6 +208,16 @@ class Postfix(Relay):
         for name in ("postfix-files", "dynamicmaps.cf"):
             if os.path.exists(f"/etc/postfix/{name}") and not os.path.exists(f"{self.folder}/{name}"):
                 shutil.copy(f"/etc/postfix/{name}", self.folder)
+
+    def list_command(self):
+        return ["postqueue", "-c", self.folder, "-p"]
+
+    def remove_half(self, timed, messages):
+        """As its manual shows it: ids out of the list, to postsuper."""
+        listing, out = timed(["postqueue", "-c", self.folder, "-j"])
+        ids = [json.loads(line)["queue_id"] for line in out.splitlines()][:messages // 2]
+        removing, _ = timed(["postsuper", "-c", self.folder, "-d", "-"], "\n".join(ids).encode() + b"\n")
+        return listing + removing
 
     def _make_queue(self):
         """The folders of the queue: made by Postfix once; later, as that takes seconds, like those."""

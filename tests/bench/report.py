@@ -21,6 +21,8 @@ FIGURES = (
     ("memory", "pss", "PSS of a worker with an idle session", "kB"),
     ("memory", "private", "  ... private pages", "kB"),
     ("memory", "rss", "  ... RSS", "kB"),
+    ("queue", "n", "list a long queue", "/s"),
+    ("remove", "n", "remove half of a long queue", "/s"),
     ("latency", "ms", "250 to arrival at the upstream, median", "ms"),
     ("latency p95", "ms", "  ... 95th percentile", "ms"),
     ("scale", "start due", "long queue, all due: start to first delivery", "s"),

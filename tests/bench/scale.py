@@ -45,6 +45,18 @@ def memory_of_relay(relay):
     return roll["Pss"] << 10, roll["Rss"] << 10
 
 
+def settled_memory(relay):
+    """The most that it takes, once it has listed all of the queue: when it grew no more for two seconds."""
+    most, still, deadline = (0, 0), time.monotonic(), time.monotonic() + 60
+    while time.monotonic() < min(still + 2, deadline):
+        now = memory_of_relay(relay)
+        if now[0] > most[0]:
+            still = time.monotonic()
+        most = tuple(map(max, most, now))
+        time.sleep(0.1)
+    return most
+
+
 class Scale:
     """The disk, the relay under test and the plan."""
 
@@ -118,9 +130,11 @@ class Scale:
                     self.bench.run_tool("smtpload", "-c", 1, "-n", 1, relay.port)
                 first = sink.arrived(300)["first_ns"]
                 self.add(f"start {kind}", (first - began) / 1e9)
-                for cell, value, before in zip(("pss", "rss"), memory_of_relay(relay), empty):
-                    self.add(f"{cell} {kind}", (value - before) / self.messages)
+                before_latency = memory_of_relay(relay)
                 times = self.latency(relay, sink, log, kind == "due")
+                most = map(max, before_latency, settled_memory(relay))
+                for cell, value, before in zip(("pss", "rss"), most, empty):
+                    self.add(f"{cell} {kind}", (value - before) / self.messages)
                 self.add(f"latency {kind}", statistics.median(times))
                 self.add(f"latency95 {kind}", sorted(times)[int(len(times) * 0.95)])
             finally:

@@ -435,6 +435,64 @@ def test_probe_ends_a_pause(t):
     equal(len(upstream.messages), 1, "messages")
 
 
+# ---- what is found at the start ------------------------------------------------------------
+
+def make_spool(t, *messages):
+    """A spool with these messages (tests/spool/make_spool.c); returns its path."""
+    program = harness.BUILDDIR / "tests" / "spool" / "make_spool"
+    if not program.exists():
+        raise harness.Skip(f"{program} is not built (make check does)")
+    spool = t.tmp / "spool"
+    text = "\n".join(json.dumps(m) for m in messages)
+    idents = t.run([program, spool], check=0, data=text.encode()).stdout.decode().split()
+    if os.geteuid() == 0:  # as if the relay's user had made them
+        t.run(["chown", "-R", harness.ROOT_USERS[0], spool], check=0)
+    return spool, idents
+
+
+def test_states_are_looked_at_after_the_start(t):
+    """Held, failed, deferred, due and finished messages are told apart, and only what is due goes."""
+    upstream = Upstream(t)
+    now = int(time.time() * 1e6)
+
+    def message(address, **state):
+        return {"from": "s@client.test", "to": [{"address": address} | state.pop("rcpt", {})]} | state
+    spool, idents = make_spool(
+        t, message("held@example.test", held="look", tries=1),
+        message("failed@example.test", rcpt={"status": "failed", "when": now, "reply": "550 no"}, tries=1)
+        | {"from": ""},
+        message("later@example.test", tries=1, next=now + 1800_000_000),
+        message("due@example.test", tries=3, next=now - 1000),
+        message("fresh@example.test"),
+        message("done@example.test", rcpt={"status": "delivered", "when": now}, tries=1))
+    relay = start(t, upstream_section("main", [upstream]), fast='retry_max = "1h"\n', spool=spool)
+    upstream.wait_messages(2)
+    equal(sorted(m.rcpts[0] for m in upstream.messages), ["due@example.test", "fresh@example.test"], "delivered")
+    door = Door(relay)
+    wait_until(lambda: door.status()["queue"] | {"oldest_arrived": 0} == {
+        "messages": 3, "due": 0, "waiting": 1, "in_flight": 0, "held": 1, "failed": 1, "unsaved": 0,
+        "oldest_arrived": 0}, "the figures")
+    equal(relay.queue(), sorted(idents[:3]), "queue")
+
+
+def test_many_for_a_dead_upstream(t):
+    """Thousands that wait for an upstream that is down keep nobody else's mail from going."""
+    reserved, other = harness.ReservedPort(t), Upstream(t)
+    spool, idents = make_spool(t, {"from": "s@client.test", "to": [{"address": "a@main.test"}], "count": 3000},
+                               {"from": "s@client.test", "to": [{"address": "b@other.test"}], "count": 10})
+    sections = upstream_section("main", [reserved]), upstream_section("other", [other]), ROUTE
+    relay = start(t, *sections, fast="", spool=spool)
+    other.wait_messages(10)
+    relay.wait_for("completed", id=submit(relay, ["c@other.test"]))
+    door = Door(relay)
+    wait_until(lambda: door.status()["upstreams"][0]["waiting"] == 3000, "the others to wait for their upstream")
+    assert len(idents) == 3010 and len(relay.queue()) == 3000, len(relay.queue())
+    main = Upstream(t, reserved=reserved)
+    door.ask(do="probe", upstream="main")
+    main.wait_messages(3000)
+    relay.wait_empty()
+
+
 # ---- crashes ------------------------------------------------------------------------------
 
 def test_killed_between_deliveries(t):
