@@ -17,7 +17,7 @@
 #include "cli/status_local.h"
 #include "cli/verbs.h"
 
-enum { OPT_NO_DAEMON = ARGS_LONG_ONLY + 50, OPT_TIMEOUT };
+enum { OPT_NO_DAEMON = ARGS_LONG_ONLY + 50, OPT_TIMEOUT, OPT_JSON };
 
 const struct args_option check_options[] = {
 	{ "max-age", ARGS_LONG_ONLY + 0, "TIME", "WARNING when the oldest is older" },
@@ -30,6 +30,7 @@ const struct args_option check_options[] = {
 	{ "critical-held", ARGS_LONG_ONLY + 7, "N", "CRITICAL with more held ones" },
 	{ "no-daemon", OPT_NO_DAEMON, NULL, "a daemon that does not run is fine" },
 	{ "timeout", OPT_TIMEOUT, "TIME", "how long to wait for its answer (10s)" },
+	{ "json", OPT_JSON, NULL, "the judgement as a JSON object" },
 	ARGS_OPTIONS_END,
 };
 
@@ -167,15 +168,29 @@ void check_release(struct check_result *r)
 struct check {
 	struct cli *cli;
 	struct check_limit limit[CHECK_WHAT_COUNT];
-	bool no_daemon;
+	bool no_daemon, json;
 	int timeout_ms;
 };
+
+static enum cli_status put_json(enum check_level level, const char *text, const char *perfdata)
+{
+	json_t *o = json_object();
+
+	json_put_key(o, "state", json_string(level_names[level]));
+	json_put_key(o, "text", json_text_or_null(text));
+	json_put_key(o, "perfdata", *perfdata ? json_string(perfdata) : json_null());
+	json_put(o, JSON_ONE_LINE, stdout);
+	json_decref(o);
+	return cli_finish_output((enum cli_status)level);
+}
 
 /* One line; the bar and line ends mean something to who reads it. */
 static enum cli_status put(const struct check *c, enum check_level level, const char *text, const char *perfdata)
 {
 	struct buf line;
 
+	if (c->json)
+		return put_json(level, text, perfdata);
 	buf_init(&line, 8 * TEXT_MAX);
 	term_escapes(&c->cli->out, text, &line);
 	for (char *at = line.data; *at; at++)
@@ -259,6 +274,10 @@ static int take_option(struct check *c, int key)
 
 	if (key == OPT_NO_DAEMON) {
 		c->no_daemon = true;
+		return 0;
+	}
+	if (key == OPT_JSON) {
+		c->json = true;
 		return 0;
 	}
 	if (key == OPT_TIMEOUT) {

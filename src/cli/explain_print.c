@@ -383,7 +383,7 @@ static void tell_upstream_state(struct teller *t, const char *name)
 
 	if (json_is_object(suspended))
 		tell_suspension(t, suspended, " All deliveries are");
-	if (json_is_object(own))
+	if (json_is_object(own) && !(json_is_object(suspended) && json_equal(own, suspended)))
 		tell_suspension(t, own, " It is");
 	for (size_t i = 0; i < json_array_size(kept); i++) {
 		const char *of = json_get_text(json_array_get(kept, i), "upstream");
@@ -406,8 +406,8 @@ static void tell_upstream_state(struct teller *t, const char *name)
 		buf_addf(&t->text, ", at most %" PRId64 " messages a minute", rate);
 	if (json_is_true(json_object_get(u, "slowed")))
 		add(t, ", slowed down by its own temporary refusals");
-	buf_addf(&t->text, "; %" PRId64 " messages for it are due and %" PRId64 " wait.", json_get_int(u, "due", 0),
-		 json_get_int(u, "waiting", 0));
+	buf_addf(&t->text, "; %" PRId64 " messages wait for it, %" PRId64 " of them due now.",
+		 json_get_int(u, "waiting", 0), json_get_int(u, "due", 0));
 	tell_remote_trouble(t, u);
 }
 

@@ -163,68 +163,59 @@ void explain_time(int64_t ms, struct buf *out)
 
 /* ---- events ------------------------------------------------------------------------- */
 
-/* Before and behind the recipients it is about. */
+/* "2 recipients were ..." or "it was ...", and what stands before the event's text */
 static const struct {
-	const char *what, *before, *behind, *text_label;
+	const char *what, *done, *label;
 } events[] = {
-	{ "deferred", "an attempt put off", "", ": " },
-	{ "delivered", "the upstream took the message for", "", ": " },
-	{ "failed", "the upstream refused", " for good", ": " },
-	{ "uncertain", "the message was sent whole and no answer came, for", "", ": " },
-	{ "expired", "", " given up", ": " },
-	{ "held", "it was held", "", ", because: " },
-	{ "released", "it was released", "", ": " },
-	{ "retried", "it was made due at once", "", ": " },
-	{ "bounced", "it was returned to its sender", "", ", because: " },
-	{ "requeued", "it was queued anew", "", ": " },
-	{ "rerouted", "it was given another route", "", ": " },
-	{ "warned", "its sender was told of the delay", "", ": " },
-	{ "reported", "its sender was told of the failure", "", ": " },
-	{ "relayed", "its sender was told that it was relayed", "", ": " },
+	{ "deferred", "put off", ": " },
+	{ "delivered", "taken", ": " },
+	{ "failed", "refused for good", ": " },
+	{ "uncertain", "sent whole, and no answer came", ": " },
+	{ "expired", "given up", ": " },
+	{ "held", "held", ", because: " },
+	{ "released", "released", ": " },
+	{ "retried", "made due at once", ": " },
+	{ "bounced", "returned to the sender", ", because: " },
+	{ "requeued", "queued anew", ": " },
+	{ "rerouted", "given another route", ": " },
+	{ "warned", "reported to the sender as delayed", ": " },
+	{ "reported", "reported to the sender as failed", ": " },
+	{ "relayed", "reported to the sender as relayed", ": " },
 };
 
-static void add_rcpts(size_t n, struct buf *out)
+/* What to put before its text. */
+static const char *add_what(const struct spool_event *ev, const struct term *term, struct buf *out)
 {
-	if (n > 0)
-		buf_addf(out, " %zu recipient%s", n, n == 1 ? "" : "s");
-}
-
-static void add_what(const struct spool_event *ev, const struct term *term, struct buf *out, const char **label)
-{
-	*label = ": ";
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (strcmp(ev->what, events[i].what) != 0)
 			continue;
-		*label = events[i].text_label;
-		if (!events[i].before[0] && ev->rcpts == 0)
-			buf_adds(out, "it was");
-		buf_adds(out, events[i].before);
-		add_rcpts(ev->rcpts, out);
-		if (!events[i].before[0] && ev->rcpts > 0)
-			buf_adds(out, ev->rcpts == 1 ? " was" : " were");
-		buf_adds(out, events[i].behind);
-		return;
+		if (ev->rcpts > 0)
+			buf_addf(out, "%zu recipient%s %s ", ev->rcpts, ev->rcpts == 1 ? "" : "s",
+				 ev->rcpts == 1 ? "was" : "were");
+		else
+			buf_adds(out, "it was ");
+		buf_adds(out, events[i].done);
+		return events[i].label;
 	}
 	buf_adds(out, "event \"");
 	term_escapes(term, ev->what, out);
 	buf_adds(out, "\"");
 	if (ev->rcpts > 0)
-		buf_adds(out, ", about");
-	add_rcpts(ev->rcpts, out);
+		buf_addf(out, ", about %zu recipient%s", ev->rcpts, ev->rcpts == 1 ? "" : "s");
+	return ": ";
 }
 
 void explain_event(const struct spool_event *ev, const struct term *term, struct buf *out)
 {
-	const char *label;
+	const char *label = add_what(ev, term, out);
 
-	add_what(ev, term, out, &label);
 	if (ev->by) {
 		buf_adds(out, " by an operator (");
 		term_escapes(term, ev->by, out);
 		buf_addc(out, ')');
 	}
 	if (ev->upstream) {
-		buf_adds(out, strcmp(ev->what, "rerouted") == 0 ? " to upstream " : " at upstream ");
+		buf_adds(out, strcmp(ev->what, "rerouted") == 0 ? " to upstream " : " by upstream ");
 		term_escapes(term, ev->upstream, out);
 	}
 	if (ev->remote) {

@@ -46,6 +46,8 @@ static enum cli_status get(struct cli *cli, json_t **status)
 	free(path);
 	switch (found) {
 	case DAEMON_CONNECTED:
+		json_put_key(*status, "running", json_true());
+		(void)json_object_del(*status, "end"); /* of the protocol, not of the status */
 		return CLI_DONE;
 	case DAEMON_ABSENT:
 		return without_daemon(cli, status);

@@ -9,7 +9,7 @@
 #include "spool/state.h"
 
 struct count {
-	size_t messages, due, waiting, held, failed;
+	size_t messages, due, waiting, held, failed; /* waiting: for a later attempt; in JSON those that are due, too */
 	struct spool_id oldest;
 };
 
@@ -102,7 +102,7 @@ json_t *status_local(const struct spool *s, int64_t now_wall_us, struct err *e)
 	json_put_key(o, "now", json_of_time(now_wall_us));
 	json_put_key(queue, "messages", json_integer((json_int_t)c.messages));
 	json_put_key(queue, "due", json_integer((json_int_t)c.due));
-	json_put_key(queue, "waiting", json_integer((json_int_t)c.waiting));
+	json_put_key(queue, "waiting", json_integer((json_int_t)(c.due + c.waiting)));
 	json_put_key(queue, "held", json_integer((json_int_t)c.held));
 	json_put_key(queue, "failed", json_integer((json_int_t)c.failed));
 	json_put_key(queue, "oldest_arrived", c.messages > 0 ? json_of_time(spool_id_wall_us(c.oldest.text)) : json_null());

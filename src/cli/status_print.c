@@ -101,8 +101,8 @@ static void put_queue(const struct printer *p)
 		enum term_style style;
 		bool always;
 	} rows[] = {
-		{ "messages", "messages", TERM_STRONG, true }, { "due", "due", TERM_PLAIN, true },
-		{ "waiting", "waiting", TERM_WARN, true },     { "in_flight", "in flight", TERM_GOOD, false },
+		{ "messages", "messages", TERM_STRONG, true }, { "waiting", "waiting", TERM_PLAIN, true },
+		{ "due", "of them due", TERM_PLAIN, true },    { "in_flight", "in flight", TERM_GOOD, false },
 		{ "held", "held", TERM_WARN, false },	       { "failed", "failed", TERM_BAD, false },
 		{ "unsaved", "not saved yet: the disk refuses", TERM_BAD, false },
 	};
@@ -191,6 +191,15 @@ static void put_suspension(const struct printer *p, const json_t *one, const cha
 	buf_release(&name);
 }
 
+/* What an upstream has is that of all deliveries where it has none of its own. */
+static void put_own_suspension(const struct printer *p, const json_t *upstream)
+{
+	const json_t *own = json_object_get(upstream, "suspension"), *of_all = json_object_get(p->status, "suspended");
+
+	if (!json_is_object(of_all) || !json_equal(own, of_all))
+		put_suspension(p, own, json_get_text(upstream, "name"));
+}
+
 static void put_suspensions(const struct printer *p)
 {
 	const char *error = json_get_text(p->status, "suspensions_error");
@@ -204,13 +213,34 @@ static void put_suspensions(const struct printer *p)
 			put_suspension(p, one, json_get_text(one, "upstream"));
 	json_array_foreach(json_get_array(p->status, "upstreams"), i, one)
 		if (i < LIST_MAX)
-			put_suspension(p, json_object_get(one, "suspension"), json_get_text(one, "name"));
+			put_own_suspension(p, one);
 	if (!error)
 		return;
 	buf_init(&text, TEXT_MAX);
 	add_text(p, error, &text);
 	put_line(p, "Suspended", &text);
 	buf_release(&text);
+}
+
+/* {"master":PID,"relay":PID,"workers":N,"workers_idle":N ...} */
+static void add_process_counts(const json_t *counts, struct buf *out)
+{
+	static const struct {
+		const char *key, *before, *behind;
+	} rows[] = {
+		{ "master", "master ", "" },	     { "relay", "relay ", "" },
+		{ "workers", "", " workers" },	     { "workers_busy", "", " busy" },
+		{ "workers_idle", "", " idle" },     { "workers_starting", "", " starting" },
+		{ "workers_leaving", "", " leaving" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int64_t n = json_get_int(counts, rows[i].key, 0);
+
+		if (n != 0)
+			buf_addf(out, "%s%s%" PRId64 "%s", out->len > 0 ? ", " : "", rows[i].before, n,
+				 rows[i].behind);
+	}
 }
 
 static void put_processes(const struct printer *p)
@@ -220,6 +250,8 @@ static void put_processes(const struct printer *p)
 	size_t i;
 
 	buf_init(&text, TEXT_MAX);
+	if (json_is_object(json_object_get(p->status, "processes")))
+		add_process_counts(json_object_get(p->status, "processes"), &text);
 	json_array_foreach(json_get_array(p->status, "processes"), i, one) {
 		if (i >= LIST_MAX)
 			break;

@@ -28,12 +28,13 @@ def others_busy(seconds=0.05):
 class Bench:
     """The plan (how much, how often), the disk, the relays, the results so far."""
 
-    def __init__(self, *, tools, folder, disk, relays, quick, say):
+    def __init__(self, *, tools, folder, disk, relays, quick, say, scale_messages=None):
         self.tools = tools
         self.folder = folder
         self.disk = disk
         self.relays = relays
         self.quick = quick
+        self.scale_messages = scale_messages  # None: as many as the plan says
         self.say = say
         self.results = {}
         self.runs = 0
