@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "cli/daemon.h"
@@ -99,4 +100,19 @@ int access_files(struct cli *cli, const struct id_list *ids, size_t i, size_t co
 		name[k] = id[k].text;
 	}
 	return daemon_open_files(cli->view, name, count, message_fd, state_fd, e);
+}
+
+int access_listing(struct cli *cli, const struct spool *s, const char *id, struct listing *l, struct err *e)
+{
+	int message_fd, state_fd, r;
+
+	if (!cli->view)
+		return listing_open(l, s, id, true);
+	if (daemon_open_files(cli->view, &id, 1, &message_fd, &state_fd, e) < 0)
+		return -1;
+	r = message_fd >= 0 && listing_begin(l, s, id, message_fd) &&
+	    listing_add_state(l, s, LISTING_STATE_GIVEN, state_fd);
+	if (state_fd >= 0)
+		close(state_fd);
+	return r;
 }

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/listing.h"
 #include "cli/lookup.h"
 #include "spool/spool.h"
 
@@ -27,5 +28,7 @@ int access_ids(struct cli *cli, const struct spool *s, struct id_list *ids, stru
  */
 int access_files(struct cli *cli, const struct id_list *ids, size_t i, size_t count, int *message_fd, int *state_fd,
 		 struct err *e);
+/* One message with its state, as listing_open; -1: it could not be asked for (e). 0: it is not there, 1: l. */
+int access_listing(struct cli *cli, const struct spool *s, const char *id, struct listing *l, struct err *e);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/access.h"
 #include "cli/explain_facts.h"
 #include "cli/json.h"
 #include "cli/one.h"
@@ -43,14 +44,19 @@ static void ask(struct explain *x, const struct spool *s)
 }
 
 /* The message is read first: one that leaves meanwhile is then still told as it was. */
-static void look(struct explain *x, const struct spool *s)
+static int look(struct cli *cli, struct explain *x, const struct spool *s, struct err *e)
 {
-	if (listing_open(&x->listing, s, x->id.text, true))
+	int r = access_listing(cli, s, x->id.text, &x->listing, e);
+
+	if (r < 0)
+		return -1;
+	if (r > 0)
 		x->kind = listing_is_readable(&x->listing) ? EXPLAIN_QUEUED : EXPLAIN_UNREADABLE;
 	else if (corrupt_open(&x->corrupt, s, x->id.text))
 		x->kind = EXPLAIN_CORRUPT;
 	else
 		x->kind = EXPLAIN_GONE;
+	return 0;
 }
 
 static void release(struct explain *x)
@@ -66,11 +72,16 @@ static void release(struct explain *x)
 
 static enum cli_status explain(struct cli *cli, struct explain *x, const struct spool *s, bool json)
 {
+	struct err e;
 	json_t *o;
 
 	if (routing_load(&x->routing, cli) < 0)
 		return CLI_UNREACHABLE;
-	look(x, s);
+	if (look(cli, x, s, &e) < 0) {
+		cli_error("%s", e.text);
+		routing_release(&x->routing);
+		return CLI_UNREACHABLE;
+	}
 	ask(x, s);
 	if (json) {
 		o = explain_json(x);
@@ -109,11 +120,11 @@ enum cli_status verb_explain(struct cli *cli)
 	status = one_operand(cli, &typed);
 	if (status != CLI_DONE)
 		return status;
-	if (cli_open_spool(cli, &spool) < 0)
+	if (access_open(cli, &spool) < 0)
 		return CLI_UNREACHABLE;
-	status = one_find(&spool, typed, x.now_wall_us, &x.id);
+	status = one_find(cli, &spool, typed, x.now_wall_us, &x.id);
 	if (status == CLI_DONE)
 		status = explain(cli, &x, &spool, json);
-	spool_close(&spool);
+	access_close(cli, &spool);
 	return cli_finish_output(status);
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cli/access.h"
 #include "cli/corrupt.h"
 #include "cli/lookup.h"
 
@@ -43,7 +44,23 @@ static enum cli_status ambiguous(const struct id_prefix *prefix, const struct id
 	return CLI_USAGE;
 }
 
-enum cli_status one_find(const struct spool *s, const char *typed, int64_t now_wall_us, struct spool_id *out)
+/* The ids that begin so. */
+static int find_candidates(struct cli *cli, const struct spool *s, struct id_prefix *prefix, struct id_list *list,
+			   struct err *e)
+{
+	size_t kept = 0;
+
+	if (access_ids(cli, s, list, e) < 0)
+		return -1;
+	for (size_t i = 0; i < list->count; i++)
+		if (id_prefix_matches(prefix, list->id[i]))
+			memmove(list->id[kept++], list->id[i], SPOOL_ID_LEN);
+	list->count = kept;
+	/* the relay hands out what is queued only */
+	return kept > 0 || cli->view ? 0 : corrupt_scan(list, s, prefix, 1, e);
+}
+
+enum cli_status one_find(struct cli *cli, const struct spool *s, const char *typed, int64_t now_wall_us, struct spool_id *out)
 {
 	enum cli_status status = CLI_DONE;
 	struct id_prefix prefix;
@@ -57,8 +74,7 @@ enum cli_status one_find(const struct spool *s, const char *typed, int64_t now_w
 		return CLI_DONE;
 	}
 	id_list_init(&list);
-	if (id_list_scan(&list, s, &prefix, 1, &e) < 0 ||
-	    (list.count == 0 && corrupt_scan(&list, s, &prefix, 1, &e) < 0)) {
+	if (find_candidates(cli, s, &prefix, &list, &e) < 0) {
 		cli_error("%s", e.text);
 		status = CLI_UNREACHABLE;
 	} else if (list.count == 0) {

@@ -240,6 +240,49 @@ def test_groups(t):
     equal(relay.wait_for("held")["by"], "uid=54321", "who it was")
 
 
+CLI_AS_MEMBER = """
+import os, sys
+os.setgroups([int(sys.argv[1])]); os.setresgid(54321, 54321, 54321); os.setresuid(54321, 54321, 54321)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_what_members_may_do(t):
+    """view_group and control_group are all that an operator needs, who may not read the spool's folders."""
+    need_root()
+    view, control = two_groups()
+    relay, _reserved, ids = waiting(t, top=f'view_group = "{view.gr_name}"\ncontrol_group = "{control.gr_name}"\n')
+    t.tmp.chmod(0o755)
+
+    def member(gid, *words, check=0):
+        return t.run(["/usr/bin/python3", "-c", CLI_AS_MEMBER, gid, harness.BUILDDIR / "posthouse", "--spool",
+                      relay.spool, *words], check=check)
+
+    for group in (view, control):
+        gid = group.gr_gid
+        assert ids[0].encode() in member(gid, "queue").stdout, group
+        shown = member(gid, "show", ids[0][:-1]).stdout
+        assert ids[0].encode() in shown and b"Subject: control" in shown, shown
+        assert b"Subject: control" in member(gid, "show", "--raw", ids[0]).stdout, group
+        assert b"What you can do" in member(gid, "explain", ids[0]).stdout, group
+        assert b"TOTAL" in member(gid, "summary").stdout, group
+        assert b"POSTHOUSE" in member(gid, "check", check=1).stdout, group # the upstream is down
+        assert b"Daemon" in member(gid, "status").stdout, group
+        gone = member(gid, "show", "0000000000000000", check=1).stderr
+        assert b"root can see" in gone, gone
+        assert ids[0].encode() in member(gid, "help", "--complete", "--", "show", ids[0][:3]).stdout, group
+    assert b"only members of the group" in member(view.gr_gid, "hold", ids[0], check=3).stderr
+    member(control.gr_gid, "hold", ids[0][:-1])
+    equal(relay.wait_for("held")["by"], "uid=54321", "who it was")
+    assert b"held" in member(view.gr_gid, "queue").stdout
+    member(control.gr_gid, "suspend")
+    member(control.gr_gid, "suspend", "--upstream", "main")
+    resumed = member(control.gr_gid, "resume", "--all").stdout
+    equal(resumed.count(b"\n"), 2, f"lines of {resumed}")
+    assert b"nothing is suspended" in member(control.gr_gid, "resume", "--all", check=1).stderr
+    member(54321, "queue", check=3)
+
+
 def test_default_groups(t):
     """The group of `user` looks, nobody else changes."""
     need_root()
