@@ -267,7 +267,11 @@ static void tell_schedule(struct teller *t)
 	struct retry_limits limits = { cfg->retry_min_ms, cfg->retry_max_ms, cfg->retry_factor };
 	int64_t expiry = explain_expiry_us(t->x);
 
-	add(t, "  The next attempt is due ");
+	if (explain_is_suspended(t->x))
+		add(t, "  While deliveries are suspended, see below, nobody is tried or given up. After that the next attempt "
+		       "is due ");
+	else
+		add(t, "  The next attempt is due ");
 	add_until(t, st->next_attempt_wall_us);
 	if (st->next_attempt_wall_us > t->x->now_wall_us) {
 		add(t, " (");
@@ -320,8 +324,9 @@ static void tell_suspension(struct teller *t, const json_t *one, const char *wha
 	add(t, what);
 	add(t, " suspended");
 	if (since > 0) {
-		add(t, " since ");
+		add(t, ", ");
 		add_length(t, (t->x->now_wall_us - since) / 1000);
+		add(t, " ago");
 	}
 	if (by) {
 		add(t, " by ");
@@ -354,7 +359,10 @@ static void tell_remote_trouble(struct teller *t, const json_t *u)
 			continue;
 		add(t, " Its address ");
 		add_escaped(t, json_get_text(r, "remoteaddr"));
-		buf_addf(&t->text, " failed %" PRId64 " times in a row", json_get_int(r, "failures", 0));
+		if (json_get_int(r, "failures", 0) > 1)
+			buf_addf(&t->text, " failed %" PRId64 " times in a row", json_get_int(r, "failures", 0));
+		else
+			add(t, " failed");
 		if (until > t->x->now_wall_us) {
 			add(t, " and is asked again ");
 			add_until(t, until);
@@ -406,7 +414,8 @@ static void tell_upstream_state(struct teller *t, const char *name)
 		buf_addf(&t->text, ", at most %" PRId64 " messages a minute", rate);
 	if (json_is_true(json_object_get(u, "slowed")))
 		add(t, ", slowed down by its own temporary refusals");
-	buf_addf(&t->text, "; %" PRId64 " messages wait for it, %" PRId64 " of them due now.",
+	buf_addf(&t->text, json_get_int(u, "waiting", 0) == 1 ? "; %" PRId64 " message waits for it, %" PRId64 " due now."
+							      : "; %" PRId64 " messages wait for it, %" PRId64 " of them due now.",
 		 json_get_int(u, "waiting", 0), json_get_int(u, "due", 0));
 	tell_remote_trouble(t, u);
 }
@@ -554,45 +563,6 @@ static void tell_next(struct teller *t)
 }
 
 /* ---- what can be done ------------------------------------------------------------------------ */
-
-struct command {
-	unsigned conditions; /* a bit each */
-	const char *format; /* with the id */
-	const char *why;
-};
-#define IN(condition) (1u << (condition))
-
-static const struct command commands[] = {
-	{ IN(CONDITION_DEFERRED) | IN(CONDITION_QUEUED), "posthouse retry %s", "try it now" },
-	{ IN(CONDITION_DEFERRED) | IN(CONDITION_QUEUED), "posthouse hold %s", "stop trying until it is released" },
-	{ IN(CONDITION_HELD), "posthouse release %s", "let it go" },
-	{ IN(CONDITION_FAILED), "posthouse requeue %s", "try everybody again who has not got it" },
-	{ IN(CONDITION_DEFERRED) | IN(CONDITION_HELD), "posthouse bounce %s", "give up and tell the sender" },
-	{ IN(CONDITION_DEFERRED) | IN(CONDITION_QUEUED) | IN(CONDITION_HELD) | IN(CONDITION_FAILED),
-	  "posthouse remove %s", "throw it away; nobody is told" },
-	{ ~0u, "posthouse show --log %s", "its history" },
-};
-
-void explain_commands(const struct explain *x, void (*each)(void *ctx, const char *command, const char *why), void *ctx)
-{
-	if (x->kind == EXPLAIN_GONE) {
-		each(ctx, "posthouse queue", "what is in the spool");
-		return;
-	}
-	if (x->kind != EXPLAIN_QUEUED) {
-		each(ctx, "posthouse fsck", "check the whole spool");
-		return;
-	}
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		char text[128];
-		size_t before = strcspn(commands[i].format, "%");
-
-		if (!(commands[i].conditions & IN(x->listing.condition)))
-			continue;
-		snprintf(text, sizeof(text), "%.*s%s", (int)before, commands[i].format, x->id.text);
-		each(ctx, text, commands[i].why);
-	}
-}
 
 static void tell_command(void *ctx, const char *command, const char *why)
 {
