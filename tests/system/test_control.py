@@ -149,6 +149,7 @@ def test_suspension_outlives_the_relay(t):
     equal(relay.queue(), [ident], "what waits")
     equal(len(upstream.messages), 0, "sent while suspended")
     equal(Asker(t, relay, "control").ask(do="resume", upstream=None), [{"end": True}], "answer")
+    equal(relay.wait_for("resumed")["by"], f"uid={os.geteuid()}", "who resumed")
     relay.wait_for("completed", id=ident)
     assert not (relay.spool / "suspended").exists()
     assert "error" in Asker(t, relay, "control").ask(do="resume", upstream=None)[0]
