@@ -102,8 +102,11 @@ static int write_file(const struct export *x, const char *name, const struct spo
 		      struct err *e)
 {
 	char *temporary = mem_printf("%s.new", name), *shown = mem_printf("%s/%s", x->output, name);
-	int fd = openat(x->dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, FILE_MODE), r = -1;
+	int fd, r = -1;
 
+	/* of a run that was killed; or another user's, put there to be written: ours is new */
+	(void)unlinkat(x->dir_fd, temporary, 0);
+	fd = openat(x->dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
 	if (fd < 0) {
 		err_set_os(e, errno, "%s.new: cannot create this file", shown);
 		goto out;
