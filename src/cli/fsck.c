@@ -31,8 +31,8 @@
 enum { OPT_REPAIR = ARGS_LONG_ONLY, OPT_JSON };
 
 const struct args_option fsck_options[] = {
-	{ "repair", OPT_REPAIR, NULL, "put right what can be, move the rest to corrupt/" },
-	{ "json", OPT_JSON, NULL, "a JSON object for each finding, and one for the whole" },
+	{ "repair", OPT_REPAIR, NULL, "put right what can be, or move it to corrupt/" },
+	{ "json", OPT_JSON, NULL, "a JSON object for each finding, then one for all" },
 	ARGS_OPTIONS_END,
 };
 

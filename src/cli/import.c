@@ -37,7 +37,7 @@ const struct args_option import_options[] = {
 	{ "from", OPT_FROM, "ADDRESS", "sender" },
 	{ "to", OPT_TO, "ADDRESS", "recipient, or a list of them; may be repeated" },
 	{ "read-recipients", 't', NULL, "to the header's To, Cc, Bcc; Bcc is taken out" },
-	{ "remove", OPT_REMOVE, NULL, "take each message out of the spool it comes from (spool)" },
+	{ "remove", OPT_REMOVE, NULL, "take each message out of the spool it is from" },
 	{ "json", OPT_JSON, NULL, "a JSON object for each message" },
 	ARGS_OPTIONS_END,
 };

@@ -60,7 +60,7 @@ static int named_envelope(const struct buf *text, const struct anatomy *a, const
 	}
 	buf_init(&header, SUBMIT_HEADER_MAX);
 	if (buf_add(&header, text->data, a->header_len))
-		r = envelope_from_header(env, &header, options, e);
+		r = envelope_from_header(env, &header, options, e) == SUBMIT_OK ? 0 : -1;
 	else
 		err_set(e, "its header is larger than %u octets", SUBMIT_HEADER_MAX);
 	buf_release(&header);

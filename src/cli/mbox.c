@@ -207,7 +207,6 @@ bool mbox_read(struct mbox_reader *r, const char *data, size_t len)
 
 bool mbox_read_end(struct mbox_reader *r)
 {
-	/* the empty line at the end is the last message's separator */
-	r->blank[0] = '\0';
+	/* an empty line that is the last one is the separator of the message before it */
 	return r->state == MBOX_LINE_START || r->state == MBOX_LINE || r->state == MBOX_SEPARATOR || give_held(r);
 }

@@ -7,14 +7,13 @@
 
 #include "cli/cli.h"
 #include "config/config.h"
-#include "manage/route.h"
+#include "config/routes.h"
 
 struct routing {
 	bool known; /* a configuration was read; else the following is all defaults and there are no routes */
 	struct config config;
-	struct routes routes; /* points into config */
-	struct route_rule *rule; /* owned */
-	const char **name; /* owned */
+	struct routes routes; /* those in made */
+	struct config_routes made; /* points into config */
 };
 
 /*

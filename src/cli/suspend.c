@@ -15,7 +15,7 @@
 #include "manage/protocol.h"
 #include "manage/suspend.h"
 
-enum { OPT_UPSTREAM = ARGS_LONG_ONLY, OPT_FOR, OPT_REASON, OPT_ALL };
+enum { OPT_UPSTREAM = ARGS_LONG_ONLY, OPT_FOR, OPT_REASON, OPT_ALL, OPT_JSON };
 
 #define FOR_MAX_MS INT64_C(31557600000) /* a year */
 
@@ -23,12 +23,14 @@ const struct args_option suspend_options[] = {
 	{ "upstream", OPT_UPSTREAM, "NAME", "only deliveries to this upstream" },
 	{ "for", OPT_FOR, "TIME", "so long, then it ends by itself: 30m, 2h, 1d" },
 	{ "reason", OPT_REASON, "TEXT", "why; shown by queue and status" },
+	{ "json", OPT_JSON, NULL, "what was done as a JSON object" },
 	ARGS_OPTIONS_END,
 };
 
 const struct args_option resume_options[] = {
 	{ "upstream", OPT_UPSTREAM, "NAME", "deliveries to this upstream" },
 	{ "all", OPT_ALL, NULL, "every suspension, of whatever upstream" },
+	{ "json", OPT_JSON, NULL, "what was done as JSON objects, one a line" },
 	ARGS_OPTIONS_END,
 };
 
@@ -37,6 +39,7 @@ struct request {
 	struct suspension one; /* strings are argv's */
 	int64_t for_ms; /* 0: until resumed */
 	bool all;
+	bool json;
 };
 
 static int take_text(struct request *r, const char *option, size_t max, char **field)
@@ -64,6 +67,9 @@ static int take_option(struct request *r, int key)
 			return 0;
 		r->cli->ended = cli_usage_error(r->cli, "--for: \"%s\": not a time like 30m, 2h or 1d", value);
 		return -1;
+	case OPT_JSON:
+		r->json = true;
+		return 0;
 	default:
 		r->all = true;
 		return 0;
@@ -103,6 +109,45 @@ static void put_subject(const struct request *r, const char *upstream)
 	buf_release(&name);
 }
 
+static void put_json(const char *result, const struct suspension *one)
+{
+	json_t *o = json_object();
+
+	json_put_key(o, "upstream", json_text_or_null(one->upstream));
+	json_put_key(o, "result", json_string(result));
+	json_put_key(o, "until", json_of_time(one->until_wall_us));
+	json_put_key(o, "reason", json_text_or_null(one->reason));
+	json_put(o, JSON_ONE_LINE, stdout);
+	json_decref(o);
+}
+
+static void put_suspended(const struct request *r)
+{
+	char until[CLOCK_UTC_MAX];
+
+	if (r->json) {
+		put_json("suspended", &r->one);
+		return;
+	}
+	fputs("suspended ", stdout);
+	put_subject(r, r->one.upstream);
+	if (r->one.until_wall_us)
+		printf(" until %.19sZ\n", clock_format_utc(r->one.until_wall_us, until));
+	else
+		puts(" until they are resumed");
+}
+
+static void put_resumed(const struct request *r, const char *upstream)
+{
+	if (r->json) {
+		put_json("resumed", &(struct suspension){ .upstream = (char *)(uintptr_t)upstream });
+		return;
+	}
+	fputs("resumed ", stdout);
+	put_subject(r, upstream);
+	putchar('\n');
+}
+
 static enum cli_status fail(const struct err *e)
 {
 	cli_error("%s", e->text);
@@ -113,7 +158,6 @@ enum cli_status verb_suspend(struct cli *cli)
 {
 	struct request r = { .cli = cli };
 	enum cli_status status = CLI_DONE;
-	char until[CLOCK_UTC_MAX];
 	struct changer *changer;
 	struct err e;
 
@@ -124,16 +168,10 @@ enum cli_status verb_suspend(struct cli *cli)
 		return CLI_UNREACHABLE;
 	/* whole seconds, as the relay is told */
 	r.one.until_wall_us = r.for_ms ? (clock_wall_us() / 1000000 + (r.for_ms + 999) / 1000) * 1000000 : 0;
-	if (change_suspend(changer, &r.one, &e) < 0) {
+	if (change_suspend(changer, &r.one, &e) < 0)
 		status = fail(&e);
-	} else {
-		fputs("suspended ", stdout);
-		put_subject(&r, r.one.upstream);
-		if (r.one.until_wall_us)
-			printf(" until %.19sZ\n", clock_format_utc(r.one.until_wall_us, until));
-		else
-			puts(" until they are resumed");
-	}
+	else
+		put_suspended(&r);
 	change_close(changer);
 	return cli_finish_output(status);
 }
@@ -144,9 +182,7 @@ static enum cli_status resume_one(const struct request *r, struct changer *chang
 
 	if (change_resume(changer, upstream, &e) < 0)
 		return fail(&e);
-	fputs("resumed ", stdout);
-	put_subject(r, upstream);
-	putchar('\n');
+	put_resumed(r, upstream);
 	return CLI_DONE;
 }
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "config/routes.h"
 #include "config/types.h"
 #include "handler/handler.h"
 #include "manage/route.h"
@@ -309,18 +310,6 @@ static void route_leads_somewhere(struct check *c)
 	fail(c, "upstream: there is no upstream \"%s\"", to);
 }
 
-static struct route_rule rule_of(const struct config_route *r)
-{
-	return (struct route_rule){
-		.pattern = { [ROUTE_SENDER] = (const char *const *)r->sender,
-			     [ROUTE_RECIPIENT] = (const char *const *)r->recipient,
-			     [ROUTE_AUTH_USER] = (const char *const *)r->auth_user },
-		.pattern_count = { [ROUTE_SENDER] = r->sender_count,
-				   [ROUTE_RECIPIENT] = r->recipient_count,
-				   [ROUTE_AUTH_USER] = r->auth_user_count },
-	};
-}
-
 static bool route_is_bad(const struct check *c, size_t index)
 {
 	for (const char *const *key = c->rule->keys; *key; key++)
@@ -332,10 +321,10 @@ static bool route_is_bad(const struct check *c, size_t index)
 /* Whoever writes a route wants it used. */
 static void route_can_be_reached(struct check *c)
 {
-	struct route_rule rule = rule_of(&c->cfg->route[c->index]);
+	struct route_rule rule = config_route_rule(&c->cfg->route[c->index]);
 
 	for (size_t i = 0; i < c->index; i++) {
-		struct route_rule before = rule_of(&c->cfg->route[i]);
+		struct route_rule before = config_route_rule(&c->cfg->route[i]);
 
 		if (route_is_bad(c, i) || !route_rule_covers(&before, &rule))
 			continue;

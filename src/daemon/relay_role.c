@@ -5,13 +5,12 @@
  * worker ever has them.
  */
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/assert.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "config/routes.h"
 #include "config/secret.h"
 #include "daemon/processes.h"
 #include "daemon/service.h"
@@ -23,8 +22,7 @@ struct relay_settings {
 	struct relay_upstream_config *upstream;
 	struct relay_remote_config **remote; /* by upstream */
 	char **password; /* by upstream; NULL: none */
-	const char **name; /* of the upstreams */
-	struct route_rule *rule;
+	struct config_routes routes;
 };
 
 static void make_remotes(struct relay_settings *s, const struct config *cfg, size_t index)
@@ -66,7 +64,6 @@ static void make_upstream(struct relay_settings *s, const struct config *cfg, si
 	const struct config_upstream *u = &cfg->upstream[index];
 
 	make_remotes(s, cfg, index);
-	s->name[index] = u->name;
 	s->upstream[index] = (struct relay_upstream_config){
 		.name = u->name,
 		.remote = s->remote[index],
@@ -77,28 +74,6 @@ static void make_upstream(struct relay_settings *s, const struct config *cfg, si
 		.recipients_per_message = u->recipients_per_message,
 		.connection_max_age_ms = u->connection_max_age_ms,
 		.probe = { u->probe_min_ms, u->probe_max_ms, 2.0 },
-	};
-}
-
-static size_t upstream_index(const struct config *cfg, const char *name)
-{
-	size_t i = 0;
-
-	while (i < cfg->upstream_count && strcmp(cfg->upstream[i].name, name) != 0)
-		i++;
-	ASSERT(i < cfg->upstream_count); /* config_check knows them all */
-	return i;
-}
-
-static void make_rule(struct route_rule *rule, const struct config *cfg, const struct config_route *from)
-{
-	*rule = (struct route_rule){
-		.pattern = { [ROUTE_SENDER] = (const char *const *)from->sender,
-			     [ROUTE_RECIPIENT] = (const char *const *)from->recipient,
-			     [ROUTE_AUTH_USER] = (const char *const *)from->auth_user },
-		.pattern_count = { [ROUTE_SENDER] = from->sender_count, [ROUTE_RECIPIENT] = from->recipient_count,
-				   [ROUTE_AUTH_USER] = from->auth_user_count },
-		.upstream = upstream_index(cfg, from->upstream),
 	};
 }
 
@@ -119,18 +94,14 @@ static void make_config(struct relay_settings *s, const struct config *cfg)
 {
 	s->upstream = mem_array(cfg->upstream_count, sizeof(*s->upstream));
 	s->remote = mem_array(cfg->upstream_count, sizeof(*s->remote));
-	s->name = mem_array(cfg->upstream_count, sizeof(*s->name));
-	s->rule = mem_array(cfg->route_count, sizeof(*s->rule));
 	for (size_t i = 0; i < cfg->upstream_count; i++)
 		make_upstream(s, cfg, i);
-	for (size_t i = 0; i < cfg->route_count; i++)
-		make_rule(&s->rule[i], cfg, &cfg->route[i]);
+	config_routes_init(&s->routes, cfg);
 	s->config = (struct relay_config){
 		.hostname = cfg->hostname,
 		.upstream = s->upstream,
 		.upstream_count = cfg->upstream_count,
-		.routes = { .rule = s->rule, .rule_count = cfg->route_count, .fallback = 0,
-			    .upstream_name = s->name, .upstream_count = cfg->upstream_count },
+		.routes = s->routes.routes,
 		.bounce = { .hostname = cfg->hostname, .postmaster = cfg->postmaster,
 			    .return_limit_bytes = cfg->bounce_size_limit_bytes,
 			    .expire_after_ms = cfg->expire_after_ms },
@@ -153,8 +124,7 @@ static void release(struct relay_settings *s, const struct config *cfg)
 	free(s->upstream);
 	free(s->remote);
 	free(s->password);
-	free(s->name);
-	free(s->rule);
+	config_routes_release(&s->routes);
 }
 
 int relay_main(void *ctx, struct child_start *start)

@@ -61,7 +61,8 @@ static bool has_failed(const struct rcpt_state *rs)
 	return (rs->status == RCPT_FAILED || rs->status == RCPT_EXPIRED) && !rs->reported;
 }
 
-bool bounce_prepare(const struct bounce_settings *settings, const struct envelope *env, struct spool_state *st)
+bool bounce_prepare(const struct bounce_settings *settings, const struct envelope *env,
+		    struct spool_state *st)
 {
 	bool wanted = false;
 
@@ -188,13 +189,16 @@ static int make_report(const struct bounce_settings *settings, struct spool *s, 
  * The report of this id was queued, and more recipients have failed before that was noted. The first may be under
  * way, so it stays, and all of them get another one, the next time: its id must be durable before it is used.
  */
-static void choose_another(const struct spool *s, const struct spool_message *m, struct spool_state *st, struct err *e)
+static void choose_another(const struct spool *s, const struct spool_message *m, struct spool_state *st,
+			   struct err *e)
 {
 	const struct spool_id old = st->report_id;
 	struct err why;
 
 	spool_id_new(&st->report_id);
-	err_set(e, "message %s: its report %s is queued already, and more recipients have failed since: %s follows",
+	err_set(e,
+		"message %s: its report %s is queued already, and more recipients have failed since: %s "
+		"follows",
 		m->env.id, old.text, st->report_id.text);
 	if (spool_state_save(st, s, m->env.id, &why) == 0)
 		return;

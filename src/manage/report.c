@@ -130,7 +130,8 @@ static const char *status_of(const struct report *r, const struct rcpt_state *rs
 		rest = ".7.0"; /* nobody refused it but an operator */
 	else if (r->kind == REPORT_DELAYED && !is_smtp_reply(rs->reply))
 		rest = ".4.0"; /* connection, DNS, TLS: the network's trouble */
-	snprintf(out, STATUS_MAX, "%c%.*s", kinds[r->kind].status_class, rest == enhanced ? (int)len : 4, rest);
+	snprintf(out, STATUS_MAX, "%c%.*s", kinds[r->kind].status_class, rest == enhanced ? (int)len : 4,
+		 rest);
 	return out;
 }
 
@@ -224,8 +225,9 @@ static void put_header(struct report_out *o, const struct report *r, const char 
 	report_puts(o, ">\r\nMIME-Version: 1.0\r\n");
 	report_puts(o, "Auto-Submitted: auto-replied\r\n"); /* RFC 3834 5 */
 	/* report-type is the subtype of the second part (RFC 6522 3) */
-	report_printf(o, "Content-Type: multipart/report; report-type=%sdelivery-status;\r\n\tboundary=\"%s\"\r\n",
-		      o->utf8 ? "global-" : "", boundary);
+	report_printf(
+		o, "Content-Type: multipart/report; report-type=%sdelivery-status;\r\n\tboundary=\"%s\"\r\n",
+		o->utf8 ? "global-" : "", boundary);
 	if (report_is_eightbit(r))
 		report_puts(o, "Content-Transfer-Encoding: 8bit\r\n");
 	report_puts(o, "\r\nThis is a report in MIME format (RFC 3464).\r\n");
@@ -234,8 +236,8 @@ static void put_header(struct report_out *o, const struct report *r, const char 
 static void put_part(struct report_out *o, const char *boundary, const char *type, const char *description,
 		     bool eightbit)
 {
-	report_printf(o, "\r\n--%s\r\nContent-Type: %s\r\nContent-Description: %s\r\n%s\r\n", boundary, type, description,
-		      eightbit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
+	report_printf(o, "\r\n--%s\r\nContent-Type: %s\r\nContent-Description: %s\r\n%s\r\n", boundary, type,
+		      description, eightbit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
 }
 
 /* One recipient in plain words, and what was answered. */
@@ -273,14 +275,15 @@ static void put_explanation(struct report_out *o, const struct report *r, const 
 	const char *closing = postmaster ? kinds[r->kind].closing_postmaster : kinds[r->kind].closing;
 	char date[SMTP_DATE_MAX];
 
-	put_part(o, boundary, o->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", "Notification",
-		 o->utf8);
+	put_part(o, boundary, o->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
+		 "Notification", o->utf8);
 	report_puts(o, "This is the mail system at ");
 	report_token(o, r->hostname, strlen(r->hostname));
 	report_printf(o, ".\r\n\r\n%s",
 		      postmaster ? kinds[r->kind].opening_postmaster : kinds[r->kind].opening);
 	if (r->kind == REPORT_DELAYED && r->retry_until_wall_us > 0)
-		report_printf(o, "It will be tried until %s.\r\n", smtp_date_format(r->retry_until_wall_us, date));
+		report_printf(o, "It will be tried until %s.\r\n",
+			      smtp_date_format(r->retry_until_wall_us, date));
 	for (size_t i = 0; i < r->rcpt_count && i < LISTED_MAX; i++)
 		explain_rcpt(o, r, r->rcpt[i]);
 	if (r->rcpt_count > LISTED_MAX)
@@ -320,7 +323,8 @@ static void put_message_fields(struct report_out *o, const struct report *r)
 		put_field(o, "Original-Envelope-Id", "", decoded);
 	put_field(o, "X-Posthouse-Queue-ID", "", env->id);
 	if (*env->sender)
-		put_field(o, "X-Posthouse-Sender", report_is_ascii(env->sender) ? "rfc822; " : "utf-8; ", env->sender);
+		put_field(o, "X-Posthouse-Sender", report_is_ascii(env->sender) ? "rfc822; " : "utf-8; ",
+			  env->sender);
 	put_date_field(o, "Arrival-Date", env->arrived_wall_us);
 }
 
@@ -354,13 +358,15 @@ static void put_rcpt_fields(struct report_out *o, const struct report *r, size_t
 	report_puts(o, "\r\n");
 	if (rcpt->orcpt)
 		put_original_recipient(o, rcpt->orcpt);
-	put_field(o, "Final-Recipient", report_is_ascii(rcpt->address) ? "rfc822; " : "utf-8; ", rcpt->address);
+	put_field(o, "Final-Recipient", report_is_ascii(rcpt->address) ? "rfc822; " : "utf-8; ",
+		  rcpt->address);
 	report_printf(o, "Action: %s\r\nStatus: %s\r\n", kinds[r->kind].action, status_of(r, rs, status));
 	if (rs->remote && remote_name(rs->remote, name))
 		put_field(o, "Remote-MTA", "dns; ", name);
 	if (rs->reply && *rs->reply) {
 		/* RFC 3464 2.3.6: "smtp" is for what an SMTP server said */
-		report_puts(o, is_smtp_reply(rs->reply) ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: x-posthouse; ");
+		report_puts(o, is_smtp_reply(rs->reply) ? "Diagnostic-Code: smtp; "
+							: "Diagnostic-Code: x-posthouse; ");
 		report_words(o, rs->reply, "    ");
 		report_puts(o, "\r\n");
 	}
@@ -371,8 +377,8 @@ static void put_rcpt_fields(struct report_out *o, const struct report *r, size_t
 
 static void put_delivery_status(struct report_out *o, const struct report *r, const char *boundary)
 {
-	put_part(o, boundary, o->utf8 ? "message/global-delivery-status" : "message/delivery-status", "Delivery report",
-		 o->utf8);
+	put_part(o, boundary, o->utf8 ? "message/global-delivery-status" : "message/delivery-status",
+		 "Delivery report", o->utf8);
 	put_message_fields(o, r);
 	for (size_t i = 0; i < r->rcpt_count && !o->failed; i++)
 		put_rcpt_fields(o, r, r->rcpt[i]);

@@ -88,6 +88,9 @@ struct attempt_result {
 	bool upstream_trouble; /* the upstream should pause */
 };
 
+/* The recipient() of its transaction: notes a refusal. */
+void attempt_take_reply(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
+
 /* Decides for each recipient what the outcome means, writes it into the state in memory, logs it. */
 struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_outcome *outcome, double luck);
 

@@ -120,8 +120,11 @@ static void log_pace(const struct relay_upstream *u, const char *event, const ch
 
 void lane_slow_down(struct relay_upstream *u, const char *reply)
 {
-	if (u->config->max_connections > 1 && throttle_slow(&u->throttle, u->conn_count, clock_mono_ms()))
+	if (u->config->max_connections == 1)
+		return;
+	if (throttle_slow(&u->throttle, u->conn_count, clock_mono_ms()))
 		log_pace(u, "upstream_slowed", reply);
+	u->relay->service_wanted = true; /* some of its connections have to go */
 }
 
 void lane_delivered(struct relay_upstream *u)
@@ -372,6 +375,7 @@ void lane_service(struct relay_upstream *u)
 	struct relay *r = u->relay;
 	unsigned allowed, tokens;
 	int64_t now = relay_wall_ms();
+	bool is_wanted;
 	size_t due, i;
 
 	look_at_remotes(u, clock_mono_ms());
@@ -379,13 +383,15 @@ void lane_service(struct relay_upstream *u)
 	if (u->is_suspended)
 		return;
 	tokens = bucket_has(&u->bucket, clock_mono_ms());
-	if (tokens > 0 && queue_count_due(&r->queue, u->lane, now, 1) > 0)
+	is_wanted = tokens > 0 && queue_count_due(&r->queue, u->lane, now, 1) > 0;
+	if (is_wanted)
 		kick_connections(u);
 	due = queue_count_due(&r->queue, u->lane, now, u->config->max_connections);
 	if (due > tokens)
 		due = tokens;
 	look_at_remotes(u, clock_mono_ms()); /* a kicked connection may have taken a probe */
-	if (due > 0 || (u->passed_over && lane_state(u) != BREAKER_UP))
+	/* also when a fall-back has taken what there was */
+	if (is_wanted || (u->passed_over && lane_state(u) != BREAKER_UP))
 		open_probes(u);
 	allowed = lane_connections_allowed(u);
 	while (u->conn_count < allowed && u->connecting_count < due) {

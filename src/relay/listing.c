@@ -77,9 +77,8 @@ void relay_list_end(struct relay *r)
 	r->listing = NULL;
 }
 
-void relay_list_step(struct relay *r)
+void relay_list_step(struct relay *r, int64_t by_mono_ms)
 {
-	int64_t by = clock_mono_ms() + RELAY_SLICE_MS;
 	struct err e;
 
 	while (r->listing) {
@@ -95,7 +94,7 @@ void relay_list_step(struct relay *r)
 			if (r->listing_states)
 				open_listing(r, false);
 		}
-		if (clock_mono_ms() >= by)
+		if (clock_mono_ms() >= by_mono_ms)
 			break;
 	}
 	if (r->listing)

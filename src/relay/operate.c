@@ -327,7 +327,7 @@ static int suspend(void *ctx, const struct suspension *s, struct err *e)
 	return 0;
 }
 
-static int resume(void *ctx, const char *upstream, struct err *e)
+static int resume(void *ctx, const char *upstream, const char *by, struct err *e)
 {
 	struct suspension ended = { .upstream = (char *)upstream };
 	struct relay *r = ctx;
@@ -341,14 +341,15 @@ static int resume(void *ctx, const char *upstream, struct err *e)
 	}
 	if (save_suspensions(r, e) < 0)
 		return -1;
-	log_suspension("resumed", &ended, NULL);
+	log_suspension("resumed", &ended, by);
 	apply_suspensions(r);
 	relay_set_timer(r);
 	return 0;
 }
 
-static int probe(void *ctx, const char *upstream, struct err *e)
+static int probe(void *ctx, const char *upstream, const char *by, struct err *e)
 {
+	struct log_line line;
 	struct relay *r = ctx;
 	struct relay_upstream *one = upstream ? find_upstream(r, upstream, e) : NULL;
 
@@ -357,6 +358,10 @@ static int probe(void *ctx, const char *upstream, struct err *e)
 	for (size_t i = 0; i < r->upstream_count; i++)
 		if (!one || one == &r->upstream[i])
 			lane_probe(&r->upstream[i]);
+	log_begin(&line, LOG_LEVEL_INFO, "probe_ordered");
+	log_str(&line, "upstream", upstream ? upstream : "*");
+	log_str(&line, "by", by);
+	log_end(&line);
 	relay_set_timer(r);
 	return 0;
 }

@@ -72,7 +72,8 @@ static int64_t next_wake_mono_ms(struct relay *r)
 		return r->setup->control->stop_by_mono_ms;
 	for (size_t i = 0; i < r->upstream_count; i++) {
 		next = earlier(next, lane_next_mono_ms(&r->upstream[i]));
-		if (lane_is_available(&r->upstream[i]))
+		/* one that is down is asked how it is when something becomes due, too */
+		if (!r->upstream[i].is_suspended && lane_state(&r->upstream[i]) != BREAKER_PAUSED)
 			next = earlier(next, next_due_mono_ms(r, i));
 	}
 	next = earlier(next, next_due_mono_ms(r, r->unsorted));
@@ -132,6 +133,8 @@ static void follow_availability(struct relay *r)
 
 void relay_service(struct relay *r)
 {
+	int64_t by;
+
 	relay_follow_clock(r);
 	r->service_wanted = false;
 	/* one look at the clock for what is due and for the timer: nothing can fall between two */
@@ -147,10 +150,12 @@ void relay_service(struct relay *r)
 		return;
 	}
 	operate_follow_clock(r);
-	relay_list_step(r);
 	follow_availability(r);
-	relay_route(r);
-	sweep_step(r);
+	/* one slice for them all, and new mail first */
+	by = clock_mono_ms() + RELAY_SLICE_MS;
+	relay_route(r, by);
+	relay_list_step(r, by);
+	sweep_step(r, by);
 	for (size_t i = 0; i < r->upstream_count; i++)
 		lane_service(&r->upstream[i]);
 	relay_set_timer(r);

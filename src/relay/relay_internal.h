@@ -31,7 +31,7 @@ struct spool_listing;
 
 #define RELAY_UNSAVED_RETRY_MS 5000 /* a state the disk would not take */
 #define RELAY_SYSTEM_RETRY_MS 60000 /* a message the system would not let us read */
-#define RELAY_SLICE_MS 5 /* of work on many messages, before other events get their turn */
+#define RELAY_SLICE_MS 2 /* of work on many messages, before other events get their turn */
 
 struct relay_conn {
 	struct relay_upstream *upstream;
@@ -127,13 +127,13 @@ void relay_service(struct relay *r);
 /* A message that was announced: by a worker, or made by us (a report). */
 void relay_add_new(void *ctx, const char *id);
 void relay_list_begin(struct relay *r);
-void relay_list_step(struct relay *r); /* one slice, when a listing is under way */
+void relay_list_step(struct relay *r, int64_t by_mono_ms); /* one slice, when a listing is under way */
 void relay_list_end(struct relay *r);
 
 /* ---- router.c ---- */
 
 /* Puts due messages of unknown way into lanes; one slice. */
-void relay_route(struct relay *r);
+void relay_route(struct relay *r, int64_t by_mono_ms);
 /* A taken message that is not being sent goes where it belongs by its state: a lane, parked, out. Frees a. */
 void relay_replace(struct relay *r, struct attempt *a);
 /* As relay_replace, for a state that was just saved with this result (not UNSAVED). */
@@ -180,7 +180,7 @@ void relay_log_unsaved(const struct attempt *a, const struct err *e);
 /* A message is known from now on: its time may come before the next sweep. */
 void sweep_note(struct relay *r, const char *id);
 /* One slice, when it is time. */
-void sweep_step(struct relay *r);
+void sweep_step(struct relay *r, int64_t by_mono_ms);
 int64_t sweep_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: no time is known */
 
 /* ---- operate.c, status.c ---- */

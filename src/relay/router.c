@@ -35,7 +35,7 @@ static void put(struct relay *r, const struct attempt *a, bool was_tried)
 {
 	const char *id = a->message.env.id;
 	struct place place = find_place(r, a);
-	int64_t now = relay_wall_ms(), due = place.due_wall_us / 1000;
+	int64_t now = relay_wall_ms(), due = (place.due_wall_us + 999) / 1000;
 
 	if (!place.waits) {
 		queue_park(&r->queue, id, a->state.held ? QUEUE_HELD : QUEUE_FAILED);
@@ -111,18 +111,19 @@ static bool settle_by_peek(struct relay *r, const char *id)
 		return true;
 	}
 	/* no wait is longer: a damaged date, or one written when the clock was wrong */
-	due = head.next_wall_us / 1000 <= latest ? head.next_wall_us / 1000 : now;
+	due = (head.next_wall_us + 999) / 1000;
+	if (due > latest)
+		due = now;
 	if (due <= now && r->upstream_count > 1)
 		return false;
 	if (due < now)
-		due = spool_id_wall_us(id) / 1000; /* the oldest first */
-	queue_give_back(&r->queue, id, relay_first_lane(r), due < latest ? due : now);
+		due = spool_id_wall_us(id) / 1000 < now ? spool_id_wall_us(id) / 1000 : now; /* the oldest first */
+	queue_give_back(&r->queue, id, relay_first_lane(r), due);
 	return true;
 }
 
-void relay_route(struct relay *r)
+void relay_route(struct relay *r, int64_t by_mono_ms)
 {
-	int64_t by = clock_mono_ms() + RELAY_SLICE_MS;
 	struct spool_id id;
 
 	while (queue_take(&r->queue, r->unsorted, relay_wall_ms(), &id)) {
@@ -130,7 +131,7 @@ void relay_route(struct relay *r)
 
 		if (!to_peek || !settle_by_peek(r, id.text))
 			route_one(r, id.text);
-		if (clock_mono_ms() >= by) {
+		if (clock_mono_ms() >= by_mono_ms) {
 			r->service_wanted = true;
 			return;
 		}

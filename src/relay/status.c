@@ -17,17 +17,13 @@ static json_t *count(size_t n)
 	return json_integer((json_int_t)n);
 }
 
-/* What is due for upstreams that could take it now, and of unknown way. */
-static size_t count_all_due(const struct relay *r)
+static size_t count_due(const struct relay *r, size_t lane)
 {
-	size_t n = 0;
-
-	for (size_t lane = 0; lane <= r->unsorted; lane++)
-		n += queue_count_due(&r->queue, lane, relay_wall_ms(), SIZE_MAX);
-	return n;
+	return queue_count_due(&r->queue, lane, relay_wall_ms(), SIZE_MAX);
 }
 
-static json_t *queue_object(const struct relay *r)
+/* due: of all lanes; counting a million takes a while, so it is done once. */
+static json_t *queue_object(const struct relay *r, size_t due)
 {
 	const struct queue *q = &r->queue;
 	int64_t oldest = queue_oldest_wall_us(q);
@@ -37,7 +33,7 @@ static json_t *queue_object(const struct relay *r)
 	for (const struct attempt *a = r->unsaved; a; a = a->next)
 		unsaved++;
 	json_put_key(o, "messages", count(q->count));
-	json_put_key(o, "due", count(count_all_due(r)));
+	json_put_key(o, "due", count(due));
 	json_put_key(o, "waiting", count(q->count - q->taken - q->held - q->failed));
 	json_put_key(o, "in_flight", count(q->taken - unsaved));
 	json_put_key(o, "held", count(q->held));
@@ -117,7 +113,7 @@ static size_t count_in_flight(const struct relay_upstream *u)
 	return n;
 }
 
-static json_t *upstream_object(const struct relay *r, const struct relay_upstream *u)
+static json_t *upstream_object(const struct relay *r, const struct relay_upstream *u, size_t due)
 {
 	const struct suspension *s = suspensions_find(&r->suspensions, u->config->name, clock_wall_us());
 	json_t *o = json_object(), *remotes = json_array();
@@ -132,7 +128,7 @@ static json_t *upstream_object(const struct relay *r, const struct relay_upstrea
 	json_put_key(o, "max_connections", count(u->config->max_connections));
 	json_put_key(o, "in_flight", count(count_in_flight(u)));
 	json_put_key(o, "waiting", count(queue_count_waiting(&r->queue, u->lane)));
-	json_put_key(o, "due", count(queue_count_due(&r->queue, u->lane, relay_wall_ms(), SIZE_MAX)));
+	json_put_key(o, "due", count(due));
 	json_put_key(o, "messages_per_minute", count(u->config->messages_per_minute));
 	json_put_key(o, "slowed", json_boolean(u->throttle.window > 0));
 	json_put_key(o, "last_delivered", seconds_or_null(u->last_delivered_wall_us));
@@ -145,9 +141,14 @@ json_t *status_of_relay(void *ctx)
 {
 	struct relay *r = ctx;
 	json_t *o = json_object(), *upstreams = json_array();
+	size_t due = count_due(r, r->unsorted);
 
-	for (size_t i = 0; i < r->upstream_count; i++)
-		json_array_append_new(upstreams, upstream_object(r, &r->upstream[i]));
+	for (size_t i = 0; i < r->upstream_count; i++) {
+		size_t of_lane = count_due(r, i);
+
+		json_array_append_new(upstreams, upstream_object(r, &r->upstream[i], of_lane));
+		due += of_lane;
+	}
 	json_put_key(o, "version", json_string(PACKAGE_VERSION));
 	json_put_key(o, "pid", json_integer(getpid()));
 	json_put_key(o, "master_pid", json_integer(r->setup->master_pid));
@@ -155,7 +156,7 @@ json_t *status_of_relay(void *ctx)
 	json_put_key(o, "spool", json_text_or_null(r->rules.spool->path));
 	json_put_key(o, "started", seconds_or_null(r->started_wall_us));
 	json_put_key(o, "now", seconds_or_null(clock_wall_us()));
-	json_put_key(o, "queue", queue_object(r));
+	json_put_key(o, "queue", queue_object(r, due));
 	json_put_key(o, "rates", rates_object(r));
 	json_put_key(o, "suspended", suspension_object(suspension_of_all(r)));
 	json_put_key(o, "upstreams", upstreams);

@@ -165,9 +165,8 @@ static void end_sweep(struct relay *r)
 	r->sweep_most_mono_ms = now + SWEEP_MOST_MS;
 }
 
-void sweep_step(struct relay *r)
+void sweep_step(struct relay *r, int64_t by_mono_ms)
 {
-	int64_t by = clock_mono_ms() + RELAY_SLICE_MS;
 	struct queue_item item;
 
 	if (!r->sweeping) {
@@ -182,7 +181,7 @@ void sweep_step(struct relay *r)
 			end_sweep(r);
 			return;
 		}
-		if ((sweep_one(r, &item) || i % ENTRIES_AT_ONCE == 0) && clock_mono_ms() >= by)
+		if ((sweep_one(r, &item) || i % ENTRIES_AT_ONCE == 0) && clock_mono_ms() >= by_mono_ms)
 			return;
 	}
 }

@@ -30,6 +30,7 @@ struct delivery {
 	size_t *left; /* the others, as of the last look */
 	size_t left_count;
 	int status; /* the worst refusal */
+	bool uncertain; /* the whole message was sent, and no answer came */
 	bool down; /* what is left is so because nobody was there, or left in the middle */
 	struct buf reason; /* why */
 };
@@ -135,6 +136,7 @@ static void refuse_message(struct delivery *d, const struct upstream_outcome *ou
 static void gone(struct delivery *d, const struct upstream_outcome *outcome)
 {
 	note_reply(&d->reason, &outcome->reply);
+	d->uncertain = outcome->how == UPSTREAM_NO_ANSWER && outcome->phase == UPSTREAM_FINAL_DOT;
 	d->down = true;
 }
 
@@ -206,13 +208,28 @@ static void submit(struct delivery *d, bool verbose)
 				    .ctx = d };
 	struct err e;
 
-	d->down = false;
+	d->down = d->uncertain = false;
 	if (transmit_run(&t, &e) < 0) {
 		sendmail_say("%s", e.text);
 		d->status = sendmail_worse(d->status, EX_TEMPFAIL);
 		settle(d, d->left, d->left_count);
 	}
 	look_who_is_left(d);
+}
+
+static void give_up(struct delivery *d)
+{
+	size_t all = d->message.env.rcpt_count;
+
+	if (d->uncertain)
+		sendmail_say("%s: %s: the message was sent, but not answered: it may have been accepted",
+			     d->target->name, d->reason.data);
+	else if (d->left_count < all)
+		sendmail_say("%s: %s: not sent to %zu of %zu recipients, from %s on", d->target->name, d->reason.data,
+			     d->left_count, all, d->message.env.rcpt[d->left[0]].address);
+	else
+		sendmail_say("%s: %s: nothing was sent (is posthoused running?)", d->target->name, d->reason.data);
+	d->status = sendmail_worse(d->status, EX_TEMPFAIL);
 }
 
 /* Socket, and with an outbox that, and the socket again should somebody have come meanwhile. */
@@ -246,11 +263,8 @@ static void bring(struct delivery *d, bool verbose)
 		}
 		outbox_entry_release(&entry);
 	}
-	if (d->left_count == 0)
-		return;
-	sendmail_say("%s: %s: nothing was sent%s", d->target->name, d->reason.data,
-		     folder ? "" : "; posthoused(8) is not running, or listens elsewhere");
-	d->status = sendmail_worse(d->status, EX_TEMPFAIL);
+	if (d->left_count > 0)
+		give_up(d);
 }
 
 /* ---- the message -------------------------------------------------------------------- */

@@ -72,8 +72,9 @@ static void usage(void)
 	puts("\nThe manual is posthouse-sendmail(1).");
 }
 
-/* A verb of posthouse(1), with its exit status as programs expect it from sendmail. */
-static int run_verb(const struct sendmail_options *o, const char *verb, const char *option, const char *value)
+/* A verb of posthouse(1), with its exit status as programs expect it from sendmail; nothing: when nothing matched. */
+static int run_verb(const struct sendmail_options *o, const char *verb, const char *option, const char *value,
+		    int nothing)
 {
 	const char *argv[8];
 	int argc = 0;
@@ -99,6 +100,7 @@ static int run_verb(const struct sendmail_options *o, const char *verb, const ch
 	case CLI_USAGE:
 		return EX_USAGE;
 	case CLI_NOTHING:
+		return nothing;
 	case CLI_UNREACHABLE:
 		break;
 	}
@@ -108,10 +110,10 @@ static int run_verb(const struct sendmail_options *o, const char *verb, const ch
 static int flush_queue(const struct sendmail_options *o)
 {
 	if (o->flush_id)
-		return run_verb(o, "retry", "--", o->flush_id);
+		return run_verb(o, "retry", "--", o->flush_id, EX_UNAVAILABLE);
 	if (o->flush_site)
-		return run_verb(o, "retry", "--domain", o->flush_site);
-	return run_verb(o, "retry", "--all", NULL);
+		return run_verb(o, "retry", "--domain", o->flush_site, EX_OK);
+	return run_verb(o, "retry", "--all", NULL, EX_OK);
 }
 
 static int with_target(const struct sendmail_options *o, int (*run)(const struct sendmail_options *o,
@@ -143,7 +145,7 @@ static int run(const struct sendmail_options *o)
 	case SENDMAIL_SMTP:
 		return with_target(o, converse);
 	case SENDMAIL_QUEUE:
-		return run_verb(o, "queue", NULL, NULL);
+		return run_verb(o, "queue", NULL, NULL, EX_OK);
 	case SENDMAIL_FLUSH:
 		return flush_queue(o);
 	case SENDMAIL_ALIASES: /* installers of packages call it and expect it to succeed */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), those of dsn.h. */
+/*
+ * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), and those
+ * of dsn.h.
+ */
 #include <string.h>
 
 #include "base/clock.h"

@@ -27,7 +27,8 @@ int xtext_decode(const char *text, size_t len, char *out, size_t cap)
 		if (octet <= ' ' || octet >= 0x7f || octet == '=')
 			return -1;
 		if (octet == '+') {
-			int high = i + 2 < len ? hex_value(text[i + 1]) : -1, low = high < 0 ? -1 : hex_value(text[i + 2]);
+			int high = i + 2 < len ? hex_value(text[i + 1]) : -1,
+			    low = high < 0 ? -1 : hex_value(text[i + 2]);
 
 			if (low < 0)
 				return -1;

@@ -30,19 +30,19 @@ def filesystem(path):
 class Disk:
     """The folder for spools; `words` tells what is measured on."""
 
-    def __init__(self, folder, megabytes, use_image):
+    def __init__(self, folder, megabytes, use_image, mkfs_options=()):
         self.image = os.path.join(folder, "disk.img")
         self.path = os.path.join(folder, "disk")
         self.mounted = False
         os.mkdir(self.path, 0o755)
-        why = "asked not to mount one" if not use_image else self._mount(megabytes)
+        why = "asked not to mount one" if not use_image else self._mount(megabytes, mkfs_options)
         kind, options = filesystem(self.path)
         self.words = f"{kind} ({options}) in a loop-mounted image" if self.mounted else \
             f"{kind} ({options}) of the temporary folder, no image of our own: {why}"
         if not self.mounted and kind in ("tmpfs", "ramfs", "overlay"):
             self.words += "; fsync costs little or nothing there: set TMPDIR to a folder on a real disk"
 
-    def _mount(self, megabytes):
+    def _mount(self, megabytes, mkfs_options):
         if os.geteuid() != 0:
             return "not root"
         if not shutil.which("mkfs.ext4"):
@@ -53,7 +53,8 @@ class Disk:
             f.truncate(megabytes << 20)
         device = None
         # direct: the image's own pages are not cached a second time, as a real disk's are not
-        for argv in (["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image],
+        for argv in (["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0",
+                      *mkfs_options, self.image],
                      ["losetup", "--find", "--show", "--direct-io=on", self.image],
                      ["mount", None, self.path]):
             run = subprocess.run([word or device for word in argv], capture_output=True, text=True,

@@ -28,12 +28,13 @@ def others_busy(seconds=0.05):
 class Bench:
     """The plan (how much, how often), the disk, the relays, the results so far."""
 
-    def __init__(self, *, tools, folder, disk, relays, quick, say):
+    def __init__(self, *, tools, folder, disk, relays, quick, say, scale_messages=None):
         self.tools = tools
         self.folder = folder
         self.disk = disk
         self.relays = relays
         self.quick = quick
+        self.scale_messages = scale_messages  # None: as many as the plan says
         self.say = say
         self.results = {}
         self.runs = 0
@@ -282,6 +283,46 @@ def measure_latency(bench):
                       f"{statistics.median(bench.results['latency']['ms'][relay.name]):.2f} ms so far")
 
 
+def timed(argv, data=None):
+    began = time.monotonic()
+    run = subprocess.run(argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    took = time.monotonic() - began
+    if run.returncode != 0:
+        raise BenchError(f"{' '.join(argv)}: {run.stderr.decode('utf-8', 'replace')[-500:]}")
+    return took, run.stdout
+
+
+def measure_queue(bench):
+    """The list of a long queue, as people see it; the best of five, for it is the program that is measured."""
+    measure_long_queue(bench, remove=False)
+
+
+def measure_remove(bench):
+    """Half of a long queue is removed: chosen by the tool, or from its list."""
+    measure_long_queue(bench, remove=True)
+
+
+def measure_long_queue(bench, remove):
+    messages = bench.pick(20000, 600)
+    for number in range(bench.pick(2, 1)):
+        for relay in bench.in_turn(number):
+            closed = ClosedPort()
+            try:
+                with Running(bench, relay, closed.port):
+                    load_queue(bench, relay, messages)
+                    if remove:
+                        took = relay.remove_half(timed, messages)
+                        wait_until(lambda relay=relay: relay.waiting() == messages - messages // 2, 60,
+                                   f"{relay.name} removed half of {messages}")
+                    else:
+                        took = min(timed(relay.list_command())[0] for _ in range(5))
+            finally:
+                closed.close()
+            done = messages // 2 if remove else messages
+            bench.add("remove" if remove else "queue", "n", relay.name, done / took)
+            bench.say(f"{'remove' if remove else 'queue'} round {number + 1}: {relay.name} {done / took:.0f}/s")
+
+
 MEASURES = {
     "raw": measure_raw,
     "accept": measure_accept,
@@ -289,4 +330,6 @@ MEASURES = {
     "drain": measure_drain,
     "memory": measure_memory,
     "latency": measure_latency,
+    "queue": measure_queue,
+    "remove": measure_remove,
 }

@@ -7,6 +7,7 @@
     flush()                       asks it to try the whole queue now, where it has such a command
     stop()
 """
+import json
 import os
 import re
 import shutil
@@ -88,6 +89,17 @@ class Posthouse(Relay):
 
     def waiting(self):
         return len(os.listdir(os.path.join(self.spool, "queue")))
+
+    def tool(self, *words):
+        """The operator's command beside the daemon, on its spool."""
+        return [os.path.join(os.path.dirname(self.program), "posthouse"), "--spool", self.spool, *words]
+
+    def list_command(self):
+        return self.tool("queue")
+
+    def remove_half(self, timed, messages):
+        took, _ = timed(self.tool("remove", "--tries", "0+", "--limit", str(messages // 2)))
+        return took
 
 
 # Postfix as Debian's package configures a satellite system: its main.cf and master.cf, plus where things are.
@@ -197,6 +209,16 @@ class Postfix(Relay):
             if os.path.exists(f"/etc/postfix/{name}") and not os.path.exists(f"{self.folder}/{name}"):
                 shutil.copy(f"/etc/postfix/{name}", self.folder)
 
+    def list_command(self):
+        return ["postqueue", "-c", self.folder, "-p"]
+
+    def remove_half(self, timed, messages):
+        """As its manual shows it: ids out of the list, to postsuper."""
+        listing, out = timed(["postqueue", "-c", self.folder, "-j"])
+        ids = [json.loads(line)["queue_id"] for line in out.splitlines()][:messages // 2]
+        removing, _ = timed(["postsuper", "-c", self.folder, "-d", "-"], "\n".join(ids).encode() + b"\n")
+        return listing + removing
+
     def _make_queue(self):
         """The folders of the queue: made by Postfix once; later, as that takes seconds, like those."""
         os.mkdir(self.spool, 0o755)
@@ -233,3 +255,27 @@ class Postfix(Relay):
 
     def flush(self):
         self._run("postqueue", "-f")
+
+    def multiply(self, count):
+        """Copies the one message that is deferred until there are so many; their queue ids."""
+        deferred = os.path.join(self.spool, "deferred")
+        (source,) = [os.path.join(folder, name) for folder, _, names in os.walk(deferred) for name in names]
+        with open(source, "rb") as f:
+            content = f.read()
+        owner, tomorrow, ids = os.stat(source), time.time() + 86400, [os.path.basename(source)]
+        for number in range(count - 1):
+            temporary = os.path.join(deferred, "new")
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o700)
+            os.write(fd, content)
+            os.fchmod(fd, 0o700)  # executable: it is complete
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+            os.utime(fd, (tomorrow, tomorrow))  # its next attempt
+            # the name of a queue file: microseconds and its inode
+            ids.append(f"{number % 1000000:05X}{os.fstat(fd).st_ino:X}")
+            os.close(fd)
+            folder = os.path.join(deferred, ids[-1][0])
+            if not os.path.isdir(folder):
+                os.mkdir(folder, 0o700)
+                os.chown(folder, owner.st_uid, owner.st_gid)
+            os.rename(temporary, os.path.join(folder, ids[-1]))
+        return ids

@@ -21,8 +21,22 @@ FIGURES = (
     ("memory", "pss", "PSS of a worker with an idle session", "kB"),
     ("memory", "private", "  ... private pages", "kB"),
     ("memory", "rss", "  ... RSS", "kB"),
+    ("queue", "n", "list a long queue", "/s"),
+    ("remove", "n", "remove half of a long queue", "/s"),
     ("latency", "ms", "250 to arrival at the upstream, median", "ms"),
     ("latency p95", "ms", "  ... 95th percentile", "ms"),
+    ("scale", "start due", "long queue, all due: start to first delivery", "s"),
+    ("scale", "pss due", "  ... PSS of the relay, a message", "octets"),
+    ("scale", "rss due", "  ... RSS of the relay, a message", "octets"),
+    ("scale", "latency due", "  ... a new message leaves after, median", "ms"),
+    ("scale", "latency95 due", "  ... 95th percentile", "ms"),
+    ("scale", "start deferred", "long queue, all deferred: start to first delivery", "s"),
+    ("scale", "pss deferred", "  ... PSS of the relay, a deferred message", "octets"),
+    ("scale", "rss deferred", "  ... RSS of the relay, a deferred message", "octets"),
+    ("scale", "latency deferred", "  ... a new message leaves after, median, beside deferred", "ms"),
+    ("scale", "latency95 deferred", "  ... 95th percentile, beside deferred", "ms"),
+    ("scale", "list", "a tenth of it: posthouse queue, postqueue -p", "s"),
+    ("scale", "remove", "  ... posthouse remove, postsuper -d of half", "s"),
 )
 
 # measure, cell, compared with (None: the figure itself; "raw": the disk's own limit), relation, limit
@@ -38,6 +52,14 @@ TARGETS = (
     ("drain", "4k", STOCK, ">=", 3.0),
     ("memory", "pss", None, "<=", 200.0),
     ("latency", "ms", None, "<=", 5.0),
+    ("scale", "start due", None, "<=", 10.0),
+    ("scale", "start deferred", None, "<=", 10.0),
+    ("scale", "pss due", None, "<=", 150.0),
+    ("scale", "pss deferred", None, "<=", 150.0),
+    ("scale", "latency95 due", None, "<=", 50.0),
+    ("scale", "latency95 deferred", None, "<=", 50.0),
+    ("scale", "list", None, "<=", 0.5),
+    ("scale", "remove", None, "<=", 10.0),
 )
 
 HOLDS = {">=": lambda a, b: a >= b, ">": lambda a, b: a > b, "<=": lambda a, b: a <= b}
@@ -80,14 +102,14 @@ def targets(results):
         if measure not in results:
             continue
         ours = samples_of(results, measure, cell, OURS)
-        text = next(f[2] for f in FIGURES if f[:2] == (measure, cell))
+        text, unit = next(f[2:] for f in FIGURES if f[:2] == (measure, cell))
         if other is None:
             value = statistics.median(ours) if ours else None
         elif other == "raw":
             value = ratio(ours, samples_of(results, "raw", cell.split()[0], "fsync"))
         else:
             value = ratio(ours, samples_of(results, measure, cell, other))
-        rows.append({"text": text, "against": other, "relation": relation, "limit": limit, "value": value,
+        rows.append({"text": text, "unit": unit, "against": other, "relation": relation, "limit": limit, "value": value,
                      "met": None if value is None else HOLDS[relation](value, limit)})
     return rows
 
@@ -122,7 +144,7 @@ def figure_lines(rows, relays):
     for row in rows:
         value = row["columns"].get
         # a ratio of delays near nought says nothing
-        compare = times if row["unit"] in ("/s", "kB") else lambda *_: ""
+        compare = times if row["unit"] in ("/s", "kB") or row["cell"] in ("list", "remove") else lambda *_: ""
         yield [row["text"], *(number(value(name), row["unit"]) for name in relays),
                compare(value(OURS), value(STOCK)), compare(value(OURS), value(TUNED))]
 
@@ -132,7 +154,7 @@ def target_line(row):
     if row["against"] == "raw":
         unit, scale, name = " %", 100, " of the raw limit"
     elif row["against"] is None:
-        unit = " kB" if "PSS" in row["text"] else " ms"
+        unit = f" {row['unit']}"
     verdict = {True: "met", False: "MISSED", None: "not measured"}[row["met"]]
     measured = "-" if row["value"] is None else f"{row['value'] * scale:.1f}{unit}"
     return [row["text"], f"{row['relation']} {row['limit'] * scale:g}{unit}{name}", measured, verdict]

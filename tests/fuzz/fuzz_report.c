@@ -19,13 +19,15 @@
 enum { RCPT, ORCPT, REPLY, ENVID, REMOTE, TO, TEXTS };
 
 static const char *const known_fields[] = {
-	"From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Auto-Submitted", "Content-Type",
-	"Content-Transfer-Encoding",
+	"From",           "To",           "Subject",
+	"Date",           "Message-ID",   "MIME-Version",
+	"Auto-Submitted", "Content-Type", "Content-Transfer-Encoding",
 };
 static const char *const known_status[] = {
-	"Reporting-MTA", "Original-Envelope-Id", "X-Posthouse-Queue-ID", "X-Posthouse-Sender", "Arrival-Date",
-	"Original-Recipient", "Final-Recipient", "Action", "Status", "Remote-MTA", "Diagnostic-Code",
-	"Last-Attempt-Date", "Will-Retry-Until",
+	"Reporting-MTA",    "Original-Envelope-Id", "X-Posthouse-Queue-ID", "X-Posthouse-Sender",
+	"Arrival-Date",     "Original-Recipient",   "Final-Recipient",      "Action",
+	"Status",           "Remote-MTA",           "Diagnostic-Code",      "Last-Attempt-Date",
+	"Will-Retry-Until",
 };
 
 static int collect(void *ctx, const char *data, size_t len, struct err *e)
@@ -65,7 +67,8 @@ static const char *check_fields(const char *p, const char *end, const char *cons
 			ASSERT(seen && strspn(line, " \t") < len);
 			continue;
 		}
-		while (i < count && (strncmp(line, known[i], strlen(known[i])) != 0 || line[strlen(known[i])] != ':'))
+		while (i < count &&
+		       (strncmp(line, known[i], strlen(known[i])) != 0 || line[strlen(known[i])] != ':'))
 			i++;
 		ASSERT(i < count && !(seen & 1u << i));
 		seen |= 1u << i;
@@ -120,15 +123,25 @@ static void check(const struct buf *out, const char *content, size_t len, bool w
 
 static void write_report(uint8_t choice, char *const text[TEXTS], const char *content, size_t len)
 {
-	struct rcpt_state rs = { .status = choice & 4 ? RCPT_EXPIRED : RCPT_FAILED, .reply = text[REPLY],
-				 .remote = text[REMOTE], .when_wall_us = 1 };
+	struct rcpt_state rs = { .status = choice & 4 ? RCPT_EXPIRED : RCPT_FAILED,
+				 .reply = text[REPLY],
+				 .remote = text[REMOTE],
+				 .when_wall_us = 1 };
 	struct spool_state st = { .rcpt = &rs, .rcpt_count = 1 };
 	struct spool_message m = { .fd = memfd_create("original", MFD_CLOEXEC), .content_bytes = len };
 	const size_t first = 0;
 	struct report r = {
-		.kind = (enum report_kind)(choice & 3) % 3, .hostname = "mx.example.org", .to = text[TO],
-		.for_postmaster = choice & 8, .original = &m, .state = &st, .rcpt = &first, .rcpt_count = 1,
-		.report_id = "0m4x7f3q9zkab1ce", .now_wall_us = 1, .retry_until_wall_us = choice & 16 ? 2 : 0,
+		.kind = (enum report_kind)(choice & 3) % 3,
+		.hostname = "mx.example.org",
+		.to = text[TO],
+		.for_postmaster = choice & 8,
+		.original = &m,
+		.state = &st,
+		.rcpt = &first,
+		.rcpt_count = 1,
+		.report_id = "0m4x7f3q9zkab1ce",
+		.now_wall_us = 1,
+		.retry_until_wall_us = choice & 16 ? 2 : 0,
 		.return_limit_bytes = choice & 32 ? UINT64_MAX : 0,
 	};
 	struct err e;

@@ -43,7 +43,7 @@ static const struct setting {
 #define SETTINGS (sizeof(on) / sizeof(*on))
 
 static const struct fault_plan plans[] = {
-	{ 0, false, false },  { 0, true, false },     { EIO, false, false },   { EIO, false, true },
+	{ 0, false, false },  { 0, true, false },     { EIO, false, false },  { EIO, false, true },
 	{ EIO, true, false }, { ENOSPC, true, true }, { EROFS, false, true },
 };
 #define PLANS (sizeof(plans) / sizeof(*plans))
@@ -71,7 +71,8 @@ static void refuse(struct spool_state *st)
 {
 	for (size_t i = 0; i < st->rcpt_count; i++)
 		if (st->rcpt[i].status == RCPT_PENDING)
-			rcpt_state_set(&st->rcpt[i], RCPT_FAILED, WALL_US, "main", "mx:25", "550 5.1.1 unknown");
+			rcpt_state_set(&st->rcpt[i], RCPT_FAILED, WALL_US, "main", "mx:25",
+				       "550 5.1.1 unknown");
 }
 
 /* The four steps of bounce.h, as far as they succeed. */
@@ -283,7 +284,8 @@ START_TEST(exactly_one_report_whatever_crashes)
 	now_on = &on[_i];
 	run_all();
 	ck_assert_msg(violations == 0, "%u violations, the first: %s", violations, first);
-	printf("# %s: %zu runs, %zu shapes of the disk, %zu restarts\n", now_on->name, runs, shapes, restarts);
+	printf("# %s: %zu runs, %zu shapes of the disk, %zu restarts\n", now_on->name, runs, shapes,
+	       restarts);
 	ck_assert_uint_gt(restarts, runs * 2);
 }
 END_TEST

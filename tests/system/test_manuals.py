@@ -118,12 +118,13 @@ def test_coming_from(t):
             continue
         made = t.run([BUILDDIR / "tests/spool/make_spool", spool], check=0, data=json.dumps(message).encode() + b"\n")
         found = made.stdout.decode().split()[0]
-        if verb == "release":
-            t.run([BUILDDIR / "posthouse", "--spool", spool, "hold", found], check=0)
+        for undone, first in (("release", ["hold", found]), ("resume", ["suspend"])):
+            if verb == undone:
+                t.run([BUILDDIR / "posthouse", "--spool", spool, *first], check=0)
         values = {"ID": found, "FROM": "from@example.org", "SITE": "site.example"}
         argv = [values.get(word, word) for word in command.split()[1:]]
         run = t.run([BUILDDIR / "posthouse", "--spool", spool, *argv])
-        if run.returncode not in ((0, 1) if verb == "status" else (0,)):  # no daemon
+        if run.returncode not in ((0, 1) if verb == "status" else (0,)):  # 1: no daemon
             raise AssertionError(f"{command}: exit status {run.returncode}\n{run.stdout}\n{run.stderr}")
         if not run.stdout:
             raise AssertionError(f"{command}: no output")

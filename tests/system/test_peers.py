@@ -3,6 +3,8 @@
 clients, Python's smtpd, Postfix's smtp-sink and Postfix itself as upstreams."""
 
 import ast
+import email
+import email.policy
 import os
 import pathlib
 import re
@@ -286,6 +288,40 @@ def test_postfix_refuses_a_recipient(t):
     failed = relay.wait_for("failed", to="unknown@refused.test")
     assert failed["reply"].startswith("554 5.7.1"), failed
     equal(sorted(last.wait_messages(1)[0].rcpts), ["also@example.test", "good@example.test"], "recipients")
+
+
+def test_postfix_takes_a_report(t):
+    """What was refused by Postfix goes back through it: it takes the report, and changes nothing in it."""
+    last = Upstream(t)
+    relay = t.daemon(postfix(t, last))
+    with Client(relay) as client:
+        client.message(BODY, rcpts=["unknown@refused.test"])
+        client.message(b"Subject: 8 bit\r\n\r\n\xe4\xf6\xfc\r\n", rcpts=["other@refused.test"], params=" BODY=8BITMIME")
+        client.quit()
+    for report in last.wait_messages(2):
+        equal((report.sender, report.rcpts), ("", ["sender@client.test"]), "envelope of the report")
+        message = email.message_from_bytes(report.content, policy=email.policy.default)
+        equal((message.defects, message.get_content_type()), ([], "multipart/report"), "the report")
+        rcpt = message.get_payload()[1].get_payload()[1]
+        equal((rcpt["Action"], rcpt["Status"]), ("failed", "5.7.1"), "Action and Status")
+        assert rcpt["Diagnostic-Code"].startswith("smtp; 554 5.7.1"), rcpt["Diagnostic-Code"]
+    assert any(b"\xe4\xf6\xfc" in m.content for m in last.messages), "the 8-bit original"
+
+
+def test_postfix_is_asked_for_notifications(t):
+    """Postfix understands the DSN parameters that are passed on: its own report has the envelope id and ORCPT."""
+    last = Upstream(t)
+    relay = t.daemon(postfix(t, last))
+    with Client(relay) as client:
+        client.cmd("MAIL FROM:<sender@client.test> RET=HDRS ENVID=QQ+2B1", 250)
+        client.cmd("RCPT TO:<good@example.test> NOTIFY=SUCCESS ORCPT=rfc822;Some+2BBody@example.test", 250)
+        client.data(BODY)
+        client.quit()
+    report, = [m for m in last.wait_messages(2) if m.sender == ""]
+    message = email.message_from_bytes(report.content, policy=email.policy.default)
+    about, rcpt = message.get_payload()[1].get_payload()
+    equal(about["Original-Envelope-Id"], "QQ+1", "Original-Envelope-Id")
+    equal((rcpt["Action"], rcpt["Original-Recipient"]), ("relayed", "rfc822;Some+Body@example.test"), "the recipient")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ struct description {
 	struct report report;
 	struct spool_message m;
 	struct spool_state st;
-	size_t count; /* how often the last recipient is there */
+	size_t rcpt_cap; /* of st.rcpt */
+	char *to, *hostname; /* owned */
 };
 
 static void take(struct description *d, const char *key, char *value, size_t len)
@@ -33,11 +34,13 @@ static void take(struct description *d, const char *key, char *value, size_t len
 	size_t last = env->rcpt_count - 1;
 
 	if (strcmp(key, "report") == 0) {
-		d->report.kind = value[0] == 'f' ? REPORT_FAILED : value[0] == 'd' ? REPORT_DELAYED : REPORT_RELAYED;
+		d->report.kind = value[0] == 'f'   ? REPORT_FAILED
+				 : value[0] == 'd' ? REPORT_DELAYED
+						   : REPORT_RELAYED;
 	} else if (strcmp(key, "to") == 0) {
-		d->report.to = mem_strdup(value);
+		envelope_set(&d->to, value, len);
 	} else if (strcmp(key, "hostname") == 0) {
-		d->report.hostname = mem_strdup(value);
+		envelope_set(&d->hostname, value, len);
 	} else if (strcmp(key, "limit") == 0) {
 		d->report.return_limit_bytes = strtoull(value, NULL, 10);
 	} else if (strcmp(key, "postmaster") == 0) {
@@ -54,8 +57,12 @@ static void take(struct description *d, const char *key, char *value, size_t len
 		env->smtputf8 = true;
 	} else if (strcmp(key, "rcpt") == 0) {
 		envelope_add_rcpt(env, value, len);
-		d->st.rcpt = mem_resize(d->st.rcpt, env->rcpt_count, sizeof(*d->st.rcpt));
-		d->st.rcpt[d->st.rcpt_count++] = (struct rcpt_state){ .status = RCPT_FAILED, .when_wall_us = NOW_US };
+		if (d->st.rcpt_count == d->rcpt_cap) {
+			d->rcpt_cap = d->rcpt_cap ? d->rcpt_cap * 2 : 4;
+			d->st.rcpt = mem_resize(d->st.rcpt, d->rcpt_cap, sizeof(*d->st.rcpt));
+		}
+		d->st.rcpt[d->st.rcpt_count++] =
+			(struct rcpt_state){ .status = RCPT_FAILED, .when_wall_us = NOW_US };
 	} else if (strcmp(key, "orcpt") == 0) {
 		envelope_set(&env->rcpt[last].orcpt, value, len);
 	} else if (strcmp(key, "status") == 0) {
@@ -124,7 +131,8 @@ static int print(void *ctx, const char *data, size_t len, struct err *e)
 
 int main(void)
 {
-	struct description d = { .report.hostname = "mx.example.org", .report.to = "from@example.org" };
+	struct description d = { .hostname = mem_strdup("mx.example.org"),
+				 .to = mem_strdup("from@example.org") };
 	struct err e = { 0 };
 	size_t *rcpt;
 	int r;
@@ -138,6 +146,8 @@ int main(void)
 	rcpt = mem_array(d.st.rcpt_count, sizeof(*rcpt));
 	for (size_t i = 0; i < d.st.rcpt_count; i++)
 		rcpt[i] = i;
+	d.report.hostname = d.hostname;
+	d.report.to = d.to;
 	d.report.original = &d.m;
 	d.report.state = &d.st;
 	d.report.rcpt = rcpt;
@@ -150,5 +160,7 @@ int main(void)
 	spool_message_close(&d.m);
 	spool_state_release(&d.st);
 	free(rcpt);
+	free(d.to);
+	free(d.hostname);
 	return r < 0;
 }

@@ -14,8 +14,12 @@
 #define NOW_US 1795000000000000
 #define SENDER "from@example.org"
 #define MASTER "postmaster@example.org"
-enum { NEVER = ENVELOPE_NOTIFY_NEVER, SUCCESS = ENVELOPE_NOTIFY_SUCCESS, FAILURE = ENVELOPE_NOTIFY_FAILURE,
-       DELAY = ENVELOPE_NOTIFY_DELAY };
+enum {
+	NEVER = ENVELOPE_NOTIFY_NEVER,
+	SUCCESS = ENVELOPE_NOTIFY_SUCCESS,
+	FAILURE = ENVELOPE_NOTIFY_FAILURE,
+	DELAY = ENVELOPE_NOTIFY_DELAY
+};
 
 static const struct bounce_settings with_master = { "mx.example.org", MASTER, 50000, 432000000 };
 static const struct bounce_settings without = { "mx.example.org", NULL, 50000, 432000000 };
@@ -344,8 +348,8 @@ START_TEST(who_is_warned_of_a_delay)
 		bool first; /* it names a@ */
 		size_t reports;
 	} rows[] = {
-		{ SENDER, 0, true, 1 },	   { SENDER, DELAY, true, 1 },	  { SENDER, FAILURE, false, 1 },
-		{ SENDER, NEVER, false, 1 }, { "", 0, false, 0 },	    { "", DELAY, false, 0 },
+		{ SENDER, 0, true, 1 },      { SENDER, DELAY, true, 1 }, { SENDER, FAILURE, false, 1 },
+		{ SENDER, NEVER, false, 1 }, { "", 0, false, 0 },        { "", DELAY, false, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -386,8 +390,12 @@ START_TEST(who_asked_hears_that_it_was_relayed)
 		unsigned notify;
 		bool told;
 	} rows[] = {
-		{ SENDER, 0, false },	  { SENDER, SUCCESS, true },	  { SENDER, SUCCESS | FAILURE, true },
-		{ SENDER, NEVER, false }, { SENDER, FAILURE | DELAY, false }, { "", SUCCESS, false },
+		{ SENDER, 0, false },
+		{ SENDER, SUCCESS, true },
+		{ SENDER, SUCCESS | FAILURE, true },
+		{ SENDER, NEVER, false },
+		{ SENDER, FAILURE | DELAY, false },
+		{ "", SUCCESS, false },
 	};
 	static const size_t both[] = { 0, 1 };
 
@@ -399,7 +407,8 @@ START_TEST(who_asked_hears_that_it_was_relayed)
 
 		queue_message(rows[i].sender, rows[i].notify);
 		open_message(&m, &st);
-		rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, NOW_US, "main", "mx.example.net:25", "250 2.1.5 ok");
+		rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, NOW_US, "main", "mx.example.net:25",
+			       "250 2.1.5 ok");
 		ck_assert_int_eq(bounce_relayed(&with_master, &spool, &m, &st, both, 2, &report, &e), 0);
 		ck_assert_int_eq(report.text[0] != '\0', rows[i].told);
 		if (rows[i].told) {

@@ -282,6 +282,10 @@ START_TEST(sockets_listen_and_say_who_called)
 	ck_assert_int_eq(pipe2(line, O_NONBLOCK), 0);
 	control_init(&control, line[0], 0);
 	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0);
+	/* nobody there, and its time has come; then it sleeps on */
+	acceptor.wake_mono_ms = clock_mono_ms();
+	ck_assert_int_eq(acceptor_next(&acceptor, &from), ACCEPTOR_WAKE);
+	acceptor.wake_mono_ms = CLOCK_NEVER;
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/socket", folder);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
