@@ -58,11 +58,10 @@ struct run {
 
 static bool id_is_wanted(const struct select *sel, const struct spool_id *id)
 {
-	struct listing l;
+	struct listing l = { .id = *id };
 
 	if (sel->criteria.count == 0)
 		return true;
-	l.id = *id;
 	return criteria_match(&sel->criteria, PHASE_ID, &l);
 }
 
