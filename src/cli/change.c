@@ -69,7 +69,7 @@ static int find_way(struct changer *c, const char *path, struct err *e)
 		if (e->os_error != 0) /* not that somebody has it */
 			return -1;
 		if (clock_mono_ms() >= deadline) {
-			err_prefix(e, "the daemon does not listen (it starts, or stops, or its relay fails: look at its log)");
+			err_prefix(e, "the daemon does not listen (it starts, or stops, or its relay fails: see its log)");
 			return -1;
 		}
 		(void)poll(NULL, 0, STARTING_PAUSE_MS);

@@ -9,13 +9,15 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "cli/access.h"
+#include "cli/ask.h"
 #include "cli/change.h"
 #include "cli/json.h"
 #include "cli/verbs.h"
 #include "manage/protocol.h"
 #include "manage/suspend.h"
 
-enum { OPT_UPSTREAM = ARGS_LONG_ONLY, OPT_FOR, OPT_REASON, OPT_ALL };
+enum { OPT_UPSTREAM = ARGS_LONG_ONLY, OPT_FOR, OPT_REASON, OPT_ALL, OPT_JSON };
 
 #define FOR_MAX_MS INT64_C(31557600000) /* a year */
 
@@ -23,12 +25,14 @@ const struct args_option suspend_options[] = {
 	{ "upstream", OPT_UPSTREAM, "NAME", "only deliveries to this upstream" },
 	{ "for", OPT_FOR, "TIME", "so long, then it ends by itself: 30m, 2h, 1d" },
 	{ "reason", OPT_REASON, "TEXT", "why; shown by queue and status" },
+	{ "json", OPT_JSON, NULL, "what was done as a JSON object" },
 	ARGS_OPTIONS_END,
 };
 
 const struct args_option resume_options[] = {
 	{ "upstream", OPT_UPSTREAM, "NAME", "deliveries to this upstream" },
 	{ "all", OPT_ALL, NULL, "every suspension, of whatever upstream" },
+	{ "json", OPT_JSON, NULL, "what was done as JSON objects, one a line" },
 	ARGS_OPTIONS_END,
 };
 
@@ -37,6 +41,7 @@ struct request {
 	struct suspension one; /* strings are argv's */
 	int64_t for_ms; /* 0: until resumed */
 	bool all;
+	bool json;
 };
 
 static int take_text(struct request *r, const char *option, size_t max, char **field)
@@ -64,6 +69,9 @@ static int take_option(struct request *r, int key)
 			return 0;
 		r->cli->ended = cli_usage_error(r->cli, "--for: \"%s\": not a time like 30m, 2h or 1d", value);
 		return -1;
+	case OPT_JSON:
+		r->json = true;
+		return 0;
 	default:
 		r->all = true;
 		return 0;
@@ -103,6 +111,45 @@ static void put_subject(const struct request *r, const char *upstream)
 	buf_release(&name);
 }
 
+static void put_json(const char *result, const struct suspension *one)
+{
+	json_t *o = json_object();
+
+	json_put_key(o, "upstream", json_text_or_null(one->upstream));
+	json_put_key(o, "result", json_string(result));
+	json_put_key(o, "until", json_of_time(one->until_wall_us));
+	json_put_key(o, "reason", json_text_or_null(one->reason));
+	json_put(o, JSON_ONE_LINE, stdout);
+	json_decref(o);
+}
+
+static void put_suspended(const struct request *r)
+{
+	char until[CLOCK_UTC_MAX];
+
+	if (r->json) {
+		put_json("suspended", &r->one);
+		return;
+	}
+	fputs("suspended ", stdout);
+	put_subject(r, r->one.upstream);
+	if (r->one.until_wall_us)
+		printf(" until %.19sZ\n", clock_format_utc(r->one.until_wall_us, until));
+	else
+		puts(" until they are resumed");
+}
+
+static void put_resumed(const struct request *r, const char *upstream)
+{
+	if (r->json) {
+		put_json("resumed", &(struct suspension){ .upstream = (char *)(uintptr_t)upstream });
+		return;
+	}
+	fputs("resumed ", stdout);
+	put_subject(r, upstream);
+	putchar('\n');
+}
+
 static enum cli_status fail(const struct err *e)
 {
 	cli_error("%s", e->text);
@@ -113,7 +160,6 @@ enum cli_status verb_suspend(struct cli *cli)
 {
 	struct request r = { .cli = cli };
 	enum cli_status status = CLI_DONE;
-	char until[CLOCK_UTC_MAX];
 	struct changer *changer;
 	struct err e;
 
@@ -124,16 +170,10 @@ enum cli_status verb_suspend(struct cli *cli)
 		return CLI_UNREACHABLE;
 	/* whole seconds, as the relay is told */
 	r.one.until_wall_us = r.for_ms ? (clock_wall_us() / 1000000 + (r.for_ms + 999) / 1000) * 1000000 : 0;
-	if (change_suspend(changer, &r.one, &e) < 0) {
+	if (change_suspend(changer, &r.one, &e) < 0)
 		status = fail(&e);
-	} else {
-		fputs("suspended ", stdout);
-		put_subject(&r, r.one.upstream);
-		if (r.one.until_wall_us)
-			printf(" until %.19sZ\n", clock_format_utc(r.one.until_wall_us, until));
-		else
-			puts(" until they are resumed");
-	}
+	else
+		put_suspended(&r);
 	change_close(changer);
 	return cli_finish_output(status);
 }
@@ -144,35 +184,74 @@ static enum cli_status resume_one(const struct request *r, struct changer *chang
 
 	if (change_resume(changer, upstream, &e) < 0)
 		return fail(&e);
-	fputs("resumed ", stdout);
-	put_subject(r, upstream);
-	putchar('\n');
+	put_resumed(r, upstream);
 	return CLI_DONE;
 }
 
-/* Each suspension there is; SPOOL/suspended says which. */
+static void add_suspension(struct suspensions *all, const char *upstream)
+{
+	struct suspension one = { .upstream = (char *)(uintptr_t)upstream };
+
+	suspensions_set(all, &one);
+}
+
+/*
+ * For who may not read the file. The relay shows for each upstream the suspension that is in effect, which is that
+ * of all deliveries for those that have none of their own: they are told apart by when they were made.
+ */
+static int ask_suspensions(const char *spool_path, struct suspensions *all, struct err *e)
+{
+	const json_t *of_all, *own, *upstream;
+	json_t *status;
+	size_t i;
+
+	if (ask_daemon(spool_path, "status", ASK_TIMEOUT_MS, &status, e) != DAEMON_CONNECTED)
+		return -1;
+	of_all = json_object_get(status, "suspended");
+	if (json_is_object(of_all))
+		add_suspension(all, NULL);
+	json_array_foreach(json_get_array(status, "upstreams"), i, upstream) {
+		own = json_object_get(upstream, "suspension");
+		if (json_is_object(own) && !json_equal(own, of_all) && json_get_text(upstream, "name"))
+			add_suspension(all, json_get_text(upstream, "name"));
+	}
+	json_decref(status);
+	return 0;
+}
+
+/* Which suspensions there are, by SPOOL/suspended or by the relay. */
+static int find_suspensions(struct cli *cli, struct suspensions *all, struct err *e)
+{
+	struct spool spool;
+	int r;
+
+	if (access_open(cli, &spool) < 0)
+		return -1;
+	r = cli->view ? ask_suspensions(spool.path, all, e) : suspensions_load(all, &spool, e);
+	if (r < 0)
+		cli_error("%s", e->text);
+	access_close(cli, &spool);
+	suspensions_expire(all, clock_wall_us());
+	return r;
+}
+
 static enum cli_status resume_all(const struct request *r, struct changer *changer)
 {
 	enum cli_status status = CLI_DONE;
 	struct suspensions all;
-	struct spool spool;
 	struct err e;
 
-	if (cli_open_spool(r->cli, &spool) < 0)
-		return CLI_UNREACHABLE;
 	suspensions_init(&all);
-	if (suspensions_load(&all, &spool, &e) < 0)
-		status = fail(&e);
-	suspensions_expire(&all, clock_wall_us());
-	if (status == CLI_DONE && all.count == 0) {
+	if (find_suspensions(r->cli, &all, &e) < 0) {
+		status = CLI_UNREACHABLE;
+	} else if (all.count == 0) {
 		cli_error("nothing is suspended");
 		status = CLI_NOTHING;
 	}
-	for (size_t i = 0; i < all.count; i++)
+	for (size_t i = 0; status != CLI_UNREACHABLE && i < all.count; i++)
 		if (resume_one(r, changer, all.item[i].upstream) != CLI_DONE)
 			status = CLI_NOTHING;
 	suspensions_release(&all);
-	spool_close(&spool);
 	return status;
 }
 

@@ -15,7 +15,7 @@ static enum cli_status verb_help_run(struct cli *cli);
 enum { OPT_COMPLETE = ARGS_LONG_ONLY };
 
 static const struct args_option help_options[] = {
-	{ "complete", OPT_COMPLETE, NULL, "for shells: what the words behind -- could go on with" },
+	{ "complete", OPT_COMPLETE, NULL, "for shells: what the words behind -- may go on with" },
 	ARGS_OPTIONS_END,
 };
 

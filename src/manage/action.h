@@ -77,7 +77,7 @@ struct action_item {
 
 /*
  * Does the order to each item and makes it durable: when it returns, all of those DONE outlive a power cut
- * (a retry need not). An id stands in it once. One sync of the file system for the batch, not one a message. Blocks on the disk.
+ * (a retry need not). An id stands in it once. A few syncs for the batch, not some a message. Blocks on the disk.
  */
 void action_run(const struct action_order *order, struct spool *s, const struct bounce_settings *bounce,
 		struct action_item *items, size_t count);

@@ -30,8 +30,9 @@ struct door_ops {
 	/* At most ACTION_BATCH_MAX items; fills in each result. */
 	void (*order)(void *ctx, const struct action_order *order, struct action_item *items, size_t count);
 	int (*suspend)(void *ctx, const struct suspension *s, struct err *e); /* -1: no such upstream, disk */
-	int (*resume)(void *ctx, const char *upstream, struct err *e); /* NULL: that of all deliveries */
-	int (*probe)(void *ctx, const char *upstream, struct err *e); /* NULL: all */
+	/* upstream NULL: that of all deliveries; all. by: who asks, for the log */
+	int (*resume)(void *ctx, const char *upstream, const char *by, struct err *e);
+	int (*probe)(void *ctx, const char *upstream, const char *by, struct err *e);
 };
 
 struct door_setup {

@@ -241,8 +241,8 @@ static void answer_upstream(struct door_conn *c, const struct protocol_request *
 				  (char *)(uintptr_t)r->reason, c->by };
 	struct err e;
 	int done = r->verb == PROTOCOL_SUSPEND ? setup->ops->suspend(setup->ctx, &one, &e) :
-		   r->verb == PROTOCOL_RESUME  ? setup->ops->resume(setup->ctx, r->upstream, &e) :
-						 setup->ops->probe(setup->ctx, r->upstream, &e);
+		   r->verb == PROTOCOL_RESUME  ? setup->ops->resume(setup->ctx, r->upstream, c->by, &e) :
+						 setup->ops->probe(setup->ctx, r->upstream, c->by, &e);
 
 	if (done < 0)
 		conn_send_error(c, e.text);

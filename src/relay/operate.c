@@ -13,7 +13,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "spool/sys.h"
+#include "spool/batch.h"
+#include "spool/message.h"
 
 #define ORDERS_MAX 16 /* that wait for the end of one attempt */
 
@@ -24,11 +25,6 @@ struct attempt_order {
 	struct action_order order; /* with owned strings */
 	struct attempt_order *next; /* in the order they came */
 };
-
-static char *copy(const char *text)
-{
-	return text ? mem_strdup(text) : NULL;
-}
 
 void operate_free_orders(struct attempt_order *orders)
 {
@@ -57,21 +53,21 @@ static struct attempt *find_attempt(const struct relay *r, const char *id)
 /* At once, whatever the attempt does: the file is gone, and at the end of the attempt nothing is put back. */
 static void remove_attempted(struct relay *r, struct attempt *a, struct action_item *item)
 {
+	struct spool_change change = { .id = item->id, .e = &item->e };
+
 	if (a->is_removed) {
 		item->result = ACTION_GONE;
 		return;
 	}
-	item->result = ACTION_FAILED;
-	if (spool_remove(r->rules.spool, a->message.env.id, &item->e) < 0)
-		return;
-	/* whatever the sync says, it must not be saved again: that would bring back a state without a message */
-	a->is_removed = true;
-	if (sys_fsync(r->rules.spool->queue_fd) < 0) {
-		err_set(&item->e, "%s/queue: removed, but the directory cannot be synced", r->rules.spool->path);
-		return;
-	}
-	item->result = ACTION_DONE;
-	item->due_wall_ms = CLOCK_NEVER;
+	spool_change_remove(&change);
+	spool_changes_commit(r->rules.spool, &change, 1);
+	/* whatever the sync said, it must not be saved again: that would bring back a state without a message */
+	a->is_removed = change.result != SPOOL_CHANGE_FAILED || !spool_has(r->rules.spool, item->id.text);
+	item->result = change.result == SPOOL_CHANGE_DONE ? ACTION_DONE :
+		       change.result == SPOOL_CHANGE_GONE ? ACTION_GONE :
+							    ACTION_FAILED;
+	if (item->result != ACTION_FAILED)
+		item->due_wall_ms = CLOCK_NEVER;
 }
 
 /* Into the state that the attempt will save at its end, and on the disk now. */
@@ -87,7 +83,7 @@ static void hold_attempted(struct attempt *a, const struct action_order *order, 
 	if (was_held == held || (held && spool_state_count(&a->state, RCPT_PENDING) == 0))
 		return;
 	a->state.held = held;
-	a->state.hold_reason = held ? copy(order->reason) : NULL;
+	a->state.hold_reason = held ? mem_strdup_or_null(order->reason) : NULL;
 	spool_state_add_event(&a->state, &event);
 	if (spool_state_save(&a->state, a->rules->spool, a->message.env.id, &item->e) == 0) {
 		free(old_reason);
@@ -115,7 +111,8 @@ static bool remember(struct attempt *a, const struct action_order *order, struct
 		return false;
 	}
 	o = mem_alloc(sizeof(*o));
-	o->order = (struct action_order){ order->action, copy(order->reason), copy(order->route), copy(order->by) };
+	o->order = (struct action_order){ order->action, mem_strdup_or_null(order->reason),
+					  mem_strdup_or_null(order->route), mem_strdup_or_null(order->by) };
 	*at = o;
 	return true;
 }
@@ -339,7 +336,7 @@ static int suspend(void *ctx, const struct suspension *s, struct err *e)
 	return 0;
 }
 
-static int resume(void *ctx, const char *upstream, struct err *e)
+static int resume(void *ctx, const char *upstream, const char *by, struct err *e)
 {
 	struct suspension ended = { .upstream = (char *)upstream };
 	struct relay *r = ctx;
@@ -353,14 +350,15 @@ static int resume(void *ctx, const char *upstream, struct err *e)
 	}
 	if (save_suspensions(r, e) < 0)
 		return -1;
-	log_suspension("resumed", &ended, NULL);
+	log_suspension("resumed", &ended, by);
 	apply_suspensions(r);
 	relay_set_timer(r);
 	return 0;
 }
 
-static int probe(void *ctx, const char *upstream, struct err *e)
+static int probe(void *ctx, const char *upstream, const char *by, struct err *e)
 {
+	struct log_line line;
 	struct relay *r = ctx;
 	struct relay_upstream *one = upstream ? find_upstream(r, upstream, e) : NULL;
 
@@ -369,6 +367,10 @@ static int probe(void *ctx, const char *upstream, struct err *e)
 	for (size_t i = 0; i < r->upstream_count; i++)
 		if (!one || one == &r->upstream[i])
 			lane_probe(&r->upstream[i]);
+	log_begin(&line, LOG_LEVEL_INFO, "probe_ordered");
+	log_str(&line, "upstream", upstream ? upstream : "*");
+	log_str(&line, "by", by);
+	log_end(&line);
 	relay_set_timer(r);
 	return 0;
 }

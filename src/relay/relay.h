@@ -49,7 +49,7 @@ struct relay_config {
 	int64_t expire_after_ms;
 	int64_t warn_after_ms; /* 0: never */
 };
-#define RELAY_UPSTREAMS_MAX 200
+#define RELAY_UPSTREAMS_MAX 200 /* the configuration takes 100 sections of a kind */
 
 struct json_t; /* jansson's */
 

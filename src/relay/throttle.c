@@ -59,7 +59,8 @@ int64_t bucket_next_mono_ms(const struct bucket *b)
 
 bool throttle_is_slow_down(const struct smtp_reply *reply)
 {
-	return reply->code == 421 || (reply->code >= 450 && reply->code <= 452);
+	/* 432: Microsoft 365, "concurrent connections limit exceeded" */
+	return reply->code == 421 || reply->code == 432 || (reply->code >= 450 && reply->code <= 452);
 }
 
 bool throttle_slow(struct throttle *t, unsigned open, int64_t now_mono_ms)

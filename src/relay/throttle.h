@@ -29,7 +29,7 @@ void bucket_return(struct bucket *b);
 int64_t bucket_next_mono_ms(const struct bucket *b);
 
 /*
- * An upstream that answers 421, 450, 451 or 452 gets half as many connections, at most once in
+ * An upstream that answers 421, 432, 450, 451 or 452 gets half as many connections, at most once in
  * THROTTLE_PAUSE_MS; each window's worth of messages that it takes gives it one more.
  */
 #define THROTTLE_PAUSE_MS 3000

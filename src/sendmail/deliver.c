@@ -222,8 +222,8 @@ static void give_up(struct delivery *d)
 	size_t all = d->message.env.rcpt_count;
 
 	if (d->uncertain)
-		sendmail_say("%s: %s: the message was sent, but not answered: it may have been accepted", d->target->name,
-			     d->reason.data);
+		sendmail_say("%s: %s: the message was sent, but not answered: it may have been accepted",
+			     d->target->name, d->reason.data);
 	else if (d->left_count < all)
 		sendmail_say("%s: %s: not sent to %zu of %zu recipients, from %s on", d->target->name, d->reason.data,
 			     d->left_count, all, d->message.env.rcpt[d->left[0]].address);

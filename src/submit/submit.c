@@ -41,7 +41,9 @@ bool crlf_convert(bool *after_cr, const char *data, size_t len, struct buf *out)
 
 bool dot_filter(enum dot_seen *seen, const char *data, size_t len, struct buf *out)
 {
-	static const char *const held[] = { [DOT_LINE_START] = "", [DOT_DOT] = ".", [DOT_CR] = ".\r", [DOT_INSIDE] = "" };
+	static const char *const held[] = {
+		[DOT_LINE_START] = "", [DOT_DOT] = ".", [DOT_CR] = ".\r", [DOT_INSIDE] = ""
+	};
 
 	for (size_t i = 0; i < len; i++) {
 		if (*seen == DOT_LINE_START && data[i] == '.') {

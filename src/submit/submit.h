@@ -63,8 +63,8 @@ void submission_release(struct submission *s);
  * Recipients named twice are taken once.
  * Not SUBMIT_FAILED.
  */
-enum submit_result envelope_from_header(struct envelope *env, const struct buf *header, const struct submit_options *options,
-					struct err *e);
+enum submit_result envelope_from_header(struct envelope *env, const struct buf *header,
+					const struct submit_options *options, struct err *e);
 
 /*
  * Line ends of all kinds (LF, CRLF, bare CR, as smtplib does it) into CRLF,

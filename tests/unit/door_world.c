@@ -102,16 +102,18 @@ static int play_suspend(void *ctx, const struct suspension *s, struct err *e)
 	return -1;
 }
 
-static int play_resume(void *ctx, const char *upstream, struct err *e)
+static int play_resume(void *ctx, const char *upstream, const char *by, struct err *e)
 {
+	ck_assert_int_eq(strncmp(by, "uid=", 4), 0);
 	(void)ctx;
 	(void)e;
 	tell("resume %s;", upstream ? upstream : "*");
 	return 0;
 }
 
-static int play_probe(void *ctx, const char *upstream, struct err *e)
+static int play_probe(void *ctx, const char *upstream, const char *by, struct err *e)
 {
+	ck_assert_int_eq(strncmp(by, "uid=", 4), 0);
 	(void)ctx;
 	(void)e;
 	tell("probe %s;", upstream ? upstream : "*");
