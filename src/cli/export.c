@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "cli/access.h"
 #include "cli/carry.h"
 #include "cli/export_remove.h"
 #include "cli/json.h"
@@ -209,19 +210,17 @@ static enum exported read_and_write(struct export *x, const char *id, struct err
 	struct spool_message m;
 	struct spool_state st;
 
-	switch (spool_message_open(&m, &x->spool, id, true, e)) {
+	switch (access_verified(x->cli, &x->spool, id, &m, &st, e)) {
 	case SPOOL_READ_OK:
 		break;
 	case SPOOL_READ_GONE:
 		return EXPORT_GONE;
 	case SPOOL_READ_CORRUPT:
-	case SPOOL_READ_FAILED:
 		return EXPORT_SKIPPED;
+	case SPOOL_READ_FAILED: /* a relay that does not answer will not do so for the next one */
+		return x->cli->view ? EXPORT_STOPPED : EXPORT_SKIPPED;
 	}
-	spool_state_init(&st, m.env.rcpt_count);
-	if (spool_state_load(&st, &x->spool, id, e) != SPOOL_READ_OK)
-		result = EXPORT_SKIPPED;
-	else if ((x->format == FORMAT_EML ? export_eml : export_mbox)(x, &m, &st, e) == 0)
+	if ((x->format == FORMAT_EML ? export_eml : export_mbox)(x, &m, &st, e) == 0)
 		result = EXPORTED;
 	spool_state_release(&st);
 	spool_message_close(&m);
@@ -525,13 +524,19 @@ enum cli_status verb_export(struct cli *cli)
 
 	if (read_arguments(&x) < 0)
 		return cli->ended;
-	if (cli_open_spool(cli, &x.spool) < 0)
+	if (access_open(cli, &x.spool) < 0)
 		return CLI_UNREACHABLE;
+	if (cli->view && x.format == FORMAT_SPOOL) {
+		cli_error("%s: a whole spool is copied file by file: run it as root, or use another --format",
+			  x.spool.path);
+		access_close(cli, &x.spool);
+		return CLI_UNREACHABLE;
+	}
 	id_list_init(&x.ids);
 	id_list_init(&x.exported);
 	status = cli_finish_output(run(&x));
 	id_list_release(&x.exported);
 	id_list_release(&x.ids);
-	spool_close(&x.spool);
+	access_close(cli, &x.spool);
 	return status;
 }

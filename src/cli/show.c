@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "cli/access.h"
 #include "cli/content.h"
 #include "cli/listing.h"
 #include "cli/json.h"
@@ -50,9 +51,10 @@ struct show {
 	int64_t now_wall_us;
 };
 
-static enum cli_status not_found(const char *typed)
+static enum cli_status not_found(const struct show *sh, const char *typed)
 {
-	cli_error("%s: no queued message has this id: it was delivered, or never here", typed);
+	cli_error("%s: no queued message has this id: it was delivered, or never here%s", typed,
+		  sh->cli->view ? " (or put aside in corrupt/, where only root looks)" : "");
 	return CLI_NOTHING;
 }
 
@@ -331,9 +333,9 @@ static enum cli_status show(const struct show *sh, const char *typed)
 	struct listing l;
 	struct err e;
 
-	if (!listing_open(&l, &sh->spool, sh->id.text, true)) {
+	if (!access_message(sh->cli, &sh->spool, sh->id.text, &l)) {
 		if (!corrupt_open(&corrupt, &sh->spool, sh->id.text))
-			return not_found(typed);
+			return not_found(sh, typed);
 		status = show_corrupt(sh, &corrupt);
 		corrupt_close(&corrupt);
 		return status;
@@ -391,15 +393,15 @@ enum cli_status verb_show(struct cli *cli)
 	status = one_operand(cli, &typed);
 	if (status != CLI_DONE)
 		return status;
-	if (cli_open_spool(cli, &sh.spool) < 0)
+	if (access_open(cli, &sh.spool) < 0)
 		return CLI_UNREACHABLE;
-	status = one_find(&sh.spool, typed, sh.now_wall_us, &sh.id);
+	status = one_find(cli, &sh.spool, typed, sh.now_wall_us, &sh.id);
 	if (status == CLI_DONE && routing_load(&sh.routing, cli) < 0)
 		status = CLI_UNREACHABLE;
 	if (status == CLI_DONE) {
 		status = show(&sh, typed);
 		routing_release(&sh.routing);
 	}
-	spool_close(&sh.spool);
+	access_close(cli, &sh.spool);
 	return cli_finish_output(status);
 }
