@@ -23,6 +23,7 @@ struct explain {
 	struct spool_id id;
 	int64_t now_wall_us;
 	enum explain_kind kind;
+	bool by_relay; /* it read the spool for us: what was put aside cannot be seen */
 	struct listing listing;
 	struct corrupt corrupt;
 	struct routing routing;

@@ -400,29 +400,38 @@ static void put_upstream(const struct printer *p, struct table *t, const json_t 
 		put_remote(p, t, json_array_get(remotes, i), cell);
 }
 
+/* A table, with an empty line before it, unless there is nothing in it. */
+static void put_table(const struct printer *p, const json_t *array, int (*compare)(const void *, const void *),
+		      const struct table_column *columns, size_t column_count,
+		      void (*put_row)(const struct printer *p, struct table *t, const json_t *one, struct buf *cell))
+{
+	struct table *t = mem_alloc(sizeof(*t));
+	struct buf cell[TABLE_COLUMNS_MAX];
+	const json_t **all;
+	size_t count;
+
+	all = sorted(array, compare, &count);
+	for (size_t i = 0; i < column_count; i++)
+		buf_init(&cell[i], TEXT_MAX);
+	if (count > 0)
+		putc('\n', p->out);
+	table_begin(t, columns, column_count, p->term, p->out);
+	for (size_t i = 0; i < count; i++)
+		put_row(p, t, all[i], cell);
+	table_end(t);
+	for (size_t i = 0; i < column_count; i++)
+		buf_release(&cell[i]);
+	free(t);
+	free(all);
+}
+
 static void put_upstreams(const struct printer *p)
 {
 	static int (*const compare[STATUS_SORT_COUNT])(const void *, const void *) = { by_name, by_waiting,
 										       by_in_flight };
-	struct buf cell[UP_COUNT];
-	const json_t **all;
-	struct table *t;
-	size_t count;
 
-	all = sorted(json_get_array(p->status, "upstreams"), compare[p->sort], &count);
-	t = mem_alloc(sizeof(*t));
-	for (size_t i = 0; i < UP_COUNT; i++)
-		buf_init(&cell[i], TEXT_MAX);
-	if (count > 0)
-		putc('\n', p->out);
-	table_begin(t, upstream_columns, UP_COUNT, p->term, p->out);
-	for (size_t i = 0; i < count; i++)
-		put_upstream(p, t, all[i], cell);
-	table_end(t);
-	for (size_t i = 0; i < UP_COUNT; i++)
-		buf_release(&cell[i]);
-	free(t);
-	free(all);
+	put_table(p, json_get_array(p->status, "upstreams"), compare[p->sort], upstream_columns, UP_COUNT,
+		  put_upstream);
 }
 
 /* ---- workers ---------------------------------------------------------------------- */
@@ -471,25 +480,8 @@ static void put_worker(const struct printer *p, struct table *t, const json_t *w
 
 static void put_workers(const struct printer *p)
 {
-	struct buf cell[W_COUNT];
-	const json_t **all;
-	struct table *t;
-	size_t count;
-
-	all = sorted(json_get_array(p->status, "workers"), p->sort == STATUS_SORT_NAME ? by_pid : busy_first, &count);
-	t = mem_alloc(sizeof(*t));
-	for (size_t i = 0; i < W_COUNT; i++)
-		buf_init(&cell[i], TEXT_MAX);
-	if (count > 0)
-		putc('\n', p->out);
-	table_begin(t, worker_columns, W_COUNT, p->term, p->out);
-	for (size_t i = 0; i < count; i++)
-		put_worker(p, t, all[i], cell);
-	table_end(t);
-	for (size_t i = 0; i < W_COUNT; i++)
-		buf_release(&cell[i]);
-	free(t);
-	free(all);
+	put_table(p, json_get_array(p->status, "workers"), p->sort == STATUS_SORT_NAME ? by_pid : busy_first,
+		  worker_columns, W_COUNT, put_worker);
 }
 
 void status_print(const json_t *status, const struct term *term, enum status_sort sort, int64_t now_wall_us, FILE *out)
