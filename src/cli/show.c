@@ -254,7 +254,6 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 
 static int put_json(const struct show *sh, const struct listing *l, struct err *e)
 {
-	static const char *const bodies[] = { "7BIT", "8BITMIME", "BINARYMIME" };
 	json_t *o = listing_json(l);
 	struct buf header;
 	int r;
@@ -262,7 +261,7 @@ static int put_json(const struct show *sh, const struct listing *l, struct err *
 	buf_init(&header, CONTENT_HEADER_MAX);
 	r = content_header(&l->msg, &header, NULL, e);
 	if (r == 0) {
-		ASSERT(json_object_set_new(o, "body", json_string(bodies[l->msg.env.body])) == 0);
+		ASSERT(json_object_set_new(o, "body", json_string(envelope_body_names[l->msg.env.body])) == 0);
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
 		put_goes_to(sh, l, o);
