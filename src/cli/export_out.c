@@ -60,8 +60,11 @@ static int write_file(const struct export_out *out, const char *name, const stru
 		      struct err *e)
 {
 	char *temporary = mem_printf("%s.new", name), *shown = mem_printf("%s/%s", out->path, name);
-	int fd = openat(out->dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, FILE_MODE), r = -1;
+	int fd, r = -1;
 
+	/* of a run that was killed; or another user's, put there to be written: ours is new */
+	(void)unlinkat(out->dir_fd, temporary, 0);
+	fd = openat(out->dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
 	if (fd < 0) {
 		err_set_os(e, errno, "%s.new: cannot create this file", shown);
 		goto out;

@@ -259,7 +259,7 @@ static void import_path(struct import *im, const char *path)
 		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 			import_directory(im, path);
 		else
-			import_eml(im, path);
+			import_eml(im, path, false);
 		return;
 	}
 }

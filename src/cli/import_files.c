@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -41,24 +42,45 @@ static int read_all(int fd, size_t max, struct buf *out, struct err *e)
 	return r;
 }
 
+/*
+ * A file that was named is whatever its name leads to. One that was found in a directory was perhaps put there by
+ * whoever may write to it: neither a link to what only root may read, nor a pipe that nobody writes to.
+ */
+static int open_file(const char *path, bool found, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | (found ? O_NOFOLLOW | O_NONBLOCK : 0));
+	struct stat st;
+
+	if (fd < 0) {
+		err_set_os(e, errno, "cannot open it");
+		if (found && errno == ELOOP)
+			err_set(e, "is a symbolic link: name it to have it imported");
+	} else if (found && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		err_set(e, "is no regular file");
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 /* ID.envelope.json beside ID.eml; NULL with e->text empty: there is none. */
-static json_t *read_sidecar(const char *path, struct err *e)
+static json_t *read_sidecar(const char *path, bool found, struct err *e)
 {
 	size_t len = strlen(path);
 	json_t *object = NULL;
 	json_error_t why;
 	char *name;
-	FILE *f;
+	int fd;
 
 	e->text[0] = '\0';
 	if (len < 4 || strcmp(path + len - 4, ".eml") != 0)
 		return NULL;
 	name = mem_printf("%.*s.envelope.json", (int)(len - 4), path);
-	f = fopen(name, "re");
-	if (f) {
+	fd = open_file(name, found, e);
+	if (fd >= 0) {
 		struct buf text;
 
-		if (read_all(fileno(f), SIDECAR_MAX, &text, e) == 0) {
+		if (read_all(fd, SIDECAR_MAX, &text, e) == 0) {
 			object = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &why);
 			if (!object)
 				err_set(e, "line %d: %s", why.line, why.text);
@@ -66,31 +88,33 @@ static json_t *read_sidecar(const char *path, struct err *e)
 		if (!object)
 			err_prefix(e, "%s", name);
 		buf_release(&text);
-		fclose(f);
-	} else if (errno != ENOENT) {
-		err_set_os(e, errno, "%s: cannot read the envelope", name);
+		close(fd);
+	} else if (e->os_error == ENOENT) {
+		e->text[0] = '\0';
+	} else {
+		err_prefix(e, "%s", name);
 	}
 	free(name);
 	return object;
 }
 
-void import_eml(struct import *im, const char *path)
+void import_eml(struct import *im, const char *path, bool found)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
-	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	struct err e = { 0 };
+	int fd = is_stdin ? STDIN_FILENO : open_file(path, found, &e);
 	enum imported result = IMPORT_FAILED;
 	json_t *sidecar = NULL;
 	struct spool_id id;
 	struct buf text;
-	struct err e;
 
 	if (fd < 0) {
-		err_set_os(&e, errno, "cannot open it");
-		import_report_result(im, path, IMPORT_FAILED, NULL, &e);
+		/* what is no file is not the trouble of the others */
+		import_report_result(im, path, found && e.os_error == 0 ? IMPORT_REFUSED : IMPORT_FAILED, NULL, &e);
 		return;
 	}
 	if (read_all(fd, IMPORT_TEXT_MAX, &text, &e) == 0) {
-		sidecar = is_stdin ? NULL : read_sidecar(path, &e);
+		sidecar = is_stdin ? NULL : read_sidecar(path, found, &e);
 		if (sidecar || is_stdin || !e.text[0])
 			result = import_message(&im->spool, text.data, text.len, sidecar, &im->rules, &id, &e);
 		else
@@ -128,7 +152,7 @@ void import_directory(struct import *im, const char *path)
 		char *name = mem_printf("%s/%s", path, entry[i]->d_name);
 
 		if (!im->failed)
-			import_eml(im, name);
+			import_eml(im, name, true);
 		free(name);
 		free(entry[i]);
 	}

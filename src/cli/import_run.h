@@ -41,8 +41,8 @@ void import_report(struct import *im, const char *source, const char *result, co
 void import_report_result(struct import *im, const char *source, enum imported result, const struct spool_id *id,
 			  const struct err *e);
 
-/* path "-": standard input. */
-void import_eml(struct import *im, const char *path);
+/* path "-": standard input. found: in a directory, where it was not named. */
+void import_eml(struct import *im, const char *path, bool found);
 void import_directory(struct import *im, const char *path);
 void import_mbox(struct import *im, const char *path);
 

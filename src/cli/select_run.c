@@ -196,7 +196,9 @@ static void add_found(struct run *run, struct slot *slot, size_t i, const struct
 	if (!read_message(run, id.text, from, &f->listing))
 		return;
 	f->prepared = run->work->prepare ? run->work->prepare(run->work->ctx, &f->listing) : NULL;
-	if (!run->keep_files && listing_is_readable(&f->listing))
+	if (f->prepared) /* at once: memory that stays in one thread costs a third of the time */
+		listing_close(&f->listing);
+	else if (!run->keep_files && listing_is_readable(&f->listing))
 		spool_message_close_file(&f->listing.msg);
 	slot->count++;
 }

@@ -75,24 +75,30 @@ static void hold_attempted(struct attempt *a, const struct action_order *order, 
 {
 	struct spool_event event = { .when_wall_us = clock_wall_us(), .what = (char *)action_done_name(order->action),
 				     .text = (char *)order->reason, .by = (char *)order->by };
+	bool was_held = a->state.held;
+	char *old_reason = a->state.hold_reason;
 
 	item->result = ACTION_NO_CHANGE;
 	item->due_wall_ms = held ? CLOCK_NEVER : relay_wall_ms();
-	if (a->state.held == held)
+	if (was_held == held || (held && spool_state_count(&a->state, RCPT_PENDING) == 0))
 		return;
 	a->state.held = held;
-	free(a->state.hold_reason);
 	a->state.hold_reason = held ? mem_strdup_or_null(order->reason) : NULL;
 	spool_state_add_event(&a->state, &event);
-	item->result = ACTION_DONE;
-	if (spool_state_save(&a->state, a->rules->spool, a->message.env.id, &item->e) == 0)
+	if (spool_state_save(&a->state, a->rules->spool, a->message.env.id, &item->e) == 0) {
+		free(old_reason);
+		item->result = ACTION_DONE;
 		return;
-	a->state.held = !held;
-	a->is_changed = true;
+	}
+	free(a->state.hold_reason);
+	a->state.hold_reason = old_reason;
+	a->state.held = was_held;
+	a->is_changed = true; /* the disk may have taken it all the same */
 	item->result = ACTION_FAILED;
 }
 
-static void remember(struct attempt *a, const struct action_order *order, struct action_item *item)
+/* For the end of the attempt; false when too many wait already. */
+static bool remember(struct attempt *a, const struct action_order *order, struct action_item *item)
 {
 	struct attempt_order **at = &a->orders, *o;
 	unsigned count = 0;
@@ -102,12 +108,20 @@ static void remember(struct attempt *a, const struct action_order *order, struct
 	if (count >= ORDERS_MAX) {
 		err_set(&item->e, "%s: %u orders already wait for the end of its delivery attempt", item->id.text, count);
 		item->result = ACTION_FAILED;
-		return;
+		return false;
 	}
 	o = mem_alloc(sizeof(*o));
-	o->order = (struct action_order){ order->action, mem_strdup_or_null(order->reason), mem_strdup_or_null(order->route), mem_strdup_or_null(order->by) };
+	o->order = (struct action_order){ order->action, mem_strdup_or_null(order->reason),
+					  mem_strdup_or_null(order->route), mem_strdup_or_null(order->by) };
 	*at = o;
-	item->result = ACTION_PENDING;
+	return true;
+}
+
+/* Now; and once more behind the orders that wait, as one of them may undo it although it came before. */
+static void hold_or_release(struct attempt *a, const struct action_order *order, struct action_item *item)
+{
+	if (!a->orders || remember(a, order, item))
+		hold_attempted(a, order, order->action == ACTION_HOLD, item);
 }
 
 static void order_attempted(struct relay *r, struct attempt *a, const struct action_order *order,
@@ -127,16 +141,15 @@ static void order_attempted(struct relay *r, struct attempt *a, const struct act
 		remove_attempted(r, a, item);
 		break;
 	case ACTION_HOLD:
-		hold_attempted(a, order, true, item);
-		break;
 	case ACTION_RELEASE:
-		hold_attempted(a, order, false, item);
+		hold_or_release(a, order, item);
 		break;
 	case ACTION_EXPIRE:
 	case ACTION_BOUNCE:
 	case ACTION_REQUEUE:
 	case ACTION_REROUTE:
-		remember(a, order, item);
+		if (remember(a, order, item))
+			item->result = ACTION_PENDING;
 		break;
 	}
 	action_log(order, item);
