@@ -18,7 +18,9 @@
 
 bool carry_format_find(const char *name, enum carry_format *format)
 {
-	static const char *const names[] = { [CARRY_EML] = "eml", [CARRY_MBOX] = "mbox", [CARRY_SPOOL] = "spool" };
+	static const char *const names[] = {
+		[CARRY_EML] = "eml", [CARRY_MBOX] = "mbox", [CARRY_SPOOL] = "spool"
+	};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (strcmp(name, names[i]) == 0) {
@@ -148,7 +150,8 @@ static int collect_fields(const char *at, size_t len, struct buf *text, bool *no
 	return r;
 }
 
-enum carried carry_from_fields(const char *data, size_t len, struct envelope *env, size_t *used, struct err *e)
+enum carried carry_from_fields(const char *data, size_t len, struct envelope *env, size_t *used,
+			       struct err *e)
 {
 	static const char first[] = FIELD "Envelope: id=";
 	enum carried result = CARRIED_BAD;
@@ -182,14 +185,16 @@ static int put_address(json_t *o, const char *key, const char *text, struct err 
 		return 0;
 	value = json_string(text);
 	if (!value) {
-		err_set(e, "%s: not UTF-8, which JSON cannot hold: export it with --format mbox or spool", text);
+		err_set(e, "%s: not UTF-8, which JSON cannot hold: export it with --format mbox or spool",
+			text);
 		return -1;
 	}
 	json_put_key(o, key, value);
 	return 0;
 }
 
-static int rcpt_to_json(const struct envelope_rcpt *r, const struct rcpt_state *st, json_t *list, struct err *e)
+static int rcpt_to_json(const struct envelope_rcpt *r, const struct rcpt_state *st, json_t *list,
+			struct err *e)
 {
 	json_t *o = json_object(), *notify = json_array();
 
@@ -274,7 +279,8 @@ enum carried carry_from_json(const json_t *o, struct envelope *env, struct err *
 	const char *body = json_get_text(o, "body"), *ret = json_get_text(o, "ret");
 	const json_t *list = json_get_array(o, "recipients");
 
-	if (json_get_int(o, "posthouse_envelope", 0) != CARRY_VERSION || !json_get_text(o, "sender") || !list) {
+	if (json_get_int(o, "posthouse_envelope", 0) != CARRY_VERSION || !json_get_text(o, "sender") ||
+	    !list) {
 		err_set(e, "not an envelope of this version of posthouse");
 		return CARRIED_BAD;
 	}

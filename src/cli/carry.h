@@ -39,6 +39,7 @@ enum carried {
 };
 enum carried carry_from_json(const json_t *object, struct envelope *env, struct err *e);
 /* The fields at the beginning of a message with LF or CRLF line ends; *used: octets they take. */
-enum carried carry_from_fields(const char *text, size_t len, struct envelope *env, size_t *used, struct err *e);
+enum carried carry_from_fields(const char *text, size_t len, struct envelope *env, size_t *used,
+			       struct err *e);
 
 #endif

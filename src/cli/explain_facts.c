@@ -42,7 +42,8 @@ struct command {
 
 static const struct command commands[] = {
 	{ IN(CONDITION_DEFERRED) | IN(CONDITION_QUEUED), "posthouse retry %s", "try it now" },
-	{ IN(CONDITION_DEFERRED) | IN(CONDITION_QUEUED), "posthouse hold %s", "stop trying until it is released" },
+	{ IN(CONDITION_DEFERRED) | IN(CONDITION_QUEUED), "posthouse hold %s",
+	  "stop trying until it is released" },
 	{ IN(CONDITION_HELD), "posthouse release %s", "let it go" },
 	{ IN(CONDITION_FAILED), "posthouse requeue %s", "try everybody again who has not got it" },
 	{ IN(CONDITION_DEFERRED) | IN(CONDITION_HELD), "posthouse bounce %s", "give up and tell the sender" },
@@ -51,7 +52,8 @@ static const struct command commands[] = {
 	{ ~0u, "posthouse show --log %s", "its history" },
 };
 
-void explain_commands(const struct explain *x, void (*each)(void *ctx, const char *command, const char *why), void *ctx)
+void explain_commands(const struct explain *x, void (*each)(void *ctx, const char *command, const char *why),
+		      void *ctx)
 {
 	if (x->kind == EXPLAIN_GONE) {
 		each(ctx, "posthouse queue", "what is in the spool");

@@ -27,7 +27,8 @@ static void tell_schedule(struct teller *t)
 	}
 	if (t->x->routing.known) {
 		say(t, "; should it fail for now, the one behind it comes some ");
-		say_length(t, retry_interval_ms(&limits, st->tries < TRIES_MAX ? st->tries + 1 : TRIES_MAX, 0.5));
+		say_length(t, retry_interval_ms(&limits, st->tries < TRIES_MAX ? st->tries + 1 : TRIES_MAX,
+						0.5));
 		say(t, " later, the waits growing up to ");
 		say_length(t, cfg->retry_max_ms);
 	}
@@ -37,7 +38,8 @@ static void tell_schedule(struct teller *t)
 		say_moment(t, expiry);
 		say(t, " (");
 		say_until(t, expiry);
-		say(t, t->x->listing.msg.env.sender[0] ? ") is given up, and the sender is told." : ") is given up.");
+		say(t, t->x->listing.msg.env.sender[0] ? ") is given up, and the sender is told."
+						       : ") is given up.");
 	}
 	if (cfg->warn_after_ms > 0 && t->x->routing.known && !st->warned && t->x->listing.msg.env.sender[0]) {
 		say(t, " The sender is told of the delay ");
@@ -115,7 +117,8 @@ static void tell_upstream_state(struct teller *t, const char *name)
 	const json_t *u = explain_upstream(t->x, name);
 	const char *state = json_get_text(u, "state");
 	int64_t rate = json_get_int(u, "messages_per_minute", 0);
-	const json_t *suspended = json_object_get(t->x->status, "suspended"), *own = json_object_get(u, "suspension");
+	const json_t *suspended = json_object_get(t->x->status, "suspended"),
+		     *own = json_object_get(u, "suspension");
 	const json_t *kept = json_get_array(t->x->status, "suspensions");
 
 	if (json_is_object(suspended))
@@ -155,7 +158,8 @@ static void tell_route(struct teller *t, size_t rcpt)
 	const char *name = routing_find(&t->x->routing, &l->msg.env, rcpt, l->state.route, &rule);
 
 	if (!name) {
-		say(t, "  Which upstream it goes to is not known here, as no configuration file could be read (--config).");
+		say(t, "  Which upstream it goes to is not known here, as no configuration file could be "
+		       "read (--config).");
 		name = l->state.route ? l->state.route : l->state.rcpt[rcpt].upstream;
 		if (name) {
 			say(t, l->state.route ? " An operator chose " : " The last one was ");
@@ -277,9 +281,11 @@ void tell_next(struct teller *t)
 		if (l->state.report_id.text[0])
 			say(t, "A report to the sender is being made.");
 		else if (null_sender && t->x->routing.config.postmaster)
-			say(t, "It came without a sender, so the postmaster is told; it is kept until that is done.");
+			say(t, "It came without a sender, so the postmaster is told; it is kept until that "
+			       "is done.");
 		else if (null_sender)
-			say(t, "It came without a sender, so there is nobody to tell (a report is never answered with a "
+			say(t, "It came without a sender, so there is nobody to tell (a report is never "
+			       "answered with a "
 			       "report), and no postmaster is configured: it is kept here for you to see.");
 		else
 			say(t, "It is kept until the sender was told.");

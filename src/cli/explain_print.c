@@ -20,7 +20,8 @@ static void tell_message(struct teller *t)
 	const struct envelope *env = &l->msg.env;
 	char size[16];
 
-	buf_addf(&t->text, "Message %s, %s%s, ", l->id.text, num_format_size(l->msg.content_bytes, size, sizeof(size)),
+	buf_addf(&t->text, "Message %s, %s%s, ", l->id.text,
+		 num_format_size(l->msg.content_bytes, size, sizeof(size)),
 		 l->msg.content_bytes < 1024 ? " octets" : "");
 	if (env->sender[0]) {
 		say(t, "from ");
@@ -98,8 +99,10 @@ static void tell_history(struct teller *t)
 	if (st->event_count == 0 && st->tries == 0 && !st->held)
 		fputs("  Nothing since: it was not tried yet.\n", t->out);
 	if (st->uncertain) {
-		say(t, "  The last attempt sent the whole message and got no answer: the upstream may have delivered it, "
-		       "and the next attempt may then make a duplicate. It is tried again all the same, as a loss would be worse.");
+		say(t, "  The last attempt sent the whole message and got no answer: the upstream may have "
+		       "delivered it, "
+		       "and the next attempt may then make a duplicate. It is tried again all the same, as a "
+		       "loss would be worse.");
 		say_end(t, 4);
 	}
 }
@@ -158,14 +161,16 @@ static void tell_reply(struct teller *t)
 	if (because)
 		buf_addf(&t->text, "  %d: %s.", codes.code, because);
 	else
-		say(t, "  This is no answer of the upstream but what went wrong on our side or on the way: it is temporary.");
+		say(t, "  This is no answer of the upstream but what went wrong on our side or on the way: "
+		       "it is temporary.");
 	if (codes.cls) {
 		buf_addf(&t->text, " %u.%u.%u: ", codes.cls, codes.subject, codes.detail);
 		say(t, codes.cls == 4 ? "for now, " : codes.cls == 5 ? "for good, " : "success, ");
 		if (detail)
 			say(t, detail);
 		else
-			buf_addf(&t->text, "it is about %s", subject ? subject : "something that RFC 3463 does not name");
+			buf_addf(&t->text, "it is about %s",
+				 subject ? subject : "something that RFC 3463 does not name");
 		say(t, ".");
 	}
 	say_end(t, 4);
@@ -191,7 +196,9 @@ static void tell_log(struct teller *t)
 	if (strcmp(log, "stderr") == 0)
 		say(t, " in what it writes to standard error (under systemd: journalctl -u posthoused).");
 	else
-		buf_addf(&t->text, " in the system's log (journalctl -t posthoused -g %s, or grep in /var/log/mail.log).",
+		buf_addf(&t->text,
+			 " in the system's log (journalctl -t posthoused -g %s, or grep in "
+			 "/var/log/mail.log).",
 			 t->x->id.text);
 	say_end(t, 0);
 }
@@ -200,8 +207,11 @@ static void tell_gone(struct teller *t)
 {
 	int64_t made = spool_id_wall_us(t->x->id.text);
 
-	buf_addf(&t->text, "There is no message %s in the spool: it was delivered, returned or removed, or it was never "
-		 "here.", t->x->id.text);
+	buf_addf(
+		&t->text,
+		"There is no message %s in the spool: it was delivered, returned or removed, or it was never "
+		"here.",
+		t->x->id.text);
 	if (made > 0 && made < t->x->now_wall_us) {
 		say(t, " Its id was made ");
 		say_ago(t, made);
@@ -235,7 +245,8 @@ static void tell_corrupt(struct teller *t)
 	buf_addf(&t->text, "/corrupt/%s.", c->id.text);
 	say_end(t, 0);
 	if (!c->readable) {
-		say(t, "Its envelope cannot be made out. A file that a power cut tore before its 250 was never acknowledged: "
+		say(t, "Its envelope cannot be made out. A file that a power cut tore before its 250 was "
+		       "never acknowledged: "
 		       "then the client still has the message.");
 	} else {
 		say(t, "It came from ");

@@ -133,7 +133,8 @@ static int open_other(struct export *x, struct err *e)
 
 static int open_output(struct export *x, struct err *e)
 {
-	return x->format == CARRY_SPOOL ? open_other(x, e) : export_out_open(&x->out, x->format, x->output, e);
+	return x->format == CARRY_SPOOL ? open_other(x, e)
+					: export_out_open(&x->out, x->format, x->output, e);
 }
 
 static void close_output(struct export *x, bool keep)
@@ -281,9 +282,11 @@ static int read_arguments(struct export *x)
 	if (!x->output && x->format != CARRY_MBOX)
 		x->cli->ended = cli_usage_error(x->cli, "where to? --output names the directory");
 	else if (!x->output && x->json)
-		x->cli->ended = cli_usage_error(x->cli, "--json and an mbox cannot both go to standard output");
+		x->cli->ended =
+			cli_usage_error(x->cli, "--json and an mbox cannot both go to standard output");
 	else if (!x->output && x->remove)
-		x->cli->ended = cli_usage_error(x->cli, "--remove needs --output: standard output may be lost");
+		x->cli->ended =
+			cli_usage_error(x->cli, "--remove needs --output: standard output may be lost");
 	else
 		return select_finish(x->cli, x->remove ? SELECT_NOTHING : SELECT_ALL);
 	return -1;

@@ -56,8 +56,8 @@ static int write_content(const struct spool_message *m, int fd, const char *name
 }
 
 /* DIR/NAME appears whole: under another name first. m NULL: text. */
-static int write_file(const struct export_out *out, const char *name, const struct spool_message *m, const char *text,
-		      struct err *e)
+static int write_file(const struct export_out *out, const char *name, const struct spool_message *m,
+		      const char *text, struct err *e)
 {
 	char *temporary = mem_printf("%s.new", name), *shown = mem_printf("%s/%s", out->path, name);
 	int fd, r = -1;
@@ -228,7 +228,8 @@ int export_out_finish(struct export_out *out, struct err *e)
 		return 0;
 	if (out->format == CARRY_MBOX) {
 		/* link, not rename: nobody's file is replaced */
-		if (fsync(out->file_fd) < 0 || link(out->temporary, out->path) < 0 || unlink(out->temporary) < 0) {
+		if (fsync(out->file_fd) < 0 || link(out->temporary, out->path) < 0 ||
+		    unlink(out->temporary) < 0) {
 			err_set_os(e, errno, "%s: cannot write this file", out->path);
 			return -1;
 		}

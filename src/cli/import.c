@@ -83,7 +83,8 @@ static void tell_relay(struct import *im)
 		break;
 	}
 	if (!changer || !order_attempts(im, changer)) {
-		cli_error("%s: the messages are queued, but the relay does not know of them before its next start",
+		cli_error("%s: the messages are queued, but the relay does not know of them before its next "
+			  "start",
 			  im->spool.path);
 		im->failed = true;
 	}
@@ -128,8 +129,8 @@ void import_report(struct import *im, const char *source, const char *result, co
 	json_decref(o);
 }
 
-void import_report_result(struct import *im, const char *source, enum imported result, const struct spool_id *id,
-			  const struct err *e)
+void import_report_result(struct import *im, const char *source, enum imported result,
+			  const struct spool_id *id, const struct err *e)
 {
 	switch (result) {
 	case IMPORTED:
@@ -234,7 +235,8 @@ static enum carry_format guess(const char *path)
 		format = CARRY_SPOOL;
 	} else if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && read(fd, start, sizeof(start)) == sizeof(start) && memcmp(start, "From ", 5) == 0)
+		if (fd >= 0 && read(fd, start, sizeof(start)) == sizeof(start) &&
+		    memcmp(start, "From ", 5) == 0)
 			format = CARRY_MBOX;
 		if (fd >= 0)
 			close(fd);
@@ -295,7 +297,8 @@ static int take_option(struct import *im, int key)
 		return 0;
 	case OPT_TO:
 		if (im->options.to_count == TO_MAX) {
-			im->cli->ended = cli_usage_error(im->cli, "more than %d --to: give lists, A,B,C", TO_MAX);
+			im->cli->ended =
+				cli_usage_error(im->cli, "more than %d --to: give lists, A,B,C", TO_MAX);
 			return -1;
 		}
 		im->to = mem_resize(im->to, im->options.to_count + 1, sizeof(*im->to));
@@ -328,7 +331,8 @@ static int read_arguments(struct import *im)
 	else if (im->remove && im->format != CARRY_SPOOL)
 		im->cli->ended = cli_usage_error(im->cli, "--remove goes with --format spool");
 	else if (im->has_options && im->format == CARRY_SPOOL)
-		im->cli->ended = cli_usage_error(im->cli, "a spool brings its envelopes along: no --from, --to or -t");
+		im->cli->ended =
+			cli_usage_error(im->cli, "a spool brings its envelopes along: no --from, --to or -t");
 	else
 		return 0;
 	return -1;

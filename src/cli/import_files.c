@@ -110,13 +110,15 @@ void import_eml(struct import *im, const char *path, bool found)
 
 	if (fd < 0) {
 		/* what is no file is not the trouble of the others */
-		import_report_result(im, path, found && e.os_error == 0 ? IMPORT_REFUSED : IMPORT_FAILED, NULL, &e);
+		import_report_result(im, path, found && e.os_error == 0 ? IMPORT_REFUSED : IMPORT_FAILED,
+				     NULL, &e);
 		return;
 	}
 	if (read_all(fd, IMPORT_TEXT_MAX, &text, &e) == 0) {
 		sidecar = is_stdin ? NULL : read_sidecar(path, found, &e);
 		if (sidecar || is_stdin || !e.text[0])
-			result = import_message(&im->spool, text.data, text.len, sidecar, &im->rules, &id, &e);
+			result =
+				import_message(&im->spool, text.data, text.len, sidecar, &im->rules, &id, &e);
 		else
 			result = IMPORT_REFUSED;
 	}
@@ -219,8 +221,10 @@ void import_mbox(struct import *im, const char *path)
 	} else if (ok && mbox_read_end(&r)) {
 		finish_message(im);
 		if (r.stray || im->number == 0) {
-			import_report(im, path, "refused", NULL, im->number == 0 ? "not an mbox: no line begins with \"From \"" :
-				"what stands before its first message was not imported");
+			import_report(im, path, "refused", NULL,
+				      im->number == 0
+					      ? "not an mbox: no line begins with \"From \""
+					      : "what stands before its first message was not imported");
 			im->skipped++;
 		}
 	}

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "cli/carry.h"
 #include "cli/cli.h"
-#include "cli/import.h"
+#include "cli/import_message.h"
 #include "cli/lookup.h"
 
 struct import {
@@ -38,8 +38,8 @@ struct import {
 void import_report(struct import *im, const char *source, const char *result, const struct spool_id *id,
 		   const char *reason);
 /* The same with counting, and telling the relay. */
-void import_report_result(struct import *im, const char *source, enum imported result, const struct spool_id *id,
-			  const struct err *e);
+void import_report_result(struct import *im, const char *source, enum imported result,
+			  const struct spool_id *id, const struct err *e);
 
 /* path "-": standard input. found: in a directory, where it was not named. */
 void import_eml(struct import *im, const char *path, bool found);
