@@ -73,13 +73,16 @@ bool buf_adds(struct buf *b, const char *text)
 
 bool buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 {
+	char small[256]; /* most is formatted once then */
 	va_list again;
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(small, sizeof(small), fmt, again);
 	va_end(again);
 	ASSERT(n >= 0);
+	if ((size_t)n < sizeof(small))
+		return buf_add(b, small, (size_t)n);
 	if (!reserve(b, (size_t)n))
 		return false;
 	vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);

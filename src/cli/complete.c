@@ -87,7 +87,6 @@ static void put_ids(const struct line *l)
 	struct id_prefix prefix = { .len = 0 };
 	struct id_list list;
 	struct spool spool = { 0 };
-	size_t put = 0;
 	struct err e;
 
 	if (l->typed[0] && !id_prefix_parse(l->typed, &prefix))
@@ -95,16 +94,14 @@ static void put_ids(const struct line *l)
 	if (access_open(l->cli, &spool) != 0)
 		return;
 	id_list_init(&list);
-	if (access_ids(l->cli, &spool, &list, &e) == 0) {
-		for (size_t i = 0; i < list.count && put < COMPLETE_IDS_MAX; i++) {
+	if (access_ids(l->cli, &spool, &prefix, l->typed[0] ? 1 : 0, &list, &e) == 0) {
+		for (size_t i = 0; i < list.count && i < COMPLETE_IDS_MAX; i++) {
 			struct spool_id id;
 			struct listing m;
 
 			id_list_get(&list, i, &id);
-			if (!id_prefix_matches(&prefix, id.text) ||
-			    access_listing(l->cli, &spool, id.text, &m, &e) <= 0)
+			if (!access_message(l->cli, &spool, id.text, &m))
 				continue;
-			put++;
 			if (!listing_is_readable(&m))
 				candidate(l, id.text, condition_name(m.condition));
 			else

@@ -44,19 +44,14 @@ static void ask(struct explain *x, const struct spool *s)
 }
 
 /* The message is read first: one that leaves meanwhile is then still told as it was. */
-static int look(struct cli *cli, struct explain *x, const struct spool *s, struct err *e)
+static void look(struct cli *cli, struct explain *x, const struct spool *s)
 {
-	int r = access_listing(cli, s, x->id.text, &x->listing, e);
-
-	if (r < 0)
-		return -1;
-	if (r > 0)
+	if (access_message(cli, s, x->id.text, &x->listing))
 		x->kind = listing_is_readable(&x->listing) ? EXPLAIN_QUEUED : EXPLAIN_UNREADABLE;
 	else if (corrupt_open(&x->corrupt, s, x->id.text))
 		x->kind = EXPLAIN_CORRUPT;
 	else
 		x->kind = EXPLAIN_GONE;
-	return 0;
 }
 
 static void release(struct explain *x)
@@ -72,16 +67,12 @@ static void release(struct explain *x)
 
 static enum cli_status explain(struct cli *cli, struct explain *x, const struct spool *s, bool json)
 {
-	struct err e;
 	json_t *o;
 
 	if (routing_load(&x->routing, cli) < 0)
 		return CLI_UNREACHABLE;
-	if (look(cli, x, s, &e) < 0) {
-		cli_error("%s", e.text);
-		routing_release(&x->routing);
-		return CLI_UNREACHABLE;
-	}
+	x->by_relay = cli->view != NULL;
+	look(cli, x, s);
 	ask(x, s);
 	if (json) {
 		o = explain_json(x);

@@ -67,6 +67,14 @@ static bool take_result(struct listing *l, enum spool_read r)
 	assert_failed("a result without a meaning", __FILE__, __LINE__);
 }
 
+void listing_fail(struct listing *l, const char *id, const struct err *e)
+{
+	memset(l, 0, sizeof(*l));
+	memcpy(l->id.text, id, SPOOL_ID_LEN);
+	l->why = *e;
+	l->condition = CONDITION_UNREADABLE;
+}
+
 bool listing_begin(struct listing *l, const struct spool *s, const char *id, int message_fd)
 {
 	memset(l, 0, sizeof(*l));

@@ -44,23 +44,8 @@ static enum cli_status ambiguous(const struct id_prefix *prefix, const struct id
 	return CLI_USAGE;
 }
 
-/* The ids that begin so. */
-static int find_candidates(struct cli *cli, const struct spool *s, struct id_prefix *prefix, struct id_list *list,
-			   struct err *e)
-{
-	size_t kept = 0;
-
-	if (access_ids(cli, s, list, e) < 0)
-		return -1;
-	for (size_t i = 0; i < list->count; i++)
-		if (id_prefix_matches(prefix, list->id[i]))
-			memmove(list->id[kept++], list->id[i], SPOOL_ID_LEN);
-	list->count = kept;
-	/* the relay hands out what is queued only */
-	return kept > 0 || cli->view ? 0 : corrupt_scan(list, s, prefix, 1, e);
-}
-
-enum cli_status one_find(struct cli *cli, const struct spool *s, const char *typed, int64_t now_wall_us, struct spool_id *out)
+enum cli_status one_find(struct cli *cli, const struct spool *s, const char *typed, int64_t now_wall_us,
+			 struct spool_id *out)
 {
 	enum cli_status status = CLI_DONE;
 	struct id_prefix prefix;
@@ -69,12 +54,13 @@ enum cli_status one_find(struct cli *cli, const struct spool *s, const char *typ
 
 	if (!id_prefix_parse(typed, &prefix))
 		return CLI_USAGE;
-	if (prefix.len == SPOOL_ID_LEN) { /* whole: no need to list a long queue */
+	if (id_prefix_is_whole(&prefix)) { /* whole: no need to list a long queue */
 		memcpy(out->text, prefix.text, sizeof(out->text));
 		return CLI_DONE;
 	}
 	id_list_init(&list);
-	if (find_candidates(cli, s, &prefix, &list, &e) < 0) {
+	if (access_ids(cli, s, &prefix, 1, &list, &e) < 0 ||
+	    (list.count == 0 && corrupt_scan(&list, s, &prefix, 1, &e) < 0)) {
 		cli_error("%s", e.text);
 		status = CLI_UNREACHABLE;
 	} else if (list.count == 0) {

@@ -87,13 +87,6 @@ struct row {
 	char text[];
 };
 
-static void end_cell(struct buf *text, size_t *begins, enum column column)
-{
-	buf_addc(text, '\0');
-	if (column + 1 < COL_COUNT)
-		begins[column + 1] = text->len;
-}
-
 static void put_reply(const struct queue *q, const struct listing *l, struct buf *out)
 {
 	const char *text = listing_is_readable(l) ? listing_last_reply(l) : listing_why(l);
@@ -147,20 +140,18 @@ static void put_cell(const struct queue *q, const struct listing *l, enum column
 static void *make_row(void *ctx, struct listing *l)
 {
 	const struct queue *q = ctx;
-	size_t begins[COL_COUNT] = { 0 };
-	struct row *row;
-	struct buf text;
+	struct row row = { 0 };
+	struct buf out;
 
-	buf_init(&text, COL_COUNT * CELL_MAX);
+	buf_init(&out, sizeof(row) + COL_COUNT * CELL_MAX);
+	buf_add(&out, &row, sizeof(row)); /* its place */
 	for (unsigned c = 0; c < COL_COUNT; c++) {
-		put_cell(q, l, (enum column)c, &text);
-		end_cell(&text, begins, (enum column)c);
+		row.cell[c] = out.len - sizeof(row);
+		put_cell(q, l, (enum column)c, &out);
+		buf_addc(&out, '\0');
 	}
-	row = mem_alloc(sizeof(*row) + text.len);
-	memcpy(row->cell, begins, sizeof(begins));
-	memcpy(row->text, text.data, text.len);
-	buf_release(&text);
-	return row;
+	memcpy(out.data, &row, sizeof(row));
+	return out.data;
 }
 
 static void *make_json(void *ctx, struct listing *l)

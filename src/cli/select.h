@@ -56,7 +56,8 @@ enum cli_status select_each(struct cli *cli, const struct spool *spool, bool (*e
 /*
  * The same for a long queue: prepare runs in several threads at once, on messages in no order, and each then in
  * one, in order, with what prepare returned: one allocated block, or NULL, freed behind each. NULL prepare: none.
- * The message's file is closed when each is called.
+ * The message's file is closed when each is called; where something was prepared all that the listing points to is
+ * released by then, and its id, condition, why, left and msg.content_bytes are left.
  */
 struct select_work {
 	void *(*prepare)(void *ctx, struct listing *l);

@@ -188,69 +188,70 @@ static enum cli_status resume_one(const struct request *r, struct changer *chang
 	return CLI_DONE;
 }
 
-/* The same for who may not read the spool, by what the daemon says of its upstreams. */
-static enum cli_status resume_all_asked(const struct request *r, struct changer *changer, const char *spool_path)
+static void add_suspension(struct suspensions *all, const char *upstream)
 {
-	enum cli_status status = CLI_DONE;
-	bool any = false;
-	json_t *answer;
-	struct err e;
+	struct suspension one = { .upstream = (char *)(uintptr_t)upstream };
 
-	if (ask_daemon(spool_path, "status", ASK_TIMEOUT_MS, &answer, &e) != DAEMON_CONNECTED)
-		return fail(&e);
-	if (json_is_object(json_object_get(answer, "suspended"))) {
-		any = true;
-		status = resume_one(r, changer, NULL);
-	}
-	json_decref(answer);
-	/* now those that are left are each upstream's own */
-	if (ask_daemon(spool_path, "status", ASK_TIMEOUT_MS, &answer, &e) != DAEMON_CONNECTED)
-		return fail(&e);
-	for (size_t i = 0; i < json_array_size(json_get_array(answer, "upstreams")); i++) {
-		const json_t *u = json_array_get(json_get_array(answer, "upstreams"), i);
-
-		if (!json_is_object(json_object_get(u, "suspension")))
-			continue;
-		any = true;
-		if (resume_one(r, changer, json_get_text(u, "name")) != CLI_DONE)
-			status = CLI_NOTHING;
-	}
-	json_decref(answer);
-	if (!any) {
-		cli_error("nothing is suspended");
-		status = CLI_NOTHING;
-	}
-	return status;
+	suspensions_set(all, &one);
 }
 
-/* Each suspension there is; SPOOL/suspended says which. */
+/*
+ * For who may not read the file. The relay shows for each upstream the suspension that is in effect, which is that
+ * of all deliveries for those that have none of their own: they are told apart by when they were made.
+ */
+static int ask_suspensions(const char *spool_path, struct suspensions *all, struct err *e)
+{
+	const json_t *of_all, *own, *upstream;
+	json_t *status;
+	size_t i;
+
+	if (ask_daemon(spool_path, "status", ASK_TIMEOUT_MS, &status, e) != DAEMON_CONNECTED)
+		return -1;
+	of_all = json_object_get(status, "suspended");
+	if (json_is_object(of_all))
+		add_suspension(all, NULL);
+	json_array_foreach(json_get_array(status, "upstreams"), i, upstream) {
+		own = json_object_get(upstream, "suspension");
+		if (json_is_object(own) && !json_equal(own, of_all) && json_get_text(upstream, "name"))
+			add_suspension(all, json_get_text(upstream, "name"));
+	}
+	json_decref(status);
+	return 0;
+}
+
+/* Which suspensions there are, by SPOOL/suspended or by the relay. */
+static int find_suspensions(struct cli *cli, struct suspensions *all, struct err *e)
+{
+	struct spool spool;
+	int r;
+
+	if (access_open(cli, &spool) < 0)
+		return -1;
+	r = cli->view ? ask_suspensions(spool.path, all, e) : suspensions_load(all, &spool, e);
+	if (r < 0)
+		cli_error("%s", e->text);
+	access_close(cli, &spool);
+	suspensions_expire(all, clock_wall_us());
+	return r;
+}
+
 static enum cli_status resume_all(const struct request *r, struct changer *changer)
 {
 	enum cli_status status = CLI_DONE;
 	struct suspensions all;
-	struct spool spool;
 	struct err e;
 
-	if (access_open(r->cli, &spool) < 0)
-		return CLI_UNREACHABLE;
-	if (r->cli->view) {
-		status = resume_all_asked(r, changer, spool.path);
-		access_close(r->cli, &spool);
-		return status;
-	}
 	suspensions_init(&all);
-	if (suspensions_load(&all, &spool, &e) < 0)
-		status = fail(&e);
-	suspensions_expire(&all, clock_wall_us());
-	if (status == CLI_DONE && all.count == 0) {
+	if (find_suspensions(r->cli, &all, &e) < 0) {
+		status = CLI_UNREACHABLE;
+	} else if (all.count == 0) {
 		cli_error("nothing is suspended");
 		status = CLI_NOTHING;
 	}
-	for (size_t i = 0; i < all.count; i++)
+	for (size_t i = 0; status != CLI_UNREACHABLE && i < all.count; i++)
 		if (resume_one(r, changer, all.item[i].upstream) != CLI_DONE)
 			status = CLI_NOTHING;
 	suspensions_release(&all);
-	access_close(r->cli, &spool);
 	return status;
 }
 

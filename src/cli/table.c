@@ -20,6 +20,8 @@ void table_begin(struct table *t, const struct table_column *columns, size_t cou
 	t->count = count;
 	t->term = term;
 	t->out = out;
+	buf_init(&t->line, LINE_MAX_BYTES);
+	buf_init(&t->cut, LINE_MAX_BYTES);
 }
 
 static size_t line_width(const struct table *t)
@@ -92,13 +94,12 @@ static void pad(struct buf *line, size_t n)
 		buf_addc(line, ' ');
 }
 
-static void put_line(const struct table *t, const char *const *cells)
+static void put_line(struct table *t, const char *const *cells)
 {
 	bool bounded = t->term->width != TERM_NO_LIMIT;
-	struct buf line, cut;
+	struct buf *line = &t->line, *cut = &t->cut;
 
-	buf_init(&line, LINE_MAX_BYTES);
-	buf_init(&cut, LINE_MAX_BYTES);
+	buf_clear(line);
 	for (size_t i = 0; i < t->count; i++) {
 		bool last = i + 1 == t->count;
 		size_t used = term_columns(t->term, cells[i]);
@@ -106,29 +107,27 @@ static void put_line(const struct table *t, const char *const *cells)
 
 		if (t->dropped[i])
 			continue;
-		buf_clear(&cut);
+		buf_clear(cut);
 		if (bounded && t->column[i].shrink_to > 0)
-			used = term_cut(t->term, cells[i], t->width[i], &cut);
+			used = term_cut(t->term, cells[i], t->width[i], cut);
 		else
-			buf_adds(&cut, cells[i]);
+			buf_adds(cut, cells[i]);
 		fill = used < t->width[i] ? t->width[i] - used : 0;
 		if (t->column[i].align == TABLE_RIGHT)
-			pad(&line, fill);
-		buf_adds(&line, cut.data);
+			pad(line, fill);
+		buf_adds(line, cut->data);
 		if (!last && t->column[i].align == TABLE_LEFT)
-			pad(&line, fill);
+			pad(line, fill);
 		if (!last)
-			pad(&line, GAP);
+			pad(line, GAP);
 	}
-	while (line.len > 0 && line.data[line.len - 1] == ' ')
-		line.data[--line.len] = '\0';
+	while (line->len > 0 && line->data[line->len - 1] == ' ')
+		line->data[--line->len] = '\0';
 	/* the whole must not wrap even where no column could give any more */
-	buf_clear(&cut);
-	term_cut(t->term, line.data, t->term->width, &cut);
-	buf_addc(&cut, '\n');
-	fwrite(cut.data, 1, cut.len, t->out);
-	buf_release(&line);
-	buf_release(&cut);
+	buf_clear(cut);
+	term_cut(t->term, line->data, t->term->width, cut);
+	buf_addc(cut, '\n');
+	fwrite(cut->data, 1, cut->len, t->out);
 }
 
 static void flush(struct table *t)
@@ -169,4 +168,6 @@ void table_end(struct table *t)
 {
 	if (t->rows > 0)
 		flush(t);
+	buf_release(&t->line);
+	buf_release(&t->cut);
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "cli/term.h"
 
 #define TABLE_COLUMNS_MAX 24
@@ -36,6 +37,7 @@ struct table {
 	const unsigned char *drop_order;
 	size_t drop_count;
 	bool dropped[TABLE_COLUMNS_MAX];
+	struct buf line, cut; /* of the row that is being written */
 };
 
 /* The pointers outlive the table. */

@@ -3,7 +3,6 @@
 #include "spool/id.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 #include "base/assert.h"
@@ -37,11 +36,17 @@ void spool_id_new(struct spool_id *id)
 	id->text[SPOOL_ID_LEN] = '\0';
 }
 
+/* Plus 1, 0: none. A million ids are looked at when the relay starts, most of them several times. */
+static const unsigned char value_plus_1[256] = {
+	['0'] = 1,  ['1'] = 2,	['2'] = 3,  ['3'] = 4,	['4'] = 5,  ['5'] = 6,	['6'] = 7,  ['7'] = 8,
+	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+	['g'] = 17, ['h'] = 18, ['j'] = 19, ['k'] = 20, ['m'] = 21, ['n'] = 22, ['p'] = 23, ['q'] = 24,
+	['r'] = 25, ['s'] = 26, ['t'] = 27, ['v'] = 28, ['w'] = 29, ['x'] = 30, ['y'] = 31, ['z'] = 32,
+};
+
 static int digit_value(char c)
 {
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
+	return value_plus_1[(unsigned char)c] - 1;
 }
 
 bool spool_id_is_valid(const char *text)
@@ -61,32 +66,28 @@ int64_t spool_id_wall_us(const char *text)
 	return (int64_t)t;
 }
 
-void spool_id_pack(const char *text, unsigned char packed[10])
+/* 16 characters of 5 bits are two halves of 40, 5 octets each. */
+void spool_id_pack(const char *text, unsigned char packed[SPOOL_ID_PACKED])
 {
-	memset(packed, 0, 10);
-	for (unsigned i = 0; i < SPOOL_ID_LEN; i++) {
-		unsigned value = (unsigned)digit_value(text[i]);
+	for (unsigned half = 0; half < 2; half++) {
+		uint64_t bits = 0;
 
-		for (unsigned b = 0; b < 5; b++) {
-			unsigned bit = i * 5 + b;
-
-			if (value >> (4 - b) & 1)
-				packed[bit / 8] |= (unsigned char)(0x80u >> bit % 8);
-		}
+		for (unsigned i = 0; i < 8; i++)
+			bits = bits << 5 | ((unsigned)digit_value(text[half * 8 + i]) & 31);
+		for (unsigned i = 0; i < 5; i++)
+			packed[half * 5 + i] = (unsigned char)(bits >> (32 - 8 * i));
 	}
 }
 
-void spool_id_unpack(const unsigned char packed[10], struct spool_id *id)
+void spool_id_unpack(const unsigned char packed[SPOOL_ID_PACKED], struct spool_id *id)
 {
-	for (unsigned i = 0; i < SPOOL_ID_LEN; i++) {
-		unsigned value = 0;
+	for (unsigned half = 0; half < 2; half++) {
+		uint64_t bits = 0;
 
-		for (unsigned b = 0; b < 5; b++) {
-			unsigned bit = i * 5 + b;
-
-			value = value << 1 | ((unsigned)packed[bit / 8] >> (7 - bit % 8) & 1u);
-		}
-		id->text[i] = digits[value];
+		for (unsigned i = 0; i < 5; i++)
+			bits = bits << 8 | packed[half * 5 + i];
+		for (unsigned i = 0; i < 8; i++)
+			id->text[half * 8 + i] = digits[bits >> (35 - 5 * i) & 31];
 	}
 	id->text[SPOOL_ID_LEN] = '\0';
 }

@@ -79,11 +79,6 @@ void spool_state_release(struct spool_state *st)
 	memset(st, 0, sizeof(*st));
 }
 
-static char *copy(const char *text)
-{
-	return text ? mem_strdup(text) : NULL;
-}
-
 void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_us, const char *upstream,
 		    const char *remote, const char *reply)
 {
@@ -91,9 +86,9 @@ void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_
 
 	r->status = status;
 	r->when_wall_us = wall_us;
-	r->upstream = copy(upstream);
-	r->remote = copy(remote);
-	r->reply = copy(reply);
+	r->upstream = mem_strdup_or_null(upstream);
+	r->remote = mem_strdup_or_null(remote);
+	r->reply = mem_strdup_or_null(reply);
 	free(old.upstream);
 	free(old.remote);
 	free(old.reply);
@@ -169,9 +164,9 @@ void spool_state_add_event(struct spool_state *st, const struct spool_event *eve
 	}
 	last = push_event(st);
 	*last = (struct spool_event){ .when_wall_us = event->when_wall_us, .times = 1, .rcpts = event->rcpts,
-				      .what = copy(event->what), .upstream = copy(event->upstream),
-				      .remote = copy(event->remote), .text = copy(event->text),
-				      .by = copy(event->by) };
+				      .what = mem_strdup_or_null(event->what), .upstream = mem_strdup_or_null(event->upstream),
+				      .remote = mem_strdup_or_null(event->remote), .text = mem_strdup_or_null(event->text),
+				      .by = mem_strdup_or_null(event->by) };
 }
 
 size_t spool_state_count(const struct spool_state *st, enum rcpt_status status)

@@ -583,15 +583,15 @@ START_TEST(the_envelope_comes_from_options_and_header)
 		struct envelope env;
 		struct buf header, got;
 		struct err e = { 0 };
-		int r;
+		enum submit_result r;
 
 		buf_init(&header, 10000);
 		buf_init(&got, 10000);
 		buf_adds(&header, rows[i].header ? rows[i].header : header_text);
 		envelope_init(&env);
 		r = envelope_from_header(&env, &header, &o, &e);
-		ck_assert_msg((r == 0) == (rows[i].expected != NULL), "row %zu: %s", i, e.text);
-		if (r == 0) {
+		ck_assert_msg((r == SUBMIT_OK) == (rows[i].expected != NULL), "row %zu: %s", i, e.text);
+		if (r == SUBMIT_OK) {
 			buf_adds(&got, env.sender);
 			for (size_t k = 0; k < env.rcpt_count; k++)
 				buf_addf(&got, " %s", env.rcpt[k].address);

@@ -513,11 +513,11 @@ START_TEST(an_odd_status_is_printed)
 		"{}",
 		"{\"queue\":3,\"rates\":[],\"upstreams\":{},\"workers\":\"x\",\"processes\":null,\"suspended\":[]}",
 		"{\"upstreams\":[3,null,{},{\"name\":3,\"state\":{},\"remotes\":[3,{}]},{\"remotes\":{}}],\"workers\":[3,{}]}",
-		"{\"version\":\"\\u001b[2J\",\"hostname\":\"\\u009b31m\",\"spool\":\"\\n\\r\\b\",\"upstreams\":"
+		("{\"version\":\"\\u001b[2J\",\"hostname\":\"\\u009b31m\",\"spool\":\"\\n\\r\\b\",\"upstreams\":"
 		"[{\"name\":\"\\u001b]0;x\\u0007\",\"state\":\"\\u001b[31m\",\"last_trouble\":\"\\u202e\"}],"
-		"\"workers\":[{\"peer\":\"\\u001bc\",\"verb\":\"\\u001bc\"}]}",
-		"{\"started\":1e300,\"queue\":{\"messages\":9223372036854775807,\"oldest_arrived\":-1e300},"
-		"\"upstreams\":[{\"connections\":1e300,\"paused_until\":1e18,\"last_delivered\":1e18}]}",
+		"\"workers\":[{\"peer\":\"\\u001bc\",\"verb\":\"\\u001bc\"}]}"),
+		("{\"started\":1e300,\"queue\":{\"messages\":9223372036854775807,\"oldest_arrived\":-1e300},"
+		"\"upstreams\":[{\"connections\":1e300,\"paused_until\":1e18,\"last_delivered\":1e18}]}"),
 	};
 	const struct term term = { .width = 60, .utf8 = true };
 
