@@ -71,6 +71,7 @@ static enum cli_status explain(struct cli *cli, struct explain *x, const struct 
 
 	if (routing_load(&x->routing, cli) < 0)
 		return CLI_UNREACHABLE;
+	x->by_relay = cli->view != NULL;
 	look(cli, x, s);
 	ask(x, s);
 	if (json) {

@@ -242,7 +242,8 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 		if (l->state.rcpt[i].status == RCPT_PENDING) {
 			json_put_key(one, "address", json_text_or_null(l->msg.env.rcpt[i].address));
 			json_put_key(one, "goes_to",
-				     json_text_or_null(routing_find(&sh->routing, &l->msg.env, i, l->state.route, &rule)));
+				     json_text_or_null(routing_find(&sh->routing, &l->msg.env, i,
+								    l->state.route, &rule)));
 			json_put_key(one, "route", rule > 0 ? json_integer((json_int_t)rule) : json_null());
 			json_append_new(array, one);
 		} else {
@@ -254,7 +255,6 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 
 static int put_json(const struct show *sh, const struct listing *l, struct err *e)
 {
-	static const char *const bodies[] = { "7BIT", "8BITMIME", "BINARYMIME" };
 	json_t *o = listing_json(l);
 	struct buf header;
 	int r;
@@ -262,7 +262,8 @@ static int put_json(const struct show *sh, const struct listing *l, struct err *
 	buf_init(&header, CONTENT_HEADER_MAX);
 	r = content_header(&l->msg, &header, NULL, e);
 	if (r == 0) {
-		ASSERT(json_object_set_new(o, "body", json_string(bodies[l->msg.env.body])) == 0);
+		ASSERT(json_object_set_new(o, "body", json_string(envelope_body_names[l->msg.env.body])) ==
+		       0);
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
 		put_goes_to(sh, l, o);

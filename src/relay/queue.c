@@ -18,7 +18,7 @@ _Static_assert(PLACE_UNUSED <= UINT8_MAX, "places must fit into an entry");
 
 struct queue_entry {
 	int64_t due_wall_ms;
-	unsigned char id[10];
+	unsigned char id[SPOOL_ID_PACKED];
 	uint8_t place; /* a lane, or one of the above */
 	uint8_t flags;
 	uint32_t heap_index; /* in its lane's heap; NONE while taken or kept; the next free entry while unused */
@@ -48,7 +48,7 @@ void queue_release(struct queue *q)
 
 /* ---- the hash: open addressing, linear probing, at most half full ------------- */
 
-static uint32_t hash_of(const unsigned char id[10])
+static uint32_t hash_of(const unsigned char id[SPOOL_ID_PACKED])
 {
 	uint64_t word;
 	uint16_t rest;
@@ -60,11 +60,11 @@ static uint32_t hash_of(const unsigned char id[10])
 }
 
 /* The bucket that holds id, or the empty one where it would go. */
-static uint32_t find_bucket(const struct queue *q, const unsigned char id[10])
+static uint32_t find_bucket(const struct queue *q, const unsigned char id[SPOOL_ID_PACKED])
 {
 	uint32_t b = hash_of(id) & q->bucket_mask;
 
-	while (q->bucket[b] != 0 && memcmp(q->entry[q->bucket[b] - 1].id, id, 10) != 0)
+	while (q->bucket[b] != 0 && memcmp(q->entry[q->bucket[b] - 1].id, id, SPOOL_ID_PACKED) != 0)
 		b = (b + 1) & q->bucket_mask;
 	return b;
 }
@@ -100,7 +100,7 @@ static void clear_bucket(struct queue *q, uint32_t hole)
 /* The entry's index, or NONE. */
 static uint32_t find_entry(const struct queue *q, const char *id)
 {
-	unsigned char packed[10];
+	unsigned char packed[SPOOL_ID_PACKED];
 
 	if (!q->bucket)
 		return NONE;
@@ -239,7 +239,7 @@ static void grow_entries(struct queue *q)
 
 bool queue_add(struct queue *q, const char *id, size_t lane, int64_t due_wall_ms, unsigned flags)
 {
-	unsigned char packed[10];
+	unsigned char packed[SPOOL_ID_PACKED];
 	uint32_t bucket, index;
 
 	ASSERT(lane < q->lane_count);
@@ -544,7 +544,7 @@ int64_t queue_oldest_wall_us(const struct queue *q)
 	struct spool_id id;
 
 	for (uint32_t i = 0; i < q->entry_cap; i++) /* packed ids sort as ids do */
-		if (q->entry[i].place != PLACE_UNUSED && (!least || memcmp(q->entry[i].id, least, 10) < 0))
+		if (q->entry[i].place != PLACE_UNUSED && (!least || memcmp(q->entry[i].id, least, SPOOL_ID_PACKED) < 0))
 			least = q->entry[i].id;
 	if (!least)
 		return CLOCK_NEVER;
