@@ -90,10 +90,16 @@ enum daemon_found daemon_connect(struct daemon **out, const char *spool_path, en
 {
 	const char *name = door == DAEMON_VIEW ? PROTOCOL_VIEW_SOCKET : PROTOCOL_CONTROL_SOCKET;
 	enum daemon_found found;
+	struct err ignored;
 	struct daemon *d;
 	int fd;
 
 	found = connect_found(spool_path, name, &fd, e);
+	if (found == DAEMON_DENIED && door == DAEMON_VIEW &&
+	    connect_found(spool_path, PROTOCOL_CONTROL_SOCKET, &fd, &ignored) == DAEMON_CONNECTED) {
+		name = PROTOCOL_CONTROL_SOCKET;
+		found = DAEMON_CONNECTED;
+	}
 	if (found != DAEMON_CONNECTED)
 		return found;
 	d = mem_alloc(sizeof(*d));

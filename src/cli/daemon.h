@@ -9,7 +9,10 @@
 
 struct daemon;
 
-enum daemon_door { DAEMON_VIEW, DAEMON_CONTROL };
+enum daemon_door {
+	DAEMON_VIEW, /* to look; the other one serves as well, for members of control_group alone */
+	DAEMON_CONTROL
+};
 
 enum daemon_found {
 	DAEMON_CONNECTED,

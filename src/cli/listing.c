@@ -133,8 +133,9 @@ const char *listing_last_reply(const struct listing *l)
 	for (size_t i = 0; i < l->state.rcpt_count; i++) {
 		const struct rcpt_state *r = &l->state.rcpt[i];
 
+		/* of somebody who waits (or whom nobody could be told of) rather than of who is dealt with */
 		if (r->reply && r->status != RCPT_DELIVERED &&
-		    (!last || r->when_wall_us > last->when_wall_us))
+		    (!last || (r->reported == last->reported ? r->when_wall_us > last->when_wall_us : last->reported)))
 			last = r;
 	}
 	return last ? last->reply : NULL;

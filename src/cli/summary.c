@@ -112,8 +112,8 @@ static bool count(void *ctx, struct listing *l, void *prepared)
 	}
 	buf_init(&key, KEY_MAX);
 	for (size_t i = 0; i < l->state.rcpt_count; i++) {
-		if (l->state.rcpt[i].status == RCPT_DELIVERED)
-			continue;
+		if (l->state.rcpt[i].status == RCPT_DELIVERED || l->state.rcpt[i].reported)
+			continue; /* nothing will happen for them any more */
 		buf_clear(&key);
 		key_of(s, l, i, &key);
 		tally_add(&s->tally, &m, key.data, 1);

@@ -2,8 +2,9 @@
 /*
  * The names in the spool into the queue: at the start, and when a notice of
  * new mail was lost. A million names are listed a slice at a time, and no
- * file is opened for it: what has a state is only marked, and looked at when
- * it is due for that. Runs in the relay's event loop.
+ * file is opened for it: what has a state goes to a lane of its own, and the
+ * router looks at it when all is listed, so that mail that nobody tried yet
+ * does not wait for it. Runs in the relay's event loop.
  */
 #include "relay/relay_internal.h"
 
@@ -38,7 +39,7 @@ static void add_listed(struct relay *r, const char *id)
 	bool added;
 
 	if (r->listing_states)
-		added = queue_add(&r->queue, id, r->unsorted, due_by_id(id), QUEUE_PEEK);
+		added = queue_add(&r->queue, id, r->unread, due_by_id(id), QUEUE_PEEK);
 	else
 		added = queue_add(&r->queue, id, relay_first_lane(r), due_by_id(id), 0);
 	if (added)

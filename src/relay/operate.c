@@ -183,7 +183,7 @@ static void follow(struct relay *r, const struct action_order *order, const stru
 	if (item->due_wall_ms == CLOCK_NEVER && !(order->action == ACTION_HOLD && item->result == ACTION_DONE)) {
 		/* held, done with, or gone by now: as at the start, its state says which */
 		queue_forget(&r->queue, id);
-		queue_add(&r->queue, id, r->unsorted, relay_wall_ms(), QUEUE_PEEK);
+		queue_add(&r->queue, id, r->unread, relay_wall_ms(), QUEUE_PEEK);
 		return;
 	}
 	queue_add(&r->queue, id, relay_first_lane(r), relay_wall_ms(), 0);

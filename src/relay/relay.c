@@ -78,6 +78,7 @@ static int64_t next_wake_mono_ms(struct relay *r)
 			next = earlier(next, next_due_mono_ms(r, i));
 	}
 	next = earlier(next, next_due_mono_ms(r, r->unsorted));
+	next = earlier(next, next_due_mono_ms(r, r->unread));
 	next = earlier(next, sweep_next_mono_ms(r));
 	if (r->unsaved)
 		next = earlier(next, r->unsaved_until_mono_ms);
@@ -154,8 +155,8 @@ void relay_service(struct relay *r)
 	follow_availability(r);
 	/* one slice for them all, and new mail first */
 	by = clock_mono_ms() + RELAY_SLICE_MS;
-	relay_route(r, by);
 	relay_list_step(r, by);
+	relay_route(r, by);
 	sweep_step(r, by);
 	for (size_t i = 0; i < r->upstream_count; i++)
 		lane_service(&r->upstream[i]);
@@ -171,6 +172,8 @@ static void rescan_if_wanted(struct relay *r)
 		r->orphans_mono_ms = CLOCK_NEVER;
 		atomic_store(r->setup->rescan_wanted, true);
 	}
+	if (r->listing) /* to its end, and then once more: begun anew again and again it would never get there */
+		return;
 	if (clock_mono_ms() < r->rescan_mono_ms || !atomic_exchange(r->setup->rescan_wanted, false))
 		return;
 	log_msg(LOG_LEVEL_DEBUG, "rescan", "there may be mail that nobody told of: listing the spool");
@@ -308,12 +311,13 @@ static void init(struct relay *r, const struct relay_setup *setup)
 
 	ASSERT(config->upstream_count >= 1 && config->upstream_count <= RELAY_UPSTREAMS_MAX);
 	*r = (struct relay){ .setup = setup, .config = config, .upstream_count = config->upstream_count,
-			     .unsorted = config->upstream_count, .sweep_wall_ms = CLOCK_NEVER,
+			     .unsorted = config->upstream_count,
+			     .unread = config->upstream_count + 1, .sweep_wall_ms = CLOCK_NEVER,
 			     .sweep_next_wall_ms = CLOCK_NEVER, .started_wall_us = clock_wall_us() };
 	r->rules = (struct attempt_rules){ .spool = setup->spool, .routes = &config->routes, .bounce = &config->bounce,
 					   .retry = config->retry, .expire_after_ms = config->expire_after_ms,
 					   .rates = &r->rates };
-	queue_init(&r->queue, r->upstream_count + 1);
+	queue_init(&r->queue, r->upstream_count + 2);
 	suspensions_init(&r->suspensions);
 	r->place = mem_array(r->upstream_count, sizeof(*r->place));
 	r->upstream = mem_array(r->upstream_count, sizeof(*r->upstream));

@@ -31,7 +31,7 @@ struct spool_listing;
 
 #define RELAY_UNSAVED_RETRY_MS 5000 /* a state the disk would not take */
 #define RELAY_SYSTEM_RETRY_MS 60000 /* a message the system would not let us read */
-#define RELAY_SLICE_MS 2 /* of work on many messages, before other events get their turn */
+#define RELAY_SLICE_MS 1 /* of work on many messages, before other events get their turn */
 
 struct relay_conn {
 	struct relay_upstream *upstream;
@@ -88,6 +88,7 @@ struct relay {
 	struct relay_upstream *upstream; /* owned */
 	size_t upstream_count;
 	size_t unsorted; /* the lane of messages whose way is not known yet */
+	size_t unread; /* the lane of messages whose state was not looked at yet (QUEUE_PEEK) */
 	struct place_upstream *place; /* scratch of the router, one an upstream; owned */
 	struct suspensions suspensions;
 	struct attempt *attempts; /* under way */
@@ -132,7 +133,7 @@ void relay_list_end(struct relay *r);
 
 /* ---- router.c ---- */
 
-/* Puts due messages of unknown way into lanes; one slice. */
+/* Puts due messages of unknown way into lanes, and looks at states that were only listed; one slice. */
 void relay_route(struct relay *r, int64_t by_mono_ms);
 /* A taken message that is not being sent goes where it belongs by its state: a lane, parked, out. Frees a. */
 void relay_replace(struct relay *r, struct attempt *a);

@@ -3,8 +3,8 @@
  * Messages to lanes. With one upstream there is one way, and nothing is read
  * for it; with several the router reads envelope and state of what is due, a
  * slice at a time, and passes over what waits for an upstream that is down.
- * It also looks at the states that were only listed at the start. Runs in
- * the relay's event loop.
+ * It also looks at the states that were only listed at the start, when that
+ * is over. Runs in the relay's event loop.
  */
 #include "relay/relay_internal.h"
 
@@ -126,11 +126,17 @@ void relay_route(struct relay *r, int64_t by_mono_ms)
 {
 	struct spool_id id;
 
-	while (queue_take(&r->queue, r->unsorted, relay_wall_ms(), &id)) {
-		bool to_peek = queue_flags(&r->queue, id.text) & QUEUE_PEEK;
+	for (;;) {
+		int64_t now = relay_wall_ms();
 
-		if (!to_peek || !settle_by_peek(r, id.text))
+		if (queue_take(&r->queue, r->unsorted, now, &id)) {
 			route_one(r, id.text);
+		} else if (!r->listing && queue_take(&r->queue, r->unread, now, &id)) {
+			if (!settle_by_peek(r, id.text))
+				route_one(r, id.text);
+		} else {
+			return;
+		}
 		if (clock_mono_ms() >= by_mono_ms) {
 			r->service_wanted = true;
 			return;

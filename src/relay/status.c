@@ -141,7 +141,7 @@ json_t *status_of_relay(void *ctx)
 {
 	struct relay *r = ctx;
 	json_t *o = json_object(), *upstreams = json_array();
-	size_t due = count_due(r, r->unsorted);
+	size_t due = count_due(r, r->unsorted) + count_due(r, r->unread);
 
 	for (size_t i = 0; i < r->upstream_count; i++) {
 		size_t of_lane = count_due(r, i);

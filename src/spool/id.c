@@ -67,7 +67,7 @@ int64_t spool_id_wall_us(const char *text)
 }
 
 /* 16 characters of 5 bits are two halves of 40, 5 octets each. */
-void spool_id_pack(const char *text, unsigned char packed[10])
+void spool_id_pack(const char *text, unsigned char packed[SPOOL_ID_PACKED])
 {
 	for (unsigned half = 0; half < 2; half++) {
 		uint64_t bits = 0;
@@ -79,7 +79,7 @@ void spool_id_pack(const char *text, unsigned char packed[10])
 	}
 }
 
-void spool_id_unpack(const unsigned char packed[10], struct spool_id *id)
+void spool_id_unpack(const unsigned char packed[SPOOL_ID_PACKED], struct spool_id *id)
 {
 	for (unsigned half = 0; half < 2; half++) {
 		uint64_t bits = 0;

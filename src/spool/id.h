@@ -26,8 +26,9 @@ bool spool_id_is_valid(const char *text);
 /* The moment in it. */
 int64_t spool_id_wall_us(const char *text);
 
-/* The 80 bits of it packed into 10 bytes and back, for those who keep a million. */
-void spool_id_pack(const char *text, unsigned char packed[10]);
-void spool_id_unpack(const unsigned char packed[10], struct spool_id *id);
+/* The 80 bits of it packed into 10 octets, which sort as it does, and back, for those who keep a million. */
+#define SPOOL_ID_PACKED 10
+void spool_id_pack(const char *text, unsigned char packed[SPOOL_ID_PACKED]);
+void spool_id_unpack(const unsigned char packed[SPOOL_ID_PACKED], struct spool_id *id);
 
 #endif

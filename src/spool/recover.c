@@ -210,7 +210,36 @@ struct recovery {
 	int64_t started_wall_us;
 	bool keep_orphans;
 	struct spool_recovery *out;
+	/* the messages there are: a state of one of them is no orphan, and no look at its file is needed, which
+	 * behind a restart of the machine would be a million reads of the disk before the first delivery */
+	unsigned char (*id)[SPOOL_ID_PACKED];
+	size_t count, cap;
 };
+
+static int compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, SPOOL_ID_PACKED);
+}
+
+static void note_message(struct recovery *r, const char *id)
+{
+	if (r->count == r->cap) {
+		r->cap = r->cap ? r->cap * 2 : 1024;
+		r->id = mem_resize(r->id, r->cap, sizeof(*r->id));
+	}
+	spool_id_pack(id, r->id[r->count++]);
+}
+
+static bool has_message(const struct recovery *r, const char *id)
+{
+	unsigned char packed[SPOOL_ID_PACKED];
+	struct stat st;
+
+	spool_id_pack(id, packed);
+	if (r->count > 0 && bsearch(packed, r->id, r->count, SPOOL_ID_PACKED, compare_ids))
+		return true;
+	return sys_stat_at(r->s->queue_fd, id, &st) == 0 || errno != ENOENT; /* the disk has the last word */
+}
 
 static void recover_incoming(void *ctx, const char *name)
 {
@@ -231,8 +260,10 @@ static void recover_queue(void *ctx, const char *name)
 	struct err ignored;
 
 	/* one that cannot be moved stays, is skipped by every scan, and is met again at the next start */
-	if (!spool_id_is_valid(name) &&
-	    quarantine(r->s, r->s->queue_fd, "queue", name, "", "not a queue id: not made by posthouse", &ignored) == 0)
+	if (spool_id_is_valid(name))
+		note_message(r, name);
+	else if (quarantine(r->s, r->s->queue_fd, "queue", name, "", "not a queue id: not made by posthouse",
+			    &ignored) == 0)
 		r->out->quarantined++;
 }
 
@@ -241,7 +272,6 @@ static void recover_state(void *ctx, const char *name)
 	struct recovery *r = ctx;
 	size_t len = strlen(name);
 	struct err ignored;
-	struct stat st;
 
 	if (len > 4 && strcmp(name + len - 4, ".new") == 0) {
 		if (sys_unlink(r->s->state_fd, name) == 0)
@@ -250,7 +280,7 @@ static void recover_state(void *ctx, const char *name)
 		if (quarantine(r->s, r->s->state_fd, "state", name, ".state",
 			       "not a queue id: not made by posthouse", &ignored) == 0)
 			r->out->quarantined++;
-	} else if (!r->keep_orphans && sys_stat_at(r->s->queue_fd, name, &st) < 0 && errno == ENOENT) {
+	} else if (!r->keep_orphans && !has_message(r, name)) {
 		if (sys_unlink(r->s->state_fd, name) == 0)
 			r->out->orphans++;
 	}
@@ -259,6 +289,7 @@ static void recover_state(void *ctx, const char *name)
 int spool_recover(const struct spool *s, int64_t started_wall_us, struct spool_recovery *out, struct err *e)
 {
 	struct recovery r = { .s = s, .started_wall_us = started_wall_us, .out = out };
+	int result = -1;
 
 	memset(out, 0, sizeof(*out));
 	/* moves to corrupt/ that a process crash cut short, before anything syncs the directory they left */
@@ -266,9 +297,14 @@ int spool_recover(const struct spool *s, int64_t started_wall_us, struct spool_r
 		(void)sys_fsync(s->corrupt_fd);
 	if (list(s, s->incoming_fd, "incoming", recover_incoming, &r, e) < 0 ||
 	    list(s, s->queue_fd, "queue", recover_queue, &r, e) < 0)
-		return -1;
+		goto out;
+	if (r.count > 0)
+		qsort(r.id, r.count, sizeof(*r.id), compare_ids);
 	/* a removal that a process crash cut short: its first half must be durable before the second
 	 * (spool_remove says why); orphans do no harm, they can wait for another start */
 	r.keep_orphans = s->keep_order && sys_fsync(s->queue_fd) < 0;
-	return list(s, s->state_fd, "state", recover_state, &r, e);
+	result = list(s, s->state_fd, "state", recover_state, &r, e);
+out:
+	free(r.id);
+	return result;
 }

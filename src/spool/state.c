@@ -117,6 +117,26 @@ static bool same_event(const struct spool_event *a, const struct spool_event *b)
 	       same_text(a->remote, b->remote) && same_text(a->text, b->text) && same_text(a->by, b->by);
 }
 
+/*
+ * Among the latest ones of its kind: two recipients that are put off with different words would otherwise take two
+ * places at each try, and drive out all that happened before.
+ */
+static struct spool_event *find_same_event(struct spool_state *st, const struct spool_event *event)
+{
+	for (size_t i = st->event_count; i > 0 && same_text(st->event[i - 1].what, event->what); i--)
+		if (same_event(&st->event[i - 1], event))
+			return &st->event[i - 1];
+	return NULL;
+}
+
+static void move_to_end(struct spool_state *st, struct spool_event *ev)
+{
+	struct spool_event moved = *ev, *end = st->event + st->event_count;
+
+	memmove(ev, ev + 1, (size_t)(end - ev - 1) * sizeof(*ev));
+	end[-1] = moved;
+}
+
 /* A new last one, to be filled; the second oldest goes when there are too many. */
 static struct spool_event *push_event(struct spool_state *st)
 {
@@ -133,9 +153,11 @@ static struct spool_event *push_event(struct spool_state *st)
 
 void spool_state_add_event(struct spool_state *st, const struct spool_event *event)
 {
-	struct spool_event *last = st->event_count ? &st->event[st->event_count - 1] : NULL;
+	struct spool_event *last = find_same_event(st, event);
 
-	if (last && same_event(last, event)) {
+	if (last) {
+		move_to_end(st, last);
+		last = &st->event[st->event_count - 1];
 		last->times += last->times < UINT32_MAX;
 		last->when_wall_us = event->when_wall_us;
 		return;

@@ -73,7 +73,13 @@ class Moody(Upstream):
         with self.changed:
             if phase == "RCPT":
                 self.seen.append((re.search(r"<([^>]*)>", line)[1], time.time()))
-            return None if self.calm else self.mood(phase, self.chance.random())
+            if self.calm:
+                return None
+            slow = phase in ("RCPT", "EOD") and self.chance.random() < 0.15
+            action = self.mood(phase, self.chance.random())
+        if slow:  # so that orders find messages in flight
+            self.closing.wait(0.15)
+        return action
 
     def mood(self, phase, roll):
         for action, share in MOODS.get(phase, ()):
@@ -100,6 +106,7 @@ class Message:
         self.orders = set()  # actions that were, or may have been, done to it
         self.removed = None  # when that was known
         self.removed_in_flight = False
+        self.held = []  # (from, to) as far as orders tell; to None: still
 
 
 class Walk:
@@ -117,7 +124,14 @@ class Walk:
                                     fallback=harness.address(self.fallback), limits=LIMITS,
                                     expire="3s" if short_life else "5d",
                                     warn="1s" if self.chance.random() < 0.5 else "0s")
-        self.daemon = t.daemon(config=self.config, name=f"walk{seed}").ready()
+        self.daemons = []
+        self.start()
+
+    def start(self):
+        """With a port of its own, the spool of all."""
+        self.daemons.append(self.t.daemon(config=self.config, name=f"walk{self.seed}.{len(self.daemons)}",
+                                          spool=self.t.tmp / f"spool{self.seed}").ready())
+        self.daemon = self.daemons[-1]
 
     @property
     def upstreams(self):
@@ -133,8 +147,8 @@ class Walk:
                     for _ in range(chance.randrange(1, 6)):
                         self.submit(client, chance)
                         self.over.wait(chance.random() * 0.1)
-            except (OSError, EOFError):
-                self.over.wait(0.05)
+            except (OSError, EOFError, AssertionError):
+                self.over.wait(0.05)  # the service is stopping, or away
 
     def submit(self, client, chance):
         with self.lock:
@@ -168,8 +182,11 @@ class Walk:
         if not chosen:
             return
         more = {"upstream": self.chance.choice((*UPSTREAMS, None))} if action == "reroute" else {}
+        began = time.time()
         for m in chosen.values():
             m.orders.add(action)
+            if action != "hold" and m.held and m.held[-1][1] is None:
+                m.held[-1] = (m.held[-1][0], began)
         if self.chance.random() < 0.1 and action not in ("reroute", "remove"):
             self.t.run([harness.BUILDDIR / "posthouse", "--spool", self.daemon.spool, action, "--yes", *chosen])
             self.done[f"posthouse {action}"] += 1
@@ -180,6 +197,8 @@ class Walk:
         for ident, result in results.items():
             assert result["result"] in ("done", "no_change", "pending", "gone"), f"{action}: {result}"
             self.done[f"{action} {result['result']}"] += 1
+            if action == "hold" and result["result"] == "done" and not result.get("in_flight"):
+                chosen[ident].held.append((now, None))
             if action == "remove" and result["result"] == "done":
                 chosen[ident].removed = now
                 chosen[ident].removed_in_flight = bool(result.get("in_flight"))
@@ -205,6 +224,18 @@ class Walk:
             self.kills.append(time.time())
             self.done["kill"] += 1
 
+    def restart(self):
+        """The master goes, in an orderly way or not, and a new one comes."""
+        if self.chance.random() < 0.5:
+            self.daemon.stop()
+        else:
+            self.daemon.kill9()
+            self.kills.append(time.time())
+            wait_until(lambda: not self.daemon.leftovers(), "the orphans to end")
+            self.kills.append(time.time())
+        self.done["restart"] += 1
+        self.start()
+
     def step(self):
         roll = self.chance.random()
         try:
@@ -216,6 +247,8 @@ class Walk:
                 self.resume()
             elif roll < 0.97:
                 Door(self.daemon).status()
+            elif roll < 0.98:
+                self.restart()
             else:
                 self.kill()
         except (OSError, json.JSONDecodeError):  # the relay was killed, or is not there again yet
@@ -238,6 +271,7 @@ class Walk:
     # ---- the end
 
     def let_go(self):
+        self.let_go_at = time.time()
         for upstream in self.upstreams:
             upstream.calm = True
 
@@ -269,7 +303,7 @@ class Walk:
     def check(self):
         copies, first, reported = self.what_arrived()
         told = collections.defaultdict(list)
-        for e in self.daemon.events():
+        for e in [e for daemon in self.daemons for e in daemon.events()]:
             if e.get("event") in ("delivered", "uncertain", "failed", "expired") and "to" in e:
                 told[e["to"], e["event"]].append(e.when)
         for m in self.messages.values():
@@ -277,6 +311,7 @@ class Walk:
                 self.check_fate(m, rcpt, copies[rcpt], reported[rcpt], told)
                 self.check_copies(rcpt, copies[rcpt], told)
             self.check_removal(m, first)
+            self.check_hold(m, first)
         return copies, reported
 
     def what_arrived(self):
@@ -315,6 +350,12 @@ class Walk:
                                  f"uncertain, {known} delivered, kills {self.kills}")
         if len(known) > 1 and not any(known[0] - KILL_MARGIN < k < known[-1] for k in self.kills):
             raise AssertionError(f"{rcpt} was delivered to again by a relay that knew: {known}")
+
+    def check_hold(self, m, first):
+        for since, until in m.held:
+            for rcpt in m.rcpts:
+                bad = [when for when in first.get(rcpt, ()) if since + 0.5 * harness.SLOW < when < (until or self.let_go_at)]
+                assert not bad, f"{rcpt} of {m.ident} was sent to {bad[0] - since:.2f} s after it was held"
 
     def check_removal(self, m, first):
         """What was removed is not begun again; what was being sent then may have been let through."""
