@@ -18,7 +18,7 @@ import termios
 import time
 
 import harness
-from harness import BUILDDIR, DEADLINE, SRCDIR, equal
+from harness import DEADLINE, SRCDIR, equal
 from smtp_peers import DROP, STALL, Authority, Upstream
 from spools import POSTHOUSE, environment, make_spool, run_posthouse
 

@@ -15,7 +15,7 @@ import subprocess
 import threading
 
 import harness
-from harness import BUILDDIR, DEADLINE, Skip, equal, wait_until
+from harness import DEADLINE, Skip, equal, wait_until
 from smtp_peers import Client, Upstream
 from spools import POSTHOUSE, environment, make_spool, run_posthouse
 

@@ -20,7 +20,7 @@ import threading
 import time
 
 import harness
-from harness import BUILDDIR, DEADLINE, equal
+from harness import DEADLINE, equal
 from spools import POSTHOUSE, environment, make_spool, run_posthouse
 
 NOW = int(time.time() * 1_000_000)

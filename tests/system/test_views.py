@@ -16,7 +16,7 @@ import time
 import harness
 from fake_daemon import NOW as NOW_S
 from fake_daemon import STATUS, FakeDaemon
-from harness import BUILDDIR, DEADLINE, equal, need_program, wait_until
+from harness import DEADLINE, equal, need_program, wait_until
 from spools import POSTHOUSE, make_spool
 from test_cli import NOW, examples, on_terminal, posthouse
 
