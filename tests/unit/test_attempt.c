@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "relay/attempt.h"
-#include "spool/txn.h"
+#include "spool_world.h"
 #include "unit.h"
 
 #define NOW_US 1795000000000000
@@ -18,42 +18,24 @@ static struct routes routes = { .upstream_name = names, .upstream_count = 1 };
 static const struct bounce_settings bounce = { .hostname = "relay.test", .return_limit_bytes = 1000 };
 static struct attempt_rules rules = { .routes = &routes, .bounce = &bounce, .retry = { 60000, 3600000, 2.0 },
 				      .expire_after_ms = 5 * 86400000LL };
-static char dir[64], id[ENVELOPE_ID_MAX];
+static char id[ENVELOPE_ID_MAX];
 static struct spool spool;
 
 static void setup(void)
 {
 	struct envelope env;
-	struct spool_txn *t;
-	struct err e;
 
 	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR, "test");
-	strcpy(dir, "/tmp/posthouse-unit-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	ck_assert_int_eq(spool_prepare(dir, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e), 0);
-	ck_assert_int_eq(spool_open(&spool, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e), 0);
+	spool_world_open(&spool);
 	rules.spool = &spool;
 	clock_freeze(NOW_US, 0);
-	envelope_init(&env);
-	env.arrived_wall_us = NOW_US;
-	envelope_set(&env.sender, "from@example.org", 16);
-	envelope_add_rcpt(&env, "a@example.org", 13);
-	envelope_add_rcpt(&env, "b@example.org", 13);
-	envelope_add_rcpt(&env, "c@example.org", 13);
-	t = spool_txn_begin(&spool, &env);
-	ck_assert_int_eq(spool_txn_write(t, "x\r\n", 3, &e), SPOOL_OK);
-	ck_assert_int_eq(spool_txn_commit(t, &e), SPOOL_OK);
-	strcpy(id, env.id);
-	envelope_release(&env);
+	spool_world_envelope(&env, NOW_US, "from@example.org", "c@example.org");
+	spool_world_commit(&spool, &env, "x\r\n", id);
 }
 
 static void teardown(void)
 {
-	char command[128];
-
-	spool_close(&spool);
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
+	spool_world_close(&spool);
 }
 
 static int64_t now_us = NOW_US;
