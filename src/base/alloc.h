@@ -14,6 +14,7 @@ void *mem_alloc(size_t size_bytes); /* zeroed */
 void *mem_array(size_t count, size_t size_bytes); /* zeroed, checked for overflow */
 void *mem_resize(void *old, size_t count, size_t size_bytes);
 char *mem_strdup(const char *text);
+char *mem_strdup_or_null(const char *text); /* of NULL: NULL, and then alone */
 char *mem_strndup(const char *text, size_t len);
 /* printf into a fresh string */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

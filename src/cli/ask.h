@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* One question to the relay's view socket, one object back. */
+/* One question to the relay, one object back. */
 #ifndef CLI_ASK_H
 #define CLI_ASK_H
 

@@ -16,18 +16,20 @@
 
 #define CARRY_VERSION 1
 
-static const char *const body_names[] = { "7BIT", "8BITMIME", "BINARYMIME" };
+bool carry_format_find(const char *name, enum carry_format *format)
+{
+	static const char *const names[] = {
+		[CARRY_EML] = "eml", [CARRY_MBOX] = "mbox", [CARRY_SPOOL] = "spool"
+	};
 
-static const struct {
-	unsigned flag;
-	const char *name;
-} notify_names[] = {
-	{ ENVELOPE_NOTIFY_NEVER, "NEVER" },
-	{ ENVELOPE_NOTIFY_SUCCESS, "SUCCESS" },
-	{ ENVELOPE_NOTIFY_FAILURE, "FAILURE" },
-	{ ENVELOPE_NOTIFY_DELAY, "DELAY" },
-};
-#define NOTIFY_NAMES (sizeof(notify_names) / sizeof(*notify_names))
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(name, names[i]) == 0) {
+			*format = (enum carry_format)i;
+			return true;
+		}
+	}
+	return false;
+}
 
 /* ---- what may be believed ---------------------------------------------------------- */
 
@@ -148,7 +150,8 @@ static int collect_fields(const char *at, size_t len, struct buf *text, bool *no
 	return r;
 }
 
-enum carried carry_from_fields(const char *data, size_t len, struct envelope *env, size_t *used, struct err *e)
+enum carried carry_from_fields(const char *data, size_t len, struct envelope *env, size_t *used,
+			       struct err *e)
 {
 	static const char first[] = FIELD "Envelope: id=";
 	enum carried result = CARRIED_BAD;
@@ -182,21 +185,23 @@ static int put_address(json_t *o, const char *key, const char *text, struct err 
 		return 0;
 	value = json_string(text);
 	if (!value) {
-		err_set(e, "%s: not UTF-8, which JSON cannot hold: export it with --format mbox or spool", text);
+		err_set(e, "%s: not UTF-8, which JSON cannot hold: export it with --format mbox or spool",
+			text);
 		return -1;
 	}
 	json_put_key(o, key, value);
 	return 0;
 }
 
-static int rcpt_to_json(const struct envelope_rcpt *r, const struct rcpt_state *st, json_t *list, struct err *e)
+static int rcpt_to_json(const struct envelope_rcpt *r, const struct rcpt_state *st, json_t *list,
+			struct err *e)
 {
 	json_t *o = json_object(), *notify = json_array();
 
 	json_append_new(list, o);
-	for (size_t i = 0; i < NOTIFY_NAMES; i++)
-		if (r->notify & notify_names[i].flag)
-			json_append_new(notify, json_string(notify_names[i].name));
+	for (size_t i = 0; i < ENVELOPE_NOTIFY_COUNT; i++)
+		if (r->notify & envelope_notify_names[i].flag)
+			json_append_new(notify, json_string(envelope_notify_names[i].name));
 	json_put_key(o, "notify", notify);
 	json_put_key(o, "status", json_string(rcpt_status_name(st->status)));
 	json_put_key(o, "tries", json_integer(st->tries));
@@ -217,7 +222,7 @@ int carry_to_json(const struct envelope *env, const struct spool_state *st, json
 	json_put_key(o, "helo", json_text_or_null(env->helo));
 	json_put_key(o, "protocol", json_text_or_null(env->protocol));
 	json_put_key(o, "listener", json_text_or_null(env->listener));
-	json_put_key(o, "body", json_string(body_names[env->body]));
+	json_put_key(o, "body", json_string(envelope_body_names[env->body]));
 	json_put_key(o, "smtputf8", json_boolean(env->smtputf8));
 	if (env->ret != RET_UNSET)
 		json_put_key(o, "ret", json_string(env->ret == RET_FULL ? "FULL" : "HDRS"));
@@ -262,9 +267,9 @@ static int rcpt_from_json(const json_t *o, struct envelope *env, struct err *e)
 	for (size_t i = 0; i < json_array_size(notify); i++) {
 		const char *word = json_string_value(json_array_get(notify, i));
 
-		for (size_t j = 0; word && j < NOTIFY_NAMES; j++)
-			if (strcmp(word, notify_names[j].name) == 0)
-				r->notify |= notify_names[j].flag;
+		for (size_t j = 0; word && j < ENVELOPE_NOTIFY_COUNT; j++)
+			if (strcmp(word, envelope_notify_names[j].name) == 0)
+				r->notify |= envelope_notify_names[j].flag;
 	}
 	return 0;
 }
@@ -274,7 +279,8 @@ enum carried carry_from_json(const json_t *o, struct envelope *env, struct err *
 	const char *body = json_get_text(o, "body"), *ret = json_get_text(o, "ret");
 	const json_t *list = json_get_array(o, "recipients");
 
-	if (json_get_int(o, "posthouse_envelope", 0) != CARRY_VERSION || !json_get_text(o, "sender") || !list) {
+	if (json_get_int(o, "posthouse_envelope", 0) != CARRY_VERSION || !json_get_text(o, "sender") ||
+	    !list) {
 		err_set(e, "not an envelope of this version of posthouse");
 		return CARRIED_BAD;
 	}
@@ -286,8 +292,8 @@ enum carried carry_from_json(const json_t *o, struct envelope *env, struct err *
 	take_text(o, "envid", &env->envid);
 	take_text(o, "auth", &env->auth_user);
 	env->smtputf8 = json_is_true(json_object_get(o, "smtputf8"));
-	for (unsigned i = 0; body && i < sizeof(body_names) / sizeof(*body_names); i++)
-		if (strcmp(body, body_names[i]) == 0)
+	for (unsigned i = 0; body && i < ENVELOPE_BODY_COUNT; i++)
+		if (strcmp(body, envelope_body_names[i]) == 0)
 			env->body = (enum envelope_body)i;
 	if (ret)
 		env->ret = strcmp(ret, "HDRS") == 0 ? RET_HDRS : RET_FULL;

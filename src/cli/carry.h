@@ -24,6 +24,9 @@
 #include "smtp/envelope.h"
 #include "spool/state.h"
 
+enum carry_format { CARRY_EML, CARRY_MBOX, CARRY_SPOOL };
+bool carry_format_find(const char *name, enum carry_format *format); /* "eml", "mbox", "spool" */
+
 /* A fresh object. -1 and e: it holds what JSON cannot say (octets that are not UTF-8 in an address). */
 int carry_to_json(const struct envelope *env, const struct spool_state *st, json_t **out, struct err *e);
 bool carry_to_fields(const struct envelope *env, const struct spool_state *st, struct buf *out);
@@ -36,6 +39,7 @@ enum carried {
 };
 enum carried carry_from_json(const json_t *object, struct envelope *env, struct err *e);
 /* The fields at the beginning of a message with LF or CRLF line ends; *used: octets they take. */
-enum carried carry_from_fields(const char *text, size_t len, struct envelope *env, size_t *used, struct err *e);
+enum carried carry_from_fields(const char *text, size_t len, struct envelope *env, size_t *used,
+			       struct err *e);
 
 #endif

@@ -5,6 +5,8 @@
  * and perfdata "'label'=value[unit];warn;crit" behind a bar. Asks the daemon,
  * which a member of view_group may; without one it counts the spool itself.
  */
+#include "cli/check.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,6 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cli/ask.h"
-#include "cli/check.h"
 #include "cli/json.h"
 #include "cli/status_local.h"
 #include "cli/verbs.h"

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/access.h"
 #include "cli/criteria.h"
 #include "cli/listing.h"
 #include "cli/lookup.h"
@@ -90,16 +91,16 @@ static void put_ids(const struct line *l)
 
 	if (l->typed[0] && !id_prefix_parse(l->typed, &prefix))
 		return;
-	if (cli_open_spool(l->cli, &spool) != 0)
+	if (access_open(l->cli, &spool) != 0)
 		return;
 	id_list_init(&list);
-	if (id_list_scan(&list, &spool, &prefix, l->typed[0] ? 1 : 0, &e) == 0) {
+	if (access_ids(l->cli, &spool, &prefix, l->typed[0] ? 1 : 0, &list, &e) == 0) {
 		for (size_t i = 0; i < list.count && i < COMPLETE_IDS_MAX; i++) {
 			struct spool_id id;
 			struct listing m;
 
 			id_list_get(&list, i, &id);
-			if (!listing_open(&m, &spool, id.text, true))
+			if (!access_message(l->cli, &spool, id.text, &m))
 				continue;
 			if (!listing_is_readable(&m))
 				candidate(l, id.text, condition_name(m.condition));
@@ -109,7 +110,7 @@ static void put_ids(const struct line *l)
 		}
 	}
 	id_list_release(&list);
-	spool_close(&spool);
+	access_close(l->cli, &spool);
 }
 
 static void put_upstreams(const struct line *l)

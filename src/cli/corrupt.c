@@ -59,15 +59,17 @@ void corrupt_close(struct corrupt *c)
 		spool_message_close(&c->msg);
 }
 
-int corrupt_copy(const struct corrupt *c, FILE *out, struct err *e)
+int corrupt_copy(const struct corrupt *c, uint64_t most, FILE *out, struct err *e)
 {
 	int fd = openat(c->file.corrupt_fd, c->id.text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	char block[16384];
 	ssize_t n = -1;
 
-	while (fd >= 0 && (n = read(fd, block, sizeof(block))) > 0)
+	while (fd >= 0 && (n = read(fd, block, sizeof(block) < most ? sizeof(block) : (size_t)most)) > 0) {
 		if (fwrite(block, 1, (size_t)n, out) != (size_t)n)
 			break;
+		most -= (uint64_t)n;
+	}
 	if (n < 0)
 		err_set_os(e, errno, "%s/corrupt/%s", c->file.path, c->id.text);
 	if (fd >= 0)

@@ -27,8 +27,8 @@ struct corrupt {
 /* False: there is none of this id. Release with corrupt_close. */
 bool corrupt_open(struct corrupt *c, const struct spool *s, const char *id);
 void corrupt_close(struct corrupt *c);
-/* Copies the file as it lies there to out, octet for octet. */
-int corrupt_copy(const struct corrupt *c, FILE *out, struct err *e);
+/* Copies the file as it lies there to out, octet for octet, but not more than so many. */
+int corrupt_copy(const struct corrupt *c, uint64_t most, FILE *out, struct err *e);
 /* Those whose id begins so, as id_list_scan. */
 int corrupt_scan(struct id_list *list, const struct spool *s, struct id_prefix *prefix, size_t count, struct err *e);
 

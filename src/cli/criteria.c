@@ -239,10 +239,15 @@ static bool matches_state(const struct criteria *c, const struct criterion *one,
 	return (one->least >> l->condition & 1) != 0;
 }
 
-/* The time in the id: when its content had come. No file must be opened for it. */
+/*
+ * Since it arrived, as queue shows it. An id is made behind that: when the content comes, or when a message from
+ * another spool gets a new one. So before the file is read, and for one that cannot be, this is the least it can be.
+ */
 static int64_t age_ms(const struct criteria *c, const struct listing *l)
 {
-	return (c->now_wall_us - spool_id_wall_us(l->id.text)) / 1000;
+	bool is_known = listing_is_readable(l) && l->msg.env.arrived_wall_us > 0;
+
+	return (c->now_wall_us - (is_known ? l->msg.env.arrived_wall_us : spool_id_wall_us(l->id.text))) / 1000;
 }
 
 static bool matches_older(const struct criteria *c, const struct criterion *one, const struct listing *l)
@@ -296,7 +301,7 @@ enum { NEEDS_ENVELOPE = 1, EARLIER_TOO = 2 };
 static const struct {
 	int (*parse)(struct criterion *one, const char *value, struct err *e);
 	enum criterion_phase phase;
-	/* EARLIER_TOO: asked in PHASE_MESSAGE already, when the answer "no" is certain */
+	/* EARLIER_TOO: asked in the phase before, too, where the answer "no" is certain */
 	unsigned flags;
 	bool (*matches)(const struct criteria *c, const struct criterion *one, const struct listing *l);
 } kinds[CRITERION_COUNT] = {
@@ -305,8 +310,8 @@ static const struct {
 	[CRITERION_DOMAIN] = { parse_domain, PHASE_STATE, NEEDS_ENVELOPE | EARLIER_TOO, matches_to },
 	[CRITERION_UPSTREAM] = { parse_name, PHASE_STATE, NEEDS_ENVELOPE, matches_upstream },
 	[CRITERION_STATE] = { parse_state, PHASE_STATE, 0, matches_state },
-	[CRITERION_OLDER] = { parse_age, PHASE_ID, 0, matches_older },
-	[CRITERION_YOUNGER] = { parse_age, PHASE_ID, 0, matches_younger },
+	[CRITERION_OLDER] = { parse_age, PHASE_MESSAGE, 0, matches_older },
+	[CRITERION_YOUNGER] = { parse_age, PHASE_MESSAGE, EARLIER_TOO, matches_younger },
 	[CRITERION_LARGER] = { parse_size, PHASE_MESSAGE, NEEDS_ENVELOPE, matches_larger },
 	[CRITERION_SMALLER] = { parse_size, PHASE_MESSAGE, NEEDS_ENVELOPE, matches_smaller },
 	[CRITERION_TRIES] = { parse_tries, PHASE_STATE, NEEDS_ENVELOPE, matches_tries },
@@ -366,7 +371,7 @@ enum criterion_phase criteria_last_phase(const struct criteria *c)
 static bool is_asked(enum criterion_kind kind, enum criterion_phase phase)
 {
 	return kinds[kind].phase == phase ||
-	       (phase == PHASE_MESSAGE && (kinds[kind].flags & EARLIER_TOO) != 0);
+	       (kinds[kind].phase == phase + 1 && (kinds[kind].flags & EARLIER_TOO) != 0);
 }
 
 /* One value of those given for an option is enough. */

@@ -69,7 +69,7 @@ bool criteria_has(const struct criteria *c, enum criterion_kind kind);
 enum criterion_phase criteria_last_phase(const struct criteria *c);
 /*
  * Can the message still be one of those that are wanted? In the last phase it is one. In PHASE_ID only
- * l->id counts.
+ * l->id is read, and the rest must be zero.
  */
 bool criteria_match(const struct criteria *c, enum criterion_phase phase, const struct listing *l);
 

@@ -90,10 +90,16 @@ enum daemon_found daemon_connect(struct daemon **out, const char *spool_path, en
 {
 	const char *name = door == DAEMON_VIEW ? PROTOCOL_VIEW_SOCKET : PROTOCOL_CONTROL_SOCKET;
 	enum daemon_found found;
+	struct err ignored;
 	struct daemon *d;
 	int fd;
 
 	found = connect_found(spool_path, name, &fd, e);
+	if (found == DAEMON_DENIED && door == DAEMON_VIEW &&
+	    connect_found(spool_path, PROTOCOL_CONTROL_SOCKET, &fd, &ignored) == DAEMON_CONNECTED) {
+		name = PROTOCOL_CONTROL_SOCKET;
+		found = DAEMON_CONNECTED;
+	}
 	if (found != DAEMON_CONNECTED)
 		return found;
 	d = mem_alloc(sizeof(*d));
@@ -102,6 +108,16 @@ enum daemon_found daemon_connect(struct daemon **out, const char *spool_path, en
 	buf_init(&d->input, ANSWER_LINE_MAX);
 	*out = d;
 	return DAEMON_CONNECTED;
+}
+
+enum daemon_found daemon_connect_to_look(struct daemon **d, const char *spool_path, struct err *e)
+{
+	enum daemon_found found = daemon_connect(d, spool_path, DAEMON_VIEW, e);
+	struct err ignored;
+
+	if (found == DAEMON_DENIED && daemon_connect(d, spool_path, DAEMON_CONTROL, &ignored) == DAEMON_CONNECTED)
+		return DAEMON_CONNECTED;
+	return found;
 }
 
 void daemon_close(struct daemon *d)

@@ -9,7 +9,10 @@
 
 struct daemon;
 
-enum daemon_door { DAEMON_VIEW, DAEMON_CONTROL };
+enum daemon_door {
+	DAEMON_VIEW, /* to look; the other one serves as well, for members of control_group alone */
+	DAEMON_CONTROL
+};
 
 enum daemon_found {
 	DAEMON_CONNECTED,
@@ -19,6 +22,8 @@ enum daemon_found {
 };
 
 enum daemon_found daemon_connect(struct daemon **d, const char *spool_path, enum daemon_door door, struct err *e);
+/* For looking: through the view socket, or, for who may change but is not in view_group, the control socket. */
+enum daemon_found daemon_connect_to_look(struct daemon **d, const char *spool_path, struct err *e);
 void daemon_close(struct daemon *d); /* NULL is allowed */
 
 /* One request; the reference is stolen. */

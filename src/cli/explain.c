@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/access.h"
 #include "cli/explain_facts.h"
 #include "cli/json.h"
 #include "cli/one.h"
@@ -43,9 +44,9 @@ static void ask(struct explain *x, const struct spool *s)
 }
 
 /* The message is read first: one that leaves meanwhile is then still told as it was. */
-static void look(struct explain *x, const struct spool *s)
+static void look(struct cli *cli, struct explain *x, const struct spool *s)
 {
-	if (listing_open(&x->listing, s, x->id.text, true))
+	if (access_message(cli, s, x->id.text, &x->listing))
 		x->kind = listing_is_readable(&x->listing) ? EXPLAIN_QUEUED : EXPLAIN_UNREADABLE;
 	else if (corrupt_open(&x->corrupt, s, x->id.text))
 		x->kind = EXPLAIN_CORRUPT;
@@ -70,7 +71,8 @@ static enum cli_status explain(struct cli *cli, struct explain *x, const struct 
 
 	if (routing_load(&x->routing, cli) < 0)
 		return CLI_UNREACHABLE;
-	look(x, s);
+	x->by_relay = cli->view != NULL;
+	look(cli, x, s);
 	ask(x, s);
 	if (json) {
 		o = explain_json(x);
@@ -109,11 +111,11 @@ enum cli_status verb_explain(struct cli *cli)
 	status = one_operand(cli, &typed);
 	if (status != CLI_DONE)
 		return status;
-	if (cli_open_spool(cli, &spool) < 0)
+	if (access_open(cli, &spool) < 0)
 		return CLI_UNREACHABLE;
-	status = one_find(&spool, typed, x.now_wall_us, &x.id);
+	status = one_find(cli, &spool, typed, x.now_wall_us, &x.id);
 	if (status == CLI_DONE)
 		status = explain(cli, &x, &spool, json);
-	spool_close(&spool);
+	access_close(cli, &spool);
 	return cli_finish_output(status);
 }

@@ -23,6 +23,7 @@ struct explain {
 	struct spool_id id;
 	int64_t now_wall_us;
 	enum explain_kind kind;
+	bool by_relay; /* it read the spool for us: what was put aside cannot be seen */
 	struct listing listing;
 	struct corrupt corrupt;
 	struct routing routing;
@@ -38,7 +39,8 @@ void explain_print(const struct explain *x, FILE *out);
 json_t *explain_json(const struct explain *x);
 
 /* What the operator may type now, "retry 0abc" ...; each(ctx, command, why). */
-void explain_commands(const struct explain *x, void (*each)(void *ctx, const char *command, const char *why), void *ctx);
+void explain_commands(const struct explain *x, void (*each)(void *ctx, const char *command, const char *why),
+		      void *ctx);
 /* The upstream of the status object by that name; NULL: none. */
 const json_t *explain_upstream(const struct explain *x, const char *name);
 /* The last reply about somebody who has not got it, and when; NULL: none. */

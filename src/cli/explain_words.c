@@ -178,9 +178,9 @@ static const struct {
 	{ "bounced", "returned to the sender", ", because: " },
 	{ "requeued", "queued anew", ": " },
 	{ "rerouted", "given another route", ": " },
-	{ "warned", "reported to the sender as delayed", ": " },
-	{ "reported", "reported to the sender as failed", ": " },
-	{ "relayed", "reported to the sender as relayed", ": " },
+	{ "warned", "reported as delayed", ": " },
+	{ "reported", "reported as failed", ": " },
+	{ "relayed", "reported as relayed", ": " },
 };
 
 /* What to put before its text. */

@@ -77,7 +77,7 @@ static void note(struct fsck *f, enum check_folder folder, const char *name, con
 		f->finding_cap = f->finding_cap ? f->finding_cap * 2 : 64;
 		f->finding = mem_resize(f->finding, f->finding_cap, sizeof(*f->finding));
 	}
-	f->finding[f->finding_count++] = (struct finding){ folder, name ? mem_strdup(name) : NULL, *result };
+	f->finding[f->finding_count++] = (struct finding){ folder, mem_strdup_or_null(name), *result };
 }
 
 /* The file of the suspensions has its reader in manage/. */

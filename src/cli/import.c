@@ -6,9 +6,8 @@
  * A spool is taken over with its states, and a second run over it finds what
  * the first one brought.
  */
-#include "cli/import.h"
+#include "cli/import_run.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,7 +22,6 @@
 #include "cli/daemon.h"
 #include "cli/json.h"
 #include "cli/lookup.h"
-#include "cli/mbox.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
 #include "config/config.h"
@@ -42,34 +40,7 @@ const struct args_option import_options[] = {
 	ARGS_OPTIONS_END,
 };
 
-#define BLOCK (64u << 10)
 #define TO_MAX 1000 /* --to options; each may be a list */
-#define SIDECAR_MAX (64u << 20)
-
-enum format { FORMAT_EML, FORMAT_MBOX, FORMAT_SPOOL, FORMAT_UNKNOWN };
-static const char *const format_names[] = { "eml", "mbox", "spool" };
-#define FORMATS (sizeof(format_names) / sizeof(*format_names))
-
-struct import {
-	struct cli *cli;
-	struct spool spool;
-	enum format format;
-	bool remove, json;
-	struct submit_options options;
-	bool has_options;
-	char **to; /* owned */
-	struct import_rules rules;
-	char **paths;
-	int path_count;
-	size_t imported, skipped;
-	struct id_list news; /* what a running relay is to be told of */
-	bool failed; /* the spool, or a file, could not be reached */
-	/* an mbox being read */
-	const char *source;
-	struct buf text; /* of the current message */
-	size_t number; /* of the current message, from 1 */
-	bool too_large;
-};
 
 /* ---- the relay ------------------------------------------------------------------------ */
 
@@ -112,7 +83,8 @@ static void tell_relay(struct import *im)
 		break;
 	}
 	if (!changer || !order_attempts(im, changer)) {
-		cli_error("%s: the messages are queued, but the relay does not know of them before its next start",
+		cli_error("%s: the messages are queued, but the relay does not know of them before its next "
+			  "start",
 			  im->spool.path);
 		im->failed = true;
 	}
@@ -128,10 +100,9 @@ static void add_news(struct import *im, const char *id)
 		tell_relay(im);
 }
 
-
 /* ---- saying ----------------------------------------------------------------------- */
 
-static void report(struct import *im, const char *source, const char *result, const struct spool_id *id,
+void import_report(struct import *im, const char *source, const char *result, const struct spool_id *id,
 		   const char *reason)
 {
 	json_t *o;
@@ -158,217 +129,28 @@ static void report(struct import *im, const char *source, const char *result, co
 	json_decref(o);
 }
 
-static void report_imported(struct import *im, const char *source, enum imported result, const struct spool_id *id,
-			    const struct err *e)
+void import_report_result(struct import *im, const char *source, enum imported result,
+			  const struct spool_id *id, const struct err *e)
 {
 	switch (result) {
 	case IMPORTED:
 		im->imported++;
 		add_news(im, id->text);
-		report(im, source, "imported", id, NULL);
+		import_report(im, source, "imported", id, NULL);
 		return;
 	case IMPORT_NOBODY:
 		im->skipped++;
-		report(im, source, "nobody", NULL, "nobody is left to get it: not imported");
+		import_report(im, source, "nobody", NULL, "nobody is left to get it: not imported");
 		return;
 	case IMPORT_REFUSED:
 		im->skipped++;
-		report(im, source, "refused", NULL, e->text);
+		import_report(im, source, "refused", NULL, e->text);
 		return;
 	case IMPORT_FAILED:
 		im->failed = true;
-		report(im, source, "failed", NULL, e->text);
+		import_report(im, source, "failed", NULL, e->text);
 		return;
 	}
-}
-
-/* ---- .eml files --------------------------------------------------------------------- */
-
-static int read_all(int fd, size_t max, struct buf *out, struct err *e)
-{
-	char *block = mem_alloc(BLOCK);
-	ssize_t n;
-	int r = 0;
-
-	buf_init(out, max);
-	while (r == 0 && (n = read(fd, block, BLOCK)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			err_set_os(e, errno, "cannot read it");
-			r = -1;
-		} else if (!buf_add(out, block, (size_t)n)) {
-			err_set(e, "larger than %zu octets", max);
-			r = -1;
-		}
-	}
-	free(block);
-	return r;
-}
-
-/* ID.envelope.json beside ID.eml; NULL with e->text empty: there is none. */
-static json_t *read_sidecar(const char *path, struct err *e)
-{
-	size_t len = strlen(path);
-	json_t *object = NULL;
-	json_error_t why;
-	char *name;
-	FILE *f;
-
-	e->text[0] = '\0';
-	if (len < 4 || strcmp(path + len - 4, ".eml") != 0)
-		return NULL;
-	name = mem_printf("%.*s.envelope.json", (int)(len - 4), path);
-	f = fopen(name, "re");
-	if (f) {
-		struct buf text;
-
-		if (read_all(fileno(f), SIDECAR_MAX, &text, e) == 0) {
-			object = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &why);
-			if (!object)
-				err_set(e, "line %d: %s", why.line, why.text);
-		}
-		if (!object)
-			err_prefix(e, "%s", name);
-		buf_release(&text);
-		fclose(f);
-	} else if (errno != ENOENT) {
-		err_set_os(e, errno, "%s: cannot read the envelope", name);
-	}
-	free(name);
-	return object;
-}
-
-static void import_eml(struct import *im, const char *path)
-{
-	bool is_stdin = strcmp(path, "-") == 0;
-	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	enum imported result = IMPORT_FAILED;
-	json_t *sidecar = NULL;
-	struct spool_id id;
-	struct buf text;
-	struct err e;
-
-	if (fd < 0) {
-		err_set_os(&e, errno, "cannot open it");
-		report_imported(im, path, IMPORT_FAILED, NULL, &e);
-		return;
-	}
-	if (read_all(fd, IMPORT_TEXT_MAX, &text, &e) == 0) {
-		sidecar = is_stdin ? NULL : read_sidecar(path, &e);
-		if (sidecar || is_stdin || !e.text[0])
-			result = import_message(&im->spool, text.data, text.len, sidecar, &im->rules, &id, &e);
-		else
-			result = IMPORT_REFUSED;
-	}
-	report_imported(im, path, result, &id, &e);
-	json_decref(sidecar);
-	buf_release(&text);
-	if (!is_stdin)
-		close(fd);
-}
-
-static int is_eml(const struct dirent *entry)
-{
-	size_t len = strlen(entry->d_name);
-
-	return len > 4 && entry->d_name[0] != '.' && strcmp(entry->d_name + len - 4, ".eml") == 0;
-}
-
-/* By name, which for what was exported is by age. */
-static void import_directory(struct import *im, const char *path)
-{
-	struct dirent **entry;
-	int count = scandir(path, &entry, is_eml, alphasort);
-
-	if (count < 0) {
-		report(im, path, "failed", NULL, strerror(errno));
-		im->failed = true;
-		return;
-	}
-	if (count == 0)
-		report(im, path, "refused", NULL, "neither a spool nor a directory with .eml files");
-	im->skipped += count == 0;
-	for (int i = 0; i < count; i++) {
-		char *name = mem_printf("%s/%s", path, entry[i]->d_name);
-
-		if (!im->failed)
-			import_eml(im, name);
-		free(name);
-		free(entry[i]);
-	}
-	free(entry);
-}
-
-/* ---- mbox ----------------------------------------------------------------------------- */
-
-static void finish_message(struct import *im)
-{
-	enum imported result = IMPORT_REFUSED;
-	struct spool_id id;
-	struct err e;
-	char *source;
-
-	if (im->number == 0)
-		return;
-	source = mem_printf("%s, message %zu", im->source, im->number);
-	if (im->too_large)
-		err_set(&e, "larger than %u octets", IMPORT_TEXT_MAX);
-	else
-		result = import_message(&im->spool, im->text.data, im->text.len, NULL, &im->rules, &id, &e);
-	report_imported(im, source, result, &id, &e);
-	free(source);
-}
-
-static bool on_begin(void *ctx)
-{
-	struct import *im = ctx;
-
-	finish_message(im);
-	im->number++;
-	im->too_large = false;
-	buf_clear(&im->text);
-	return !im->failed;
-}
-
-static bool on_text(void *ctx, const char *data, size_t len)
-{
-	struct import *im = ctx;
-
-	im->too_large |= !buf_add(&im->text, data, len);
-	return true;
-}
-
-static void import_mbox(struct import *im, const char *path)
-{
-	bool is_stdin = strcmp(path, "-") == 0;
-	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	char *block = mem_alloc(BLOCK);
-	struct mbox_reader r;
-	ssize_t n = -1;
-	bool ok = true;
-
-	im->source = path;
-	im->number = 0;
-	buf_init(&im->text, IMPORT_TEXT_MAX);
-	mbox_reader_init(&r, on_begin, on_text, im);
-	while (fd >= 0 && ok && (n = read(fd, block, BLOCK)) > 0)
-		ok = mbox_read(&r, block, (size_t)n);
-	if (n < 0) {
-		report(im, path, "failed", NULL, strerror(errno));
-		im->failed = true;
-	} else if (ok && mbox_read_end(&r)) {
-		finish_message(im);
-		if (r.stray || im->number == 0) {
-			report(im, path, "refused", NULL, im->number == 0 ? "not an mbox: no line begins with \"From \"" :
-				"what stands before its first message was not imported");
-			im->skipped++;
-		}
-	}
-	buf_release(&im->text);
-	free(block);
-	if (fd >= 0 && !is_stdin)
-		close(fd);
 }
 
 /* ---- a spool ---------------------------------------------------------------------------- */
@@ -381,27 +163,27 @@ static void take_over(struct import *im, struct spool *from, const char *id)
 
 	switch (spool_adopt(&im->spool, from, id, true, &as, &e)) {
 	case ADOPT_DONE:
-		report_imported(im, source, IMPORTED, &as, NULL);
+		import_report_result(im, source, IMPORTED, &as, NULL);
 		break;
 	case ADOPT_SAME: /* of a run before this one, which may not have told the relay */
 		add_news(im, id);
-		report(im, source, "already", NULL, NULL);
+		import_report(im, source, "already", NULL, NULL);
 		break;
 	case ADOPT_GONE:
 		free(source);
 		return;
 	case ADOPT_TAKEN:
 	case ADOPT_CORRUPT:
-		report_imported(im, source, IMPORT_REFUSED, NULL, &e);
+		import_report_result(im, source, IMPORT_REFUSED, NULL, &e);
 		free(source);
 		return;
 	case ADOPT_FAILED:
-		report_imported(im, source, IMPORT_FAILED, NULL, &e);
+		import_report_result(im, source, IMPORT_FAILED, NULL, &e);
 		free(source);
 		return;
 	}
 	if (im->remove && spool_remove(from, id, &e) < 0)
-		report_imported(im, source, IMPORT_FAILED, NULL, &e);
+		import_report_result(im, source, IMPORT_FAILED, NULL, &e);
 	free(source);
 }
 
@@ -421,13 +203,13 @@ static void import_spool(struct import *im, const char *path)
 	struct err e;
 
 	if (spool_open_remains(&from, path, &e) < 0) {
-		report(im, path, "failed", NULL, e.text);
+		import_report(im, path, "failed", NULL, e.text);
 		im->failed = true;
 		return;
 	}
 	id_list_init(&ids);
 	if (lock_source(path, &lock_fd, &e) < 0 || id_list_scan(&ids, &from, NULL, 0, &e) < 0) {
-		report(im, path, "failed", NULL, e.text);
+		import_report(im, path, "failed", NULL, e.text);
 		im->failed = true;
 	}
 	for (size_t i = 0; i < ids.count && !im->failed; i++) {
@@ -442,19 +224,20 @@ static void import_spool(struct import *im, const char *path)
 
 /* ---- the verb ------------------------------------------------------------------------------ */
 
-static enum format guess(const char *path)
+static enum carry_format guess(const char *path)
 {
 	char *queue = mem_printf("%s/queue", path), start[5] = "";
-	enum format format = FORMAT_EML;
+	enum carry_format format = CARRY_EML;
 	struct stat st;
 	int fd;
 
 	if (stat(queue, &st) == 0 && S_ISDIR(st.st_mode)) {
-		format = FORMAT_SPOOL;
+		format = CARRY_SPOOL;
 	} else if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && read(fd, start, sizeof(start)) == sizeof(start) && memcmp(start, "From ", 5) == 0)
-			format = FORMAT_MBOX;
+		if (fd >= 0 && read(fd, start, sizeof(start)) == sizeof(start) &&
+		    memcmp(start, "From ", 5) == 0)
+			format = CARRY_MBOX;
 		if (fd >= 0)
 			close(fd);
 	}
@@ -464,22 +247,21 @@ static enum format guess(const char *path)
 
 static void import_path(struct import *im, const char *path)
 {
-	enum format format = im->format == FORMAT_UNKNOWN ? guess(path) : im->format;
+	enum carry_format format = im->has_format ? im->format : guess(path);
 	struct stat st;
 
 	switch (format) {
-	case FORMAT_MBOX:
+	case CARRY_MBOX:
 		import_mbox(im, path);
 		return;
-	case FORMAT_SPOOL:
+	case CARRY_SPOOL:
 		import_spool(im, path);
 		return;
-	case FORMAT_EML:
-	case FORMAT_UNKNOWN:
+	case CARRY_EML:
 		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 			import_directory(im, path);
 		else
-			import_eml(im, path);
+			import_eml(im, path, false);
 		return;
 	}
 }
@@ -504,11 +286,9 @@ static int take_option(struct import *im, int key)
 
 	switch (key) {
 	case OPT_FORMAT:
-		for (size_t i = 0; i < FORMATS; i++)
-			if (strcmp(value, format_names[i]) == 0) {
-				im->format = (enum format)i;
-				return 0;
-			}
+		im->has_format = carry_format_find(value, &im->format);
+		if (im->has_format)
+			return 0;
 		im->cli->ended = cli_usage_error(im->cli, "--format %s: expected eml, mbox or spool", value);
 		return -1;
 	case OPT_FROM:
@@ -517,7 +297,8 @@ static int take_option(struct import *im, int key)
 		return 0;
 	case OPT_TO:
 		if (im->options.to_count == TO_MAX) {
-			im->cli->ended = cli_usage_error(im->cli, "more than %d --to: give lists, A,B,C", TO_MAX);
+			im->cli->ended =
+				cli_usage_error(im->cli, "more than %d --to: give lists, A,B,C", TO_MAX);
 			return -1;
 		}
 		im->to = mem_resize(im->to, im->options.to_count + 1, sizeof(*im->to));
@@ -547,10 +328,11 @@ static int read_arguments(struct import *im)
 	im->paths = args_operands(&im->cli->args, &im->path_count);
 	if (im->path_count == 0)
 		im->cli->ended = cli_usage_error(im->cli, "what? name files, a directory or a spool");
-	else if (im->remove && im->format != FORMAT_SPOOL)
+	else if (im->remove && im->format != CARRY_SPOOL)
 		im->cli->ended = cli_usage_error(im->cli, "--remove goes with --format spool");
-	else if (im->has_options && im->format == FORMAT_SPOOL)
-		im->cli->ended = cli_usage_error(im->cli, "a spool brings its envelopes along: no --from, --to or -t");
+	else if (im->has_options && im->format == CARRY_SPOOL)
+		im->cli->ended =
+			cli_usage_error(im->cli, "a spool brings its envelopes along: no --from, --to or -t");
 	else
 		return 0;
 	return -1;
@@ -576,7 +358,7 @@ static int set_rules(struct import *im)
 
 enum cli_status verb_import(struct cli *cli)
 {
-	struct import im = { .cli = cli, .format = FORMAT_UNKNOWN };
+	struct import im = { .cli = cli };
 	enum cli_status status = CLI_UNREACHABLE;
 
 	if (read_arguments(&im) < 0) {

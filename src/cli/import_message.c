@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* See import.h. */
+/* See import_message.h. */
+#include "cli/import_message.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +10,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "cli/carry.h"
-#include "cli/import.h"
 #include "spool/txn.h"
 #include "submit/header.h"
 

@@ -67,6 +67,14 @@ static bool take_result(struct listing *l, enum spool_read r)
 	assert_failed("a result without a meaning", __FILE__, __LINE__);
 }
 
+void listing_fail(struct listing *l, const char *id, const struct err *e)
+{
+	memset(l, 0, sizeof(*l));
+	memcpy(l->id.text, id, SPOOL_ID_LEN);
+	l->why = *e;
+	l->condition = CONDITION_UNREADABLE;
+}
+
 bool listing_begin(struct listing *l, const struct spool *s, const char *id, int message_fd)
 {
 	memset(l, 0, sizeof(*l));
@@ -125,8 +133,9 @@ const char *listing_last_reply(const struct listing *l)
 	for (size_t i = 0; i < l->state.rcpt_count; i++) {
 		const struct rcpt_state *r = &l->state.rcpt[i];
 
+		/* of somebody who waits (or whom nobody could be told of) rather than of who is dealt with */
 		if (r->reply && r->status != RCPT_DELIVERED &&
-		    (!last || r->when_wall_us > last->when_wall_us))
+		    (!last || (r->reported == last->reported ? r->when_wall_us > last->when_wall_us : last->reported)))
 			last = r;
 	}
 	return last ? last->reply : NULL;

@@ -61,6 +61,9 @@ enum listing_state {
 };
 bool listing_add_state(struct listing *l, const struct spool *s, enum listing_state how, int state_fd);
 
+/* It is UNREADABLE, because of e. */
+void listing_fail(struct listing *l, const char *id, const struct err *e);
+
 /* CORRUPT and UNREADABLE: there is no envelope to show. */
 bool listing_is_readable(const struct listing *l);
 /* The reply to show in one line: of the last recipient that was tried and is not delivered; NULL: none. */

@@ -81,6 +81,24 @@ bool id_prefix_matches(const struct id_prefix *p, const char *id)
 	return memcmp(p->text, id, p->len) == 0;
 }
 
+bool id_prefix_is_whole(const struct id_prefix *p)
+{
+	return p->len == SPOOL_ID_LEN;
+}
+
+bool id_prefixes_match(struct id_prefix *prefix, size_t count, const char *id)
+{
+	bool found = count == 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!id_prefix_matches(&prefix[i], id))
+			continue;
+		prefix[i].matches++;
+		found = true;
+	}
+	return found;
+}
+
 struct selection {
 	struct id_list *list;
 	struct id_prefix *prefix;
@@ -90,15 +108,8 @@ struct selection {
 static void select_id(void *ctx, const char *id)
 {
 	struct selection *sel = ctx;
-	bool wanted = sel->count == 0;
 
-	for (size_t i = 0; i < sel->count; i++) {
-		if (!id_prefix_matches(&sel->prefix[i], id))
-			continue;
-		sel->prefix[i].matches++;
-		wanted = true;
-	}
-	if (wanted)
+	if (id_prefixes_match(sel->prefix, sel->count, id))
 		id_list_add(sel->list, id);
 }
 

@@ -18,8 +18,6 @@ struct id_list {
 
 void id_list_init(struct id_list *list);
 void id_list_release(struct id_list *list);
-void id_list_add(struct id_list *list, const char *id);
-void id_list_sort(struct id_list *list); /* and each only once */
 /* The i-th as a string. */
 void id_list_get(const struct id_list *list, size_t i, struct spool_id *out);
 void id_list_add(struct id_list *list, const char *id); /* at the end */
@@ -38,7 +36,10 @@ struct id_prefix {
  * that Crockford's alphabet leaves out (O for 0, I and L for 1) understood.
  */
 bool id_prefix_parse(const char *typed, struct id_prefix *out);
+bool id_prefix_is_whole(const struct id_prefix *p);
 bool id_prefix_matches(const struct id_prefix *p, const char *id);
+/* Is one of them the beginning of it (or is there none)? Counts it in each that is. */
+bool id_prefixes_match(struct id_prefix *prefix, size_t count, const char *id);
 
 /* The queue's messages that match any of the prefixes (all of them when count is 0), sorted. */
 int id_list_scan(struct id_list *list, const struct spool *s, struct id_prefix *prefix, size_t count,

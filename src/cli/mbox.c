@@ -154,6 +154,12 @@ static bool take_from(struct mbox_reader *r)
 /* An octet at the beginning of a line, where all before it was held back. */
 static bool read_start(struct mbox_reader *r, char c, bool *taken)
 {
+	size_t held = strlen(r->blank);
+
+	/* a CR without its LF is the beginning of a line's text */
+	*taken = false;
+	if (held > 0 && r->blank[held - 1] == '\r' && c != '\n')
+		return give_held(r);
 	*taken = true;
 	if (c == from[r->matched] && r->state != MBOX_LINE) {
 		r->state = MBOX_FROM;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cli/access.h"
 #include "cli/corrupt.h"
 #include "cli/lookup.h"
 
@@ -43,7 +44,8 @@ static enum cli_status ambiguous(const struct id_prefix *prefix, const struct id
 	return CLI_USAGE;
 }
 
-enum cli_status one_find(const struct spool *s, const char *typed, int64_t now_wall_us, struct spool_id *out)
+enum cli_status one_find(struct cli *cli, const struct spool *s, const char *typed, int64_t now_wall_us,
+			 struct spool_id *out)
 {
 	enum cli_status status = CLI_DONE;
 	struct id_prefix prefix;
@@ -52,12 +54,12 @@ enum cli_status one_find(const struct spool *s, const char *typed, int64_t now_w
 
 	if (!id_prefix_parse(typed, &prefix))
 		return CLI_USAGE;
-	if (prefix.len == SPOOL_ID_LEN) { /* whole: no need to list a long queue */
+	if (id_prefix_is_whole(&prefix)) { /* whole: no need to list a long queue */
 		memcpy(out->text, prefix.text, sizeof(out->text));
 		return CLI_DONE;
 	}
 	id_list_init(&list);
-	if (id_list_scan(&list, s, &prefix, 1, &e) < 0 ||
+	if (access_ids(cli, s, &prefix, 1, &list, &e) < 0 ||
 	    (list.count == 0 && corrupt_scan(&list, s, &prefix, 1, &e) < 0)) {
 		cli_error("%s", e.text);
 		status = CLI_UNREACHABLE;

@@ -13,6 +13,7 @@ enum cli_status one_operand(struct cli *cli, const char **typed);
  * Completes what was typed with what is in queue/, and where that has none in
  * corrupt/; a whole id is taken as it is. CLI_DONE, or what to return (it is said).
  */
-enum cli_status one_find(const struct spool *s, const char *typed, int64_t now_wall_us, struct spool_id *out);
+enum cli_status one_find(struct cli *cli, const struct spool *s, const char *typed, int64_t now_wall_us,
+			 struct spool_id *out);
 
 #endif

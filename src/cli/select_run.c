@@ -43,6 +43,7 @@ struct run {
 	const struct select_work *work;
 	bool keep_files;
 	struct id_list ids, states;
+	bool has_states; /* states is the list of them; else each is looked for */
 	size_t chunks;
 	uint64_t matched;
 
@@ -57,11 +58,10 @@ struct run {
 
 static bool id_is_wanted(const struct select *sel, const struct spool_id *id)
 {
-	struct listing l;
+	struct listing l = { .id = *id };
 
 	if (sel->criteria.count == 0)
 		return true;
-	l.id = *id;
 	return criteria_match(&sel->criteria, PHASE_ID, &l);
 }
 
@@ -93,16 +93,41 @@ static enum cli_status check_names(struct cli *cli, uint64_t listed)
 /* Counts for each name how many ids it means. */
 static bool is_named(struct select *sel, const char *id, uint64_t *listed)
 {
-	bool named = sel->has_list && id_list_has(&sel->listed, id);
+	bool is_listed = sel->has_list && id_list_has(&sel->listed, id);
 
-	*listed += named;
-	for (size_t i = 0; i < sel->prefix_count; i++) {
-		if (!id_prefix_matches(&sel->prefix[i], id))
-			continue;
-		sel->prefix[i].matches++;
-		named = true;
+	*listed += is_listed;
+	if (sel->has_list && sel->prefix_count == 0)
+		return is_listed;
+	return id_prefixes_match(sel->prefix, sel->prefix_count, id) || is_listed;
+}
+
+/* Whole ids, and few: each is looked for, and a long queue not listed. */
+static bool are_few_named(const struct select *sel)
+{
+	if (sel->prefix_count == 0 && !sel->has_list)
+		return false;
+	for (size_t i = 0; i < sel->prefix_count; i++)
+		if (!id_prefix_is_whole(&sel->prefix[i]))
+			return false;
+	return sel->prefix_count + sel->listed.count <= FEW;
+}
+
+/* All that may be meant, sorted. */
+static int find_candidates(struct cli *cli, const struct spool *spool, struct id_list *ids, struct err *e)
+{
+	const struct select *sel = cli->select;
+	struct spool_id id;
+
+	if (!are_few_named(sel))
+		return access_ids(cli, spool, NULL, 0, ids, e);
+	for (size_t i = 0; i < sel->prefix_count; i++)
+		id_list_add(ids, sel->prefix[i].text);
+	for (size_t i = 0; i < sel->listed.count; i++) {
+		id_list_get(&sel->listed, i, &id);
+		id_list_add(ids, id.text);
 	}
-	return named || (!sel->has_list && sel->prefix_count == 0);
+	id_list_sort(ids);
+	return access_keep_present(cli, spool, ids, e);
 }
 
 /* The ids of all that may be wanted, sorted; what is wrong with those that were named is said. */
@@ -114,7 +139,7 @@ static enum cli_status find_ids(struct cli *cli, const struct spool *spool, stru
 	struct spool_id id;
 	struct err e;
 
-	if (access_ids(cli, spool, ids, &e) < 0) {
+	if (find_candidates(cli, spool, ids, &e) < 0) {
 		cli_error("%s", e.text);
 		return CLI_UNREACHABLE;
 	}
@@ -189,7 +214,8 @@ static void fill_slot(struct run *run, size_t chunk)
 		struct spool_id id;
 
 		id_list_get(&run->ids, i, &id);
-		from.how = id_list_has(&run->states, id.text) ? LISTING_STATE_OPEN : LISTING_STATE_NONE;
+		from.how = !run->has_states || id_list_has(&run->states, id.text) ? LISTING_STATE_OPEN :
+										    LISTING_STATE_NONE;
 		add_found(run, slot, i, &from);
 	}
 }
@@ -351,7 +377,8 @@ static enum cli_status run_work(struct cli *cli, const struct spool *spool, cons
 	id_list_init(&run.states);
 	status = find_ids(cli, spool, &run.ids);
 	/* behind the ids: whoever failed before they were listed is in this list, and saves the others a look */
-	if ((status == CLI_DONE || status == CLI_NOTHING) && !cli->view &&
+	run.has_states = !cli->view && !are_few_named(cli->select);
+	if ((status == CLI_DONE || status == CLI_NOTHING) && run.has_states &&
 	    id_list_scan_states(&run.states, spool, &e) < 0) {
 		cli_error("%s", e.text);
 		status = CLI_UNREACHABLE;

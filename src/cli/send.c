@@ -4,6 +4,8 @@
  * relay (upstream/), and every refusal said. No spool is touched: what the
  * server does not take is still where it came from.
  */
+#include "cli/send.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +16,6 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
-#include "cli/send.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
 #include "config/secret.h"

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "cli/access.h"
 #include "cli/content.h"
 #include "cli/listing.h"
 #include "cli/json.h"
@@ -50,9 +51,10 @@ struct show {
 	int64_t now_wall_us;
 };
 
-static enum cli_status not_found(const char *typed)
+static enum cli_status not_found(const struct show *sh, const char *typed)
 {
-	cli_error("%s: no queued message has this id: it was delivered, or never here", typed);
+	cli_error("%s: no queued message has this id: it was delivered, or never here%s", typed,
+		  sh->cli->view ? " (or put aside in corrupt/, where only root looks)" : "");
 	return CLI_NOTHING;
 }
 
@@ -240,7 +242,8 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 		if (l->state.rcpt[i].status == RCPT_PENDING) {
 			json_put_key(one, "address", json_text_or_null(l->msg.env.rcpt[i].address));
 			json_put_key(one, "goes_to",
-				     json_text_or_null(routing_find(&sh->routing, &l->msg.env, i, l->state.route, &rule)));
+				     json_text_or_null(routing_find(&sh->routing, &l->msg.env, i,
+								    l->state.route, &rule)));
 			json_put_key(one, "route", rule > 0 ? json_integer((json_int_t)rule) : json_null());
 			json_append_new(array, one);
 		} else {
@@ -252,7 +255,6 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 
 static int put_json(const struct show *sh, const struct listing *l, struct err *e)
 {
-	static const char *const bodies[] = { "7BIT", "8BITMIME", "BINARYMIME" };
 	json_t *o = listing_json(l);
 	struct buf header;
 	int r;
@@ -260,7 +262,8 @@ static int put_json(const struct show *sh, const struct listing *l, struct err *
 	buf_init(&header, CONTENT_HEADER_MAX);
 	r = content_header(&l->msg, &header, NULL, e);
 	if (r == 0) {
-		ASSERT(json_object_set_new(o, "body", json_string(bodies[l->msg.env.body])) == 0);
+		ASSERT(json_object_set_new(o, "body", json_string(envelope_body_names[l->msg.env.body])) ==
+		       0);
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
 		put_goes_to(sh, l, o);
@@ -331,9 +334,9 @@ static enum cli_status show(const struct show *sh, const char *typed)
 	struct listing l;
 	struct err e;
 
-	if (!listing_open(&l, &sh->spool, sh->id.text, true)) {
+	if (!access_message(sh->cli, &sh->spool, sh->id.text, &l)) {
 		if (!corrupt_open(&corrupt, &sh->spool, sh->id.text))
-			return not_found(typed);
+			return not_found(sh, typed);
 		status = show_corrupt(sh, &corrupt);
 		corrupt_close(&corrupt);
 		return status;
@@ -391,15 +394,15 @@ enum cli_status verb_show(struct cli *cli)
 	status = one_operand(cli, &typed);
 	if (status != CLI_DONE)
 		return status;
-	if (cli_open_spool(cli, &sh.spool) < 0)
+	if (access_open(cli, &sh.spool) < 0)
 		return CLI_UNREACHABLE;
-	status = one_find(&sh.spool, typed, sh.now_wall_us, &sh.id);
+	status = one_find(cli, &sh.spool, typed, sh.now_wall_us, &sh.id);
 	if (status == CLI_DONE && routing_load(&sh.routing, cli) < 0)
 		status = CLI_UNREACHABLE;
 	if (status == CLI_DONE) {
 		status = show(&sh, typed);
 		routing_release(&sh.routing);
 	}
-	spool_close(&sh.spool);
+	access_close(cli, &sh.spool);
 	return cli_finish_output(status);
 }

@@ -84,7 +84,7 @@ enum cli_status show_corrupt_raw(const struct cli *cli, const struct corrupt *c)
 	size_t len = 0;
 	struct err e;
 	FILE *out = cli->out.is_tty ? open_memstream(&text, &len) : stdout;
-	int r = corrupt_copy(c, out, &e);
+	int r = corrupt_copy(c, cli->out.is_tty ? SHOWN_MAX : UINT64_MAX, out, &e);
 
 	if (out != stdout) {
 		fclose(out);

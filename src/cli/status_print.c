@@ -52,7 +52,8 @@ static void add_text(const struct printer *p, const char *text, struct buf *out)
 	term_escapes(p->term, text ? text : "?", out);
 }
 
-static void add_count(const struct printer *p, struct buf *out, int64_t n, const char *what, enum term_style style)
+static void add_count(const struct printer *p, struct buf *out, int64_t n, const char *what,
+		      enum term_style style)
 {
 	char text[64];
 
@@ -120,8 +121,8 @@ static void put_queue(const struct printer *p)
 	}
 	if (oldest > 0) {
 		buf_adds(&text, ", the oldest ");
-		term_paint(p->term, age_ms > OLD_MS ? TERM_WARN : TERM_PLAIN, num_format_age(age_ms, age, sizeof(age)),
-			   &text);
+		term_paint(p->term, age_ms > OLD_MS ? TERM_WARN : TERM_PLAIN,
+			   num_format_age(age_ms, age, sizeof(age)), &text);
 	}
 	put_line(p, "Queue", &text);
 	buf_release(&text);
@@ -129,7 +130,8 @@ static void put_queue(const struct printer *p)
 
 static void put_rates(const struct printer *p)
 {
-	static const char *const names[] = { "queued", "delivered", "deferred", "failed", "expired", "uncertain" };
+	static const char *const names[] = { "queued", "delivered", "deferred",
+					     "failed", "expired",   "uncertain" };
 	const json_t *rates = json_object_get(p->status, "rates");
 
 	if (!json_is_object(rates))
@@ -194,7 +196,8 @@ static void put_suspension(const struct printer *p, const json_t *one, const cha
 /* What an upstream has is that of all deliveries where it has none of its own. */
 static void put_own_suspension(const struct printer *p, const json_t *upstream)
 {
-	const json_t *own = json_object_get(upstream, "suspension"), *of_all = json_object_get(p->status, "suspended");
+	const json_t *own = json_object_get(upstream, "suspension"),
+		     *of_all = json_object_get(p->status, "suspended");
 
 	if (!json_is_object(of_all) || !json_equal(own, of_all))
 		put_suspension(p, own, json_get_text(upstream, "name"));
@@ -377,7 +380,8 @@ static void put_remote(const struct printer *p, struct table *t, const json_t *r
 static void put_upstream(const struct printer *p, struct table *t, const json_t *u, struct buf *cell)
 {
 	const json_t *remotes = json_get_array(u, "remotes"), *slowed = json_object_get(u, "slowed");
-	int64_t most = json_get_int(u, "max_connections", 0), now = json_get_int(u, "connections_allowed", most);
+	int64_t most = json_get_int(u, "max_connections", 0),
+		now = json_get_int(u, "connections_allowed", most);
 
 	add_text(p, json_get_text(u, "name"), &cell[UP_NAME]);
 	add_state(p, u, &cell[UP_STATE]);
@@ -400,29 +404,40 @@ static void put_upstream(const struct printer *p, struct table *t, const json_t 
 		put_remote(p, t, json_array_get(remotes, i), cell);
 }
 
+/* A table, with an empty line before it, unless there is nothing in it. */
+static void put_table(const struct printer *p, const json_t *array,
+		      int (*compare)(const void *, const void *), const struct table_column *columns,
+		      size_t column_count,
+		      void (*put_row)(const struct printer *p, struct table *t, const json_t *one,
+				      struct buf *cell))
+{
+	struct table *t = mem_alloc(sizeof(*t));
+	struct buf cell[TABLE_COLUMNS_MAX];
+	const json_t **all;
+	size_t count;
+
+	all = sorted(array, compare, &count);
+	for (size_t i = 0; i < column_count; i++)
+		buf_init(&cell[i], TEXT_MAX);
+	if (count > 0)
+		putc('\n', p->out);
+	table_begin(t, columns, column_count, p->term, p->out);
+	for (size_t i = 0; i < count; i++)
+		put_row(p, t, all[i], cell);
+	table_end(t);
+	for (size_t i = 0; i < column_count; i++)
+		buf_release(&cell[i]);
+	free(t);
+	free(all);
+}
+
 static void put_upstreams(const struct printer *p)
 {
 	static int (*const compare[STATUS_SORT_COUNT])(const void *, const void *) = { by_name, by_waiting,
 										       by_in_flight };
-	struct buf cell[UP_COUNT];
-	const json_t **all;
-	struct table *t;
-	size_t count;
 
-	all = sorted(json_get_array(p->status, "upstreams"), compare[p->sort], &count);
-	t = mem_alloc(sizeof(*t));
-	for (size_t i = 0; i < UP_COUNT; i++)
-		buf_init(&cell[i], TEXT_MAX);
-	if (count > 0)
-		putc('\n', p->out);
-	table_begin(t, upstream_columns, UP_COUNT, p->term, p->out);
-	for (size_t i = 0; i < count; i++)
-		put_upstream(p, t, all[i], cell);
-	table_end(t);
-	for (size_t i = 0; i < UP_COUNT; i++)
-		buf_release(&cell[i]);
-	free(t);
-	free(all);
+	put_table(p, json_get_array(p->status, "upstreams"), compare[p->sort], upstream_columns, UP_COUNT,
+		  put_upstream);
 }
 
 /* ---- workers ---------------------------------------------------------------------- */
@@ -471,28 +486,12 @@ static void put_worker(const struct printer *p, struct table *t, const json_t *w
 
 static void put_workers(const struct printer *p)
 {
-	struct buf cell[W_COUNT];
-	const json_t **all;
-	struct table *t;
-	size_t count;
-
-	all = sorted(json_get_array(p->status, "workers"), p->sort == STATUS_SORT_NAME ? by_pid : busy_first, &count);
-	t = mem_alloc(sizeof(*t));
-	for (size_t i = 0; i < W_COUNT; i++)
-		buf_init(&cell[i], TEXT_MAX);
-	if (count > 0)
-		putc('\n', p->out);
-	table_begin(t, worker_columns, W_COUNT, p->term, p->out);
-	for (size_t i = 0; i < count; i++)
-		put_worker(p, t, all[i], cell);
-	table_end(t);
-	for (size_t i = 0; i < W_COUNT; i++)
-		buf_release(&cell[i]);
-	free(t);
-	free(all);
+	put_table(p, json_get_array(p->status, "workers"), p->sort == STATUS_SORT_NAME ? by_pid : busy_first,
+		  worker_columns, W_COUNT, put_worker);
 }
 
-void status_print(const json_t *status, const struct term *term, enum status_sort sort, int64_t now_wall_us, FILE *out)
+void status_print(const json_t *status, const struct term *term, enum status_sort sort, int64_t now_wall_us,
+		  FILE *out)
 {
 	struct printer p = { status, term, sort, now_wall_us, out };
 

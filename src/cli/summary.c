@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "cli/access.h"
 #include "cli/listing.h"
 #include "cli/reason.h"
 #include "cli/routing.h"
@@ -111,8 +112,8 @@ static bool count(void *ctx, struct listing *l, void *prepared)
 	}
 	buf_init(&key, KEY_MAX);
 	for (size_t i = 0; i < l->state.rcpt_count; i++) {
-		if (l->state.rcpt[i].status == RCPT_DELIVERED)
-			continue;
+		if (l->state.rcpt[i].status == RCPT_DELIVERED || l->state.rcpt[i].reported)
+			continue; /* nothing will happen for them any more */
 		buf_clear(&key);
 		key_of(s, l, i, &key);
 		tally_add(&s->tally, &m, key.data, 1);
@@ -168,7 +169,7 @@ enum cli_status verb_summary(struct cli *cli)
 			return cli->ended;
 	if (select_finish(cli, SELECT_ALL) < 0)
 		return cli->ended;
-	if (cli_open_spool(cli, &spool) < 0)
+	if (access_open(cli, &spool) < 0)
 		return CLI_UNREACHABLE;
 	if (routing_load(&s.routing, cli) == 0) {
 		status = select_run(cli, &spool, &work);
@@ -177,6 +178,6 @@ enum cli_status verb_summary(struct cli *cli)
 		routing_release(&s.routing);
 	}
 	tally_release(&s.tally);
-	spool_close(&spool);
+	access_close(cli, &spool);
 	return cli_finish_output(status);
 }

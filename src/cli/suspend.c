@@ -9,6 +9,8 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "cli/access.h"
+#include "cli/ask.h"
 #include "cli/change.h"
 #include "cli/json.h"
 #include "cli/verbs.h"
@@ -186,29 +188,70 @@ static enum cli_status resume_one(const struct request *r, struct changer *chang
 	return CLI_DONE;
 }
 
-/* Each suspension there is; SPOOL/suspended says which. */
+static void add_suspension(struct suspensions *all, const char *upstream)
+{
+	struct suspension one = { .upstream = (char *)(uintptr_t)upstream };
+
+	suspensions_set(all, &one);
+}
+
+/*
+ * For who may not read the file. The relay shows for each upstream the suspension that is in effect, which is that
+ * of all deliveries for those that have none of their own: they are told apart by when they were made.
+ */
+static int ask_suspensions(const char *spool_path, struct suspensions *all, struct err *e)
+{
+	const json_t *of_all, *own, *upstream;
+	json_t *status;
+	size_t i;
+
+	if (ask_daemon(spool_path, "status", ASK_TIMEOUT_MS, &status, e) != DAEMON_CONNECTED)
+		return -1;
+	of_all = json_object_get(status, "suspended");
+	if (json_is_object(of_all))
+		add_suspension(all, NULL);
+	json_array_foreach(json_get_array(status, "upstreams"), i, upstream) {
+		own = json_object_get(upstream, "suspension");
+		if (json_is_object(own) && !json_equal(own, of_all) && json_get_text(upstream, "name"))
+			add_suspension(all, json_get_text(upstream, "name"));
+	}
+	json_decref(status);
+	return 0;
+}
+
+/* Which suspensions there are, by SPOOL/suspended or by the relay. */
+static int find_suspensions(struct cli *cli, struct suspensions *all, struct err *e)
+{
+	struct spool spool;
+	int r;
+
+	if (access_open(cli, &spool) < 0)
+		return -1;
+	r = cli->view ? ask_suspensions(spool.path, all, e) : suspensions_load(all, &spool, e);
+	if (r < 0)
+		cli_error("%s", e->text);
+	access_close(cli, &spool);
+	suspensions_expire(all, clock_wall_us());
+	return r;
+}
+
 static enum cli_status resume_all(const struct request *r, struct changer *changer)
 {
 	enum cli_status status = CLI_DONE;
 	struct suspensions all;
-	struct spool spool;
 	struct err e;
 
-	if (cli_open_spool(r->cli, &spool) < 0)
-		return CLI_UNREACHABLE;
 	suspensions_init(&all);
-	if (suspensions_load(&all, &spool, &e) < 0)
-		status = fail(&e);
-	suspensions_expire(&all, clock_wall_us());
-	if (status == CLI_DONE && all.count == 0) {
+	if (find_suspensions(r->cli, &all, &e) < 0) {
+		status = CLI_UNREACHABLE;
+	} else if (all.count == 0) {
 		cli_error("nothing is suspended");
 		status = CLI_NOTHING;
 	}
-	for (size_t i = 0; i < all.count; i++)
+	for (size_t i = 0; status != CLI_UNREACHABLE && i < all.count; i++)
 		if (resume_one(r, changer, all.item[i].upstream) != CLI_DONE)
 			status = CLI_NOTHING;
 	suspensions_release(&all);
-	spool_close(&spool);
 	return status;
 }
 

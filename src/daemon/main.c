@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "base/stdfiles.h"
 #include "config/dump.h"
 #include "config/secret.h"
 #include "daemon/background.h"
@@ -159,6 +160,7 @@ int main(int argc, char *argv[])
 	struct err e;
 	int status;
 
+	stdfiles_open();
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "posthoused"); /* until the configuration is known */
 	if (daemon_options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "posthoused: %s: try 'posthoused --help'\n", e.text);

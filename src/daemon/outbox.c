@@ -164,15 +164,27 @@ static bool is_too_large(const struct outbox_player *p, const struct stat *st)
 	return most > 0 && (uint64_t)st->st_size > most + most / 2 + COMMANDS_MAX;
 }
 
-/* -1: why is said in reason. */
-static int open_file(const struct outbox_player *p, int taken_fd, const char *name, struct stat *st, struct buf *reason)
+/* What passes, and is not the file's fault: its sender was told that this is mail. */
+static bool is_our_trouble(int os_error)
+{
+	return os_error == EMFILE || os_error == ENFILE || os_error == ENOMEM || os_error == EIO || os_error == EINTR;
+}
+
+/* -1: why is said in reason, and what becomes of it in fate. */
+static int open_file(const struct outbox_player *p, int taken_fd, const char *name, struct stat *st, struct buf *reason,
+		     enum fate *fate)
 {
 	int fd = openat(taken_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
+	*fate = FATE_REFUSED;
 	if (fd < 0) {
 		buf_addf(reason, "it cannot be opened: %s", strerror(errno));
-		if (fstatat(taken_fd, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		*fate = is_our_trouble(errno) ? FATE_LATER : FATE_REFUSED;
+		if (fstatat(taken_fd, name, st, AT_SYMLINK_NOFOLLOW) < 0) {
 			memset(st, 0, sizeof(*st));
+			st->st_uid = (uid_t)-1;
+			st->st_mtime = st->st_ctime = (time_t)(clock_wall_us() / 1000000);
+		}
 		return -1;
 	}
 	if (fstat(fd, st) < 0)
@@ -263,21 +275,25 @@ static void put_aside(const struct outbox_player *p, const struct folders *f, co
 
 static bool is_expired(const struct outbox_player *p, const struct stat *st)
 {
-	return clock_wall_us() / 1000 - (int64_t)st->st_mtime * 1000 > p->expire_after_ms;
+	/* its owner may give it any mtime, one in the far future too */
+	int64_t since = st->st_mtime < st->st_ctime ? st->st_mtime : st->st_ctime;
+
+	return clock_wall_us() / 1000 - since * 1000 > p->expire_after_ms;
 }
 
 /* False: it stays for another time. */
 static bool take_in(const struct outbox_player *p, const struct folders *f, const char *name)
 {
-	enum fate fate = FATE_REFUSED;
 	struct buf reason;
+	enum fate fate;
 	struct stat st;
 	int fd;
 
 	buf_init(&reason, REASON_MAX);
 	snprintf(p->peer, p->peer_cap, "unix:unknown");
-	fd = open_file(p, f->taken, name, &st, &reason);
-	snprintf(p->peer, p->peer_cap, "unix:uid=%ld", (long)st.st_uid);
+	fd = open_file(p, f->taken, name, &st, &reason, &fate);
+	if (st.st_uid != (uid_t)-1)
+		snprintf(p->peer, p->peer_cap, "unix:uid=%ld", (long)st.st_uid);
 	if (fd >= 0) {
 		fate = play(p, fd, &st, &reason);
 		close(fd);

@@ -45,12 +45,14 @@ static json_t *text_of(const char *field, size_t cap)
 
 static json_t *worker_object(struct scoreboard_slot *slot, enum slot_state state, int64_t now_s, int64_t now_mono_ms)
 {
+	int64_t since = atomic_load(&slot->since_mono_ms);
 	bool busy = state == SLOT_BUSY;
 	json_t *o = json_object();
 
 	json_put_key(o, "pid", json_integer(atomic_load(&slot->pid)));
 	json_put_key(o, "state", json_string(state_name(state)));
-	json_put_key(o, "since", json_integer(now_s - (now_mono_ms - atomic_load(&slot->since_mono_ms)) / 1000));
+	json_put_key(o, "since", json_integer(since > 0 && since <= now_mono_ms ? now_s - (now_mono_ms - since) / 1000 :
+										   now_s));
 	json_put_key(o, "peer", busy ? text_of(slot->peer, sizeof(slot->peer)) : json_null());
 	json_put_key(o, "verb", busy ? text_of(slot->verb, sizeof(slot->verb)) : json_null());
 	json_put_key(o, "sessions", json_integer((json_int_t)atomic_load(&slot->sessions)));

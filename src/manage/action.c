@@ -51,7 +51,7 @@ static bool same_text(const char *a, const char *b)
 static void set_text(char **field, const char *text)
 {
 	free(*field);
-	*field = text ? mem_strdup(text) : NULL;
+	*field = mem_strdup_or_null(text);
 }
 
 static void let_go(struct spool_state *st)

@@ -206,6 +206,17 @@ static void choose_another(const struct spool *s, const struct spool_message *m,
 	*e = why;
 }
 
+/* For the message's history. */
+static void note_report(struct spool_state *st, const char *what, const struct spool_id *id, const char *to,
+			size_t rcpt_count)
+{
+	char *text = mem_printf("report %s to %s", id->text, to);
+
+	spool_state_add_event(st, &(struct spool_event){ .when_wall_us = clock_wall_us(), .what = (char *)(uintptr_t)what,
+							 .rcpts = rcpt_count, .text = text });
+	free(text);
+}
+
 int bounce_commit(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
 		  struct spool_state *st, const char **to, struct err *e)
 {
@@ -228,6 +239,8 @@ int bounce_commit(const struct bounce_settings *settings, struct spool *s, struc
 		choose_another(s, m, st, e);
 	for (size_t i = 0; i < r.rcpt_count && result == 0; i++)
 		st->rcpt[rcpt[i]].reported = true;
+	if (result == 0 && r.rcpt_count > 0)
+		note_report(st, "reported", &st->report_id, r.to, r.rcpt_count);
 	if (result == 0)
 		st->report_id.text[0] = '\0';
 	if (to)
@@ -253,6 +266,8 @@ int bounce_warn(const struct bounce_settings *settings, struct spool *s, struct 
 		spool_id_new(id);
 		result = make_report(settings, s, m, &r, id, e);
 	}
+	if (result == 0 && r.rcpt_count > 0)
+		note_report(st, "warned", id, r.to, r.rcpt_count);
 	if (result == 0)
 		st->warned = true;
 	free(rcpt);

@@ -24,11 +24,6 @@
 #define NAME "suspended"
 #define TEXT_MAX (4u << 20)
 
-static char *copy(const char *text)
-{
-	return text ? mem_strdup(text) : NULL;
-}
-
 static bool same_text(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
@@ -79,8 +74,8 @@ static void take_out(struct suspensions *all, struct suspension *one)
 
 void suspensions_set(struct suspensions *all, const struct suspension *one)
 {
-	struct suspension fresh = { copy(one->upstream), one->since_wall_us, one->until_wall_us, copy(one->reason),
-				    copy(one->by) };
+	struct suspension fresh = { mem_strdup_or_null(one->upstream), one->since_wall_us, one->until_wall_us, mem_strdup_or_null(one->reason),
+				    mem_strdup_or_null(one->by) };
 	struct suspension *place = find(all, one->upstream);
 
 	if (place)

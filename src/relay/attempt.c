@@ -84,14 +84,20 @@ static size_t pick_recipients(struct attempt *a, unsigned most)
 	return n;
 }
 
-/* No wait is longer than this: a damaged date, or one written when the clock was wrong. */
+/*
+ * No wait is longer than retry_max: a damaged date, or one written when the clock was wrong. And one that began in the
+ * future is over: the clock was set back since, and the queue in memory, which follows it, says when it is due.
+ */
 static void cut_dates(struct attempt *a)
 {
-	int64_t latest_us = clock_wall_us() + a->rules->retry.max_ms / 10 * 11 * 1000;
+	int64_t now_us = clock_wall_us(), latest_us = now_us + a->rules->retry.max_ms / 10 * 11 * 1000;
 
-	for (size_t i = 0; i < a->state.rcpt_count; i++)
-		if (a->state.rcpt[i].next_wall_us > latest_us)
-			a->state.rcpt[i].next_wall_us = clock_wall_us();
+	for (size_t i = 0; i < a->state.rcpt_count; i++) {
+		struct rcpt_state *r = &a->state.rcpt[i];
+
+		if (r->next_wall_us > latest_us || (r->next_wall_us > now_us && r->when_wall_us > now_us))
+			r->next_wall_us = now_us;
+	}
 }
 
 enum attempt_open attempt_load(struct attempt **out, const struct attempt_rules *rules, const char *id, bool verify)
@@ -130,10 +136,11 @@ enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules 
 			       void (*done)(struct upstream_txn *t, const struct upstream_outcome *o))
 {
 	enum attempt_open result = attempt_load(out, rules, id, true);
-	struct attempt *a = *out;
+	struct attempt *a;
 
 	if (result != ATTEMPT_READY)
 		return result;
+	a = *out;
 	a->upstream = upstream;
 	if (a->state.held)
 		return ATTEMPT_ELSEWHERE;

@@ -23,6 +23,21 @@ static void list_add(struct attempt **list, struct attempt *a)
 	*list = a;
 }
 
+static void list_append(struct attempt **list, struct attempt *a)
+{
+	struct attempt *last = *list;
+
+	if (!last) {
+		list_add(list, a);
+		return;
+	}
+	while (last->next)
+		last = last->next;
+	last->next = a;
+	a->prev = last;
+	a->next = NULL;
+}
+
 static void list_remove(struct attempt **list, struct attempt *a)
 {
 	if (a->next)
@@ -85,7 +100,7 @@ void relay_settle_unsaved(struct relay *r)
 
 		list_remove(&r->unsaved, a);
 		if (!settle(r, a, &e)) {
-			list_add(&r->unsaved, a);
+			list_append(&r->unsaved, a); /* the others first: it may be the only one in trouble */
 			r->unsaved_until_mono_ms = clock_mono_ms() + RELAY_UNSAVED_RETRY_MS;
 		} else if (clock_mono_ms() >= by) {
 			r->service_wanted = true;
@@ -134,7 +149,7 @@ static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *
 		bucket_return(&u->bucket);
 		r->service_wanted = true; /* it is due, and another connection may be free */
 	}
-	if (result.touched || a->is_removed || a->state.held || a->orders)
+	if (result.touched || a->is_removed || a->is_changed || a->state.held || a->orders)
 		relay_settle(r, a);
 	else {
 		queue_put_back(&r->queue, a->message.env.id, u->lane);
@@ -203,8 +218,11 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 		return NULL;
 	for (int i = 0; i < OPENED_AT_ONCE; i++) {
 		if (bucket_has(&u->bucket, clock_mono_ms()) == 0 ||
-		    !queue_take(&r->queue, u->lane, relay_wall_ms(), &id))
+		    !queue_take(&r->queue, u->lane, relay_wall_ms(), &id)) {
+			if (i > 0)
+				relay_set_timer(r); /* they are somewhere else now, and due at another time */
 			return NULL;
+		}
 		a = begin(rc, id.text);
 		if (!a)
 			continue;

@@ -13,7 +13,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "spool/sys.h"
+#include "spool/batch.h"
+#include "spool/message.h"
 
 #define ORDERS_MAX 16 /* that wait for the end of one attempt */
 
@@ -24,11 +25,6 @@ struct attempt_order {
 	struct action_order order; /* with owned strings */
 	struct attempt_order *next; /* in the order they came */
 };
-
-static char *copy(const char *text)
-{
-	return text ? mem_strdup(text) : NULL;
-}
 
 void operate_free_orders(struct attempt_order *orders)
 {
@@ -57,21 +53,21 @@ static struct attempt *find_attempt(const struct relay *r, const char *id)
 /* At once, whatever the attempt does: the file is gone, and at the end of the attempt nothing is put back. */
 static void remove_attempted(struct relay *r, struct attempt *a, struct action_item *item)
 {
+	struct spool_change change = { .id = item->id, .e = &item->e };
+
 	if (a->is_removed) {
 		item->result = ACTION_GONE;
 		return;
 	}
-	item->result = ACTION_FAILED;
-	if (spool_remove(r->rules.spool, a->message.env.id, &item->e) < 0)
-		return;
-	/* whatever the sync says, it must not be saved again: that would bring back a state without a message */
-	a->is_removed = true;
-	if (sys_fsync(r->rules.spool->queue_fd) < 0) {
-		err_set(&item->e, "%s/queue: removed, but the directory cannot be synced", r->rules.spool->path);
-		return;
-	}
-	item->result = ACTION_DONE;
-	item->due_wall_ms = CLOCK_NEVER;
+	spool_change_remove(&change);
+	spool_changes_commit(r->rules.spool, &change, 1);
+	/* whatever the sync said, it must not be saved again: that would bring back a state without a message */
+	a->is_removed = change.result != SPOOL_CHANGE_FAILED || !spool_has(r->rules.spool, item->id.text);
+	item->result = change.result == SPOOL_CHANGE_DONE ? ACTION_DONE :
+		       change.result == SPOOL_CHANGE_GONE ? ACTION_GONE :
+							    ACTION_FAILED;
+	if (item->result != ACTION_FAILED)
+		item->due_wall_ms = CLOCK_NEVER;
 }
 
 /* Into the state that the attempt will save at its end, and on the disk now. */
@@ -79,24 +75,30 @@ static void hold_attempted(struct attempt *a, const struct action_order *order, 
 {
 	struct spool_event event = { .when_wall_us = clock_wall_us(), .what = (char *)action_done_name(order->action),
 				     .text = (char *)order->reason, .by = (char *)order->by };
+	bool was_held = a->state.held;
+	char *old_reason = a->state.hold_reason;
 
 	item->result = ACTION_NO_CHANGE;
 	item->due_wall_ms = held ? CLOCK_NEVER : relay_wall_ms();
-	if (a->state.held == held)
+	if (was_held == held || (held && spool_state_count(&a->state, RCPT_PENDING) == 0))
 		return;
 	a->state.held = held;
-	free(a->state.hold_reason);
-	a->state.hold_reason = held ? copy(order->reason) : NULL;
+	a->state.hold_reason = held ? mem_strdup_or_null(order->reason) : NULL;
 	spool_state_add_event(&a->state, &event);
-	item->result = ACTION_DONE;
-	if (spool_state_save(&a->state, a->rules->spool, a->message.env.id, &item->e) == 0)
+	if (spool_state_save(&a->state, a->rules->spool, a->message.env.id, &item->e) == 0) {
+		free(old_reason);
+		item->result = ACTION_DONE;
 		return;
-	a->state.held = !held;
-	a->is_changed = true;
+	}
+	free(a->state.hold_reason);
+	a->state.hold_reason = old_reason;
+	a->state.held = was_held;
+	a->is_changed = true; /* the disk may have taken it all the same */
 	item->result = ACTION_FAILED;
 }
 
-static void remember(struct attempt *a, const struct action_order *order, struct action_item *item)
+/* For the end of the attempt; false when too many wait already. */
+static bool remember(struct attempt *a, const struct action_order *order, struct action_item *item)
 {
 	struct attempt_order **at = &a->orders, *o;
 	unsigned count = 0;
@@ -106,12 +108,20 @@ static void remember(struct attempt *a, const struct action_order *order, struct
 	if (count >= ORDERS_MAX) {
 		err_set(&item->e, "%s: %u orders already wait for the end of its delivery attempt", item->id.text, count);
 		item->result = ACTION_FAILED;
-		return;
+		return false;
 	}
 	o = mem_alloc(sizeof(*o));
-	o->order = (struct action_order){ order->action, copy(order->reason), copy(order->route), copy(order->by) };
+	o->order = (struct action_order){ order->action, mem_strdup_or_null(order->reason),
+					  mem_strdup_or_null(order->route), mem_strdup_or_null(order->by) };
 	*at = o;
-	item->result = ACTION_PENDING;
+	return true;
+}
+
+/* Now; and once more behind the orders that wait, as one of them may undo it although it came before. */
+static void hold_or_release(struct attempt *a, const struct action_order *order, struct action_item *item)
+{
+	if (!a->orders || remember(a, order, item))
+		hold_attempted(a, order, order->action == ACTION_HOLD, item);
 }
 
 static void order_attempted(struct relay *r, struct attempt *a, const struct action_order *order,
@@ -131,16 +141,15 @@ static void order_attempted(struct relay *r, struct attempt *a, const struct act
 		remove_attempted(r, a, item);
 		break;
 	case ACTION_HOLD:
-		hold_attempted(a, order, true, item);
-		break;
 	case ACTION_RELEASE:
-		hold_attempted(a, order, false, item);
+		hold_or_release(a, order, item);
 		break;
 	case ACTION_EXPIRE:
 	case ACTION_BOUNCE:
 	case ACTION_REQUEUE:
 	case ACTION_REROUTE:
-		remember(a, order, item);
+		if (remember(a, order, item))
+			item->result = ACTION_PENDING;
 		break;
 	}
 	action_log(order, item);

@@ -121,6 +121,13 @@ static struct queue_entry *taken_entry(struct queue *q, const char *id)
 	return &q->entry[index];
 }
 
+static void set_flags(struct queue *q, struct queue_entry *en, unsigned flags)
+{
+	q->split += (flags & QUEUE_SPLIT) != 0;
+	q->split -= (en->flags & QUEUE_SPLIT) != 0;
+	en->flags = (uint8_t)flags;
+}
+
 /* ---- the heaps ------------------------------------------------------------------ */
 
 static bool is_earlier(const struct queue *q, uint32_t a, uint32_t b)
@@ -251,8 +258,8 @@ bool queue_add(struct queue *q, const char *id, size_t lane, int64_t due_wall_ms
 		grow_entries(q);
 	index = q->free_head;
 	q->free_head = q->entry[index].heap_index;
-	q->entry[index] = (struct queue_entry){ .due_wall_ms = due_wall_ms, .place = (uint8_t)lane,
-						.flags = (uint8_t)flags };
+	q->entry[index] = (struct queue_entry){ .due_wall_ms = due_wall_ms, .place = (uint8_t)lane };
+	set_flags(q, &q->entry[index], flags);
 	memcpy(q->entry[index].id, packed, sizeof(packed));
 	q->bucket[bucket] = index + 1;
 	q->count++;
@@ -349,7 +356,7 @@ void queue_give_back(struct queue *q, const char *id, size_t lane, int64_t due_w
 {
 	struct queue_entry *en = taken_entry(q, id);
 
-	en->flags &= (uint8_t)~QUEUE_FRESH;
+	set_flags(q, en, en->flags & ~(unsigned)QUEUE_FRESH);
 	en->due_wall_ms = due_wall_ms;
 	wait_in(q, en, lane);
 }
@@ -365,7 +372,7 @@ void queue_park(struct queue *q, const char *id, enum queue_where why)
 
 	ASSERT(why == QUEUE_HELD || why == QUEUE_FAILED);
 	q->taken--;
-	en->flags &= (uint8_t)~(QUEUE_FRESH | QUEUE_PEEK | QUEUE_SPLIT);
+	set_flags(q, en, en->flags & ~(unsigned)(QUEUE_FRESH | QUEUE_PEEK | QUEUE_SPLIT));
 	en->place = why == QUEUE_HELD ? PLACE_HELD : PLACE_FAILED;
 	*(why == QUEUE_HELD ? &q->held : &q->failed) += 1;
 }
@@ -377,6 +384,7 @@ bool queue_forget(struct queue *q, const char *id)
 	if (index == NONE)
 		return false;
 	leave(q, index);
+	set_flags(q, &q->entry[index], 0);
 	clear_bucket(q, find_bucket(q, q->entry[index].id));
 	q->entry[index].place = PLACE_UNUSED;
 	q->entry[index].heap_index = q->free_head;
@@ -398,7 +406,7 @@ void queue_set_flags(struct queue *q, const char *id, unsigned set, unsigned cle
 
 	ASSERT(!((set | clear) & QUEUE_FRESH)); /* it says in which heap the entry is */
 	if (index != NONE)
-		q->entry[index].flags = (uint8_t)((q->entry[index].flags & ~clear) | set);
+		set_flags(q, &q->entry[index], (q->entry[index].flags & ~clear) | set);
 }
 
 /* ---- all of them ------------------------------------------------------------------ */
@@ -420,16 +428,23 @@ void queue_shift(struct queue *q, int64_t by_ms)
 void queue_age(struct queue *q, size_t lane)
 {
 	struct queue_heap *fresh = &q->lane[lane].fresh, *rest = &q->lane[lane].rest;
+	/* an upstream may come and go all the time: a few are put where they belong, without touching a million */
+	bool few = fresh->len < rest->len / 16;
 
 	if (fresh->len == 0)
 		return;
 	for (uint32_t i = 0; i < fresh->len; i++) {
-		q->entry[fresh->item[i]].flags &= (uint8_t)~QUEUE_FRESH;
+		struct queue_entry *en = &q->entry[fresh->item[i]];
+
+		set_flags(q, en, en->flags & ~(unsigned)QUEUE_FRESH);
 		heap_append(rest, fresh->item[i]);
+		if (few)
+			heap_up(q, rest, rest->len - 1);
 	}
 	fresh->len = 0;
 	heap_shrink(fresh);
-	heap_build(q, rest);
+	if (!few)
+		heap_build(q, rest);
 }
 
 /* Takes what is split out of a heap and lists it in out. */
@@ -456,7 +471,7 @@ size_t queue_gather_split(struct queue *q, size_t lane, int64_t now_wall_ms)
 	struct queue_heap found = { 0 };
 	size_t count;
 
-	for (size_t i = 0; i < q->lane_count; i++) {
+	for (size_t i = 0; i < q->lane_count && q->split > 0; i++) {
 		if (i == lane)
 			continue;
 		cut_split(q, &q->lane[i].fresh, &found);

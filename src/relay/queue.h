@@ -59,6 +59,7 @@ struct queue {
 	uint32_t bucket_mask;
 	uint32_t count; /* messages known */
 	uint32_t taken, held, failed; /* of these; the others wait */
+	uint32_t split; /* of these, flagged so */
 };
 
 void queue_init(struct queue *q, size_t lanes); /* 1 .. QUEUE_LANES_MAX */

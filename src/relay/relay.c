@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* See relay.h: the event loop, what wakes it, its start and its end. relay_internal.h names the other parts. */
+#include "relay/relay.h"
 #include "relay/relay_internal.h"
 
 #include <event2/event.h>

@@ -5,7 +5,6 @@
  * options.c reads the command line, deliver.c does the main job; looking at
  * the queue and trying it again are verbs of posthouse(1).
  */
-#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/stdfiles.h"
 #include "cli/cli.h"
 #include "cli/term.h"
 #include "cli/verbs.h"
@@ -163,25 +163,13 @@ static int run(const struct sendmail_options *o)
 	return EX_SOFTWARE;
 }
 
-/* A program may call us with any of the three closed; a socket of ours must not become its standard error. */
-static void open_standard_files(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	struct sendmail_options o;
 	struct err e;
 	int status;
 
-	open_standard_files();
+	stdfiles_open(); /* programs close what they think is not needed */
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN); /* a daemon that hangs up is an outcome */
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not get that large */

@@ -43,18 +43,14 @@ bool dsn_take_envid(struct session *s, const struct smtp_param *p)
 	return true;
 }
 
+static bool is_word(const char *word, const char *text, size_t len)
+{
+	return strlen(word) == len && strncasecmp(text, word, len) == 0;
+}
+
 /* RFC 3461 4.1: "NEVER" / 1#notify-list-element, NEVER alone */
 static bool parse_notify(const char *value, size_t len, unsigned *notify)
 {
-	static const struct {
-		const char *word;
-		unsigned flag;
-	} words[] = {
-		{ "NEVER", ENVELOPE_NOTIFY_NEVER },
-		{ "SUCCESS", ENVELOPE_NOTIFY_SUCCESS },
-		{ "FAILURE", ENVELOPE_NOTIFY_FAILURE },
-		{ "DELAY", ENVELOPE_NOTIFY_DELAY },
-	};
 	const char *end = value + len;
 
 	*notify = 0;
@@ -62,11 +58,11 @@ static bool parse_notify(const char *value, size_t len, unsigned *notify)
 		const char *comma = memchr(value, ',', (size_t)(end - value));
 		size_t n = (size_t)((comma ? comma : end) - value), i = 0;
 
-		while (i < 4 && (strlen(words[i].word) != n || strncasecmp(value, words[i].word, n) != 0))
+		while (i < ENVELOPE_NOTIFY_COUNT && !is_word(envelope_notify_names[i].name, value, n))
 			i++;
-		if (i == 4)
+		if (i == ENVELOPE_NOTIFY_COUNT)
 			return false;
-		*notify |= words[i].flag;
+		*notify |= envelope_notify_names[i].flag;
 		if (!comma)
 			break;
 		value = comma + 1;

@@ -7,6 +7,15 @@
 
 #include "base/alloc.h"
 
+const char *const envelope_body_names[ENVELOPE_BODY_COUNT] = { "7BIT", "8BITMIME", "BINARYMIME" };
+
+const struct envelope_notify_name envelope_notify_names[ENVELOPE_NOTIFY_COUNT] = {
+	{ ENVELOPE_NOTIFY_NEVER, "NEVER" },
+	{ ENVELOPE_NOTIFY_SUCCESS, "SUCCESS" },
+	{ ENVELOPE_NOTIFY_FAILURE, "FAILURE" },
+	{ ENVELOPE_NOTIFY_DELAY, "DELAY" },
+};
+
 void envelope_init(struct envelope *env)
 {
 	memset(env, 0, sizeof(*env));

@@ -14,6 +14,8 @@
 #define ENVELOPE_ID_MAX 32 /* with the NUL */
 
 enum envelope_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME }; /* RFC 6152 2, RFC 3030 3 */
+#define ENVELOPE_BODY_COUNT (BODY_BINARYMIME + 1)
+extern const char *const envelope_body_names[ENVELOPE_BODY_COUNT]; /* as MAIL says them */
 
 struct envelope_rcpt {
 	char *address; /* mailbox without brackets; owned */
@@ -24,6 +26,11 @@ struct envelope_rcpt {
 enum envelope_ret { RET_UNSET, RET_FULL, RET_HDRS }; /* RFC 3461 4.3 */
 
 enum { ENVELOPE_NOTIFY_NEVER = 1, ENVELOPE_NOTIFY_SUCCESS = 2, ENVELOPE_NOTIFY_FAILURE = 4, ENVELOPE_NOTIFY_DELAY = 8 };
+#define ENVELOPE_NOTIFY_COUNT 4
+extern const struct envelope_notify_name {
+	unsigned flag;
+	const char *name; /* as RCPT says it */
+} envelope_notify_names[ENVELOPE_NOTIFY_COUNT];
 
 struct envelope {
 	char id[ENVELOPE_ID_MAX]; /* queue id, "" until a handler gives one */

@@ -108,30 +108,18 @@ int format_parse_head(const char *line, size_t len, struct format_head *head, st
 	return 0;
 }
 
-static const char *const body_names[] = { "7BIT", "8BITMIME", "BINARYMIME" };
-
 static const char *const ret_names[] = { [RET_FULL] = "FULL", [RET_HDRS] = "HDRS" };
-
-static const struct {
-	unsigned flag;
-	const char *name;
-} notify_names[] = {
-	{ ENVELOPE_NOTIFY_NEVER, "NEVER" },
-	{ ENVELOPE_NOTIFY_SUCCESS, "SUCCESS" },
-	{ ENVELOPE_NOTIFY_FAILURE, "FAILURE" },
-	{ ENVELOPE_NOTIFY_DELAY, "DELAY" },
-};
 
 static bool put_notify(struct buf *out, unsigned notify)
 {
 	char text[64] = "";
 
-	for (size_t i = 0; i < sizeof(notify_names) / sizeof(*notify_names); i++) {
-		if (!(notify & notify_names[i].flag))
+	for (size_t i = 0; i < ENVELOPE_NOTIFY_COUNT; i++) {
+		if (!(notify & envelope_notify_names[i].flag))
 			continue;
 		if (text[0])
 			strcat(text, ",");
-		strcat(text, notify_names[i].name);
+		strcat(text, envelope_notify_names[i].name);
 	}
 	return kv_puts(out, "notify", text);
 }
@@ -165,7 +153,7 @@ bool format_envelope(const struct envelope *env, struct buf *out)
 	     put_line(out, "arrived", clock_format_utc(env->arrived_wall_us, stamp)) &&
 	     put_line(out, "peer", env->peer) && put_line(out, "helo", env->helo) &&
 	     put_line(out, "protocol", env->protocol) && put_line(out, "listener", env->listener) &&
-	     put_line(out, "from", env->sender) && put_line(out, "body", body_names[env->body]) &&
+	     put_line(out, "from", env->sender) && put_line(out, "body", envelope_body_names[env->body]) &&
 	     put_line(out, "smtputf8", env->smtputf8 ? "yes" : "no") &&
 	     (env->ret == RET_UNSET || put_line(out, "ret", ret_names[env->ret])) &&
 	     (!env->envid || put_line(out, "envid", env->envid)) &&
@@ -209,8 +197,8 @@ static bool parse_from(struct envelope *env, const struct kv_pair *pair)
 
 static bool parse_body(struct envelope *env, const struct kv_pair *pair)
 {
-	for (unsigned i = 0; i < sizeof(body_names) / sizeof(*body_names); i++) {
-		if (strcmp(pair->value, body_names[i]) == 0) {
+	for (unsigned i = 0; i < ENVELOPE_BODY_COUNT; i++) {
+		if (strcmp(pair->value, envelope_body_names[i]) == 0) {
 			env->body = (enum envelope_body)i;
 			return true;
 		}
@@ -260,11 +248,11 @@ static bool parse_notify(struct envelope *env, const struct kv_pair *pair)
 	for (word = strtok_r(pair->value, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
 		size_t i = 0;
 
-		while (i < 4 && strcmp(word, notify_names[i].name) != 0)
+		while (i < ENVELOPE_NOTIFY_COUNT && strcmp(word, envelope_notify_names[i].name) != 0)
 			i++;
-		if (i == 4)
+		if (i == ENVELOPE_NOTIFY_COUNT)
 			return false;
-		env->rcpt[env->rcpt_count - 1].notify |= notify_names[i].flag;
+		env->rcpt[env->rcpt_count - 1].notify |= envelope_notify_names[i].flag;
 	}
 	return true;
 }

@@ -191,6 +191,13 @@ enum spool_read spool_message_adopt(struct spool_message *m, const struct spool 
 	return finish_open(m, s, id, read_message(m, s, id, verify, e), e);
 }
 
+bool spool_has(const struct spool *s, const char *id)
+{
+	struct stat st;
+
+	return sys_stat_at(s->queue_fd, id, &st) == 0;
+}
+
 bool spool_message_is_there(const struct spool_message *m)
 {
 	struct stat st;

@@ -47,6 +47,8 @@ enum spool_read spool_message_open(struct spool_message *m, const struct spool *
  */
 enum spool_read spool_message_adopt(struct spool_message *m, const struct spool *s, const char *id, int fd,
 				    bool verify, struct err *e);
+/* Whether queue/ has this id, whatever it is like. */
+bool spool_has(const struct spool *s, const char *id);
 /* Whether the open file still has a name in the spool. */
 bool spool_message_is_there(const struct spool_message *m);
 /* Only the file; the envelope stays. For who will not read the content any more. */

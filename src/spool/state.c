@@ -79,11 +79,6 @@ void spool_state_release(struct spool_state *st)
 	memset(st, 0, sizeof(*st));
 }
 
-static char *copy(const char *text)
-{
-	return text ? mem_strdup(text) : NULL;
-}
-
 void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_us, const char *upstream,
 		    const char *remote, const char *reply)
 {
@@ -91,9 +86,9 @@ void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_
 
 	r->status = status;
 	r->when_wall_us = wall_us;
-	r->upstream = copy(upstream);
-	r->remote = copy(remote);
-	r->reply = copy(reply);
+	r->upstream = mem_strdup_or_null(upstream);
+	r->remote = mem_strdup_or_null(remote);
+	r->reply = mem_strdup_or_null(reply);
 	free(old.upstream);
 	free(old.remote);
 	free(old.reply);
@@ -122,6 +117,26 @@ static bool same_event(const struct spool_event *a, const struct spool_event *b)
 	       same_text(a->remote, b->remote) && same_text(a->text, b->text) && same_text(a->by, b->by);
 }
 
+/*
+ * Among the latest ones of its kind: two recipients that are put off with different words would otherwise take two
+ * places at each try, and drive out all that happened before.
+ */
+static struct spool_event *find_same_event(struct spool_state *st, const struct spool_event *event)
+{
+	for (size_t i = st->event_count; i > 0 && same_text(st->event[i - 1].what, event->what); i--)
+		if (same_event(&st->event[i - 1], event))
+			return &st->event[i - 1];
+	return NULL;
+}
+
+static void move_to_end(struct spool_state *st, struct spool_event *ev)
+{
+	struct spool_event moved = *ev, *end = st->event + st->event_count;
+
+	memmove(ev, ev + 1, (size_t)(end - ev - 1) * sizeof(*ev));
+	end[-1] = moved;
+}
+
 /* A new last one, to be filled; the second oldest goes when there are too many. */
 static struct spool_event *push_event(struct spool_state *st)
 {
@@ -138,18 +153,20 @@ static struct spool_event *push_event(struct spool_state *st)
 
 void spool_state_add_event(struct spool_state *st, const struct spool_event *event)
 {
-	struct spool_event *last = st->event_count ? &st->event[st->event_count - 1] : NULL;
+	struct spool_event *last = find_same_event(st, event);
 
-	if (last && same_event(last, event)) {
+	if (last) {
+		move_to_end(st, last);
+		last = &st->event[st->event_count - 1];
 		last->times += last->times < UINT32_MAX;
 		last->when_wall_us = event->when_wall_us;
 		return;
 	}
 	last = push_event(st);
 	*last = (struct spool_event){ .when_wall_us = event->when_wall_us, .times = 1, .rcpts = event->rcpts,
-				      .what = copy(event->what), .upstream = copy(event->upstream),
-				      .remote = copy(event->remote), .text = copy(event->text),
-				      .by = copy(event->by) };
+				      .what = mem_strdup_or_null(event->what), .upstream = mem_strdup_or_null(event->upstream),
+				      .remote = mem_strdup_or_null(event->remote), .text = mem_strdup_or_null(event->text),
+				      .by = mem_strdup_or_null(event->by) };
 }
 
 size_t spool_state_count(const struct spool_state *st, enum rcpt_status status)

@@ -39,7 +39,7 @@ struct rcpt_state {
 
 /* One thing that happened to the message, for `posthouse show --log` and `explain`. */
 struct spool_event {
-	int64_t when_wall_us; /* the last time, when it came several times in a row */
+	int64_t when_wall_us; /* the last time, when it came several times */
 	unsigned times; /* in a row, 1 or more */
 	size_t rcpts; /* how many recipients it was about; 0: the message */
 	char *what; /* a word, as in the log: "deferred", "delivered", "held", ...; owned */

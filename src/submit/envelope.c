@@ -39,7 +39,9 @@ static bool complete(const struct making *m, const char *address, char **full, s
 	if (strlen(*full) <= ADDRESS_MAX)
 		return true;
 	err_set(e, "\"%.60s...\" is longer than %d octets", *full, ADDRESS_MAX);
+	/* it may be the envelope's own sender, which is freed with it */
 	free(*full);
+	*full = NULL;
 	return false;
 }
 

@@ -9,6 +9,8 @@
  * only marks it as over; it is finished, and freed, when the last of our
  * functions that works on it returns (enter, leave).
  */
+#include "upstream/conn.h"
+
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +20,6 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
-#include "upstream/conn.h"
 
 #define SEND_BYTES 16384 /* at once: one TLS record, so that a blocked send is a blocked record */
 #define SENDS_IN_A_ROW 64 /* then the other connections get their turn */

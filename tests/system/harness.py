@@ -557,6 +557,8 @@ def main(module="__main__", jobs=4):
         if unknown:
             sys.exit(f"{sys.argv[0]}: there is no {', '.join(sorted(unknown))}")
         cases = [case for case in cases if case[0] in sys.argv[1:]]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # `make check &`: what we start would ignore it too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"1..{len(cases)}", flush=True)
     watchdog = threading.Timer(FILE_DEADLINE, _give_up)
     watchdog.daemon = True

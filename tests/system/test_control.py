@@ -240,6 +240,60 @@ def test_groups(t):
     equal(relay.wait_for("held")["by"], "uid=54321", "who it was")
 
 
+AS_GROUP = """
+import os, sys
+os.setgroups([int(sys.argv[1])]); os.setresgid(54321, 54321, 54321); os.setresuid(54321, 54321, 54321)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_verbs_of_members(t):
+    """Each verb that looks works for who is in view_group alone; with control_group alone one looks and changes."""
+    need_root()
+    view, control = two_groups()
+    relay, _reserved, ids = waiting(t, 2, top=f'view_group = "{view.gr_name}"\ncontrol_group = "{control.gr_name}"\n')
+    out = t.tmp / "out"
+    out.mkdir()
+    os.chown(out, 54321, 54321)
+    gone = "0" * 16
+
+    def member(group, *args, check=0):
+        return t.run(["/usr/bin/python3", "-c", AS_GROUP, group.gr_gid, harness.BUILDDIR / "posthouse", "--spool",
+                      relay.spool, *args], check=check)
+
+    # each with what must be in its output
+    looks = ((["queue"], ids), (["queue", ids[0]], ids[:1]), (["queue", ids[0][:-1]], []),
+             (["queue", "--to", "rcpt@example.test"], ids), (["queue", "--older", "0s"], ids),
+             (["show", ids[0]], ["Subject: control", "rcpt@example.test"]), (["show", "--raw", ids[0]], ["body"]),
+             (["show", "--log", ids[0]], ["accepted"]), (["show", "--json", ids[1]], [ids[1]]),
+             (["summary"], ["example.test"]), (["summary", "--by", "reason", "--json", *ids], ['"messages":2']),
+             (["explain", ids[0]], [ids[0], "is queued"]), (["explain", "--json", ids[0]], [ids[0]]),
+             (["status"], ["main"]), (["check"], ["2 messages"]), (["help", "--complete", "--", "--spool", relay.spool, "show", ""], ids),
+             (["export", "--format", "mbox"], ["Subject: control"]))
+    for group in (view, control):
+        for args, words in looks:
+            done = member(group, *args, check=None)
+            found = done.stdout.decode()
+            assert args[0] == "check" or done.returncode == 0, (args, done)
+            assert not [w for w in words if w not in found], (args, found, done.stderr)
+    exported = member(view, "export", "--output", out / "eml", *ids)
+    equal(sorted(p.name for p in (out / "eml").iterdir()),
+          sorted(f"{i}.{end}" for i in ids for end in ("eml", "envelope.json")), exported)
+    for args, status, words in ((["show", gone], 1, "no queued message"), (["explain", gone], 1, "There is no message"),
+                                (["queue", gone], 1, "no queued message"), (["fsck"], 3, "root"),
+                                (["export", "--format", "spool", "--output", out / "s"], 3, "root"),
+                                (["hold", *ids], 3, control.gr_name)):
+        done = member(view, *args, check=status)
+        assert words in (done.stdout + done.stderr).decode(), (args, done)
+    member(control, "hold", "--reason", "r", ids[0])
+    equal({i: m["held"] for i, m in queue(t, relay).items()}, {ids[0]: True, ids[1]: False}, "held by a member")
+    member(control, "suspend")
+    member(control, "suspend", "--upstream", "main")
+    resumed = member(control, "resume", "--all").stdout.decode().splitlines()
+    equal(sorted(resumed), ["resumed all deliveries", "resumed deliveries to main"], "what was resumed")
+    member(control, "resume", "--all", check=1)
+
+
 def test_default_groups(t):
     """The group of `user` looks, nobody else changes."""
     need_root()

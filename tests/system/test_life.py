@@ -371,6 +371,21 @@ def test_orders_wait_for_the_end_of_an_attempt(t):
     equal((report.sender, b"no such thing" in report.content), ("", True), "the report")
 
 
+def test_hold_behind_an_order_that_waits(t):
+    """What was ordered last counts, although the hold is done at once and the other order at the attempt's end."""
+    upstream, stalled, relay, ident, door = in_flight(t, phase="RCPT")
+    equal(door.do("requeue", ident)[ident]["result"], "pending", "requeue")
+    equal(door.do("hold", ident)[ident]["result"], "done", "hold")
+    stalled.times = 0
+    upstream.disconnect()
+    relay.wait_for("requeued", id=ident)
+    relay.wait_for("completed", id=submit(relay, ["other@example.test"]))
+    equal(door.status()["queue"]["held"], 1, "messages held")
+    equal([m.rcpts for m in upstream.messages], [["other@example.test"]], "delivered")
+    equal(door.do("release", ident)[ident]["result"], "done", "release")
+    relay.wait_for("completed", id=ident)
+
+
 def test_actions_on_what_waits(t):
     upstream = Upstream(t)
     upstream.on("RCPT", "450 4.2.1 later", match="rcpt@")

@@ -255,6 +255,8 @@ def test_refusals(t):
             ([], b"", EX_USAGE, b"-t option"),
             (["-Z"], b"", EX_USAGE, b"-Z"),
             (["-f", "a@a.test", "<b@b.test"], b"\n", EX_USAGE, b"recipient"),
+            (["-f", "x" * 250, "b@b.test"], b"\n", EX_DATAERR, b"longer than"),
+            (["x" * 250], b"\n", EX_DATAERR, b"longer than"),
             (["-t"], b"To: <b@b.test\n\n", EX_DATAERR, b"To:"),
             (["b@b.test"], b"Subject: x\n\nnul\0\n", EX_DATAERR, b"refused"),
             (["-bd"], b"", EX_USAGE, b"posthoused"),

@@ -505,6 +505,40 @@ def test_killed_export_to_files(t):
     equal(len([n for n in files(t.tmp / "out") if n.endswith(".eml")]), len(ids), "files")
 
 
+def test_links_found_in_a_directory(t):
+    """Root imports what a user put into a directory: not what that user may not read."""
+    spool, _ = make_spool(t, [])
+    folder, secret = t.tmp / "folder", t.tmp / "secret"
+    folder.mkdir()
+    secret.write_bytes(b"From: a@x\nTo: b@y\n\nsecret\n")
+    (folder / "1.eml").symlink_to(secret)
+    os.mkfifo(folder / "2.eml")
+    (folder / "3.eml").mkdir()
+    (folder / "4.eml").write_bytes(b"From: a@x\nTo: b@y\n\nfine\n")
+    (folder / "4.envelope.json").symlink_to(secret)
+    (folder / "5.eml").write_bytes(b"From: a@x\nTo: b@y\n\nfine\n")
+    out, err = posthouse(t, spool, "import", "-t", folder, check=1)
+    for name, why in (("1.eml", "symbolic link"), ("2.eml", "no regular file"), ("3.eml", "no regular file"),
+                      ("4.eml", "symbolic link")):
+        assert any(name in line and why in line for line in err.splitlines()), err
+    assert out.endswith("1 message imported, 4 not.\n"), out
+    posthouse(t, spool, "import", "-t", folder / "1.eml")  # who names it means it
+
+
+def test_export_into_files_of_others(t):
+    """What lies where an export is about to write was perhaps put there to be written to."""
+    spool, (message,) = make_spool(t, [{"from": "a@x", "to": ["b@y"]}])
+    out, theirs = t.tmp / "out", t.tmp / "theirs"
+    out.mkdir()
+    theirs.write_bytes(b"theirs")
+    for name in (f"{message}.eml.new", f"{message}.envelope.json.new"):
+        os.link(theirs, out / name)
+    posthouse(t, spool, "export", "-o", out)
+    equal(theirs.read_bytes(), b"theirs", "a file with another name there")
+    equal(sorted(files(out)), [f"{message}.eml", f"{message}.envelope.json"], "files")
+    equal((out / f"{message}.eml").stat().st_mode & 0o777, 0o600, "mode")
+
+
 # ---- with a daemon ----------------------------------------------------------------------
 
 def test_a_running_relay_sends_what_was_imported(t):

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import threading
 import time
 
 import harness
@@ -101,6 +102,31 @@ def test_states_that_the_disk_did_not_take(t):
             assert time.monotonic() < end, f"{len(list(state.iterdir()))} of 80 states were recorded"
             client.message(CONTENT)
             time.sleep(0.2)
+
+
+def test_one_that_cannot_be_recorded(t):
+    """Its report cannot be made, as its file went away; what else waits to be recorded does not wait for it."""
+    upstream = Upstream(t)
+    upstream.on("EOD", "454 4.3.0 not now", match="later@")
+    answer = threading.Event()
+    upstream.on("EOD", lambda _session, _line: answer.wait(harness.DEADLINE) and "554 5.6.0 no", match="gone@")
+    slow = 'retry_min = "10m"\nretry_max = "10m"\n'
+    relay = t.daemon(config=config(upstream, "max_connections = 4\n pipelining = no", top=slow)).ready()
+    state = relay.spool / "state"
+    mode = state.stat().st_mode & 0o7777
+    with Client(relay) as client:
+        client.message(CONTENT, rcpts=("gone@example.test",))
+        upstream.wait_received()
+        state.chmod(0o500)
+        for _ in range(3):
+            client.message(CONTENT, rcpts=("later@example.test",))
+        relay.wait_for("unsaved", count=3)
+    gone, = [i for i in relay.queue() if i not in {e["id"] for e in relay.events("unsaved")}]
+    (relay.spool / "queue" / gone).unlink()
+    answer.set()
+    relay.wait_for("unsaved", count=4)
+    state.chmod(mode)
+    wait_until(lambda: len(list(state.iterdir())) >= 3, "the others to be recorded")
 
 
 # ---- connections ---------------------------------------------------------------------

@@ -80,14 +80,14 @@ static enum handler_verdict fake_end(struct handler *h, struct envelope *env, st
 	envelope_release(&f->seen);
 	f->seen = *env;
 	f->seen.sender = mem_strdup(env->sender);
-	f->seen.mail_options = env->mail_options ? mem_strdup(env->mail_options) : NULL;
+	f->seen.mail_options = mem_strdup_or_null(env->mail_options);
 	f->seen.rcpt_options = NULL;
 	f->seen.peer = mem_strdup(env->peer);
 	f->seen.helo = mem_strdup(env->helo);
 	f->seen.protocol = mem_strdup(env->protocol);
 	f->seen.listener = mem_strdup(env->listener);
-	f->seen.envid = env->envid ? mem_strdup(env->envid) : NULL;
-	f->seen.auth_user = env->auth_user ? mem_strdup(env->auth_user) : NULL;
+	f->seen.envid = mem_strdup_or_null(env->envid);
+	f->seen.auth_user = mem_strdup_or_null(env->auth_user);
 	f->seen.rcpt = NULL;
 	f->seen.rcpt_count = f->seen.rcpt_cap = 0;
 	for (size_t i = 0; i < env->rcpt_count; i++) {
@@ -95,7 +95,7 @@ static enum handler_verdict fake_end(struct handler *h, struct envelope *env, st
 		struct envelope_rcpt *to = envelope_add_rcpt(&f->seen, from->address, strlen(from->address));
 
 		to->notify = from->notify;
-		to->orcpt = from->orcpt ? mem_strdup(from->orcpt) : NULL;
+		to->orcpt = mem_strdup_or_null(from->orcpt);
 	}
 	f->seen_rcpts = env->rcpt_count;
 	verdict = called(f, FAKE_END, reply);

@@ -357,6 +357,22 @@ START_TEST(a_message_that_is_done_with_leaves)
 }
 END_TEST
 
+/* The queue in memory follows the clock; what stands in the file must not send a message back that is due by it. */
+START_TEST(a_wait_that_began_in_the_future_is_over)
+{
+	struct attempt *a = begin(3);
+	struct err e;
+
+	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_MAIL, 450);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+	attempt_free(a);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_ELSEWHERE);
+	attempt_free(a);
+	clock_freeze(NOW_US - 1800 * 1000000LL, 60000);
+	attempt_free(begin(3));
+}
+END_TEST
+
 START_TEST(a_message_nobody_looked_at_was_not_tried)
 {
 	struct attempt *a = begin(3);
@@ -474,6 +490,7 @@ int main(void)
 	TCase *c = tcase_create("all");
 	const TTest *const tests[] = {
 		a_message_delivered_to_all_leaves_the_spool, each_recipient_has_its_own_fate,
+		a_wait_that_began_in_the_future_is_over,
 		a_message_nobody_looked_at_was_not_tried, a_lost_answer_is_uncertain_and_refusals_stand,
 		one_recipient_too_many_goes_at_once, our_own_wrong_password_bounces_nothing,
 		a_failure_makes_one_report, a_report_the_disk_refuses_is_made_later, only_so_many_recipients_go_at_once,

@@ -32,6 +32,7 @@ static const struct {
 	{ "\r\n\r\nFrom \r\n\r\n", "\n\n>From \n\n\n" },
 	{ "a\rb\r\r\n", "a\rb\r\n\n" },
 	{ "From ", ">From \n\n" },
+	{ "a\r\n\r\n\rFrom b\r\n", "a\n\n\rFrom b\n\n" },
 	{ ">>", ">>\n\n" },
 	{ "Fro", "Fro\n\n" },
 };
@@ -116,6 +117,7 @@ START_TEST(mbox_is_read_however_it_is_cut)
 	check_reading("From x\na\n\nFro\n\nF", "|a\n\nFro\n\nF", false);
 	check_reading("From x\n\r\r\n\n>", "|\r\r\n\n>", false);
 	check_reading("\n\nFrom x\na\n\n\r\nFrom y\n", "|a\n\n|", false);
+	check_reading("From x\n\n\rFrom y\n\r\r\n\r", "|\n\rFrom y\n\r\r\n", false);
 }
 END_TEST
 

@@ -203,10 +203,13 @@ static int64_t model_least(const struct model *m, size_t lane, bool fresh)
 
 static void model_counts(const struct model *m, const struct queue *q)
 {
-	uint32_t n[QUEUE_FAILED + 1] = { 0 }, waiting = 0;
+	uint32_t n[QUEUE_FAILED + 1] = { 0 }, waiting = 0, split = 0;
 
-	for (int k = 0; k < MODEL; k++)
+	for (int k = 0; k < MODEL; k++) {
 		n[m[k].where]++;
+		split += m[k].where != QUEUE_UNKNOWN && m[k].split;
+	}
+	ck_assert_uint_eq(q->split, split);
 	for (size_t lane = 0; lane < LANES; lane++)
 		waiting += (uint32_t)queue_count_waiting(q, lane);
 	ck_assert_uint_eq(q->count, MODEL - n[QUEUE_UNKNOWN]);
@@ -524,7 +527,7 @@ START_TEST(an_upstream_that_is_overrun_gets_fewer_connections)
 		struct smtp_reply reply = { .code = code };
 
 		ck_assert_int_eq(throttle_is_slow_down(&reply),
-				 code == 421 || code == 450 || code == 451 || code == 452);
+				 code == 421 || code == 432 || (code >= 450 && code <= 452));
 	}
 }
 END_TEST

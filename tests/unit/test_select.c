@@ -277,6 +277,36 @@ START_TEST(damaged_messages_have_an_id_and_a_state_only)
 }
 END_TEST
 
+/* A message that came from another spool has an id younger than its arrival. */
+START_TEST(age_goes_by_arrival)
+{
+	static const struct {
+		enum criterion_kind kind;
+		const char *value;
+		bool by_id, matches;
+	} expected[] = {
+		{ CRITERION_OLDER, "1h", true, true },	    { CRITERION_OLDER, "3h", true, false },
+		{ CRITERION_YOUNGER, "1h", true, false },   { CRITERION_YOUNGER, "3h", true, true },
+		{ CRITERION_YOUNGER, "5m", false, false }, /* its file is not opened for this */
+	};
+	struct listing l = { .condition = CONDITION_QUEUED, .msg.env.arrived_wall_us = NOW_US - 120 * MINUTE_US };
+	struct listing id_only = { .condition = CONDITION_QUEUED };
+
+	set_id(&l.id, NOW_US - 10 * MINUTE_US);
+	id_only.id = l.id;
+	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
+		struct criteria c;
+		struct err e;
+
+		begin(&c);
+		ck_assert_int_eq(criteria_add(&c, expected[i].kind, expected[i].value, &e), 0);
+		ck_assert_msg(criteria_match(&c, PHASE_ID, &id_only) == expected[i].by_id, "row %zu by the id", i);
+		ck_assert_msg((expected[i].by_id && matches_in_all_phases(&c, &l)) == expected[i].matches, "row %zu", i);
+		criteria_release(&c);
+	}
+}
+END_TEST
+
 START_TEST(values_have_a_ceiling)
 {
 	char *longest = mem_alloc(CRITERION_TEXT_MAX + 2);
@@ -354,7 +384,8 @@ int main(void)
 
 	UNIT_CASE(suite, each_selector_means_what_the_table_says, every_option_is_in_the_table_of_this_test,
 		  different_options_narrow_and_the_same_one_widens, what_is_not_known_yet_does_not_exclude,
-		  damaged_messages_have_an_id_and_a_state_only, values_have_a_ceiling, every_action_has_its_words,
+		  damaged_messages_have_an_id_and_a_state_only, age_goes_by_arrival, values_have_a_ceiling,
+		  every_action_has_its_words,
 		  numbers_are_grouped, the_progress_line_fits);
 	return unit_run(suite);
 }

@@ -252,11 +252,16 @@ START_TEST(the_same_event_again_only_counts)
 	ck_assert_int_eq(st.event[0].when_wall_us, T0 + 999);
 	add_event(&st, T0 + 1000, "deferred", NULL);
 	add_event(&st, T0 + 1001, "deferred", "450 busy");
-	ck_assert_uint_eq(st.event_count, 3);
-	st.event[2].times = UINT32_MAX;
+	ck_assert_uint_eq(st.event_count, 2); /* the latest is the last one */
+	ck_assert_ptr_null(st.event[0].text);
+	ck_assert_uint_eq(st.event[1].times, 1001);
+	st.event[1].times = UINT32_MAX;
 	add_event(&st, T0 + 1002, "deferred", "450 busy");
-	ck_assert_uint_eq(st.event[2].times, UINT32_MAX);
+	ck_assert_uint_eq(st.event[1].times, UINT32_MAX);
 	check_round_trip(&st);
+	add_event(&st, T0 + 1003, "held", NULL); /* something else between begins anew */
+	add_event(&st, T0 + 1004, "deferred", "450 busy");
+	ck_assert_uint_eq(st.event_count, 4);
 	spool_state_release(&st);
 }
 END_TEST

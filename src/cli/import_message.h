@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* One message of `posthouse import` that comes as text (.eml, mbox): checked as a session would, and queued. */
-#ifndef CLI_IMPORT_H
-#define CLI_IMPORT_H
+#ifndef CLI_IMPORT_MESSAGE_H
+#define CLI_IMPORT_MESSAGE_H
 
 #include <stddef.h>
 #include <stdint.h>
