@@ -251,7 +251,7 @@ static int change_file(struct changer *c, const struct suspension *set, const ch
 		if (lift)
 			err_set(e, "upstream \"%s\" is not suspended", lift);
 		else
-			err_set(e, "deliveries as a whole are not suspended");
+			err_set(e, "deliveries as a whole are not suspended; those to single upstreams may be: --upstream NAME, or --all");
 		goto out;
 	}
 	r = suspensions_save(&all, &c->spool, e);

@@ -41,6 +41,8 @@ json_t *explain_json(const struct explain *x);
 /* What the operator may type now, "retry 0abc" ...; each(ctx, command, why). */
 void explain_commands(const struct explain *x, void (*each)(void *ctx, const char *command, const char *why),
 		      void *ctx);
+/* Nobody who waits is tried now, as deliveries there are suspended. */
+bool explain_is_suspended(const struct explain *x);
 /* The upstream of the status object by that name; NULL: none. */
 const json_t *explain_upstream(const struct explain *x, const char *name);
 /* The last reply about somebody who has not got it, and when; NULL: none. */

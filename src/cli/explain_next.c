@@ -18,7 +18,11 @@ static void tell_schedule(struct teller *t)
 	struct retry_limits limits = { cfg->retry_min_ms, cfg->retry_max_ms, cfg->retry_factor };
 	int64_t expiry = explain_expiry_us(t->x);
 
-	say(t, "  The next attempt is due ");
+	if (explain_is_suspended(t->x))
+		say(t, "  While deliveries are suspended, see below, nobody is tried or given up. After that the next "
+		       "attempt is due ");
+	else
+		say(t, "  The next attempt is due ");
 	say_until(t, st->next_attempt_wall_us);
 	if (st->next_attempt_wall_us > t->x->now_wall_us) {
 		say(t, " (");
@@ -59,7 +63,7 @@ static void tell_suspension(struct teller *t, const json_t *one, const char *wha
 	say(t, what);
 	say(t, " suspended");
 	if (since > 0) {
-		say(t, " since ");
+		say(t, " for ");
 		say_length(t, (t->x->now_wall_us - since) / 1000);
 	}
 	if (by) {
@@ -93,7 +97,10 @@ static void tell_remote_trouble(struct teller *t, const json_t *u)
 			continue;
 		say(t, " Its address ");
 		say_escaped(t, json_get_text(r, "remoteaddr"));
-		buf_addf(&t->text, " failed %" PRId64 " times in a row", json_get_int(r, "failures", 0));
+		if (json_get_int(r, "failures", 0) > 1)
+			buf_addf(&t->text, " failed %" PRId64 " times in a row", json_get_int(r, "failures", 0));
+		else
+			say(t, " failed");
 		if (until > t->x->now_wall_us) {
 			say(t, " and is asked again ");
 			say_until(t, until);
@@ -122,14 +129,14 @@ static void tell_upstream_state(struct teller *t, const char *name)
 	const json_t *kept = json_get_array(t->x->status, "suspensions");
 
 	if (json_is_object(suspended))
-		tell_suspension(t, suspended, " All deliveries are");
+		tell_suspension(t, suspended, " All deliveries have been");
 	if (json_is_object(own) && !(json_is_object(suspended) && json_equal(own, suspended)))
-		tell_suspension(t, own, " It is");
+		tell_suspension(t, own, " It has been");
 	for (size_t i = 0; i < json_array_size(kept); i++) {
 		const char *of = json_get_text(json_array_get(kept, i), "upstream");
 
 		if (of && strcmp(of, name) == 0)
-			tell_suspension(t, json_array_get(kept, i), " It is");
+			tell_suspension(t, json_array_get(kept, i), " It has been");
 	}
 	if (!u)
 		return;
@@ -146,7 +153,9 @@ static void tell_upstream_state(struct teller *t, const char *name)
 		buf_addf(&t->text, ", at most %" PRId64 " messages a minute", rate);
 	if (json_is_true(json_object_get(u, "slowed")))
 		say(t, ", slowed down by its own temporary refusals");
-	buf_addf(&t->text, "; %" PRId64 " messages wait for it, %" PRId64 " of them due now.",
+	buf_addf(&t->text,
+		 json_get_int(u, "waiting", 0) == 1 ? "; %" PRId64 " message waits for it, %" PRId64 " due now."
+						    : "; %" PRId64 " messages wait for it, %" PRId64 " of them due now.",
 		 json_get_int(u, "waiting", 0), json_get_int(u, "due", 0));
 	tell_remote_trouble(t, u);
 }

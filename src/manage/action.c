@@ -15,7 +15,7 @@
 #include "spool/recover.h"
 #include "spool/state.h"
 
-#define REPORT_LATER_MS 60000 /* a report that could not be queued now: when the relay looks again */
+#define REPORT_LATER_MS 5000 /* a report that could not be queued now: when the relay looks again */
 
 /* ---- the table ------------------------------------------------------------------ */
 
@@ -239,6 +239,12 @@ void action_log(const struct action_order *order, const struct action_item *item
 		log_str(&line, "report", item->report_id.text);
 	log_str(&line, "reason", item->result == ACTION_DONE ? order->reason : item->e.text);
 	log_end(&line);
+	if (!item->report_failed)
+		return;
+	log_begin(&line, LOG_LEVEL_ERROR, "unsaved");
+	log_str(&line, "id", item->id.text);
+	log_str(&line, "reason", item->e.text);
+	log_end(&line);
 }
 
 /* ---- one message ---------------------------------------------------------------- */
@@ -347,6 +353,7 @@ static void stage(const struct run *run, size_t i)
 	*c = (struct spool_change){ .id = item->id, .must_last = actions[run->order->action].must_last, .e = &item->e };
 	item->due_wall_ms = CLOCK_NEVER;
 	item->report_id.text[0] = '\0';
+	item->report_failed = false;
 	if (!actions[run->order->action].change) {
 		spool_change_remove(c);
 		return;
@@ -391,6 +398,7 @@ static void stage_report(const struct run *run, size_t i)
 	report = st.report_id;
 	if (report.text[0])
 		queued = bounce_commit(run->bounce, run->spool, &m, &st, NULL, &item->e) == 0;
+	item->report_failed = !queued;
 	if (queued && report.text[0])
 		item->report_id = report;
 	if (queued && spool_state_is_finished(&st))
@@ -416,8 +424,10 @@ static void make_reports(const struct run *run)
 	}
 	spool_changes_commit(run->spool, run->changes, run->count);
 	for (size_t i = 0; i < run->count; i++)
-		if (run->changes[i].result == SPOOL_CHANGE_FAILED)
+		if (run->changes[i].result == SPOOL_CHANGE_FAILED) {
 			run->items[i].due_wall_ms = run->now_wall_us / 1000 + REPORT_LATER_MS;
+			run->items[i].report_failed = true;
+		}
 }
 
 void action_run(const struct action_order *order, struct spool *s, const struct bounce_settings *bounce_settings,

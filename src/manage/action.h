@@ -70,7 +70,8 @@ struct action_item {
 	 */
 	int64_t due_wall_ms;
 	struct spool_id report_id; /* a report that was queued for it, "": none */
-	struct err e; /* CORRUPT, FAILED */
+	bool report_failed; /* DONE, but its report, or that it was made, did not get to the disk: e; tried again when due */
+	struct err e; /* CORRUPT, FAILED, report_failed */
 };
 
 #define ACTION_BATCH_MAX 500

@@ -345,7 +345,7 @@ static int resume(void *ctx, const char *upstream, const char *by, struct err *e
 		if (upstream)
 			err_set(e, "upstream \"%s\" is not suspended", upstream);
 		else
-			err_set(e, "deliveries are not suspended as a whole");
+			err_set(e, "deliveries as a whole are not suspended; those to single upstreams may be: --upstream NAME, or --all");
 		return -1;
 	}
 	if (save_suspensions(r, e) < 0)
