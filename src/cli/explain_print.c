@@ -9,6 +9,7 @@
 #include "cli/explain_words.h"
 #include "cli/json.h"
 #include "cli/style.h"
+#include "manage/action.h"
 
 #define NAMED_MAX 5 /* recipients of a group that are named */
 
@@ -158,8 +159,15 @@ static void tell_reply(struct teller *t)
 	because = explain_because(&codes);
 	detail = explain_detail(&codes);
 	subject = explain_subject(&codes);
+	if (strncmp(reply, ACTION_BOUNCE_REPLY, sizeof(ACTION_BOUNCE_REPLY) - 1) == 0) {
+		say(t, "  These are not the words of an upstream: an operator returned the message to its sender.");
+		say_end(t, 4);
+		return;
+	}
 	if (because)
 		buf_addf(&t->text, "  %d: %s.", codes.code, because);
+	else if (t->x->listing.left == 0)
+		say(t, "  This is no answer of the upstream but what went wrong on our side or on the way.");
 	else
 		say(t, "  This is no answer of the upstream but what went wrong on our side or on the way: "
 		       "it is temporary.");

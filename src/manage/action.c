@@ -117,7 +117,7 @@ static bool expire(struct spool_state *st, const struct action_order *order, int
 
 static bool bounce(struct spool_state *st, const struct action_order *order, int64_t now_wall_us)
 {
-	static const char text[] = "550 5.7.0 returned by the operator";
+	static const char text[] = ACTION_BOUNCE_REPLY;
 	char *reply = order->reason ? mem_printf("%s: %s", text, order->reason) : mem_strdup(text);
 	bool changed = give_up(st, RCPT_FAILED, reply, now_wall_us);
 
@@ -391,6 +391,7 @@ static void stage_report(const struct run *run, size_t i)
 	c->result = SPOOL_CHANGE_NONE;
 	c->must_last = true;
 	if (!open_message(run, item, false, &m, &st)) {
+		item->report_failed = item->result != ACTION_GONE;
 		item->result = result; /* what was ordered is done; the relay meets the trouble again */
 		item->due_wall_ms = run->now_wall_us / 1000 + REPORT_LATER_MS;
 		return;

@@ -75,6 +75,7 @@ struct action_item {
 };
 
 #define ACTION_BATCH_MAX 500
+#define ACTION_BOUNCE_REPLY "550 5.7.0 returned by the operator" /* what begins the reply that BOUNCE writes */
 
 /*
  * Does the order to each item and makes it durable: when it returns, all of those DONE outlive a power cut

@@ -193,7 +193,9 @@ static void follow(struct relay *r, const struct action_order *order, const stru
 	if (item->due_wall_ms == CLOCK_NEVER)
 		queue_park(&r->queue, id, QUEUE_HELD);
 	else
-		queue_give_back(&r->queue, id, relay_first_lane(r), item->due_wall_ms);
+		/* only a report is to be made, which no upstream is needed for: one that is slow or down is in no way */
+		queue_give_back(&r->queue, id, item->report_failed ? r->unsorted : relay_first_lane(r),
+				item->due_wall_ms);
 }
 
 static void run_and_follow(struct relay *r, const struct action_order *order, struct action_item *items, size_t count)

@@ -16,6 +16,7 @@
 
 #define SWEEP_LEAST_MS 1000 /* from the end of one sweep to the next */
 #define SWEEP_MOST_MS 60000 /* an upstream may have gone down in the meantime */
+#define SWEEP_TAKEN_MS 5000 /* until those that were being sent just then are looked at again */
 #define ENTRIES_AT_ONCE 256 /* between two looks at the clock */
 
 /* The next moment at which something is due to a message by its age alone; CLOCK_NEVER: none. */
@@ -154,9 +155,11 @@ static bool sweep_one(struct relay *r, const struct queue_item *item)
 	next = next_moment_ms(r, item->id.text, is_warned, now);
 	if (next < r->sweep_next_wall_ms)
 		r->sweep_next_wall_ms = next;
+	wants_warning = r->config->warn_after_ms > 0 && !is_warned && age >= r->config->warn_after_ms;
+	if (item->where == QUEUE_TAKEN && wants_warning && now + SWEEP_TAKEN_MS < r->sweep_next_wall_ms)
+		r->sweep_next_wall_ms = now + SWEEP_TAKEN_MS;
 	if (item->where != QUEUE_WAITING || (item->flags & QUEUE_PEEK))
 		return false;
-	wants_warning = r->config->warn_after_ms > 0 && !is_warned && age >= r->config->warn_after_ms;
 	if (!wants_warning && (age < r->config->expire_after_ms || !may_expire(r, item)))
 		return false;
 	look_at(r, item, wants_warning);

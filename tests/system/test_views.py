@@ -194,7 +194,7 @@ def test_explain_routes_and_daemon(t):
     FakeDaemon(t, spool, {"flight": {"flight": [{"id": ids[0], "upstream": "main", "remote": "a.test:25",
                                                  "since": NOW_S - 3}]}})
     text = explain(t, spool, ids[1], config=config)
-    for words in ('goes to upstream "billing", by route number 1', "suspended since", 'because: "maintenance"', "by uid=0",
+    for words in ('goes to upstream "billing", by route number 1', "It has been suspended for", 'because: "maintenance"', "by uid=0",
                   "It is down", "billing.example.net:25 failed 4 times in a row", "connection refused"):
         assert words in text, f"{words!r} is not in: {text}"
     text = explain(t, spool, ids[0], config=config)

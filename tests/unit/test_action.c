@@ -370,6 +370,24 @@ END_TEST
 
 #define MANY 400
 
+START_TEST(a_report_the_disk_refuses_is_said_and_wanted_still)
+{
+	struct spool_id id = put_message("s@example.org");
+	struct action_item item = { .id = id };
+	struct action_order order = { .action = ACTION_BOUNCE, .by = "uid=0" };
+	int incoming = spool.incoming_fd;
+
+	spool.incoming_fd = open("/dev/null", O_RDONLY | O_CLOEXEC); /* nothing can be made in there */
+	action_run(&order, &spool, &settings, &item, 1);
+	ck_assert_int_eq(item.result, ACTION_DONE);
+	ck_assert(item.report_failed && item.e.text[0] && !item.report_id.text[0]);
+	ck_assert_int_eq(item.due_wall_ms, NOW_US / 1000 + 5000);
+	close(spool.incoming_fd);
+	spool.incoming_fd = incoming;
+	ck_assert(is_there("queue", &id));
+}
+END_TEST
+
 START_TEST(a_batch_says_of_each_what_became_of_it)
 {
 	struct action_order order = { ACTION_HOLD, "many", NULL, "uid=0" };
@@ -543,7 +561,8 @@ int main(void)
 		requeue_starts_anew_for_those_without_it, reroute_names_an_upstream_or_none,
 		a_corrupt_message_can_only_be_removed, no_report_is_made_of_damaged_content,
 		a_damaged_state_is_kept_and_begun_anew, a_message_that_is_gone_is_said_to_be,
-		a_disk_that_refuses_fails_the_order, a_batch_says_of_each_what_became_of_it,
+		a_disk_that_refuses_fails_the_order, a_report_the_disk_refuses_is_said_and_wanted_still,
+		a_batch_says_of_each_what_became_of_it,
 		suspensions_are_found_and_end, suspensions_outlive_a_restart, damage_is_seen_at_every_octet,
 		what_is_no_file_is_no_suspension,
 	};
