@@ -35,7 +35,7 @@ int access_open(struct cli *cli, struct spool *s)
 		return 0;
 	}
 	if ((e.os_error == EACCES || e.os_error == EPERM) &&
-	    daemon_connect_to_look(&cli->view, path, &ignored) == DAEMON_CONNECTED) {
+	    daemon_connect(&cli->view, path, DAEMON_VIEW, &ignored) == DAEMON_CONNECTED) {
 		open_blind(s, path);
 		return 0;
 	}

@@ -11,7 +11,7 @@ enum daemon_found ask_daemon(const char *spool_path, const char *what, int timeo
 	struct daemon *d;
 
 	*answer = NULL;
-	found = daemon_connect_to_look(&d, spool_path, e);
+	found = daemon_connect(&d, spool_path, DAEMON_VIEW, e);
 	if (found != DAEMON_CONNECTED)
 		return found;
 	request = json_object();

@@ -110,16 +110,6 @@ enum daemon_found daemon_connect(struct daemon **out, const char *spool_path, en
 	return DAEMON_CONNECTED;
 }
 
-enum daemon_found daemon_connect_to_look(struct daemon **d, const char *spool_path, struct err *e)
-{
-	enum daemon_found found = daemon_connect(d, spool_path, DAEMON_VIEW, e);
-	struct err ignored;
-
-	if (found == DAEMON_DENIED && daemon_connect(d, spool_path, DAEMON_CONTROL, &ignored) == DAEMON_CONNECTED)
-		return DAEMON_CONNECTED;
-	return found;
-}
-
 void daemon_close(struct daemon *d)
 {
 	if (!d)

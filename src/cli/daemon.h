@@ -22,8 +22,6 @@ enum daemon_found {
 };
 
 enum daemon_found daemon_connect(struct daemon **d, const char *spool_path, enum daemon_door door, struct err *e);
-/* For looking: through the view socket, or, for who may change but is not in view_group, the control socket. */
-enum daemon_found daemon_connect_to_look(struct daemon **d, const char *spool_path, struct err *e);
 void daemon_close(struct daemon *d); /* NULL is allowed */
 
 /* One request; the reference is stolen. */

@@ -142,7 +142,7 @@ static enum cli_status watch(const struct watch *w)
 		enum daemon_found found;
 		struct err e;
 
-		found = daemon_connect_to_look(&d, w->path, &e);
+		found = daemon_connect(&d, w->path, DAEMON_VIEW, &e);
 		if (found == DAEMON_CONNECTED) {
 			waiting = false;
 			show_events(w, d, &e);

@@ -55,7 +55,6 @@ struct attempt {
 	bool is_changed; /* the state is not what the disk has */
 	bool tell_success; /* a report on who was delivered to may be due */
 	struct spool_id report[2]; /* made by attempt_save, to be queued; "" for none */
-	int64_t due_wall_ms; /* after attempt_conclude: when the first recipient is due again */
 	int64_t since_wall_us; /* handed to an upstream */
 	/* the relay's */
 	void *owner;

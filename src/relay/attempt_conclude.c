@@ -234,7 +234,6 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 		result.upstream_trouble = result.upstream_trouble || d.upstream_trouble;
 		result.answered = result.answered || a->answer[i].refused;
 	}
-	a->due_wall_ms = now_us / 1000;
 	if (!result.touched)
 		return result;
 	/* it may have to wait for a disk that takes its state, and thousands may: not with a descriptor each */
@@ -245,8 +244,6 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 	a->state.uncertain = of_message.verdict == VERDICT_UNCERTAIN;
 	decide_all(a, outcome, of_message, luck);
 	spool_state_follow(&a->state);
-	if (a->state.next_attempt_wall_us / 1000 > a->due_wall_ms)
-		a->due_wall_ms = a->state.next_attempt_wall_us / 1000;
 	return result;
 }
 

@@ -71,16 +71,21 @@ static uint32_t find_bucket(const struct queue *q, const unsigned char id[SPOOL_
 
 static void grow_buckets(struct queue *q)
 {
-	uint32_t old_size = q->bucket ? q->bucket_mask + 1 : 0;
-	uint32_t size = old_size ? old_size * 2 : 64;
-	uint32_t *old = q->bucket;
+	uint32_t size = q->bucket ? (q->bucket_mask + 1) * 2 : 64;
 
+	free(q->bucket);
 	q->bucket = mem_array(size, sizeof(*q->bucket));
 	q->bucket_mask = size - 1;
-	for (uint32_t i = 0; i < old_size; i++)
-		if (old[i] != 0)
-			q->bucket[find_bucket(q, q->entry[old[i] - 1].id)] = old[i];
-	free(old);
+	/* in the order of the memory, and as all differ without comparing: mail waits until a million are through */
+	for (uint32_t i = 0; i < q->entry_cap; i++) {
+		uint32_t b = hash_of(q->entry[i].id) & q->bucket_mask;
+
+		if (q->entry[i].place == PLACE_UNUSED)
+			continue;
+		while (q->bucket[b] != 0)
+			b = (b + 1) & q->bucket_mask;
+		q->bucket[b] = i + 1;
+	}
 }
 
 /* Empties a bucket and moves up those behind it that probed past it. */

@@ -289,6 +289,7 @@ static void close_events(struct relay *r)
 
 static void last_words(struct relay *r)
 {
+	enum attempt_saved saved;
 	struct err e;
 
 	/* the disk has one more chance; then the log is all that knows */
@@ -296,10 +297,15 @@ static void last_words(struct relay *r)
 		struct attempt *a = r->unsaved;
 
 		r->unsaved = a->next;
-		if (!a->is_removed && attempt_save(a, &e) == ATTEMPT_UNSAVED) {
-			err_prefix(&e, "its deliveries could not be recorded and may be repeated after the next start");
-			relay_log_unsaved(a, &e);
+		if (operate_attempt_removed(r, a))
+			continue;
+		saved = attempt_save(a, &e);
+		if (saved != ATTEMPT_UNSAVED) {
+			relay_place_saved(r, a, saved); /* and the orders that waited for it */
+			continue;
 		}
+		err_prefix(&e, "its deliveries could not be recorded and may be repeated after the next start");
+		relay_log_unsaved(a, &e);
 		operate_free_orders(a->orders);
 		attempt_free(a);
 	}

@@ -110,8 +110,16 @@ static void look_at(struct relay *r, const struct queue_item *item, bool wants_w
 
 	if (!queue_take_id(&r->queue, id))
 		return;
-	if (attempt_load(&a, &r->rules, id, false) != ATTEMPT_READY) {
-		queue_put_back(&r->queue, id, item->lane); /* the next attempt finds out */
+	switch (attempt_load(&a, &r->rules, id, false)) {
+	case ATTEMPT_READY:
+	case ATTEMPT_ELSEWHERE:
+		break;
+	case ATTEMPT_GONE:
+	case ATTEMPT_QUARANTINED:
+		queue_forget(&r->queue, id);
+		return;
+	case ATTEMPT_LATER:
+		queue_put_back(&r->queue, id, item->lane);
 		return;
 	}
 	trouble = list_troubles(r);

@@ -3,7 +3,7 @@
 
     due        N messages that nobody tried yet: from the start of posthoused to the first one at the upstream,
                the relay's memory for each, how long a new one takes meanwhile
-    deferred   the same with a state each, due tomorrow: to the first delivery of a new one, and so on
+    deferred   the same with a state each, due later: to the first delivery of a new one, and so on
     commands   a tenth of N, deferred: listing them and removing half, beside postqueue -p and postsuper -d
 
 The queues are made by fillspool (and for Postfix by copying one of its own files), not sent: what is
@@ -22,7 +22,7 @@ from relays import Postfix, Posthouse
 
 SMALL_FILES = ["-i", "4096"]  # octets of the disk for each inode
 MEGABYTES = 24576
-TOMORROW = 86400
+LATER = 3300  # seconds; less than retry_max: what a state says beyond it is not believed, and due at once
 NEW_MESSAGES = 40
 
 
@@ -147,7 +147,7 @@ class Scale:
         self.run_relay(program, place, "due", empty)
         left = len(os.listdir(os.path.join(spool, "queue")))
         self.fill(spool, "-n", self.messages - left)
-        self.fill(spool, "-S", "-d", TOMORROW)
+        self.fill(spool, "-S", "-d", LATER)
         self.run_relay(program, place, "deferred", empty)
 
     # -- the commands
@@ -163,7 +163,7 @@ class Scale:
     def commands_of_posthouse(self, program, count):
         command = os.path.join(os.path.dirname(program), "posthouse")
         spool, _ = self.empty_spool(program, self.place("commands"))
-        self.fill(spool, "-n", count, "-s", "-d", TOMORROW)
+        self.fill(spool, "-n", count, "-s", "-d", LATER)
         for _ in range(3):
             took, out = self.timed([command, "--spool", spool, "queue"])
             if out.count(b"@bench.example") < count:

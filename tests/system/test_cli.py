@@ -18,10 +18,10 @@ import termios
 import time
 
 import harness
-from harness import BUILDDIR, DEADLINE, SRCDIR, equal
+from harness import DEADLINE, SRCDIR, equal
 from smtp_peers import DROP, STALL, Authority, Upstream
+from spools import POSTHOUSE, environment, make_spool, run_posthouse
 
-POSTHOUSE = BUILDDIR / "posthouse"
 CONTENT = b"From: a@x\r\nSubject: test\r\n\r\nHello\r\n"
 NOW = int(time.time() * 1_000_000)
 
@@ -31,29 +31,12 @@ def latin(data):
     return data.decode("latin-1")
 
 
-def make_spool(t, messages, name="spool"):
-    """Writes messages (see make_spool.c) into a spool; returns it and their ids."""
-    spool = t.tmp / name
-    for number, message in enumerate(messages):
-        if isinstance(message.get("content"), bytes):
-            path = t.tmp / f"{name}-{number}.eml"
-            path.write_bytes(message["content"])
-            message["content"] = str(path)
-        message["to"] = [{"address": to} if isinstance(to, str) else to for to in message["to"]]
-    text = "".join(json.dumps(m) + "\n" for m in messages)
-    done = t.run([BUILDDIR / "tests/spool/make_spool", spool], check=0, data=text.encode())
-    return spool, done.stdout.decode().split()
-
-
 def posthouse(t, *args, check=0, data=None, env=None):
     """Standard output and error as octets."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(t.tmp), "LC_ALL": "C.UTF-8", **(env or {})}
-    environment.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
-    done = t.run([POSTHOUSE, *args], check=check, data=data, env=environment)
-    assert b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr, done.stderr
-    for line in done.stderr.splitlines():
+    out, errors = run_posthouse(t, *args, check=check, data=data, env=environment(t, **(env or {})))
+    for line in errors.splitlines():
         assert line.startswith((b"posthouse: ", b"  ", b"C: ", b"S: ")), f"on standard error: {line!r}"
-    return done.stdout, done.stderr
+    return out, errors
 
 
 def on_terminal(t, *args, columns=80, locale="C.UTF-8"):

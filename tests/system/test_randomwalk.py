@@ -172,6 +172,9 @@ class Walk:
         with self.lock:
             known = list(self.messages.values())
         queued = set(self.daemon.queue())
+        if self.chance.random() < 0.5:  # what is being sent right now is the more interesting
+            flight = {f["id"] for f in Door(self.daemon).ask(ask="flight")[0]["flight"]}
+            queued = queued & flight or queued
         alive = [m for m in known if m.ident in queued and m.removed is None]
         return self.chance.sample(alive, min(len(alive), self.chance.choice((1, 1, 2, 5, 20))))
 
@@ -196,7 +199,7 @@ class Walk:
         equal(set(results), set(chosen), f"what the results of {action} are about")
         for ident, result in results.items():
             assert result["result"] in ("done", "no_change", "pending", "gone"), f"{action}: {result}"
-            self.done[f"{action} {result['result']}"] += 1
+            self.done[f"{action} {result['result']}{' in flight' if result.get('in_flight') else ''}"] += 1
             if action == "hold" and result["result"] == "done" and not result.get("in_flight"):
                 chosen[ident].held.append((now, None))
             if action == "remove" and result["result"] == "done":
@@ -310,6 +313,7 @@ class Walk:
             for rcpt in m.rcpts:
                 self.check_fate(m, rcpt, copies[rcpt], reported[rcpt], told)
                 self.check_copies(rcpt, copies[rcpt], told)
+                self.check_reports(m, rcpt, copies[rcpt], reported[rcpt], told)
             self.check_removal(m, first)
             self.check_hold(m, first)
         return copies, reported
@@ -350,6 +354,13 @@ class Walk:
                                  f"uncertain, {known} delivered, kills {self.kills}")
         if len(known) > 1 and not any(known[0] - KILL_MARGIN < k < known[-1] for k in self.kills):
             raise AssertionError(f"{rcpt} was delivered to again by a relay that knew: {known}")
+
+    def check_reports(self, m, rcpt, copies, reported, told):
+        """One report, and none about who has it; unless an operator began anew or nobody could know better."""
+        if "requeue" in m.orders or self.kills or told[rcpt, "uncertain"]:
+            return
+        assert reported <= 1, f"{rcpt} of {m.ident}: reported {reported} times"
+        assert not (reported and copies), f"{rcpt} of {m.ident}: delivered, and reported as failed"
 
     def check_hold(self, m, first):
         for since, until in m.held:

@@ -15,10 +15,10 @@ import subprocess
 import threading
 
 import harness
-from harness import BUILDDIR, DEADLINE, Skip, equal, wait_until
+from harness import DEADLINE, Skip, equal, wait_until
 from smtp_peers import Client, Upstream
+from spools import POSTHOUSE, environment, make_spool, run_posthouse
 
-POSTHOUSE = BUILDDIR / "posthouse"
 OTHER_ID = "0m4x7f3q9zkab1cd"
 
 # what makes trouble in one format or the other
@@ -37,30 +37,10 @@ CONTENTS = [
 CONTENTS = [c if c.endswith(b"\r\n") else c + b"\r\n" for c in CONTENTS]
 
 
-def make_spool(t, messages, name="spool"):
-    """Writes messages (see make_spool.c); returns the spool and their ids."""
-    spool = t.tmp / name
-    for number, message in enumerate(messages):
-        if isinstance(message.get("content"), bytes):
-            path = t.tmp / f"{name}-{number}.content"
-            path.write_bytes(message["content"])
-            message["content"] = str(path)
-        message["to"] = [{"address": to} if isinstance(to, str) else to for to in message["to"]]
-    text = "".join(json.dumps(m) + "\n" for m in messages)
-    done = t.run([BUILDDIR / "tests/spool/make_spool", spool], check=0, data=text.encode())
-    return spool, done.stdout.decode().split()
-
-
-def environment(t):
-    found = {"PATH": os.environ["PATH"], "HOME": str(t.tmp), "LC_ALL": "C.UTF-8"}
-    found.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
-    return found
-
-
 def posthouse(t, spool, *args, check=0, data=None):
-    done = t.run([POSTHOUSE, "--spool", spool, *args], check=check, data=data, env=environment(t))
-    assert b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr, done.stderr
-    return done.stdout.decode(), done.stderr.decode()
+    """Standard output and error as text."""
+    out, errors = run_posthouse(t, "--spool", spool, *args, check=check, data=data)
+    return out.decode(), errors.decode()
 
 
 def objects(text):

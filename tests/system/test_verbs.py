@@ -20,36 +20,19 @@ import threading
 import time
 
 import harness
-from harness import BUILDDIR, DEADLINE, equal
+from harness import DEADLINE, equal
+from spools import POSTHOUSE, environment, make_spool, run_posthouse
 
-POSTHOUSE = BUILDDIR / "posthouse"
 NOW = int(time.time() * 1_000_000)
 BATCH = 500  # ACTION_BATCH_MAX
 CHANGING = ["retry", "hold", "release", "expire", "bounce", "remove", "requeue", "reroute"]
 MUST_SAY = {"reroute": ["--by-rules"]}  # what a verb does not work without
 
 
-def make_spool(t, messages, name="spool"):
-    """As in test_cli.py; recipients may be addresses."""
-    spool = t.tmp / name
-    for message in messages:
-        message["to"] = [{"address": to} if isinstance(to, str) else to for to in message["to"]]
-    text = "".join(json.dumps(m) + "\n" for m in messages)
-    done = t.run([BUILDDIR / "tests/spool/make_spool", spool], check=0, data=text.encode())
-    return spool, done.stdout.decode().split()
-
-
-def environment(t):
-    env = {"PATH": os.environ["PATH"], "HOME": str(t.tmp), "LC_ALL": "C.UTF-8"}
-    env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
-    return env
-
-
 def posthouse(t, spool, *args, check=0, data=None, prefix=()):
     """Standard output and error as text."""
-    done = t.run([*prefix, POSTHOUSE, "--spool", spool, *args], check=check, data=data, env=environment(t))
-    assert b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr, done.stderr
-    return done.stdout.decode(), done.stderr.decode()
+    out, errors = run_posthouse(t, "--spool", spool, *args, check=check, data=data, prefix=prefix)
+    return out.decode(), errors.decode()
 
 
 def ids_of(t, spool, *args, check=0, data=None):

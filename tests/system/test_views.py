@@ -16,8 +16,9 @@ import time
 import harness
 from fake_daemon import NOW as NOW_S
 from fake_daemon import STATUS, FakeDaemon
-from harness import BUILDDIR, DEADLINE, equal, need_program, wait_until
-from test_cli import NOW, POSTHOUSE, examples, make_spool, on_terminal, posthouse
+from harness import DEADLINE, equal, need_program, wait_until
+from spools import POSTHOUSE, make_spool
+from test_cli import NOW, examples, on_terminal, posthouse
 
 ESCAPES = re.compile(rb"\x1b\[[0-9;]*m")
 

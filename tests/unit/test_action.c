@@ -16,56 +16,37 @@
 #include "manage/action.h"
 #include "manage/suspend.h"
 #include "spool/state.h"
-#include "spool/txn.h"
+#include "spool_world.h"
 #include "unit.h"
 
 #define NOW_US 1795000000000000
 #define LATER_US (NOW_US + 600000000)
 #define RCPTS 3
 
-static char dir[64];
 static struct spool spool;
 static const struct bounce_settings settings = { .hostname = "relay.example.org", .return_limit_bytes = 50000 };
 
 static void setup(void)
 {
-	struct err e;
-
 	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR, "test");
-	strcpy(dir, "/tmp/posthouse-unit-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	ck_assert_int_eq(spool_prepare(dir, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e), 0);
-	ck_assert_int_eq(spool_open(&spool, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e), 0);
+	spool_world_open(&spool);
 	clock_freeze(NOW_US, 0);
 }
 
 static void teardown(void)
 {
-	char command[128];
-
-	spool_close(&spool);
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
+	spool_world_close(&spool);
 }
 
 static struct spool_id put_message(const char *sender)
 {
+	char made[ENVELOPE_ID_MAX];
 	struct envelope env;
 	struct spool_id id;
-	struct spool_txn *t;
-	struct err e;
 
-	envelope_init(&env);
-	env.arrived_wall_us = NOW_US - 3600000000;
-	envelope_set(&env.sender, sender, strlen(sender));
-	envelope_add_rcpt(&env, "a@example.org", 13);
-	envelope_add_rcpt(&env, "b@example.org", 13);
-	envelope_add_rcpt(&env, "c@example.org", 13);
-	t = spool_txn_begin(&spool, &env);
-	ck_assert_int_eq(spool_txn_write(t, "Subject: x\r\n\r\nx\r\n", 17, &e), SPOOL_OK);
-	ck_assert_int_eq(spool_txn_commit(t, &e), SPOOL_OK);
-	strcpy(id.text, env.id);
-	envelope_release(&env);
+	spool_world_envelope(&env, NOW_US - 3600000000, sender, "c@example.org");
+	spool_world_commit(&spool, &env, "Subject: x\r\n\r\nx\r\n", made);
+	strcpy(id.text, made);
 	return id;
 }
 
@@ -110,7 +91,7 @@ static bool is_there(const char *folder, const struct spool_id *id)
 {
 	char path[200];
 
-	snprintf(path, sizeof(path), "%.60s/%.20s/%.20s", dir, folder, id->text);
+	snprintf(path, sizeof(path), "%.60s/%.20s/%.20s", spool.path, folder, id->text);
 	return access(path, F_OK) == 0;
 }
 
@@ -300,7 +281,7 @@ static void damage(const char *folder, const struct spool_id *id, off_t at)
 	char path[200];
 	int fd;
 
-	snprintf(path, sizeof(path), "%.60s/%.20s/%.20s", dir, folder, id->text);
+	snprintf(path, sizeof(path), "%.60s/%.20s/%.20s", spool.path, folder, id->text);
 	ck_assert_int_eq(chmod(path, 0600), 0);
 	fd = open(path, O_WRONLY);
 	ck_assert_int_eq(pwrite(fd, "~", 1, at), 1);
@@ -332,7 +313,7 @@ START_TEST(no_report_is_made_of_damaged_content)
 	char path[200];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/queue/%s", dir, id.text);
+	snprintf(path, sizeof(path), "%s/queue/%s", spool.path, id.text);
 	ck_assert_int_eq(stat(path, &st), 0);
 	damage("queue", &id, st.st_size - 4);
 	ck_assert_int_eq(run_one(ACTION_BOUNCE, &id, NULL, NULL).result, ACTION_CORRUPT);
@@ -355,7 +336,7 @@ START_TEST(a_damaged_state_is_kept_and_begun_anew)
 	ck_assert(st.held);
 	ck_assert_uint_eq(st.tries, 0);
 	spool_state_release(&st);
-	snprintf(path, sizeof(path), "%s/corrupt/%s.state", dir, id.text);
+	snprintf(path, sizeof(path), "%s/corrupt/%s.state", spool.path, id.text);
 	ck_assert_int_eq(access(path, F_OK), 0);
 }
 END_TEST
@@ -514,7 +495,7 @@ START_TEST(suspensions_outlive_a_restart)
 	ck_assert(suspensions_lift(&all, "ma in") && suspensions_lift(&all, NULL));
 	ck_assert_int_eq(suspensions_save(&all, &spool, &e), 0);
 	ck_assert_int_eq(suspensions_save(&all, &spool, &e), 0);
-	snprintf(path, sizeof(path), "%s/suspended", dir);
+	snprintf(path, sizeof(path), "%s/suspended", spool.path);
 	ck_assert_int_ne(access(path, F_OK), 0);
 	suspensions_release(&all);
 }
@@ -539,7 +520,7 @@ START_TEST(damage_is_seen_at_every_octet)
 	int fd;
 
 	save_two();
-	snprintf(path, sizeof(path), "%s/suspended", dir);
+	snprintf(path, sizeof(path), "%s/suspended", spool.path);
 	fd = open(path, O_RDWR);
 	len = read(fd, text, sizeof(text));
 	ck_assert_int_gt(len, 100);
@@ -562,7 +543,7 @@ START_TEST(what_is_no_file_is_no_suspension)
 {
 	char path[200];
 
-	snprintf(path, sizeof(path), "%s/suspended", dir);
+	snprintf(path, sizeof(path), "%s/suspended", spool.path);
 	ck_assert_int_eq(symlink("/etc/passwd", path), 0);
 	expect_damaged("a link", 0);
 	unlink(path);

@@ -8,7 +8,7 @@
 #include "manage/bounce.h"
 #include "spool/recover.h"
 #include "spool/state.h"
-#include "spool/txn.h"
+#include "spool_world.h"
 #include "unit.h"
 
 #define NOW_US 1795000000000000
@@ -23,48 +23,28 @@ enum {
 
 static const struct bounce_settings with_master = { "mx.example.org", MASTER, 50000, 432000000 };
 static const struct bounce_settings without = { "mx.example.org", NULL, 50000, 432000000 };
-static char dir[64], id[ENVELOPE_ID_MAX];
+static char id[ENVELOPE_ID_MAX];
 static struct spool spool;
 
 static void setup(void)
 {
-	struct err e;
-
-	strcpy(dir, "/tmp/posthouse-unit-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	ck_assert_int_eq(spool_prepare(dir, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e), 0);
-	ck_assert_int_eq(spool_open(&spool, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e), 0);
+	spool_world_open(&spool);
 	clock_freeze(NOW_US, 0);
 }
 
 static void teardown(void)
 {
-	char command[128];
-
-	spool_close(&spool);
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
+	spool_world_close(&spool);
 }
 
 /* A message of three recipients, in the spool. */
 static void queue_message(const char *sender, unsigned notify)
 {
-	static const char content[] = "Subject: x\r\n\r\nbody\r\n";
 	struct envelope env;
-	struct spool_txn *t;
-	struct err e;
 
-	envelope_init(&env);
-	env.arrived_wall_us = NOW_US;
-	envelope_set(&env.sender, sender, strlen(sender));
-	envelope_add_rcpt(&env, "a@example.org", 13)->notify = notify;
-	envelope_add_rcpt(&env, "b@example.org", 13);
-	envelope_add_rcpt(&env, "Postmaster@Example.org", 22);
-	t = spool_txn_begin(&spool, &env);
-	ck_assert_int_eq(spool_txn_write(t, content, sizeof(content) - 1, &e), SPOOL_OK);
-	ck_assert_int_eq(spool_txn_commit(t, &e), SPOOL_OK);
-	strcpy(id, env.id);
-	envelope_release(&env);
+	spool_world_envelope(&env, NOW_US, sender, "Postmaster@Example.org");
+	env.rcpt[0].notify = notify;
+	spool_world_commit(&spool, &env, "Subject: x\r\n\r\nbody\r\n", id);
 }
 
 static void open_message(struct spool_message *m, struct spool_state *st)
