@@ -314,11 +314,11 @@ def test_delay_is_told_once(t):
 def test_who_was_reported_waits_no_more(t):
     """One refused, two put off with different words: what the operator sees is about those who wait."""
     upstream = Upstream(t)
-    upstream.on("RCPT", "550 5.1.1 no such user", match="gone@")
+    upstream.on("RCPT", "550 5.1.1 no such user", match="never@")
     upstream.on("RCPT", "450 4.2.1 busy", match="one@")
     upstream.on("RCPT", "452 4.2.2 full", match="two@")
     relay = start(t, upstream_section("main", [upstream]))
-    ident = submit(relay, ["gone@example.test", "one@example.test", "two@example.test"])
+    ident = submit(relay, ["never@example.test", "one@example.test", "two@example.test"])
     relay.wait_for("bounced", id=ident)
     relay.wait_for("deferred", id=ident, count=8)
 
@@ -328,7 +328,8 @@ def test_who_was_reported_waits_no_more(t):
     assert "no such user" not in reasons and "busy" in reasons and "full" in reasons, reasons
     assert "no such user" not in ask("queue"), "the reply to somebody who was dealt with"
     history = ask("show", "--log", ident)
-    equal(history.count(" deferred "), 2, f"lines of {history}")
+    # two before the report, two behind it, however often they were put off
+    assert 2 <= history.count(" deferred ") <= 4, history
     assert re.search(r" reported .* report \w{16} to sender@client.test", history), history
 
 
