@@ -120,10 +120,8 @@ json_t *show_log_array(const struct listing *l)
 void show_log_json(const struct listing *l, FILE *out)
 {
 	json_t *array = show_log_array(l);
-	json_t *o;
-	size_t i;
 
-	json_array_foreach(array, i, o)
-		json_put(o, JSON_ONE_LINE, out);
+	for (size_t i = 0; i < json_array_size(array); i++)
+		json_put(json_array_get(array, i), JSON_ONE_LINE, out);
 	json_decref(array);
 }

@@ -24,7 +24,7 @@ static void dump_keys(enum config_section section, const void *object, const cha
 static void dump_section(enum config_section section, const char *name, const void *object, struct buf *out)
 {
 	buf_addf(out, "\n%s ", config_section_names[section]);
-	if (config_section_has_name(section)) {
+	if (name) { /* a route has none */
 		config_quote(out, name);
 		buf_addc(out, ' ');
 	}

@@ -349,6 +349,7 @@ static int check(const struct sendmail_options *o, struct err *e)
 int sendmail_options_parse(struct sendmail_options *o, int argc, char **argv, sendmail_warn *warn_, void *ctx,
 			   struct err *e)
 {
+	/* cppcheck-suppress ctuuninitvar ; only its address is taken, and it is filled below */
 	struct parse p = { o, warn_, ctx };
 	char **next = argv + (argc > 0);
 	bool only_operands = false;

@@ -187,29 +187,25 @@ int spool_prepare(const char *path, uid_t relay_uid, gid_t relay_gid, gid_t work
 
 /* ---- opening --------------------------------------------------------------- */
 
-/*
- * File systems that log a new name together with the file when that file is
- * synced; the argument stands in txn.c.
- */
-static bool fsync_keeps_name(const struct spool *s)
+enum journal { JOURNAL_NONE, JOURNAL_OF_NAMES, JOURNAL_BTRFS };
+
+/* Without a journal ext4 (and ext2, which has its magic number) keeps no order of names, and promises less. */
+static enum journal journal_of(const struct spool *s)
 {
 	struct statfs fs;
 
 	if (sys_fstatfs(s->root_fd, &fs) < 0)
-		return false;
-	return fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC;
-}
-
-/*
- * File systems on which no change of names can reach the disk before an older one. Not btrfs: a name
- * that only its log tree holds, for it was fsynced since the last full commit, is taken out of it when
- * it is removed, and the next fsync of anybody writes that, ahead of an older removal of a committed name.
- */
-static bool orders_names(const struct spool *s)
-{
-	struct statfs fs;
-
-	return sys_fstatfs(s->root_fd, &fs) == 0 && (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
+		return JOURNAL_NONE;
+	switch ((unsigned long)fs.f_type) {
+	case EXT4_SUPER_MAGIC:
+		return sys_ext4_has_journal(s->root_fd) ? JOURNAL_OF_NAMES : JOURNAL_NONE;
+	case XFS_SUPER_MAGIC:
+		return JOURNAL_OF_NAMES;
+	case BTRFS_SUPER_MAGIC:
+		return JOURNAL_BTRFS;
+	default:
+		return JOURNAL_NONE;
+	}
 }
 
 /* Whom the spool belongs to, where that is not root who looks at it. */
@@ -255,6 +251,7 @@ int spool_create_file(const struct spool *s, int dir_fd, const char *name)
 
 int spool_open(struct spool *s, const char *path, enum spool_access access, enum spool_sync sync, struct err *e)
 {
+	enum journal journal;
 	struct stat st;
 
 	memset(s, 0, sizeof(*s));
@@ -287,8 +284,15 @@ int spool_open(struct spool *s, const char *path, enum spool_access access, enum
 	/* what the relay makes it must read as the owner, and the group, the workers, must not */
 	s->shared = st.st_mode & S_IWGRP;
 	s->message_mode = access != SPOOL_MANAGE && s->shared ? MODE_MESSAGE_SHARED : MODE_MESSAGE_PRIVATE;
-	s->sync_directory = sync == SPOOL_SYNC_STRICT || (sync == SPOOL_SYNC_AUTO && !fsync_keeps_name(s));
-	s->keep_order = sync == SPOOL_SYNC_STRICT || !orders_names(s);
+	journal = journal_of(s);
+	/* both kinds log a new name together with the file when that file is synced: txn.c has the argument */
+	s->sync_directory = sync == SPOOL_SYNC_STRICT || (sync == SPOOL_SYNC_AUTO && journal == JOURNAL_NONE);
+	/*
+	 * No change of names can reach the disk before an older one. Not on btrfs: a name that only its log tree
+	 * holds, for it was fsynced since the last full commit, is taken out of it when it is removed, and the next
+	 * fsync of anybody writes that, ahead of an older removal of a committed name.
+	 */
+	s->keep_order = sync == SPOOL_SYNC_STRICT || journal != JOURNAL_OF_NAMES;
 	return 0;
 fail:
 	spool_close(s);

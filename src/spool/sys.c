@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define RETRY(call)                                     \
@@ -150,6 +152,26 @@ int sys_stat_at(int dir_fd, const char *name, struct stat *st)
 int sys_fstatfs(int fd, struct statfs *fs)
 {
 	return RETRY(fstatfs(fd, fs));
+}
+
+bool sys_ext4_has_journal(int fd)
+{
+	char link[64], device[256], journal[320];
+	const char *name;
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	/* .../block/sda/sda1: the last part is what the kernel calls the device; its journal is inode 8 */
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(st.st_dev), minor(st.st_dev));
+	n = readlink(link, device, sizeof(device) - 1);
+	if (n < 0)
+		return false;
+	device[n] = '\0';
+	name = strrchr(device, '/');
+	snprintf(journal, sizeof(journal), "/proc/fs/jbd2/%s-8", name ? name + 1 : device);
+	return stat(journal, &st) == 0;
 }
 
 int sys_flock_exclusive(int fd)

@@ -10,6 +10,7 @@
 #define SPOOL_SYS_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
@@ -35,6 +36,8 @@ int sys_chmod_at(int dir_fd, const char *name, mode_t mode);
 int sys_fstat(int fd, struct stat *st);
 int sys_stat_at(int dir_fd, const char *name, struct stat *st); /* does not follow a symbolic link */
 int sys_fstatfs(int fd, struct statfs *fs);
+/* Whether the ext4 file system of fd is seen to have a journal of its own; no, when that cannot be seen. */
+bool sys_ext4_has_journal(int fd);
 int sys_flock_exclusive(int fd); /* EWOULDBLOCK when another holds it */
 DIR *sys_opendir(int dir_fd); /* a fresh listing of an open directory; sys_closedir ends it */
 struct dirent *sys_readdir(DIR *dir); /* NULL with errno 0 at the end */

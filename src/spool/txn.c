@@ -22,12 +22,10 @@
  * is such a change: it set the inode's ctime in the same transaction that
  * changed the directories. btrfs logs the inode of the file together with all
  * its present names (and without older changes of other files, so nothing here
- * relies on their order). ext4 without a journal syncs the
- * parent directory of an inode with a new entry itself (ext4_sync_parent). In
- * the other order, fsync then rename, the name would need a second commit.
- * ext2's own driver has the same magic number and does not: strict is for it.
- * Other file systems promise less (POSIX promises nothing about names), so
- * SPOOL_SYNC_AUTO syncs the directory on them, and SPOOL_SYNC_STRICT always.
+ * relies on their order). In the other order, fsync then rename, the name
+ * would need a second commit. Other file systems, and ext4 without a journal,
+ * promise less (POSIX promises nothing about names), so SPOOL_SYNC_AUTO syncs
+ * the directory on them, and SPOOL_SYNC_STRICT always.
  */
 #include "spool/txn.h"
 
