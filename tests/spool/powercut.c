@@ -186,6 +186,21 @@ static int check(const char *path)
 	return EXIT_SUCCESS;
 }
 
+/* What spool_open makes of the file system. */
+static int describe(const char *path)
+{
+	struct spool s;
+	struct err e;
+
+	if (spool_open(&s, path, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e) < 0) {
+		fprintf(stderr, "%s\n", e.text);
+		return 1;
+	}
+	printf("sync_directory=%d keep_order=%d\n", s.sync_directory, s.keep_order);
+	spool_close(&s);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct err e;
@@ -198,9 +213,11 @@ int main(int argc, char **argv)
 	}
 	if (argc == 3 && strcmp(argv[1], "check") == 0)
 		return check(argv[2]);
+	if (argc == 3 && strcmp(argv[1], "describe") == 0)
+		return describe(argv[2]);
 	if (argc == 4 && strcmp(argv[1], "write") == 0)
 		write_messages(argv[2], strcmp(argv[3], "strict") == 0 ? SPOOL_SYNC_STRICT : SPOOL_SYNC_AUTO,
 			       strcmp(argv[3], "careless") == 0);
-	fprintf(stderr, "usage: powercut prepare|check SPOOL, powercut write SPOOL auto|strict|careless\n");
+	fprintf(stderr, "usage: powercut prepare|check|describe SPOOL, powercut write SPOOL auto|strict|careless\n");
 	return 2;
 }

@@ -193,6 +193,26 @@ def rounds(t, kind, mode, cut, options=(), repair=None):
     return lost
 
 
+def test_what_a_file_system_promises(t):
+    """One sync is enough where a journal keeps the order of names, and where that cannot be seen it is not."""
+    seen = {}
+    for kind, options in (("ext4", ()), ("ext4", ("-O", "^has_journal")), ("xfs", ()), ("btrfs", ())):
+        try:
+            disk = Disk(t, kind, options)
+        except Skip as e:
+            t.comment(f"{kind}: {e}")
+            continue
+        spool = disk.folder / "spool"
+        t.run([POWERCUT, "prepare", spool], check=0)
+        seen[(kind, options)] = t.run([POWERCUT, "describe", spool], check=0).stdout.decode().strip()
+        disk.umount()
+    wanted = {("ext4", ()): "sync_directory=0 keep_order=0", ("xfs", ()): "sync_directory=0 keep_order=0",
+              ("ext4", ("-O", "^has_journal")): "sync_directory=1 keep_order=1",
+              ("btrfs", ()): "sync_directory=0 keep_order=1"}
+    assert seen, "no file system could be made"
+    equal(seen, {key: wanted[key] for key in seen}, "what is done on each file system")
+
+
 def test_ext4_shutdown(t):
     equal(rounds(t, "ext4", "auto", cut_by_shutdown), 0, "acknowledged messages lost")
 
