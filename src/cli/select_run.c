@@ -265,6 +265,9 @@ static void *read_ahead(void *ctx)
 {
 	struct run *run = ctx;
 
+	/* where no descriptor passes from thread to thread, a table of its own needs no lock at each open and close */
+	if (!run->keep_files)
+		(void)unshare(CLONE_FILES);
 	pthread_mutex_lock(&run->lock);
 	while (!run->stop && run->taken < run->chunks) {
 		size_t chunk = run->taken;

@@ -293,11 +293,17 @@ static bool parse_value(struct envelope *env, size_t field, const struct kv_pair
 	return true;
 }
 
-static int parse_field(struct envelope *env, const struct kv_pair *pair, struct err *e)
+/* *expected: the field that comes next in the order we write them in; found there without looking at all others. */
+static int parse_field(struct envelope *env, const struct kv_pair *pair, size_t *expected, struct err *e)
 {
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+	size_t count = sizeof(fields) / sizeof(*fields);
+
+	for (size_t n = 0; n < count; n++) {
+		size_t i = (*expected + n) % count;
+
 		if (strcmp(pair->key, fields[i].key) != 0)
 			continue;
+		*expected = i + 1;
 		if (parse_value(env, i, pair))
 			return 0;
 		err_set(e, "envelope: bad value of \"%s\"", pair->key);
@@ -310,6 +316,7 @@ static int parse_field(struct envelope *env, const struct kv_pair *pair, struct 
 int format_parse_envelope(char *text, size_t len, struct envelope *env, struct err *e)
 {
 	char *line = text, *end = text + len;
+	size_t expected = 0;
 
 	while (line < end) {
 		char *newline = memchr(line, '\n', (size_t)(end - line));
@@ -331,7 +338,7 @@ int format_parse_envelope(char *text, size_t len, struct envelope *env, struct e
 			return -1;
 		}
 		while ((r = kv_next(&line, newline, &pair)) == KV_PAIR)
-			if (parse_field(env, &pair, e) < 0)
+			if (parse_field(env, &pair, &expected, e) < 0)
 				return -1;
 		if (r == KV_BAD) {
 			err_set(e, "envelope: a line is damaged");
