@@ -28,12 +28,11 @@ def start(t, *sections, top="", fast=FAST, **options):
 
 
 def submit(relay, rcpts=("rcpt@example.test",), content=CONTENT, **options):
-    before = len(relay.events("accepted"))
     with Client(relay) as client:
-        client.message(content, rcpts=rcpts, **options)
+        ident = client.message(content, rcpts=rcpts, **options).lines[-1].split()[-1]
         client.quit()
-    found = relay.wait_for("accepted", count=before + 1)
-    return (found if before == 0 else found[before])["id"]
+    relay.wait_for("accepted", id=ident)
+    return ident
 
 
 class Door:

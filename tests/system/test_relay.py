@@ -26,11 +26,11 @@ def start(t, upstream, more="", top="", **options):
 
 def submit(relay, rcpts=("rcpt@example.test",), content=CONTENT, **options):
     """Sends a message; returns its queue ID."""
-    before = len(relay.events("accepted"))
     with Client(relay) as client:
-        client.message(content, rcpts=rcpts, **options)
+        ident = client.message(content, rcpts=rcpts, **options).lines[-1].split()[-1]
         client.quit()
-    return relay.wait_for("accepted", count=before + 1)[before]["id"] if before else relay.wait_for("accepted")["id"]
+    relay.wait_for("accepted", id=ident)
+    return ident
 
 
 def queue(t, relay):
