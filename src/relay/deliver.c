@@ -178,22 +178,13 @@ static struct attempt *begin(struct relay_conn *rc, const char *id)
 {
 	struct relay_upstream *u = rc->upstream;
 	struct relay *r = u->relay;
-	struct attempt *a;
+	struct attempt *a = NULL;
+	enum attempt_open opened = attempt_open(&a, &r->rules, id, u->lane, u->config->recipients_per_message,
+						attempt_done);
 
-	switch (attempt_open(&a, &r->rules, id, u->lane, u->config->recipients_per_message, attempt_done)) {
-	case ATTEMPT_READY:
+	if (opened == ATTEMPT_READY)
 		return a;
-	case ATTEMPT_ELSEWHERE:
-		relay_replace(r, a);
-		break;
-	case ATTEMPT_GONE:
-	case ATTEMPT_QUARANTINED:
-		queue_forget(&r->queue, id);
-		break;
-	case ATTEMPT_LATER:
-		queue_give_back(&r->queue, id, relay_first_lane(r), relay_wall_ms() + RELAY_SYSTEM_RETRY_MS);
-		break;
-	}
+	relay_replace_opened(r, id, opened, a, relay_first_lane(r));
 	return NULL;
 }
 

@@ -137,6 +137,8 @@ void relay_list_end(struct relay *r);
 void relay_route(struct relay *r, int64_t by_mono_ms);
 /* A taken message that is not being sent goes where it belongs by its state: a lane, parked, out. Frees a. */
 void relay_replace(struct relay *r, struct attempt *a);
+/* The same, whatever came of opening it; one that the system would not let us read waits in that lane. */
+void relay_replace_opened(struct relay *r, const char *id, enum attempt_open opened, struct attempt *a, size_t lane);
 /* As relay_replace, for a state that was just saved with this result (not UNSAVED). */
 void relay_place_saved(struct relay *r, struct attempt *a, enum attempt_saved saved);
 /* Where a message waits whose way is not known: the only lane, or the unsorted ones. */

@@ -78,11 +78,9 @@ void relay_replace(struct relay *r, struct attempt *a)
 	attempt_free(a);
 }
 
-static void route_one(struct relay *r, const char *id)
+void relay_replace_opened(struct relay *r, const char *id, enum attempt_open opened, struct attempt *a, size_t lane)
 {
-	struct attempt *a;
-
-	switch (attempt_load(&a, &r->rules, id, false)) {
+	switch (opened) {
 	case ATTEMPT_READY:
 	case ATTEMPT_ELSEWHERE:
 		relay_replace(r, a);
@@ -92,9 +90,17 @@ static void route_one(struct relay *r, const char *id)
 		queue_forget(&r->queue, id);
 		break;
 	case ATTEMPT_LATER:
-		queue_give_back(&r->queue, id, r->unsorted, relay_wall_ms() + RELAY_SYSTEM_RETRY_MS);
+		queue_give_back(&r->queue, id, lane, relay_wall_ms() + RELAY_SYSTEM_RETRY_MS);
 		break;
 	}
+}
+
+static void route_one(struct relay *r, const char *id)
+{
+	struct attempt *a = NULL;
+	enum attempt_open opened = attempt_load(&a, &r->rules, id, false);
+
+	relay_replace_opened(r, id, opened, a, r->unsorted);
 }
 
 /* What the first lines of its state say is often enough. True when it is. */
