@@ -128,12 +128,13 @@ static enum spool_result create_file(struct spool_txn *t)
 		t->fd = open_new(t);
 	if (t->fd < 0)
 		return fail(t, "incoming", "cannot create this file");
-	/* a report that a command run by root makes, for the relay to read */
-	if (!(t->spool->message_mode & S_IRGRP) && spool_give(t->spool, t->fd) < 0)
+	if (t->spool->message_mode & S_IRGRP) {
+		/* the umask must not take the right to read from the relay */
+		if (sys_chmod(t->fd, t->spool->message_mode) < 0)
+			return fail(t, "incoming", "cannot change the mode of this file");
+	} else if (spool_give(t->spool, t->fd) < 0) { /* made by a command that root runs, for the relay to read */
 		return fail(t, "incoming", "cannot give this file to the relay's user");
-	/* the umask must not take the right to read from the relay */
-	if ((t->spool->message_mode & S_IRGRP) && sys_chmod(t->fd, t->spool->message_mode) < 0)
-		return fail(t, "incoming", "cannot change the mode of this file");
+	}
 	return SPOOL_OK;
 }
 
