@@ -13,19 +13,20 @@
 
 static inline void spool_world_open(struct spool *s)
 {
-	char dir[] = "/tmp/posthouse-unit-XXXXXX";
+	char dir[64] = "/tmp/posthouse-unit-XXXXXX";
 	struct err e;
 
 	ck_assert_ptr_nonnull(mkdtemp(dir));
-	ck_assert_int_eq(spool_prepare(dir, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e), 0);
-	ck_assert_int_eq(spool_open(s, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e), 0);
+	strcat(dir, "/spool"); /* still to be made */
+	ck_assert_msg(spool_prepare(dir, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e) == 0, "%s", e.text);
+	ck_assert_msg(spool_open(s, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e) == 0, "%s", e.text);
 }
 
 static inline void spool_world_close(struct spool *s)
 {
 	char command[128];
 
-	snprintf(command, sizeof(command), "rm -rf '%s'", s->path);
+	snprintf(command, sizeof(command), "rm -rf '%.*s'", (int)(strrchr(s->path, '/') - s->path), s->path);
 	spool_close(s);
 	ck_assert_int_eq(system(command), 0);
 }

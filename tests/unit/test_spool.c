@@ -20,30 +20,19 @@
 #include "spool/recover.h"
 #include "spool/state.h"
 #include "spool/txn.h"
+#include "spool_world.h"
 #include "unit.h"
 
-static char dir[64];
 static struct spool spool;
 
 static void setup(void)
 {
-	struct err e;
-
-	strcpy(dir, "/tmp/posthouse-unit-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	strcat(dir, "/spool");
-	ck_assert_msg(spool_prepare(dir, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e) == 0, "%s", e.text);
-	ck_assert_msg(spool_open(&spool, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e) == 0, "%s", e.text);
+	spool_world_open(&spool);
 }
 
 static void teardown(void)
 {
-	char command[128];
-
-	spool_close(&spool);
-	*strrchr(dir, '/') = '\0';
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
+	spool_world_close(&spool);
 }
 
 static void fill(struct envelope *env)
@@ -81,7 +70,7 @@ static size_t count_files(const char *folder)
 	char command[160], line[32] = "";
 	FILE *p;
 
-	snprintf(command, sizeof(command), "ls -A '%s/%s' | wc -l", dir, folder);
+	snprintf(command, sizeof(command), "ls -A '%s/%s' | wc -l", spool.path, folder);
 	p = popen(command, "r");
 	ck_assert_ptr_nonnull(fgets(line, sizeof(line), p));
 	pclose(p);
@@ -262,7 +251,7 @@ static void make_socket(const char *folder, const char *name)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s/%s", dir, folder, name);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s/%s", spool.path, folder, name);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	close(fd);
 }
@@ -556,22 +545,22 @@ START_TEST(the_lock_is_a_file_of_its_own)
 	struct err e;
 	int fd;
 
-	snprintf(lock, sizeof(lock), "%s/lock", dir);
-	snprintf(other, sizeof(other), "%s/other", dir);
+	snprintf(lock, sizeof(lock), "%s/lock", spool.path);
+	snprintf(other, sizeof(other), "%s/other", spool.path);
 	ck_assert_int_eq(symlink("other", lock), 0);
-	ck_assert_int_eq(spool_lock(dir, &e), -1);
+	ck_assert_int_eq(spool_lock(spool.path, &e), -1);
 	ck_assert_int_eq(unlink(lock), 0);
 	ck_assert_int_eq(mkfifo(lock, 0600), 0);
-	ck_assert_int_eq(spool_lock(dir, &e), -1);
+	ck_assert_int_eq(spool_lock(spool.path, &e), -1);
 	ck_assert_int_eq(unlink(lock), 0);
 	/* what root would write into it must not land elsewhere */
 	close(open(other, O_CREAT | O_WRONLY, 0600));
 	ck_assert_int_eq(link(other, lock), 0);
-	ck_assert_int_eq(spool_lock(dir, &e), -1);
+	ck_assert_int_eq(spool_lock(spool.path, &e), -1);
 	ck_assert_int_eq(stat(other, &st), 0);
 	ck_assert_int_eq(st.st_size, 0);
 	ck_assert_int_eq(unlink(lock), 0);
-	fd = spool_lock(dir, &e);
+	fd = spool_lock(spool.path, &e);
 	ck_assert_int_ge(fd, 0);
 	/* who can open it can hold it */
 	ck_assert_int_eq(fstat(fd, &st), 0);
@@ -583,15 +572,15 @@ END_TEST
 START_TEST(one_master_a_spool)
 {
 	struct err e = { 0 };
-	int fd = spool_lock(dir, &e);
+	int fd = spool_lock(spool.path, &e);
 	char pid[24];
 
 	ck_assert_msg(fd >= 0, "%s", e.text);
-	ck_assert_int_eq(spool_lock(dir, &e), -1);
+	ck_assert_int_eq(spool_lock(spool.path, &e), -1);
 	snprintf(pid, sizeof(pid), "process %ld", (long)getpid());
 	ck_assert_ptr_nonnull(strstr(e.text, pid));
 	close(fd);
-	fd = spool_lock(dir, &e);
+	fd = spool_lock(spool.path, &e);
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 }

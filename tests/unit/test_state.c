@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "spool/checksum.h"
 #include "spool/state.h"
+#include "spool_world.h"
 #include "unit.h"
 
 #define CEILING (64u << 20)
@@ -16,28 +17,16 @@
 #define YEAR_9999_US INT64_C(253402300799999999)
 
 static const char id[] = "0m4x7f3q9zkab1cd";
-static char dir[64];
 static struct spool spool;
 
 static void setup(void)
 {
-	struct err e;
-
-	strcpy(dir, "/tmp/posthouse-unit-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	strcat(dir, "/spool");
-	ck_assert_msg(spool_prepare(dir, (uid_t)-1, (gid_t)-1, (gid_t)-1, &e) == 0, "%s", e.text);
-	ck_assert_msg(spool_open(&spool, dir, SPOOL_MANAGE, SPOOL_SYNC_AUTO, &e) == 0, "%s", e.text);
+	spool_world_open(&spool);
 }
 
 static void teardown(void)
 {
-	char command[128];
-
-	spool_close(&spool);
-	*strrchr(dir, '/') = '\0';
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
+	spool_world_close(&spool);
 }
 
 static void same_text(const char *a, const char *b, const char *what)
