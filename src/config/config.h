@@ -26,6 +26,12 @@ struct config_listener {
 	char *name; /* "default" when made from the top-level localaddr; owned */
 	struct endpoint *localaddr; /* owned */
 	size_t localaddr_count;
+
+	/* TLS */
+
+	/* AUTH */
+
+	/* who it believes (PROXY, XCLIENT) */
 };
 
 #define CONFIG_WEIGHT_MAX 1000
@@ -48,6 +54,14 @@ struct config_upstream {
 	char *tls_ca_file; /* NULL: the system's; owned */
 	char *user; /* NULL: no AUTH; owned */
 	char *password_file; /* NULL: none; owned */
+
+	/* TLS and AUTH */
+
+	/* OAuth 2 */
+
+	/* the way there (proxies, addresses) and presets */
+
+	/* what is sent, and how much */
 	enum upstream_eightbit eight_bit;
 	bool pipelining;
 	unsigned max_connections;
@@ -103,6 +117,16 @@ struct config {
 	struct cidr *relay_from; /* who may relay; default: loopback. The unix socket always may */
 	size_t relay_from_count;
 	bool relay_from_anyone; /* said in so many words: an open relay is wanted */
+
+	/* tables of clients, senders and recipients; limits per client and user */
+
+	/* the credentials of clients (AUTH) */
+
+	/* TLS of clients */
+
+	/* rewriting: the envelope */
+
+	/* rewriting: headers */
 
 	/* the session (see session/session.h) */
 	uint64_t data_size_limit_bytes;

@@ -41,6 +41,7 @@ struct loader {
 	struct seen *seen; /* owned */
 	size_t seen_count, seen_cap;
 	bool syntax_error;
+	bool told; /* the errors of these values were told before */
 };
 
 /* ---- libconfuse --------------------------------------------------------------- */
@@ -80,7 +81,7 @@ static cfg_opt_t *declare_keys(cfg_opt_t *opts, enum config_section section)
 {
 	/* Every key is a list here: reader.c has seen to it that only lists have more than one value. */
 	for (size_t i = 0; i < config_option_count; i++)
-		if (config_options[i].section == section)
+		if (config_option_stands_in(&config_options[i], section))
 			*opts++ = (cfg_opt_t)CFG_PTR_LIST_CB(config_options[i].key, NULL, CFGF_NODEFAULT,
 							     keep_value, free);
 	*opts++ = (cfg_opt_t)CFG_PTR_LIST_CB(SOURCE_UNKNOWN, NULL, CFGF_NODEFAULT, keep_value, free);
@@ -227,7 +228,8 @@ static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_opt
 		else if (o->type->parse(o, object, v->text, &e) == 0)
 			continue;
 		s->bad = true;
-		source_error(&l->source, source_place(&l->source, v->line), "%s: %s", o->key, e.text);
+		if (!l->told)
+			source_error(&l->source, source_place(&l->source, v->line), "%s: %s", o->key, e.text);
 		if (i == LIST_MAX)
 			break;
 	}
@@ -241,6 +243,22 @@ static void put_section(struct loader *l, cfg_t *cfg, enum config_section sectio
 		if (o->section == section && o->object == section)
 			put_values(l, cfg_getopt(cfg, o->key), o, object, index);
 	}
+}
+
+/*
+ * What the top level says for all listeners, before the listener's own. A bad value is told once, and is one for
+ * each of them.
+ */
+static void put_inherited(struct loader *l, cfg_t *root, struct config_listener *listener, size_t index)
+{
+	l->told = index > 0;
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct config_option *o = &config_options[i];
+
+		if (o->also_top)
+			put_values(l, cfg_getopt(root, o->key), o, listener, index);
+	}
+	l->told = false;
 }
 
 static bool is_written_for(const struct loader *l, enum config_section object, size_t index, const char *key)
@@ -317,15 +335,19 @@ static void check_name(struct loader *l, const struct value *title, enum config_
 	}
 }
 
-static void add_section(struct loader *l, cfg_t *sec, enum config_section kind, const char *name, size_t index)
+static void add_section(struct loader *l, cfg_t *root, cfg_t *sec, enum config_section kind, const char *name,
+			size_t index)
 {
+	struct config_listener *listener;
 	struct config_upstream *u;
 
 	switch (kind) {
 	case CONFIG_TOP:
 		break;
 	case CONFIG_LISTENER:
-		put_section(l, sec, kind, config_add_listener(l->cfg, name), index);
+		listener = config_add_listener(l->cfg, name);
+		put_inherited(l, root, listener, index);
+		put_section(l, sec, kind, listener, index);
 		break;
 	case CONFIG_UPSTREAM:
 		u = config_add_upstream(l->cfg, name);
@@ -360,7 +382,7 @@ static void put_sections(struct loader *l, cfg_t *root, enum config_section kind
 		note(l, kind, index, NULL, title->line);
 		if (config_section_has_name(kind))
 			check_name(l, title, kind, index);
-		add_section(l, sec, kind, title->text, index);
+		add_section(l, root, sec, kind, title->text, index);
 	}
 }
 
@@ -379,7 +401,10 @@ static void put_shorthand(struct loader *l, cfg_t *root, const struct config_opt
 			     "%s and a section %s exclude each other: put it into the section", o->key,
 			     section);
 	} else if (o->object == CONFIG_LISTENER) {
-		put_values(l, opt, o, config_add_listener(l->cfg, "default"), 0);
+		struct config_listener *listener = config_add_listener(l->cfg, "default");
+
+		put_inherited(l, root, listener, 0);
+		put_values(l, opt, o, listener, 0);
 	} else {
 		struct config_upstream *u = config_add_upstream(l->cfg, "default");
 

@@ -93,6 +93,16 @@ const struct config_option config_options[] = {
 	{ "relay_from_anyone", TOP(relay_from_anyone), TYPE(bool), .fallback = "no",
 	  .help = "an open relay is wanted" },
 
+	/* tables of clients, senders and recipients; limits per client and user */
+
+	/* the credentials of clients (AUTH) */
+
+	/* TLS of clients */
+
+	/* rewriting: the envelope */
+
+	/* rewriting: headers */
+
 	/* the SMTP session */
 	{ "data_size_limit", TOP(data_size_limit_bytes), TYPE(size), RANGE(0, 1024 * GIB), .fallback = "32M",
 	  .help = "largest message; 0: no limit" },
@@ -157,6 +167,12 @@ const struct config_option config_options[] = {
 	{ "localaddr", LISTENER(localaddr), .count_offset = offsetof(struct config_listener, localaddr_count),
 	  TYPE(local), .help = "addresses to listen on" },
 
+	/* listener: TLS */
+
+	/* listener: AUTH */
+
+	/* listener: who it believes (PROXY, XCLIENT) */
+
 	/* upstream "name" { } */
 	{ "remoteaddr", UPSTREAM(remoteaddr), .count_offset = offsetof(struct config_upstream, remoteaddr_count),
 	  TYPE(remote), .help = "host and port to deliver to; several for fail-over" },
@@ -166,6 +182,14 @@ const struct config_option config_options[] = {
 	  .help = "certificates to trust (PEM); default: the system's" },
 	{ "user", UPSTREAM(user), TYPE(text), .help = "name for AUTH; default: no AUTH" },
 	{ "password_file", UPSTREAM(password_file), TYPE(path), .help = "file with the password for AUTH" },
+
+	/* upstream: TLS and AUTH */
+
+	/* upstream: OAuth 2 */
+
+	/* upstream: the way there (proxies, addresses) and presets */
+
+	/* upstream: what is sent, and how much */
 	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",
 	  .help = "8-bit content for an upstream without 8BITMIME" },
 	{ "pipelining", UPSTREAM(pipelining), TYPE(bool), .fallback = "yes",
@@ -216,12 +240,17 @@ const size_t config_option_count = sizeof(config_options) / sizeof(config_option
 _Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX,
 	       "raise CONFIG_OPTIONS_MAX");
 
+bool config_option_stands_in(const struct config_option *o, enum config_section section)
+{
+	return o->section == section || (o->also_top && section == CONFIG_TOP);
+}
+
 const struct config_option *config_option_find(enum config_section section, const char *key, size_t key_len)
 {
 	for (size_t i = 0; i < config_option_count; i++) {
 		const struct config_option *o = &config_options[i];
 
-		if (o->section == section && strlen(o->key) == key_len && memcmp(o->key, key, key_len) == 0)
+		if (config_option_stands_in(o, section) && strlen(o->key) == key_len && memcmp(o->key, key, key_len) == 0)
 			return o;
 	}
 	return NULL;

@@ -32,6 +32,8 @@ struct config_option {
 	size_t offset; /* in the object */
 	size_t count_offset; /* lists: of the size_t beside the pointer */
 	const char *const *words; /* types with words: the values, in the order of the enum; NULL ends */
+	/* CONFIG_LISTENER only: written at the top level it is the default of every listener */
+	bool also_top;
 	int64_t min, max; /* numbers: the range in the unit of the field (bytes, milliseconds, thousandths) */
 	/* As it would be written in a file. NULL: unset, or worked out (hostname, tls): see help. */
 	const char *fallback;
@@ -40,9 +42,11 @@ struct config_option {
 
 extern const struct config_option config_options[];
 extern const size_t config_option_count;
-#define CONFIG_OPTIONS_MAX 100 /* entries in the table, at most */
+#define CONFIG_OPTIONS_MAX 250 /* entries in the table, at most */
 
-/* The key in that section (not the shorthand's object); NULL when there is none. */
+/* Whether the key may be written in that section. */
+bool config_option_stands_in(const struct config_option *o, enum config_section section);
+/* The key as it may be written in that section (not the shorthand's object); NULL when there is none. */
 const struct config_option *config_option_find(enum config_section section, const char *key, size_t key_len);
 
 /* For a remote without `tls`: implicit on port 465, else opportunistic to loopback, else required on 587. */
