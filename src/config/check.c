@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "config/presets.h"
 #include "config/routes.h"
 #include "config/types.h"
 #include "handler/handler.h"
@@ -244,8 +245,14 @@ static const struct config_upstream *upstream_of(const struct check *c)
 
 static void upstream_has_an_address(struct check *c)
 {
-	if (upstream_of(c)->remoteaddr_count == 0)
-		fail(c, "upstream \"%s\" has no remoteaddr", upstream_of(c)->name);
+	const struct config_upstream *u = upstream_of(c);
+	const struct preset *p = u->preset ? preset_find(u->preset) : NULL;
+
+	if (u->remoteaddr_count == 0 && p)
+		fail(c, "upstream \"%s\" has no remoteaddr: preset \"%s\" has a host for each region, remoteaddr = \"%s\"",
+		     u->name, p->name, p->remoteaddr_like);
+	else if (u->remoteaddr_count == 0)
+		fail(c, "upstream \"%s\" has no remoteaddr", u->name);
 }
 
 static void user_has_a_password(struct check *c)
@@ -370,7 +377,7 @@ static const struct rule rules[] = {
 	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
 	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
 	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
-	{ CONFIG_UPSTREAM, { "remoteaddr" }, upstream_has_an_address },
+	{ CONFIG_UPSTREAM, { "remoteaddr", "preset" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file" }, user_has_a_password },

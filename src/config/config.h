@@ -64,6 +64,7 @@ struct config_upstream {
 	/* OAuth 2 */
 
 	/* the way there (proxies, addresses) and presets */
+	char *preset; /* presets.h; NULL: none; owned */
 
 	/* what is sent, and how much */
 	enum upstream_eightbit eight_bit;

@@ -194,6 +194,7 @@ const struct config_option config_options[] = {
 	/* upstream: OAuth 2 */
 
 	/* upstream: the way there (proxies, addresses) and presets */
+	{ "preset", UPSTREAM(preset), TYPE(preset), .help = "a known provider, for the keys that are not set" },
 
 	/* upstream: what is sent, and how much */
 	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",
