@@ -87,7 +87,7 @@ static void file_interruptible(struct session_io *io, bool yes)
 	((struct file_io *)io)->interruptible = yes;
 }
 
-static const struct session_io_ops file_ops = { file_read, file_write, file_interruptible };
+static const struct session_io_ops file_ops = { .read = file_read, .write = file_write, .interruptible = file_interruptible };
 
 /* ---- one message ------------------------------------------------------------------- */
 
@@ -209,7 +209,7 @@ static enum fate play(const struct outbox_player *p, int fd, const struct stat *
 					       .rejected = on_rejected,
 					       .trace = p->events->trace ? on_trace : NULL,
 					       .ctx = &play };
-	const struct session_peer peer = { p->peer, "unix", "outbox", true };
+	const struct session_peer peer = { .text = p->peer, .address = "unix", .listener = "outbox", .may_relay = true };
 	struct file_io io = { .io.ops = &file_ops, .control = p->control, .fd = fd, .size = st->st_size };
 	enum fate fate;
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
@@ -29,7 +30,8 @@ struct worker {
 	struct acceptor acceptor;
 	struct spool spool;
 	struct handler *handler;
-	struct session_config session;
+	struct session_config *session; /* by listener of the configuration; owned */
+	struct session_config outbox_session; /* for mail of the outbox */
 	struct session_events events;
 	struct peer peer; /* of the present session */
 	unsigned messages; /* accepted in the present session */
@@ -64,6 +66,8 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 	log_int(&line, "rcpts", (int64_t)env->rcpt_count);
 	if (env->rcpt_count == 1)
 		log_str(&line, "to", env->rcpt[0].address);
+	if (env->auth_user)
+		log_str(&line, "user", env->auth_user);
 	log_int(&line, "size", (int64_t)size_bytes);
 	log_seconds(&line, "took", (clock_wall_us() - env->arrived_wall_us) / 1000);
 	log_end(&line);
@@ -123,25 +127,31 @@ static void log_session(const struct worker *w, enum session_end end, int64_t be
 	log_end(&line);
 }
 
+static const struct session_config *session_config_of(const struct worker *w, const struct listening *from)
+{
+	size_t i = 0;
+
+	while (w->service->cfg->listener[i].name != from->listener)
+		i++;
+	return &w->session[i];
+}
+
 static void serve(struct worker *w, int fd, const struct listening *from)
 {
 	const struct config *cfg = w->service->cfg;
 	int64_t began_mono_ms = clock_mono_ms();
 	struct stream stream;
-	struct session_peer peer;
+	struct session_peer peer = { .text = w->peer.text, .address = w->peer.host, .listener = from->listener };
 	enum session_end end;
 
 	peer_of(fd, &w->peer);
 	w->messages = 0;
-	peer.text = w->peer.text;
-	peer.address = w->peer.host;
-	peer.listener = from->listener;
 	peer.may_relay = peer_is_trusted(&w->peer, cfg->relay_from, cfg->relay_from_count);
 	scoreboard_note(w->start->slot, w->peer.text, "");
 	proctitle_set("worker %s", w->peer.text);
 	stream_init(&stream, fd, &w->start->control);
 	w->in_session = true;
-	end = session_run(&w->session, &peer, &stream.io, w->handler, &w->events);
+	end = session_run(session_config_of(w, from), &peer, &stream.io, w->handler, &w->events);
 	w->in_session = false;
 	log_session(w, end, began_mono_ms);
 	if (end != SESSION_QUIT && end != SESSION_LOST)
@@ -167,7 +177,7 @@ static void drain_outbox(struct worker *w)
 {
 	const struct config *cfg = w->service->cfg;
 	const struct outbox_player player = { .folder = cfg->outbox,
-					      .session = &w->session,
+					      .session = &w->outbox_session,
 					      .handler = w->handler,
 					      .events = &w->events,
 					      .control = &w->start->control,
@@ -213,11 +223,9 @@ static void loop(struct worker *w)
 
 /* ---- the process -------------------------------------------------------------------- */
 
-static void configure_session(struct worker *w)
+static struct session_config session_config_for_all(const struct config *cfg)
 {
-	const struct config *cfg = w->service->cfg;
-
-	w->session = (struct session_config){
+	return (struct session_config){
 		.hostname = cfg->hostname,
 		.data_size_limit_bytes = cfg->data_size_limit_bytes,
 		.max_recipients = cfg->max_recipients,
@@ -232,6 +240,16 @@ static void configure_session(struct worker *w)
 		.message_timeout_ms = cfg->message_timeout_ms,
 		.session_timeout_ms = cfg->session_timeout_ms,
 	};
+}
+
+static void configure_sessions(struct worker *w)
+{
+	const struct config *cfg = w->service->cfg;
+
+	w->session = mem_array(cfg->listener_count, sizeof(*w->session));
+	for (size_t i = 0; i < cfg->listener_count; i++)
+		w->session[i] = session_config_for_all(cfg);
+	w->outbox_session = session_config_for_all(cfg);
 	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
 					     .trace = cfg->debug ? on_trace : NULL, .ctx = w };
 }
@@ -287,7 +305,7 @@ int worker_main(void *ctx, struct child_start *start)
 		close(w.service->notice_fd[0]);
 	if (w.service->event_fd[0] >= 0)
 		close(w.service->event_fd[0]);
-	configure_session(&w);
+	configure_sessions(&w);
 	if (open_all(&w, &e) < 0) {
 		log_msg(LOG_LEVEL_ERROR, "worker_failed", "%s", e.text);
 	} else {
@@ -299,5 +317,6 @@ int worker_main(void *ctx, struct child_start *start)
 		w.handler->ops->close(w.handler);
 	if (w.spool.path)
 		spool_close(&w.spool);
+	free(w.session);
 	return status;
 }

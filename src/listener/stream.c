@@ -121,7 +121,8 @@ static void stream_interruptible(struct session_io *io, bool yes)
 	((struct stream *)io)->interruptible = yes;
 }
 
-static const struct session_io_ops stream_ops = { stream_read, stream_write, stream_interruptible };
+static const struct session_io_ops stream_ops = { .read = stream_read, .write = stream_write,
+						 .interruptible = stream_interruptible };
 
 void stream_init(struct stream *s, int fd, struct control *control)
 {

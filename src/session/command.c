@@ -12,33 +12,38 @@
 #define TAKES_PATH (COMMAND_PARAMETERS | COMMAND_LISTED | COMMAND_GATHERS)
 #define LISTED COMMAND_LISTED
 #define GATHERS COMMAND_GATHERS
+#define CLEAR COMMAND_IN_CLEAR
 
 const struct command_verb command_verbs[] = {
 	/* name, function, states, out of order, argument, syntax, flags */
-	{ "EHLO", verb_ehlo, COMMAND_ANY, NULL, NEEDS_ARG, "EHLO hostname", LISTED },
-	{ "HELO", verb_helo, COMMAND_ANY, NULL, NEEDS_ARG, "HELO hostname", LISTED },
+	{ "EHLO", verb_ehlo, COMMAND_ANY, NULL, NEEDS_ARG, "EHLO hostname", LISTED | CLEAR },
+	{ "HELO", verb_helo, COMMAND_ANY, NULL, NEEDS_ARG, "HELO hostname", LISTED | CLEAR },
+	{ "STARTTLS", verb_starttls, COMMAND_START | COMMAND_GREETED, "no STARTTLS inside a transaction", NO_ARG,
+	  "STARTTLS", CLEAR },
+	{ "AUTH", verb_auth, COMMAND_GREETED, "no AUTH inside a transaction", NEEDS_ARG,
+	  "AUTH mechanism [initial-response]", COMMAND_SECRET },
 	{ "MAIL", verb_mail, COMMAND_GREETED, "nested MAIL command", NEEDS_ARG, "MAIL FROM: <address>",
 	  TAKES_PATH },
 	{ "RCPT", verb_rcpt, TRANSACTION, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH },
 	/* MAIL without RCPT is allowed here because the reply depends on why there is none */
 	{ "DATA", verb_data, TRANSACTION, "need RCPT command", NO_ARG, "DATA", LISTED },
-	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", LISTED | GATHERS },
-	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", LISTED },
-	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", LISTED },
+	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", LISTED | GATHERS | CLEAR },
+	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", LISTED | CLEAR },
+	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", LISTED | CLEAR },
 	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", LISTED },
 	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
 	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", 0 },
 	/* a web browser that was sent here to post commands (verb_misc.c) */
-	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "POST", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "PUT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "HEAD", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "DELETE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "OPTIONS", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "PATCH", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "TRACE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "CONNECT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "PRI", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
+	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "POST", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "PUT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "HEAD", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "DELETE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "OPTIONS", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "PATCH", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "TRACE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "CONNECT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "PRI", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
 	{ NULL, NULL, 0, NULL, NO_ARG, NULL, 0 },
 };
 

@@ -27,7 +27,9 @@ enum command_argument { COMMAND_NO_ARGUMENT, COMMAND_MAY_ARGUMENT, COMMAND_NEEDS
 enum command_flag {
 	COMMAND_PARAMETERS = 1, /* after EHLO, " [SP <mail-parameters>]" belongs to the syntax */
 	COMMAND_LISTED = 2, /* in HELP's list of commands, which is smtpd's */
-	COMMAND_GATHERS = 4 /* its reply may wait for those of the next commands (RFC 2920 3.2) */
+	COMMAND_GATHERS = 4, /* its reply may wait for those of the next commands (RFC 2920 3.2) */
+	COMMAND_IN_CLEAR = 8, /* allowed before TLS where that is required (RFC 3207 4) */
+	COMMAND_SECRET = 16 /* its argument is not for logs */
 };
 
 struct command_verb {
@@ -59,6 +61,8 @@ const struct command_verb *command_find(const char *name, size_t len);
 
 void verb_helo(struct session *s, const char *arg, size_t len);
 void verb_ehlo(struct session *s, const char *arg, size_t len);
+void verb_starttls(struct session *s, const char *arg, size_t len);
+void verb_auth(struct session *s, const char *arg, size_t len);
 void verb_mail(struct session *s, const char *arg, size_t len);
 void verb_rcpt(struct session *s, const char *arg, size_t len);
 void verb_data(struct session *s, const char *arg, size_t len);

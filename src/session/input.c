@@ -14,6 +14,13 @@ void input_init(struct input *in)
 	in->cap = sizeof(in->small);
 	in->start = in->end = in->scanned = 0;
 	in->too_long = in->poisoned = false;
+	in->line_max = INPUT_LINE_MAX;
+}
+
+void input_discard(struct input *in)
+{
+	in->start = in->end = in->scanned = 0;
+	in->too_long = in->poisoned = false;
 }
 
 void input_release(struct input *in)
@@ -40,6 +47,9 @@ size_t input_room(struct input *in, char **at)
 	/* an unfinished line is shorter than the buffer: there is room in front of it or behind it */
 	if (in->start == in->end || in->cap - in->end < in->cap / 4)
 		move_to(in, in->data, in->cap);
+	/* only a line of AUTH gets that long */
+	if (in->end == in->cap)
+		input_widen(in);
 	ASSERT(in->end < in->cap);
 	*at = in->data + in->end;
 	return in->cap - in->end;
@@ -55,7 +65,7 @@ void input_added(struct input *in, size_t n)
 static void drop_excess(struct input *in)
 {
 	in->scanned = in->end;
-	if (in->end - in->start > INPUT_LINE_MAX) {
+	if (in->end - in->start > in->line_max) {
 		in->too_long = true;
 		in->start = in->end - 1;
 	}
@@ -84,7 +94,7 @@ enum input_event input_line(struct input *in, const char **line, size_t *len)
 		if (was_poisoned)
 			continue;
 		--*len;
-		if (too_long || *len + 2 > INPUT_LINE_MAX)
+		if (too_long || *len + 2 > in->line_max)
 			return INPUT_TOO_LONG;
 		if (memchr(*line, '\r', *len))
 			return INPUT_BARE_CR;

@@ -19,6 +19,7 @@
 
 #define INPUT_LINE_MAX                                                                                       \
 	2048 /* a command with its CRLF; RFC 5321 4.5.3.1.4 asks for 512 and more with extensions */
+#define INPUT_AUTH_LINE_MAX (12288 + 2) /* RFC 4954 4: AUTH and the answers to its challenges */
 #define INPUT_SMALL 8192
 #define INPUT_LARGE 65536
 
@@ -27,6 +28,7 @@ struct input {
 	size_t cap;
 	size_t start, end; /* what is unused: data[start..end) */
 	size_t scanned; /* data[start..scanned) has no LF */
+	size_t line_max; /* INPUT_LINE_MAX, or what AUTH needs */
 	bool too_long; /* the beginning of this line was dropped */
 	bool poisoned; /* this line had a bare LF and was answered for */
 	char small[INPUT_SMALL];
@@ -38,6 +40,9 @@ void input_release(struct input *in);
 /* Where the next bytes may be put, and how many: at least one. Then tell how many came. */
 size_t input_room(struct input *in, char **at);
 void input_added(struct input *in, size_t n);
+
+/* Forgets all that came in, and any line that was under way: it was not said under the protection there is now. */
+void input_discard(struct input *in);
 
 enum input_event {
 	INPUT_LINE, /* a command line without its CRLF */

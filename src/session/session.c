@@ -43,7 +43,7 @@ void session_finish(struct session *s, enum session_end end)
 	s->over = true;
 }
 
-static void trace(const struct session *s, bool from_client, const char *text, size_t len)
+void session_trace(const struct session *s, bool from_client, const char *text, size_t len)
 {
 	if (s->events && s->events->trace)
 		s->events->trace(s->events->ctx, from_client, text, len);
@@ -74,7 +74,7 @@ static void trace_reply(const struct session *s, size_t from)
 	while (line < end) {
 		const char *cr = memchr(line, '\r', (size_t)(end - line));
 
-		trace(s, false, line, (size_t)(cr - line));
+		session_trace(s, false, line, (size_t)(cr - line));
 		line = cr + 2;
 	}
 }
@@ -84,7 +84,7 @@ static void queue(struct session *s, const struct smtp_reply *reply)
 	size_t before;
 	bool fits;
 
-	if (s->out.len > OUT_GATHER && !flush(s, session_deadline_in(s->cfg->command_timeout_ms)))
+	if (s->out.len > OUT_GATHER && !session_flush(s))
 		return;
 	before = s->out.len;
 	fits = smtp_reply_write(reply, &s->out);
@@ -155,6 +155,11 @@ bool session_send_verdict(struct session *s, enum handler_verdict verdict, const
 	return false;
 }
 
+bool session_flush(struct session *s)
+{
+	return flush(s, session_deadline_in(s->cfg->command_timeout_ms));
+}
+
 bool session_fill(struct session *s, int64_t deadline_mono_ms)
 {
 	int64_t deadline = earlier(deadline_mono_ms, earlier(s->session_deadline, s->message_deadline));
@@ -162,7 +167,7 @@ bool session_fill(struct session *s, int64_t deadline_mono_ms)
 	size_t room, got = 0;
 	char *at;
 
-	if (s->over || !flush(s, session_deadline_in(s->cfg->command_timeout_ms)))
+	if (s->over || !session_flush(s))
 		return false;
 	room = input_room(&s->in, &at);
 	/* asked here too: where there is always something to read nobody waits for a deadline */
@@ -207,12 +212,44 @@ void session_end_transaction(struct session *s, bool told_handler)
 	s->io->ops->interruptible(s->io, true);
 }
 
+struct session_client session_client(const struct session *s)
+{
+	return (struct session_client){ .peer = s->peer, .tls = session_tls(s), .helo = s->env.helo,
+					.auth_user = s->env.auth_user };
+}
+
+bool session_policy_passes(struct session *s, enum policy_verdict verdict, const struct smtp_reply *reply)
+{
+	switch (verdict) {
+	case POLICY_PASS:
+		return true;
+	case POLICY_REFUSE:
+		break;
+	}
+	ASSERT(reply->code >= 400);
+	session_send(s, reply);
+	return false;
+}
+
+void session_start_over(struct session *s)
+{
+	session_end_transaction(s, false);
+	s->state = COMMAND_START;
+	s->extended = false;
+	envelope_set(&s->env.helo, "", 0);
+	free(s->env.auth_user);
+	s->env.auth_user = NULL;
+	s->in.line_max = INPUT_LINE_MAX;
+}
+
 /* The states of the table, the presence of an argument, then the verb itself. */
 static void dispatch(struct session *s, const struct command *cmd)
 {
 	const struct command_verb *verb = cmd->verb;
 
-	if (!(verb->states & s->state) && s->state == COMMAND_START)
+	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s))
+		session_reply(s, 530, "5.7.0", "Must issue a STARTTLS command first");
+	else if (!(verb->states & s->state) && s->state == COMMAND_START)
 		session_reply(s, 503, "5.5.1", "Error: send HELO first");
 	else if (!(verb->states & s->state))
 		session_reply(s, 503, "5.5.1", "Error: %s", verb->out_of_order);
@@ -236,12 +273,31 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
 }
 
+/* What is known of the line in log and trace: all of it, but of AUTH the mechanism at most. */
+static void show_line(struct session *s, const struct command *cmd)
+{
+	if (cmd->verb && (cmd->verb->flags & COMMAND_SECRET)) {
+		const char *space = memchr(cmd->arg, ' ', cmd->arg_len);
+		size_t word = space ? (size_t)(space - cmd->arg) : cmd->arg_len;
+
+		/* a word too long for a mechanism may be the secret, in the wrong place */
+		snprintf(s->shown, sizeof(s->shown), "%s %.*s%s", cmd->verb->name, word <= 20 ? (int)word : 0, cmd->arg,
+			 space ? " ***" : word <= 20 ? "" : "***");
+		s->line = s->shown;
+		s->line_len = strlen(s->shown);
+	}
+	session_trace(s, true, s->line, s->line_len);
+}
+
 /* Returns whether the reply may wait for others. */
 static bool run_line(struct session *s)
 {
 	struct command cmd;
 
-	if (!command_parse(s->line, s->line_len, &cmd)) {
+	bool is_command = command_parse(s->line, s->line_len, &cmd);
+
+	show_line(s, &cmd);
+	if (!is_command) {
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
 		return false;
 	}
@@ -265,7 +321,8 @@ static bool run_next(struct session *s)
 	if (event == INPUT_MORE)
 		return false;
 	s->verb = "?";
-	trace(s, true, s->line, s->line_len);
+	if (event != INPUT_LINE)
+		session_trace(s, true, s->line, s->line_len);
 	switch (event) {
 	case INPUT_LINE:
 		gather = run_line(s);
@@ -291,7 +348,7 @@ static bool run_next(struct session *s)
 	s->line = "";
 	s->line_len = 0;
 	if (!gather && !s->over)
-		flush(s, session_deadline_in(s->cfg->command_timeout_ms));
+		session_flush(s);
 	return true;
 }
 
@@ -339,7 +396,12 @@ enum session_end session_run(const struct session_config *cfg, const struct sess
 	s->handler = handler;
 	s->events = events;
 	init(s);
-	session_reply(s, 220, NULL, "%s ESMTP Posthouse", cfg->hostname);
+	if (peer->refusal) {
+		session_send(s, peer->refusal);
+		session_finish(s, SESSION_REFUSED);
+	} else {
+		session_reply(s, 220, NULL, "%s ESMTP Posthouse", cfg->hostname);
+	}
 	run_commands(s);
 	/* the last words first: a client does not wait for a handler that cleans up */
 	flush(s, session_deadline_in(FAREWELL_MS));
@@ -367,6 +429,8 @@ const char *session_end_name(enum session_end end)
 		return "stopped";
 	case SESSION_REFUSED:
 		return "refused";
+	case SESSION_TLS_FAILED:
+		return "tls-failed";
 	}
 	return "?";
 }

@@ -11,10 +11,17 @@
 #include <stdint.h>
 
 #include "handler/handler.h"
+#include "session/authenticator.h"
 #include "session/io.h"
+#include "session/policy.h"
 #include "smtp/envelope.h"
 
 enum bare_newline { BARE_NEWLINE_REJECT, BARE_NEWLINE_NORMALIZE };
+
+/* What a listener does about TLS. Implicit TLS is up before the session begins, so the session sees no more of it. */
+enum session_tls_mode { SESSION_TLS_NONE, SESSION_TLS_STARTTLS, SESSION_TLS_REQUIRED, SESSION_TLS_IMPLICIT };
+
+enum session_auth_mode { SESSION_AUTH_NONE, SESSION_AUTH_OFFERED, SESSION_AUTH_REQUIRED };
 
 /* Time-outs in milliseconds, 0: none; the defaults are RFC 5321 4.5.3.2's and stand in config/. */
 struct session_config {
@@ -28,6 +35,11 @@ struct session_config {
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
 	bool decode_data; /* smtpd's: 8BITMIME is not offered */
+	enum session_tls_mode tls; /* STARTTLS (RFC 3207); other than NONE only with an io that can */
+	enum session_auth_mode auth; /* RFC 4954; REQUIRED: no MAIL without */
+	bool auth_without_tls; /* AUTH is offered in the clear, too */
+	struct session_authenticator *authenticator; /* NULL: auth is NONE */
+	struct session_policy *policy; /* NULL: peer->may_relay is all */
 	int64_t command_timeout_ms; /* waiting for a command: 5 minutes */
 	int64_t data_timeout_ms; /* waiting for a block of the content: 5 minutes (3 for the client's side) */
 	int64_t message_timeout_ms; /* one message from MAIL to its end */
@@ -40,6 +52,8 @@ struct session_peer {
 	const char *address; /* "192.0.2.1", for Received and X-Peer; "unix" */
 	const char *listener;
 	bool may_relay;
+	/* 4yz or 5yz instead of the greeting, and the end: this client is not wanted now. NULL: it is welcome */
+	const struct smtp_reply *refusal;
 };
 
 /* How a session ended. */
@@ -49,7 +63,8 @@ enum session_end {
 	SESSION_TIMED_OUT, /* 421 4.4.2 was sent */
 	SESSION_TOO_MANY_ERRORS, /* 421 4.7.0 was sent */
 	SESSION_STOPPED, /* 421 4.3.2 was sent: the service stops */
-	SESSION_REFUSED /* the handler or a limit ended it with 421 */
+	SESSION_REFUSED, /* the handler or a limit ended it with 421, or peer->refusal was sent */
+	SESSION_TLS_FAILED /* the handshake after STARTTLS failed */
 };
 
 /*
@@ -66,6 +81,10 @@ struct session_events {
 	 */
 	void (*rejected)(void *ctx, const struct envelope *env, const char *verb, const char *line, size_t line_len,
 			 const struct smtp_reply *reply);
+	/* STARTTLS is over: tls, or NULL and why it failed */
+	void (*tls)(void *ctx, const struct session_tls *tls, const struct err *why);
+	/* AUTH is over; user is who it is, or NULL: it was refused (rejected is told, too) */
+	void (*authenticated)(void *ctx, const char *mechanism, const char *user);
 	/* every line in both directions, for -d; text without CRLF, unescaped; content lines are not passed */
 	void (*trace)(void *ctx, bool from_client, const char *text, size_t len);
 	void *ctx;

@@ -31,6 +31,7 @@ struct session {
 	const char *verb;
 	const char *line;
 	size_t line_len;
+	char shown[64]; /* instead of a line with a secret in it */
 
 	struct input in;
 	struct buf out; /* replies not yet written (RFC 2920 3.2) */
@@ -66,6 +67,25 @@ int64_t session_deadline_in(int64_t timeout_ms); /* a deadline from now; 0 or le
 void session_begin_transaction(struct session *s);
 /* Forgets the transaction, if there is one; told_handler: data_end or abort was called already. */
 void session_end_transaction(struct session *s, bool told_handler);
+
+/* Writes what is queued; false when the session is over. */
+bool session_flush(struct session *s);
+void session_trace(const struct session *s, bool from_client, const char *text, size_t len);
+
+/* The client as policy and authenticator see it. */
+struct session_client session_client(const struct session *s);
+/* NULL: in the clear */
+const struct session_tls *session_tls(const struct session *s);
+/* Sends the refusal; returns whether the policy let it pass. */
+bool session_policy_passes(struct session *s, enum policy_verdict verdict, const struct smtp_reply *reply);
+/* The client starts anew as if it had just connected (RFC 3207 4.2): no name, no user, no transaction. */
+void session_start_over(struct session *s);
+
+/* What AUTH would be announced with: mechanisms, separated by blanks; nothing: it is not. */
+void auth_mechanisms(const struct session *s, struct buf *out);
+bool auth_is_offered(const struct session *s);
+/* Whether STARTTLS would be answered with 220. */
+bool starttls_is_offered(const struct session *s);
 
 /*
  * A verdict as it goes to the client: the handler's own reply, if it gave

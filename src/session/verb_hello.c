@@ -24,17 +24,32 @@ static bool smtputf8(const struct session *s)
 	return s->cfg->enable_smtputf8;
 }
 
+static void add_size(const struct session *s, struct buf *out)
+{
+	if (s->cfg->data_size_limit_bytes > 0)
+		buf_addf(out, " %" PRIu64, s->cfg->data_size_limit_bytes);
+}
+
+static void add_mechanisms(const struct session *s, struct buf *out)
+{
+	buf_addc(out, ' ');
+	auth_mechanisms(s, out);
+}
+
 static const struct {
 	const char *keyword;
 	bool (*offered)(const struct session *s);
+	void (*parameters)(const struct session *s, struct buf *out); /* NULL: none */
 } extensions[] = {
-	{ "PIPELINING", always }, /* RFC 2920 */
-	{ "SIZE", always }, /* RFC 1870, with the limit behind it if there is one */
-	{ "8BITMIME", not_decoded }, /* RFC 6152 */
-	{ "ENHANCEDSTATUSCODES", always }, /* RFC 2034 */
-	{ "DSN", dsn_is_offered }, /* RFC 3461 */
-	{ "SMTPUTF8", smtputf8 }, /* RFC 6531 */
-	{ "HELP", always },
+	{ "PIPELINING", always, NULL }, /* RFC 2920 */
+	{ "SIZE", always, add_size }, /* RFC 1870, with the limit behind it if there is one */
+	{ "STARTTLS", starttls_is_offered, NULL }, /* RFC 3207 */
+	{ "AUTH", auth_is_offered, add_mechanisms }, /* RFC 4954 */
+	{ "8BITMIME", not_decoded, NULL }, /* RFC 6152 */
+	{ "ENHANCEDSTATUSCODES", always, NULL }, /* RFC 2034 */
+	{ "DSN", dsn_is_offered, NULL }, /* RFC 3461 */
+	{ "SMTPUTF8", smtputf8, NULL }, /* RFC 6531 */
+	{ "HELP", always, NULL },
 };
 
 /*
@@ -86,9 +101,10 @@ void verb_ehlo(struct session *s, const char *arg, size_t len)
 		if (!extensions[i].offered(s))
 			continue;
 		buf_addf(&text, "\n%s", extensions[i].keyword);
-		if (strcmp(extensions[i].keyword, "SIZE") == 0 && s->cfg->data_size_limit_bytes > 0)
-			buf_addf(&text, " %" PRIu64, s->cfg->data_size_limit_bytes);
+		if (extensions[i].parameters)
+			extensions[i].parameters(s, &text);
 	}
 	session_reply(s, 250, NULL, "%s", text.data);
 	buf_release(&text);
+	s->in.line_max = !s->env.auth_user && auth_is_offered(s) ? INPUT_AUTH_LINE_MAX : INPUT_LINE_MAX;
 }

@@ -3,6 +3,7 @@
  * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), and those
  * of dsn.h.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -10,6 +11,7 @@
 #include "session/dsn.h"
 #include "session/path_argument.h"
 #include "session/session_internal.h"
+#include "smtp/xtext.h"
 
 /* Each takes one parameter into the envelope, or replies and returns false. */
 
@@ -51,6 +53,21 @@ static bool take_smtputf8(struct session *s, const struct smtp_param *p)
 	return true;
 }
 
+/*
+ * RFC 4954 5: who the message came from in the eyes of the client. It is checked and not kept: nobody behind us has
+ * a reason to believe it.
+ */
+static bool take_auth(struct session *s, const struct smtp_param *p)
+{
+	char address[XTEXT_ORCPT_MAX]; /* as long as RFC 4954 allows, too */
+
+	/* "<>" is xtext as well */
+	if (p->value && xtext_decode(p->value, p->value_len, address, sizeof(address)) > 0)
+		return true;
+	session_reply_syntax(s, command_find("MAIL", 4), "AUTH takes an address as xtext, or <>");
+	return false;
+}
+
 static bool any(const struct session *s)
 {
 	(void)s;
@@ -75,6 +92,7 @@ static const struct {
 	{ "SIZE", any, take_size },
 	{ "BODY", not_decoded, take_body },
 	{ "SMTPUTF8", smtputf8_enabled, take_smtputf8 },
+	{ "AUTH", auth_is_offered, take_auth },
 	{ "RET", dsn_is_offered, dsn_take_ret },
 	{ "ENVID", dsn_is_offered, dsn_take_envid },
 };
@@ -88,11 +106,14 @@ static bool take_parameter(struct session *s, const struct smtp_param *p)
 	return false;
 }
 
-static const char *protocol(const struct session *s)
+/* RFC 3848, and RFC 6531 4.3: "ESMTPSA" is one with TLS and AUTH. */
+static void set_protocol(struct session *s)
 {
-	if (s->env.smtputf8)
-		return "UTF8SMTP"; /* RFC 6531 4.3 */
-	return s->extended ? "ESMTP" : "SMTP";
+	char name[16];
+
+	snprintf(name, sizeof(name), "%s%s%s", s->env.smtputf8 ? "UTF8SMTP" : s->extended ? "ESMTP" : "SMTP",
+		 s->extended && session_tls(s) ? "S" : "", s->env.auth_user ? "A" : "");
+	envelope_set(&s->env.protocol, name, strlen(name));
 }
 
 /* Path and parameters into the envelope; false when it was refused. */
@@ -111,9 +132,18 @@ static bool take_sender(struct session *s, const char *arg, size_t len)
 	}
 	envelope_set(&s->env.sender, mail.path.address, strlen(mail.path.address));
 	s->env.mail_options = smtp_params_text(&mail.params);
-	envelope_set(&s->env.protocol, protocol(s), strlen(protocol(s)));
+	set_protocol(s);
 	s->env.arrived_wall_us = clock_wall_us();
 	return true;
+}
+
+static bool policy_passes(struct session *s)
+{
+	struct session_client client = session_client(s);
+	struct session_policy *policy = s->cfg->policy;
+	struct smtp_reply reply = { .code = 0 };
+
+	return !policy || session_policy_passes(s, policy->ops->mail(policy, &client, &s->env, &reply), &reply);
 }
 
 void verb_mail(struct session *s, const char *arg, size_t len)
@@ -126,7 +156,11 @@ void verb_mail(struct session *s, const char *arg, size_t len)
 			      s->cfg->hostname);
 		return;
 	}
-	if (!take_sender(s, arg, len)) {
+	if (s->cfg->auth == SESSION_AUTH_REQUIRED && !s->env.auth_user) {
+		session_reply(s, 530, "5.7.0", "Authentication required");
+		return;
+	}
+	if (!take_sender(s, arg, len) || !policy_passes(s)) {
 		envelope_reset(&s->env);
 		return;
 	}

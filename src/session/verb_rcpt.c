@@ -31,6 +31,15 @@ static bool is_admitted(struct session *s, const struct path_argument *rcpt)
 	return true;
 }
 
+static bool policy_passes(struct session *s)
+{
+	struct session_client client = session_client(s);
+	struct session_policy *policy = s->cfg->policy;
+	struct smtp_reply reply = { .code = 0 };
+
+	return !policy || session_policy_passes(s, policy->ops->rcpt(policy, &client, &s->env, &reply), &reply);
+}
+
 /* One recipient more, what it wants of notifications taken from asked; false when it was refused. */
 static bool add(struct session *s, const struct path_argument *rcpt, struct envelope_rcpt *asked)
 {
@@ -48,6 +57,10 @@ static bool add(struct session *s, const struct path_argument *rcpt, struct enve
 	asked->orcpt = NULL;
 	free(s->env.rcpt_options);
 	s->env.rcpt_options = smtp_params_text(&rcpt->params);
+	if (!policy_passes(s)) {
+		drop_last(&s->env);
+		return false;
+	}
 	verdict = s->handler->ops->rcpt(s->handler, &s->env, &reply);
 	if (!session_send_verdict(s, verdict, &reply, "2.1.5", "OK")) {
 		drop_last(&s->env);

@@ -62,7 +62,8 @@ static enum session_end play(const uint8_t *data, size_t size, uint8_t settings,
 					      settings & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT,
 				      .enable_smtputf8 = settings & 2,
 				      .decode_data = settings & 4 };
-	struct session_peer peer = { "192.0.2.1:4711", "192.0.2.1", "lan", !(settings & 16) };
+	struct session_peer peer = { .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan",
+				     .may_relay = !(settings & 16) };
 	struct session_events events = { .accepted = on_accepted };
 	struct fake_handler handler;
 	struct fake_io io;

@@ -58,7 +58,27 @@ static void fake_interruptible(struct session_io *io, bool yes)
 	((struct fake_io *)io)->interruptible = yes;
 }
 
-static const struct session_io_ops ops = { fake_read, fake_write, fake_interruptible };
+static enum io_result fake_start_tls(struct session_io *io, int64_t deadline_mono_ms, struct err *e)
+{
+	struct fake_io *f = (struct fake_io *)io;
+
+	(void)deadline_mono_ms;
+	if (!f->can_tls || f->start_tls_result != IO_OK) {
+		err_set(e, "the test says so");
+		return f->can_tls ? f->start_tls_result : IO_ERROR;
+	}
+	f->is_tls = true;
+	return IO_OK;
+}
+
+static const struct session_tls *fake_tls(struct session_io *io)
+{
+	struct fake_io *f = (struct fake_io *)io;
+
+	return f->is_tls ? &f->tls : NULL;
+}
+
+static const struct session_io_ops ops = { fake_read, fake_write, fake_interruptible, fake_start_tls, fake_tls };
 
 void fake_io_init(struct fake_io *f, const char *data, size_t len, enum fake_cut cut)
 {
@@ -70,6 +90,8 @@ void fake_io_init(struct fake_io *f, const char *data, size_t len, enum fake_cut
 	f->seed = 1;
 	f->at_end = IO_EOF;
 	f->write_result = IO_OK;
+	f->tls.version = "TLSv1.3";
+	f->tls.cipher = "TLS_AES_256_GCM_SHA384";
 	buf_init(&f->out, 1 << 24);
 }
 

@@ -27,6 +27,11 @@ struct fake_io {
 	int64_t last_deadline; /* of the last read */
 	size_t reads, writes, largest_read;
 	bool interruptible;
+	/* STARTTLS: offered when start_tls_result was set by the test; then tls is what the session sees */
+	bool can_tls;
+	enum io_result start_tls_result;
+	struct session_tls tls;
+	bool is_tls;
 };
 
 void fake_io_init(struct fake_io *f, const char *data, size_t len, enum fake_cut cut);

@@ -29,7 +29,8 @@ static void setup(struct run *r, const char *input)
 {
 	memset(r, 0, sizeof(*r));
 	transcript_default_config(&r->cfg);
-	r->peer = (struct session_peer){ "192.0.2.1:4711", "192.0.2.1", "lan", true };
+	r->peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan",
+					 .may_relay = true };
 	fake_handler_init(&r->handler, true);
 	fake_io_init(&r->io, input, strlen(input), FAKE_WHOLE);
 	buf_init(&r->told, 1 << 20);
@@ -74,6 +75,8 @@ static const struct {
 } samples[] = {
 	{ "EHLO", "EHLO x", "250 HELP" },
 	{ "HELO", "HELO x", "250 relay.example.org" },
+	{ "STARTTLS", "STARTTLS", "502 5.5.1 Error: STARTTLS is not offered here" },
+	{ "AUTH", "AUTH PLAIN", "503 5.5.1 Error: send EHLO first" },
 	{ "MAIL", "MAIL FROM:<carol@example.net>", "250 2.1.0 OK" },
 	{ "RCPT", "RCPT TO:<dave@example.org>", "250 2.1.5 OK" },
 	{ "DATA", "DATA", "354 End data with <CR><LF>.<CR><LF>" },
@@ -143,7 +146,7 @@ START_TEST(every_verb_in_every_state)
 		}
 	}
 	/* MAIL in three states, RCPT and DATA in two: the test itself must see refusals */
-	ck_assert_uint_eq(refused, 3 + 2 + 2);
+	ck_assert_uint_eq(refused, 3 + 2 + 2 + 2 + 3);
 }
 END_TEST
 

@@ -257,7 +257,8 @@ static bool send_more(struct fake_io *io, void *ctx)
 
 void transcript_play(const struct transcript *t, enum fake_cut cut, unsigned seed)
 {
-	struct session_peer peer = { "192.0.2.1:4711", "192.0.2.1", "default", !t->stranger };
+	struct session_peer peer = { .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "default",
+				     .may_relay = !t->stranger };
 	struct play p = { .t = t };
 
 	fake_handler_init(&p.handler, true);
