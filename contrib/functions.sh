@@ -48,6 +48,7 @@ packages() {
 		test  openssl              command openssl
 		test  swaks                command swaks
 		test  postfix              command smtp-source
+		test  haproxy              command haproxy
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs

@@ -10,9 +10,11 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "config/client.h"
 #include "config/routes.h"
 #include "config/secret.h"
 #include "daemon/processes.h"
+#include "daemon/reload.h"
 #include "daemon/service.h"
 #include "relay/relay.h"
 
@@ -36,26 +38,8 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 		s->remote[index][i] = (struct relay_remote_config){
 			.name = mem_strdup(endpoint_format(&u->remoteaddr[i].endpoint, text)),
 			.weight = u->remoteaddr[i].weight,
-			.settings = {
-				.name = u->name,
-				.remote = u->remoteaddr[i].endpoint,
-				.tls = u->tls,
-				.tls_ca_file = u->tls_ca_file,
-				.hostname = cfg->hostname,
-				.user = u->user,
-				.password = s->password[index],
-				.eightbit = u->eight_bit,
-				.pipelining = u->pipelining,
-				.connect_timeout_ms = u->connect_timeout_ms,
-				.greeting_timeout_ms = u->greeting_timeout_ms,
-				.command_timeout_ms = u->command_timeout_ms,
-				.data_timeout_ms = u->data_timeout_ms,
-				.block_timeout_ms = u->block_timeout_ms,
-				.final_timeout_ms = u->final_timeout_ms,
-				.idle_timeout_ms = u->idle_timeout_ms,
-				.attempt_timeout_ms = u->attempt_timeout_ms,
-			},
 		};
+		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i], s->password[index]);
 	}
 }
 
@@ -139,6 +123,8 @@ int relay_main(void *ctx, struct child_start *start)
 	proctitle_set("relay");
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
+	reload_free(s->reload); /* keys of certificates among it */
+	s->reload = NULL;
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
 	close(s->event_fd[1]);
