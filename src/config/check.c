@@ -8,26 +8,13 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "config/check_internal.h"
 #include "config/routes.h"
 #include "config/types.h"
 #include "handler/handler.h"
 #include "manage/route.h"
 
-struct check {
-	const struct config *cfg;
-	const struct check_source *source;
-	const struct rule *rule; /* being run */
-	size_t index; /* of the listener, upstream or route it is run for */
-};
-
-struct rule {
-	enum config_section object;
-	const char *keys[5]; /* NULL ended */
-	void (*run)(struct check *c);
-};
-
-static void fail(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void fail(struct check *c, const char *fmt, ...)
+void check_fail(struct check *c, const char *fmt, ...)
 {
 	char text[2048];
 	va_list ap;
@@ -48,13 +35,13 @@ static bool is_bad(const struct check *c, enum config_section object, const char
 static void spare_in_order(struct check *c)
 {
 	if (c->cfg->min_spare > c->cfg->max_spare)
-		fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare, c->cfg->max_spare);
+		check_fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare, c->cfg->max_spare);
 }
 
 static void workers_in_order(struct check *c)
 {
 	if (c->cfg->max_spare > c->cfg->max_workers)
-		fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare,
+		check_fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare,
 		     c->cfg->max_workers);
 }
 
@@ -62,37 +49,37 @@ static void workers_in_order(struct check *c)
 static void data_is_text_or_not(struct check *c)
 {
 	if (c->cfg->decode_data && c->cfg->enable_smtputf8)
-		fail(c, "decode_data and enable_smtputf8 exclude each other");
+		check_fail(c, "decode_data and enable_smtputf8 exclude each other");
 }
 
 static void session_holds_a_message(struct check *c)
 {
 	if (c->cfg->message_timeout_ms > c->cfg->session_timeout_ms)
-		fail(c, "message_timeout is longer than session_timeout");
+		check_fail(c, "message_timeout is longer than session_timeout");
 }
 
 static void retry_in_order(struct check *c)
 {
 	if (c->cfg->retry_min_ms > c->cfg->retry_max_ms)
-		fail(c, "retry_min is longer than retry_max");
+		check_fail(c, "retry_min is longer than retry_max");
 }
 
 static void retried_before_it_expires(struct check *c)
 {
 	if (c->cfg->retry_max_ms > c->cfg->expire_after_ms)
-		fail(c, "retry_max is longer than expire_after: messages would expire waiting for their next try");
+		check_fail(c, "retry_max is longer than expire_after: messages would expire waiting for their next try");
 }
 
 static void warned_before_it_expires(struct check *c)
 {
 	if (c->cfg->warn_after_ms >= c->cfg->expire_after_ms)
-		fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 is for none");
+		check_fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 is for none");
 }
 
 static void hostname_is_valid(struct check *c)
 {
 	if (!c->cfg->hostname || !config_is_hostname(c->cfg->hostname))
-		fail(c, "hostname is neither a domain name nor an address literal");
+		check_fail(c, "hostname is neither a domain name nor an address literal");
 }
 
 /* ---- handler ---------------------------------------------------------------------- */
@@ -100,7 +87,7 @@ static void hostname_is_valid(struct check *c)
 static void handler_exists(struct check *c)
 {
 	if (c->cfg->find_handler && !c->cfg->find_handler(c->cfg->handler))
-		fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
+		check_fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
 		     c->cfg->handler_names ? c->cfg->handler_names() : "(none)");
 }
 
@@ -118,7 +105,7 @@ static void relay_has_an_upstream(struct check *c)
 {
 	if (c->cfg->upstream_count == 0 && handler_relays(c->cfg) && !is_bad(c, CONFIG_TOP, "remoteaddr") &&
 	    !is_bad(c, CONFIG_UPSTREAM, "remoteaddr"))
-		fail(c, "remoteaddr is missing: handler \"%s\" relays to an upstream", c->cfg->handler);
+		check_fail(c, "remoteaddr is missing: handler \"%s\" relays to an upstream", c->cfg->handler);
 }
 
 /* ---- listeners --------------------------------------------------------------------- */
@@ -126,7 +113,7 @@ static void relay_has_an_upstream(struct check *c)
 static void something_to_listen_on(struct check *c)
 {
 	if (c->cfg->listener_count == 0 && !is_bad(c, CONFIG_LISTENER, "localaddr"))
-		fail(c, "localaddr is missing: there is nothing to listen on");
+		check_fail(c, "localaddr is missing: there is nothing to listen on");
 }
 
 static void listener_has_addresses(struct check *c)
@@ -134,7 +121,7 @@ static void listener_has_addresses(struct check *c)
 	const struct config_listener *l = &c->cfg->listener[c->index];
 
 	if (l->localaddr_count == 0)
-		fail(c, "listener \"%s\" has no localaddr", l->name);
+		check_fail(c, "listener \"%s\" has no localaddr", l->name);
 }
 
 /* ---- addresses ----------------------------------------------------------------------- */
@@ -159,7 +146,7 @@ static void addresses_differ(struct check *c)
 			other = &c->cfg->listener[k];
 			for (size_t n = 0; n < (k == c->index ? i : other->localaddr_count); n++) {
 				if (same_address(&l->localaddr[i], &other->localaddr[n])) {
-					fail(c, "localaddr: \"%s\" stands twice",
+					check_fail(c, "localaddr: \"%s\" stands twice",
 					     endpoint_format(&l->localaddr[i], text));
 					return;
 				}
@@ -213,7 +200,7 @@ static void not_an_open_relay(struct check *c)
 		return;
 	if (coverage(cfg->relay_from, cfg->relay_from_count, &ipv4) >= 1 ||
 	    coverage(cfg->relay_from, cfg->relay_from_count, &ipv6) >= 1)
-		fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
+		check_fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
 			"relay_from_anyone = yes");
 }
 
@@ -227,15 +214,20 @@ static const struct config_upstream *upstream_of(const struct check *c)
 static void upstream_has_an_address(struct check *c)
 {
 	if (upstream_of(c)->remoteaddr_count == 0)
-		fail(c, "upstream \"%s\" has no remoteaddr", upstream_of(c)->name);
+		check_fail(c, "upstream \"%s\" has no remoteaddr", upstream_of(c)->name);
 }
 
 static void user_has_a_password(struct check *c)
 {
-	if (upstream_of(c)->user && !upstream_of(c)->password_file)
-		fail(c, "user without password_file");
-	if (!upstream_of(c)->user && upstream_of(c)->password_file)
-		fail(c, "password_file without user");
+	const struct config_upstream *u = upstream_of(c);
+	bool by_certificate = u->auth_mechanisms == 1u << UPSTREAM_EXTERNAL;
+
+	if (u->user && !u->password_file && !by_certificate)
+		check_fail(c, "user without password_file");
+	if (!u->user && u->password_file)
+		check_fail(c, "password_file without user");
+	if (u->user && u->password_file && by_certificate)
+		check_fail(c, "password_file has no effect: EXTERNAL uses the certificate");
 }
 
 /* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
@@ -248,7 +240,7 @@ static void password_is_not_shown(struct check *c)
 	for (size_t i = 0; i < u->remoteaddr_count; i++) {
 		if (config_is_loopback(&u->remoteaddr[i].endpoint))
 			continue;
-		fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
+		check_fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
 		     u->remoteaddr[i].endpoint.host);
 		return;
 	}
@@ -262,7 +254,7 @@ static void remotes_differ(struct check *c)
 	for (size_t i = 0; i < u->remoteaddr_count; i++)
 		for (size_t n = 0; n < i; n++)
 			if (same_address(&u->remoteaddr[i].endpoint, &u->remoteaddr[n].endpoint)) {
-				fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
+				check_fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
 				     endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
 				return;
 			}
@@ -272,23 +264,14 @@ static void remotes_differ(struct check *c)
 static void attempt_holds_the_last_answer(struct check *c)
 {
 	if (upstream_of(c)->attempt_timeout_ms < upstream_of(c)->final_timeout_ms)
-		fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
+		check_fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
 			"that final_timeout gives it");
-}
-
-static void ca_file_is_used(struct check *c)
-{
-	const struct config_upstream *u = upstream_of(c);
-
-	if (u->tls_ca_file && (u->tls == UPSTREAM_TLS_NONE || u->tls == UPSTREAM_TLS_OPPORTUNISTIC))
-		fail(c, "tls_ca_file has no effect: certificates are verified with tls = required or "
-			"implicit only");
 }
 
 static void probe_in_order(struct check *c)
 {
 	if (upstream_of(c)->probe_min_ms > upstream_of(c)->probe_max_ms)
-		fail(c, "probe_min is longer than probe_max");
+		check_fail(c, "probe_min is longer than probe_max");
 }
 
 /* ---- routes --------------------------------------------------------------------------- */
@@ -298,7 +281,7 @@ static void route_leads_somewhere(struct check *c)
 	const char *to = c->cfg->route[c->index].upstream;
 
 	if (!to) {
-		fail(c, "the route has no upstream");
+		check_fail(c, "the route has no upstream");
 		return;
 	}
 	/* a section that could not be read may be the one */
@@ -307,7 +290,7 @@ static void route_leads_somewhere(struct check *c)
 	for (size_t i = 0; i < c->cfg->upstream_count; i++)
 		if (strcmp(c->cfg->upstream[i].name, to) == 0)
 			return;
-	fail(c, "upstream: there is no upstream \"%s\"", to);
+	check_fail(c, "upstream: there is no upstream \"%s\"", to);
 }
 
 static bool route_is_bad(const struct check *c, size_t index)
@@ -328,7 +311,7 @@ static void route_can_be_reached(struct check *c)
 
 		if (route_is_bad(c, i) || !route_rule_covers(&before, &rule))
 			continue;
-		fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
+		check_fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
 		     c->index + 1, i + 1);
 		return;
 	}
@@ -336,7 +319,7 @@ static void route_can_be_reached(struct check *c)
 
 /* ---- all --------------------------------------------------------------------------- */
 
-static const struct rule rules[] = {
+static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "hostname" }, hostname_is_valid },
 	{ CONFIG_TOP, { "handler" }, handler_exists },
 	{ CONFIG_TOP, { "handler" }, relay_has_an_upstream },
@@ -354,15 +337,14 @@ static const struct rule rules[] = {
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
-	{ CONFIG_UPSTREAM, { "user", "password_file" }, user_has_a_password },
+	{ CONFIG_UPSTREAM, { "user", "password_file", "auth_mechanisms" }, user_has_a_password },
 	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
-	{ CONFIG_UPSTREAM, { "tls_ca_file", "tls", "remoteaddr" }, ca_file_is_used },
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
 };
 
-static void run_rule(struct check *c, const struct rule *rule, size_t index)
+static void run_rule(struct check *c, const struct check_rule *rule, size_t index)
 {
 	for (const char *const *key = rule->keys; *key; key++)
 		if (c->source->is_bad && c->source->is_bad(c->source->ctx, rule->object, index, *key))
@@ -372,14 +354,22 @@ static void run_rule(struct check *c, const struct rule *rule, size_t index)
 	rule->run(c);
 }
 
+static void run_rules(struct check *c, const struct check_rule *rule, size_t count)
+{
+	const size_t objects[CONFIG_SECTION_COUNT] = { 1, c->cfg->listener_count, c->cfg->upstream_count,
+						       c->cfg->route_count };
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t index = 0; index < objects[rule[i].object]; index++)
+			run_rule(c, &rule[i], index);
+}
+
 void check_run(const struct config *cfg, const struct check_source *source)
 {
-	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count, cfg->route_count };
 	struct check c = { .cfg = cfg, .source = source };
 
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-		for (size_t index = 0; index < objects[rules[i].object]; index++)
-			run_rule(&c, &rules[i], index);
+	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
+	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

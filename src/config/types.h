@@ -43,6 +43,11 @@ extern const struct config_type config_type_networks;
 extern const struct config_type config_type_senders; /* patterns of a route (manage/route.h) */
 extern const struct config_type config_type_recipients;
 extern const struct config_type config_type_auth_users;
+extern const struct config_type config_type_secret; /* absolute path, or "credential:NAME" (secret.h) */
+extern const struct config_type config_type_set; /* unsigned: 1 << index of each word that is in the list */
+extern const struct config_type config_type_pins; /* char *: keys of servers, joined with ';' */
+extern const struct config_type config_type_proxy; /* char *: URL with host and port */
+extern const struct config_type config_type_source; /* struct config_source */
 
 /* A domain (RFC 5321 4.1.2) or an address literal (4.1.3): what may stand in a greeting. */
 bool config_is_hostname(const char *text);
