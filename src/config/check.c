@@ -9,20 +9,38 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
+#include "config/presets.h"
 #include "config/routes.h"
 #include "config/types.h"
 #include "handler/handler.h"
 #include "manage/route.h"
+#include "rewrite/rules.h"
 
-void check_fail(struct check *c, const char *fmt, ...)
+static void tell(struct check *c, const char *fmt, va_list ap)
 {
 	char text[2048];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	c->source->error(c->source->ctx, c->rule->object, c->index, c->rule->keys, text);
+}
+
+static void fail(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void fail(struct check *c, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	tell(c, fmt, ap);
 	va_end(ap);
-	c->source->error(c->source->ctx, c->rule->object, c->index, c->rule->keys, text);
+}
+
+void check_fail(struct check *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	tell(c, fmt, ap);
+	va_end(ap);
 }
 
 static bool is_bad(const struct check *c, enum config_section object, const char *key)
@@ -35,13 +53,13 @@ static bool is_bad(const struct check *c, enum config_section object, const char
 static void spare_in_order(struct check *c)
 {
 	if (c->cfg->min_spare > c->cfg->max_spare)
-		check_fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare, c->cfg->max_spare);
+		fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare, c->cfg->max_spare);
 }
 
 static void workers_in_order(struct check *c)
 {
 	if (c->cfg->max_spare > c->cfg->max_workers)
-		check_fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare,
+		fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare,
 		     c->cfg->max_workers);
 }
 
@@ -49,37 +67,37 @@ static void workers_in_order(struct check *c)
 static void data_is_text_or_not(struct check *c)
 {
 	if (c->cfg->decode_data && c->cfg->enable_smtputf8)
-		check_fail(c, "decode_data and enable_smtputf8 exclude each other");
+		fail(c, "decode_data and enable_smtputf8 exclude each other");
 }
 
 static void session_holds_a_message(struct check *c)
 {
 	if (c->cfg->message_timeout_ms > c->cfg->session_timeout_ms)
-		check_fail(c, "message_timeout is longer than session_timeout");
+		fail(c, "message_timeout is longer than session_timeout");
 }
 
 static void retry_in_order(struct check *c)
 {
 	if (c->cfg->retry_min_ms > c->cfg->retry_max_ms)
-		check_fail(c, "retry_min is longer than retry_max");
+		fail(c, "retry_min is longer than retry_max");
 }
 
 static void retried_before_it_expires(struct check *c)
 {
 	if (c->cfg->retry_max_ms > c->cfg->expire_after_ms)
-		check_fail(c, "retry_max is longer than expire_after: messages would expire waiting for their next try");
+		fail(c, "retry_max is longer than expire_after: messages would expire waiting for their next try");
 }
 
 static void warned_before_it_expires(struct check *c)
 {
 	if (c->cfg->warn_after_ms >= c->cfg->expire_after_ms)
-		check_fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 is for none");
+		fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 is for none");
 }
 
 static void hostname_is_valid(struct check *c)
 {
 	if (!c->cfg->hostname || !config_is_hostname(c->cfg->hostname))
-		check_fail(c, "hostname is neither a domain name nor an address literal");
+		fail(c, "hostname is neither a domain name nor an address literal");
 }
 
 /* ---- handler ---------------------------------------------------------------------- */
@@ -87,7 +105,7 @@ static void hostname_is_valid(struct check *c)
 static void handler_exists(struct check *c)
 {
 	if (c->cfg->find_handler && !c->cfg->find_handler(c->cfg->handler))
-		check_fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
+		fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
 		     c->cfg->handler_names ? c->cfg->handler_names() : "(none)");
 }
 
@@ -105,7 +123,7 @@ static void relay_has_an_upstream(struct check *c)
 {
 	if (c->cfg->upstream_count == 0 && handler_relays(c->cfg) && !is_bad(c, CONFIG_TOP, "remoteaddr") &&
 	    !is_bad(c, CONFIG_UPSTREAM, "remoteaddr"))
-		check_fail(c, "remoteaddr is missing: handler \"%s\" relays to an upstream", c->cfg->handler);
+		fail(c, "remoteaddr is missing: handler \"%s\" relays to an upstream", c->cfg->handler);
 }
 
 /* ---- listeners --------------------------------------------------------------------- */
@@ -113,7 +131,7 @@ static void relay_has_an_upstream(struct check *c)
 static void something_to_listen_on(struct check *c)
 {
 	if (c->cfg->listener_count == 0 && !is_bad(c, CONFIG_LISTENER, "localaddr"))
-		check_fail(c, "localaddr is missing: there is nothing to listen on");
+		fail(c, "localaddr is missing: there is nothing to listen on");
 }
 
 static void listener_has_addresses(struct check *c)
@@ -121,7 +139,7 @@ static void listener_has_addresses(struct check *c)
 	const struct config_listener *l = &c->cfg->listener[c->index];
 
 	if (l->localaddr_count == 0)
-		check_fail(c, "listener \"%s\" has no localaddr", l->name);
+		fail(c, "listener \"%s\" has no localaddr", l->name);
 }
 
 /* ---- addresses ----------------------------------------------------------------------- */
@@ -146,7 +164,7 @@ static void addresses_differ(struct check *c)
 			other = &c->cfg->listener[k];
 			for (size_t n = 0; n < (k == c->index ? i : other->localaddr_count); n++) {
 				if (same_address(&l->localaddr[i], &other->localaddr[n])) {
-					check_fail(c, "localaddr: \"%s\" stands twice",
+					fail(c, "localaddr: \"%s\" stands twice",
 					     endpoint_format(&l->localaddr[i], text));
 					return;
 				}
@@ -189,19 +207,37 @@ static double coverage(const struct cidr *net, size_t count, const struct cidr *
 	return share;
 }
 
-static void not_an_open_relay(struct check *c)
+static bool covers_everyone(const struct cidr *net, size_t count)
 {
 	/* Every address there is: of IPv6 only 2000::/3 is given out (RFC 4291 2.4). */
 	static const struct cidr ipv4 = { .family = AF_INET, .prefix_bits = 0 };
 	static const struct cidr ipv6 = { .family = AF_INET6, .prefix_bits = 3, .address = { 0x20 } };
+
+	return coverage(net, count, &ipv4) >= 1 || coverage(net, count, &ipv6) >= 1;
+}
+
+static void not_an_open_relay(struct check *c)
+{
 	const struct config *cfg = c->cfg;
 
 	if (cfg->relay_from_anyone)
 		return;
-	if (coverage(cfg->relay_from, cfg->relay_from_count, &ipv4) >= 1 ||
-	    coverage(cfg->relay_from, cfg->relay_from_count, &ipv6) >= 1)
-		check_fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
+	if (covers_everyone(cfg->relay_from, cfg->relay_from_count))
+		fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
 			"relay_from_anyone = yes");
+}
+
+/* Who is believed about its clients' addresses can make anybody a client of relay_from. */
+static void proxies_are_named(struct check *c)
+{
+	const struct config_listener *l = &c->cfg->listener[c->index];
+
+	if (covers_everyone(l->proxy_protocol, l->proxy_protocol_count))
+		fail(c, "listener \"%s\": proxy_protocol lets everyone say who they are; name the proxies' own addresses",
+		     l->name);
+	if (covers_everyone(l->xclient_from, l->xclient_from_count))
+		fail(c, "listener \"%s\": xclient_from lets everyone say who they are; name the proxies' own addresses",
+		     l->name);
 }
 
 /* ---- upstreams ----------------------------------------------------------------------- */
@@ -213,8 +249,14 @@ static const struct config_upstream *upstream_of(const struct check *c)
 
 static void upstream_has_an_address(struct check *c)
 {
-	if (upstream_of(c)->remoteaddr_count == 0)
-		check_fail(c, "upstream \"%s\" has no remoteaddr", upstream_of(c)->name);
+	const struct config_upstream *u = upstream_of(c);
+	const struct preset *p = u->preset ? preset_find(u->preset) : NULL;
+
+	if (u->remoteaddr_count == 0 && p)
+		fail(c, "upstream \"%s\" has no remoteaddr: preset \"%s\" has a host for each region, remoteaddr = \"%s\"",
+		     u->name, p->name, p->remoteaddr_like);
+	else if (u->remoteaddr_count == 0)
+		fail(c, "upstream \"%s\" has no remoteaddr", u->name);
 }
 
 static void user_has_a_password(struct check *c)
@@ -223,11 +265,11 @@ static void user_has_a_password(struct check *c)
 	bool by_certificate = u->auth_mechanisms == 1u << UPSTREAM_EXTERNAL;
 
 	if (u->user && !u->password_file && !by_certificate)
-		check_fail(c, "user without password_file");
+		fail(c, "user without password_file");
 	if (!u->user && u->password_file)
-		check_fail(c, "password_file without user");
+		fail(c, "password_file without user");
 	if (u->user && u->password_file && by_certificate)
-		check_fail(c, "password_file has no effect: EXTERNAL uses the certificate");
+		fail(c, "password_file has no effect: EXTERNAL uses the certificate");
 }
 
 /* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
@@ -240,7 +282,7 @@ static void password_is_not_shown(struct check *c)
 	for (size_t i = 0; i < u->remoteaddr_count; i++) {
 		if (config_is_loopback(&u->remoteaddr[i].endpoint))
 			continue;
-		check_fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
+		fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
 		     u->remoteaddr[i].endpoint.host);
 		return;
 	}
@@ -254,7 +296,7 @@ static void remotes_differ(struct check *c)
 	for (size_t i = 0; i < u->remoteaddr_count; i++)
 		for (size_t n = 0; n < i; n++)
 			if (same_address(&u->remoteaddr[i].endpoint, &u->remoteaddr[n].endpoint)) {
-				check_fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
+				fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
 				     endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
 				return;
 			}
@@ -264,14 +306,14 @@ static void remotes_differ(struct check *c)
 static void attempt_holds_the_last_answer(struct check *c)
 {
 	if (upstream_of(c)->attempt_timeout_ms < upstream_of(c)->final_timeout_ms)
-		check_fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
+		fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
 			"that final_timeout gives it");
 }
 
 static void probe_in_order(struct check *c)
 {
 	if (upstream_of(c)->probe_min_ms > upstream_of(c)->probe_max_ms)
-		check_fail(c, "probe_min is longer than probe_max");
+		fail(c, "probe_min is longer than probe_max");
 }
 
 /* ---- routes --------------------------------------------------------------------------- */
@@ -281,7 +323,7 @@ static void route_leads_somewhere(struct check *c)
 	const char *to = c->cfg->route[c->index].upstream;
 
 	if (!to) {
-		check_fail(c, "the route has no upstream");
+		fail(c, "the route has no upstream");
 		return;
 	}
 	/* a section that could not be read may be the one */
@@ -290,13 +332,13 @@ static void route_leads_somewhere(struct check *c)
 	for (size_t i = 0; i < c->cfg->upstream_count; i++)
 		if (strcmp(c->cfg->upstream[i].name, to) == 0)
 			return;
-	check_fail(c, "upstream: there is no upstream \"%s\"", to);
+	fail(c, "upstream: there is no upstream \"%s\"", to);
 }
 
-static bool route_is_bad(const struct check *c, size_t index)
+static bool section_is_bad(const struct check *c, enum config_section section, size_t index)
 {
 	for (const char *const *key = c->rule->keys; *key; key++)
-		if (c->source->is_bad && c->source->is_bad(c->source->ctx, CONFIG_ROUTE, index, *key))
+		if (c->source->is_bad && c->source->is_bad(c->source->ctx, section, index, *key))
 			return true;
 	return false;
 }
@@ -309,10 +351,76 @@ static void route_can_be_reached(struct check *c)
 	for (size_t i = 0; i < c->index; i++) {
 		struct route_rule before = config_route_rule(&c->cfg->route[i]);
 
-		if (route_is_bad(c, i) || !route_rule_covers(&before, &rule))
+		if (section_is_bad(c, CONFIG_ROUTE, i) || !route_rule_covers(&before, &rule))
 			continue;
-		check_fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
+		fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
 		     c->index + 1, i + 1);
+		return;
+	}
+}
+
+/* ---- rewriting ------------------------------------------------------------------------- */
+
+static void masquerade_has_exceptions(struct check *c)
+{
+	if (c->cfg->masquerade_exceptions_count > 0 && c->cfg->masquerade_count == 0)
+		fail(c, "masquerade_exceptions has no effect without masquerade");
+}
+
+static void alias_domains_have_aliases(struct check *c)
+{
+	if (c->cfg->alias_domains_count > 0 && !c->cfg->aliases)
+		fail(c, "alias_domains has no effect without aliases");
+}
+
+static void original_headers_are_rewritten(struct check *c)
+{
+	if (c->cfg->keep_original_headers && !c->cfg->rewrite_headers)
+		fail(c, "keep_original_headers has no effect without rewrite_headers");
+}
+
+static bool a_rule_rewrites_headers(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->rewrite_count; i++)
+		if (cfg->rewrite[i].apply & 1u << REWRITE_HEADER)
+			return true;
+	return false;
+}
+
+static void headers_have_rules(struct check *c)
+{
+	const struct config *cfg = c->cfg;
+
+	if (cfg->rewrite_headers && !cfg->default_domain && cfg->masquerade_count == 0 && !a_rule_rewrites_headers(cfg) &&
+	    !is_bad(c, CONFIG_REWRITE, "apply"))
+		fail(c, "rewrite_headers has no effect without default_domain, masquerade or a section rewrite for the header");
+}
+
+static void rewrite_is_whole(struct check *c)
+{
+	const struct config_rewrite *r = &c->cfg->rewrite[c->index];
+
+	if (r->match_count == 0)
+		fail(c, "the section rewrite has no match: patterns of the addresses it is for, \"*\" for all");
+	if (!r->to)
+		fail(c, "the section rewrite has no to: an address, or *@domain");
+}
+
+static void rewrite_can_be_reached(struct check *c)
+{
+	const struct config_rewrite *r = &c->cfg->rewrite[c->index];
+	struct route_rule rule = { .pattern[ROUTE_RECIPIENT] = (const char *const *)r->match,
+				   .pattern_count[ROUTE_RECIPIENT] = r->match_count };
+
+	for (size_t i = 0; i < c->index; i++) {
+		const struct config_rewrite *b = &c->cfg->rewrite[i];
+		struct route_rule before = { .pattern[ROUTE_RECIPIENT] = (const char *const *)b->match,
+					     .pattern_count[ROUTE_RECIPIENT] = b->match_count };
+
+		if (section_is_bad(c, CONFIG_REWRITE, i) || (r->apply & ~b->apply) || b->match_count == 0 ||
+		    r->match_count == 0 || !route_rule_covers(&before, &rule))
+			continue;
+		fail(c, "rewrite %zu is never used: rewrite %zu, before it, takes all that it would take", c->index + 1, i + 1);
 		return;
 	}
 }
@@ -334,7 +442,8 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "warn_after", "expire_after" }, warned_before_it_expires },
 	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
 	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
-	{ CONFIG_UPSTREAM, { "remoteaddr" }, upstream_has_an_address },
+	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
+	{ CONFIG_UPSTREAM, { "remoteaddr", "preset" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file", "auth_mechanisms" }, user_has_a_password },
@@ -342,6 +451,12 @@ static const struct check_rule rules[] = {
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
+	{ CONFIG_TOP, { "masquerade", "masquerade_exceptions" }, masquerade_has_exceptions },
+	{ CONFIG_TOP, { "aliases", "alias_domains" }, alias_domains_have_aliases },
+	{ CONFIG_TOP, { "rewrite_headers", "keep_original_headers" }, original_headers_are_rewritten },
+	{ CONFIG_TOP, { "default_domain", "masquerade", "rewrite_headers" }, headers_have_rules },
+	{ CONFIG_REWRITE, { "match", "to" }, rewrite_is_whole },
+	{ CONFIG_REWRITE, { "match", "apply" }, rewrite_can_be_reached },
 };
 
 static void run_rule(struct check *c, const struct check_rule *rule, size_t index)
@@ -356,8 +471,9 @@ static void run_rule(struct check *c, const struct check_rule *rule, size_t inde
 
 static void run_rules(struct check *c, const struct check_rule *rule, size_t count)
 {
-	const size_t objects[CONFIG_SECTION_COUNT] = { 1, c->cfg->listener_count, c->cfg->upstream_count,
-						       c->cfg->route_count };
+	const struct config *cfg = c->cfg;
+	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count, cfg->route_count,
+						       cfg->rewrite_count };
 
 	for (size_t i = 0; i < count; i++)
 		for (size_t index = 0; index < objects[rule[i].object]; index++)

@@ -58,27 +58,31 @@ int secret_path(const char *name, char **path, struct err *e)
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static int check_file(const char *file, const struct stat *st, bool is_public, struct err *e)
+static int check_file(const char *what, const char *file, const struct stat *st, bool is_public, struct err *e)
 {
 	unsigned mode = (unsigned)st->st_mode & 07777;
 
 	if (!S_ISREG(st->st_mode)) {
-		err_set(e, "secret file %s is not a regular file", file);
+		err_set(e, "%s %s is not a regular file", what, file);
 		return -1;
 	}
 	if (mode & (S_IWGRP | S_IWOTH)) {
 		err_set(e,
-			"secret file %s can be written by others than its owner (mode %04o): chmod "
+			"%s %s can be written by others than its owner (mode %04o): chmod "
 			"go-w,o-rwx %s",
-			file, mode, file);
+			what, file, mode, file);
 		return -1;
 	}
 	if (mode & S_IROTH && !is_public) {
-		err_set(e, "secret file %s can be read by everyone (mode %04o): chmod o-rwx %s", file, mode,
-			file);
+		err_set(e, "%s %s can be read by everyone (mode %04o): chmod o-rwx %s", what, file, mode, file);
 		return -1;
 	}
 	return 0;
+}
+
+int secret_check_file(const char *what, const char *file, const struct stat *st, struct err *e)
+{
+	return check_file(what, file, st, false, e);
 }
 
 /* Checks the content and cuts the newline. */
@@ -129,7 +133,7 @@ static int read_file(const char *file, bool is_public, size_t cap, char **data, 
 	}
 	if (fstat(fd, &st) != 0) {
 		err_set_os(e, errno, "secret file %s", file);
-	} else if (check_file(file, &st, is_public, e) == 0) {
+	} else if (check_file("secret file", file, &st, is_public, e) == 0) {
 		*data = mem_alloc(cap + 1);
 		if (read_all(file, fd, *data, cap, len, e) == 0) {
 			close(fd);

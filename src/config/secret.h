@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 
@@ -36,6 +37,8 @@ int secret_path(const char *name, char **path, struct err *e);
  * On success *secret is to be released with secret_free.
  */
 int secret_read(const char *file, char **secret, struct err *e);
+/* The rule about kind and mode of a file with secrets, for who reads others than those of one line; what: its kind. */
+int secret_check_file(const char *what, const char *file, const struct stat *st, struct err *e);
 /* Overwrites, then frees. NULL is allowed. */
 void secret_free(char *secret);
 

@@ -128,8 +128,9 @@ static bool groups_are_there(const struct config *cfg)
 static bool machine_is_prepared(const struct config *cfg)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
+	bool files = service_check_files(cfg, report, NULL);
 
-	return users && groups && upstreams;
+	return users && groups && upstreams && files;
 }
 
 static void open_log(const struct config *cfg, bool foreground)

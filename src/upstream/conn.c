@@ -251,7 +251,7 @@ static void start(struct upstream_conn *c, enum upstream_tls tls)
 	struct upstream_outcome why = { .how = UPSTREAM_NO_ANSWER, .phase = UPSTREAM_RESOLVE };
 	struct err e;
 
-	if (channel_open(&c->channel, c->settings, tls, t, c, &e) != 0) {
+	if (channel_open(&c->channel, c->settings, tls, t, &c->transfer, &e) != 0) {
 		smtp_reply_set(&why.reply, 0, "", "%s", e.text);
 		end_session(c, &why);
 		return;
@@ -289,8 +289,10 @@ static void session_failed(struct upstream_conn *c, const struct upstream_outcom
 	}
 }
 
-void conn_session_done(struct upstream_conn *c, CURLcode result)
+/* libcurl is done with the session's start. */
+static void session_done(struct transfer *t, CURLcode result)
 {
+	struct upstream_conn *c = (struct upstream_conn *)t;
 	struct upstream_outcome why;
 
 	if (c->state != CONN_CONNECTING && c->state != CONN_GREETING)
@@ -395,6 +397,7 @@ struct upstream_conn *upstream_conn_open(struct upstream *u, const struct upstre
 {
 	struct upstream_conn *c = mem_alloc(sizeof(*c));
 
+	c->transfer.done = session_done;
 	c->u = u;
 	c->settings = settings;
 	c->ops = ops;
