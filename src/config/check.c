@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "config/presets.h"
 #include "config/routes.h"
 #include "config/types.h"
 #include "handler/handler.h"
@@ -202,19 +203,37 @@ static double coverage(const struct cidr *net, size_t count, const struct cidr *
 	return share;
 }
 
-static void not_an_open_relay(struct check *c)
+static bool covers_everyone(const struct cidr *net, size_t count)
 {
 	/* Every address there is: of IPv6 only 2000::/3 is given out (RFC 4291 2.4). */
 	static const struct cidr ipv4 = { .family = AF_INET, .prefix_bits = 0 };
 	static const struct cidr ipv6 = { .family = AF_INET6, .prefix_bits = 3, .address = { 0x20 } };
+
+	return coverage(net, count, &ipv4) >= 1 || coverage(net, count, &ipv6) >= 1;
+}
+
+static void not_an_open_relay(struct check *c)
+{
 	const struct config *cfg = c->cfg;
 
 	if (cfg->relay_from_anyone)
 		return;
-	if (coverage(cfg->relay_from, cfg->relay_from_count, &ipv4) >= 1 ||
-	    coverage(cfg->relay_from, cfg->relay_from_count, &ipv6) >= 1)
+	if (covers_everyone(cfg->relay_from, cfg->relay_from_count))
 		fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
 			"relay_from_anyone = yes");
+}
+
+/* Who is believed about its clients' addresses can make anybody a client of relay_from. */
+static void proxies_are_named(struct check *c)
+{
+	const struct config_listener *l = &c->cfg->listener[c->index];
+
+	if (covers_everyone(l->proxy_protocol, l->proxy_protocol_count))
+		fail(c, "listener \"%s\": proxy_protocol lets everyone say who they are; name the proxies' own addresses",
+		     l->name);
+	if (covers_everyone(l->xclient_from, l->xclient_from_count))
+		fail(c, "listener \"%s\": xclient_from lets everyone say who they are; name the proxies' own addresses",
+		     l->name);
 }
 
 /* ---- upstreams ----------------------------------------------------------------------- */
@@ -226,8 +245,14 @@ static const struct config_upstream *upstream_of(const struct check *c)
 
 static void upstream_has_an_address(struct check *c)
 {
-	if (upstream_of(c)->remoteaddr_count == 0)
-		fail(c, "upstream \"%s\" has no remoteaddr", upstream_of(c)->name);
+	const struct config_upstream *u = upstream_of(c);
+	const struct preset *p = u->preset ? preset_find(u->preset) : NULL;
+
+	if (u->remoteaddr_count == 0 && p)
+		fail(c, "upstream \"%s\" has no remoteaddr: preset \"%s\" has a host for each region, remoteaddr = \"%s\"",
+		     u->name, p->name, p->remoteaddr_like);
+	else if (u->remoteaddr_count == 0)
+		fail(c, "upstream \"%s\" has no remoteaddr", u->name);
 }
 
 static void user_has_a_password(struct check *c)
@@ -351,7 +376,8 @@ static const struct rule rules[] = {
 	{ CONFIG_TOP, { "warn_after", "expire_after" }, warned_before_it_expires },
 	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
 	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
-	{ CONFIG_UPSTREAM, { "remoteaddr" }, upstream_has_an_address },
+	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
+	{ CONFIG_UPSTREAM, { "remoteaddr", "preset" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file" }, user_has_a_password },

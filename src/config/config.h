@@ -31,7 +31,11 @@ struct config_listener {
 
 	/* AUTH */
 
-	/* who it believes (PROXY, XCLIENT) */
+	/* who it believes */
+	struct cidr *proxy_protocol; /* clients in these networks are proxies that send a PROXY header; owned */
+	size_t proxy_protocol_count;
+	struct cidr *xclient_from; /* clients in these networks may say XCLIENT; owned */
+	size_t xclient_from_count;
 };
 
 #define CONFIG_WEIGHT_MAX 1000
@@ -60,6 +64,7 @@ struct config_upstream {
 	/* OAuth 2 */
 
 	/* the way there (proxies, addresses) and presets */
+	char *preset; /* presets.h; NULL: none; owned */
 
 	/* what is sent, and how much */
 	enum upstream_eightbit eight_bit;

@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "config/check.h"
 #include "config/options.h"
+#include "config/presets.h"
 #include "config/source.h"
 #include "config/types.h"
 
@@ -261,12 +262,30 @@ static void put_inherited(struct loader *l, cfg_t *root, struct config_listener 
 	l->told = false;
 }
 
+/* What the preset says, before what the section does. A name that is none is told with the section's values. */
+static void put_preset(cfg_t *sec, struct config_upstream *u)
+{
+	cfg_opt_t *opt = cfg_getopt(sec, "preset");
+	const struct preset *p = cfg_opt_size(opt) > 0 ? preset_find(value_at(opt, 0)->text) : NULL;
+
+	if (p)
+		preset_apply(p, u);
+}
+
 static bool is_written_for(const struct loader *l, enum config_section object, size_t index, const char *key)
 {
 	for (size_t i = 0; i < l->seen_count; i++)
 		if (matches(&l->seen[i], object, index, key))
 			return true;
 	return false;
+}
+
+/* A known provider takes TLS on every port it has. */
+static enum upstream_tls default_tls(const struct config_upstream *u, const struct endpoint *remote)
+{
+	enum upstream_tls tls = config_default_tls(remote);
+
+	return u->preset && tls == UPSTREAM_TLS_OPPORTUNISTIC ? UPSTREAM_TLS_REQUIRED : tls;
 }
 
 /* tls was not written: it goes by port and host, if that is one answer for all addresses. */
@@ -278,9 +297,9 @@ static void work_out_tls(struct loader *l, struct config_upstream *u, size_t ind
 
 	if (is_written_for(l, CONFIG_UPSTREAM, index, "tls") || u->remoteaddr_count == 0)
 		return;
-	u->tls = config_default_tls(&u->remoteaddr[0].endpoint);
+	u->tls = default_tls(u, &u->remoteaddr[0].endpoint);
 	for (size_t i = 1; i < u->remoteaddr_count; i++) {
-		if (config_default_tls(&u->remoteaddr[i].endpoint) == u->tls)
+		if (default_tls(u, &u->remoteaddr[i].endpoint) == u->tls)
 			continue;
 		buf_init(&text, 1024);
 		buf_addf(&text, "upstream \"%s\": set tls: it would not be the same for %s and %s", u->name,
@@ -351,6 +370,7 @@ static void add_section(struct loader *l, cfg_t *root, cfg_t *sec, enum config_s
 		break;
 	case CONFIG_UPSTREAM:
 		u = config_add_upstream(l->cfg, name);
+		put_preset(sec, u);
 		put_section(l, sec, kind, u, index);
 		work_out_tls(l, u, index);
 		break;

@@ -172,6 +172,12 @@ const struct config_option config_options[] = {
 	/* listener: AUTH */
 
 	/* listener: who it believes (PROXY, XCLIENT) */
+	{ "proxy_protocol", LISTENER(proxy_protocol),
+	  .count_offset = offsetof(struct config_listener, proxy_protocol_count), TYPE(networks), .also_top = true,
+	  .help = "networks of proxies, whose connections begin with a PROXY header" },
+	{ "xclient_from", LISTENER(xclient_from),
+	  .count_offset = offsetof(struct config_listener, xclient_from_count), TYPE(networks), .also_top = true,
+	  .help = "networks of proxies that may say for whom they speak (XCLIENT)" },
 
 	/* upstream "name" { } */
 	{ "remoteaddr", UPSTREAM(remoteaddr), .count_offset = offsetof(struct config_upstream, remoteaddr_count),
@@ -188,6 +194,7 @@ const struct config_option config_options[] = {
 	/* upstream: OAuth 2 */
 
 	/* upstream: the way there (proxies, addresses) and presets */
+	{ "preset", UPSTREAM(preset), TYPE(preset), .help = "a known provider, for the keys that are not set" },
 
 	/* upstream: what is sent, and how much */
 	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",

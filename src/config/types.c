@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "config/presets.h"
 #include "config/types_internal.h"
 #include "smtp/path.h"
 
@@ -226,6 +227,24 @@ static bool word_text_format(const struct config_option *o, const void *object, 
 	return buf_adds(out, *(char *const *)types_const_field(o, object));
 }
 
+static int preset_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	struct buf all;
+
+	if (types_check_text(text, e) != 0)
+		return -1;
+	if (preset_find(text)) {
+		set_text(o, object, text);
+		return 0;
+	}
+	buf_init(&all, 400);
+	for (size_t i = 0; i < preset_count; i++)
+		buf_addf(&all, "%s%s", i ? ", " : "", presets[i].name);
+	err_set(e, "\"%.64s\" is not one of %s", text, all.data);
+	buf_release(&all);
+	return -1;
+}
+
 static int bool_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
 	if (num_parse_bool(text, types_field(o, object)))
@@ -244,6 +263,7 @@ const struct config_type config_type_word = { "word", false, word_parse, word_fo
 const struct config_type config_type_switch = { "word", false, switch_parse, switch_format, NULL };
 const struct config_type config_type_word_text = { "word", false, word_text_parse, word_text_format,
 						   text_clear };
+const struct config_type config_type_preset = { "preset", false, preset_parse, text_format, text_clear };
 const struct config_type config_type_bool = { "yes or no", false, bool_parse, bool_format, NULL };
 
 /* ---- numbers ---------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "config/client.h"
 #include "config/routes.h"
 #include "config/secret.h"
 #include "daemon/processes.h"
@@ -36,26 +37,8 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 		s->remote[index][i] = (struct relay_remote_config){
 			.name = mem_strdup(endpoint_format(&u->remoteaddr[i].endpoint, text)),
 			.weight = u->remoteaddr[i].weight,
-			.settings = {
-				.name = u->name,
-				.remote = u->remoteaddr[i].endpoint,
-				.tls = u->tls,
-				.tls_ca_file = u->tls_ca_file,
-				.hostname = cfg->hostname,
-				.user = u->user,
-				.password = s->password[index],
-				.eightbit = u->eight_bit,
-				.pipelining = u->pipelining,
-				.connect_timeout_ms = u->connect_timeout_ms,
-				.greeting_timeout_ms = u->greeting_timeout_ms,
-				.command_timeout_ms = u->command_timeout_ms,
-				.data_timeout_ms = u->data_timeout_ms,
-				.block_timeout_ms = u->block_timeout_ms,
-				.final_timeout_ms = u->final_timeout_ms,
-				.idle_timeout_ms = u->idle_timeout_ms,
-				.attempt_timeout_ms = u->attempt_timeout_ms,
-			},
 		};
+		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i], s->password[index]);
 	}
 }
 

@@ -108,7 +108,7 @@ static const char every_key[] =
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
 	"command_timeout = 21s\ndata_timeout = 22s\nblock_timeout = 23s\nfinal_timeout = 24s\nidle_timeout = 25s\n"
 	"probe_min = 26s\nprobe_max = 27s\nmessages_per_minute = 31\nrecipients_per_message = 32\n"
-	"connection_max_age = 33s\nattempt_timeout = 34s\n}\n"
+	"connection_max_age = 33s\nattempt_timeout = 34s\npreset = \"zoho-pro\"\n}\n"
 	"upstream second { remoteaddr = 127.0.0.1 }\n"
 	"route {\nsender = { <>, \"*@a.example\" } recipient = .b.example\nauth_user = \"*\" upstream = second }\n"
 	"route { upstream = u }\n";
@@ -213,6 +213,7 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_int_eq(u->idle_timeout_ms, 25000);
 	ck_assert_int_eq(u->probe_min_ms, 26000);
 	ck_assert_int_eq(u->probe_max_ms, 27000);
+	ck_assert_str_eq(u->preset, "zoho-pro");
 }
 
 START_TEST(test_every_key)
