@@ -56,6 +56,22 @@ static int print_configuration(const struct config *cfg)
 	return r;
 }
 
+/* file NULL: there is none to be used. */
+static bool secret_is_usable(const char *upstream, const char *file)
+{
+	char *secret = NULL;
+	struct err e;
+
+	if (!file || secret_read(file, &secret, &e) == 0) {
+		secret_free(secret);
+		return true;
+	}
+	if (upstream)
+		err_prefix(&e, "upstream \"%s\"", upstream);
+	report(NULL, e.text);
+	return false;
+}
+
 /*
  * A password file that cannot be used is an error at start, and of -t, and not
  * of the first delivery. Read in a process of its own that ends at once: this
@@ -67,19 +83,15 @@ static bool secrets_are_usable(const struct config *cfg)
 	int status = 0;
 
 	if (pid == 0) {
+		bool usable = secret_is_usable(NULL, cfg->auth_oauth_client_secret_file);
+
 		for (size_t i = 0; i < cfg->upstream_count; i++) {
 			const struct config_upstream *u = &cfg->upstream[i];
-			char *secret = NULL;
-			struct err e;
 
-			if (u->password_file && secret_read(u->password_file, &secret, &e) < 0) {
-				err_prefix(&e, "upstream \"%s\"", u->name);
-				report(NULL, e.text);
-				status = EXIT_FAILURE;
-			}
-			secret_free(secret);
+			usable = secret_is_usable(u->name, u->password_file) && usable;
+			usable = secret_is_usable(u->name, u->oauth_client_secret_file) && usable;
 		}
-		_exit(status);
+		_exit(usable ? EXIT_SUCCESS : EXIT_FAILURE);
 	}
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }

@@ -14,6 +14,7 @@
 #include "config/routes.h"
 #include "config/secret.h"
 #include "daemon/processes.h"
+#include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "relay/relay.h"
@@ -24,6 +25,7 @@ struct relay_settings {
 	struct relay_upstream_config *upstream;
 	struct relay_remote_config **remote; /* by upstream */
 	char **password; /* by upstream; NULL: none */
+	struct relay_token *tokens; /* by upstream */
 	struct config_routes routes;
 };
 
@@ -40,6 +42,7 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 			.weight = u->remoteaddr[i].weight,
 		};
 		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i], s->password[index]);
+		relay_token_use(relay_token_at(s->tokens, index), &s->remote[index][i].settings);
 	}
 }
 
@@ -58,6 +61,7 @@ static void make_upstream(struct relay_settings *s, const struct config *cfg, si
 		.recipients_per_message = u->recipients_per_message,
 		.connection_max_age_ms = u->connection_max_age_ms,
 		.probe = { u->probe_min_ms, u->probe_max_ms, 2.0 },
+		.credentials = relay_token_credentials(relay_token_at(s->tokens, index)),
 	};
 }
 
@@ -71,7 +75,8 @@ static int read_passwords(struct relay_settings *s, const struct config *cfg, st
 		if (u->password_file && secret_read(u->password_file, &s->password[i], e) < 0)
 			return -1;
 	}
-	return 0;
+	s->tokens = relay_tokens_new(cfg, e);
+	return s->tokens ? 0 : -1;
 }
 
 static void make_config(struct relay_settings *s, const struct config *cfg)
@@ -105,6 +110,7 @@ static void release(struct relay_settings *s, const struct config *cfg)
 		if (s->password)
 			secret_free(s->password[i]);
 	}
+	relay_tokens_free(s->tokens, cfg->upstream_count);
 	free(s->upstream);
 	free(s->remote);
 	free(s->password);
