@@ -36,14 +36,19 @@ packages() {
 		build libjansson-dev       library jansson 2.13
 		build libevent-dev         library libevent_core 2.1
 		build libxxhash-dev        library libxxhash 0.8
+		build libgsasl-dev         library libgsasl 2.0
+		build libcrypt-dev         library libcrypt 4.4
 		build libncurses-dev       library ncursesw 6.0
 		build check                library check 0.15
 		build python3              command python3
+		test  libpam0g-dev         library pam 1.3
+		test  dovecot-core         command dovecot
 		test  mandoc               command mandoc
 		test  tmux                 command tmux
 		test  openssl              command openssl
 		test  swaks                command swaks
 		test  postfix              command smtp-source
+		test  haproxy              command haproxy
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs

@@ -33,6 +33,7 @@ struct auth_client {
 
 /* What SCRAM (RFC 5802) and CRAM-MD5 (RFC 2195) ask about a user. */
 struct auth_secret {
+	char user[AUTH_USER_MAX]; /* the name that is to stand in log and envelope, however the client spelt it */
 	bool has_scram_sha256;
 	unsigned iterations;
 	char salt[128], stored_key[64], server_key[64]; /* base64, NUL ended */

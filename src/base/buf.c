@@ -26,6 +26,13 @@ void buf_release(struct buf *b)
 	buf_init(b, b->ceiling);
 }
 
+void buf_wipe(struct buf *b)
+{
+	if (b->cap)
+		explicit_bzero(b->data, b->cap);
+	buf_release(b);
+}
+
 void buf_clear(struct buf *b)
 {
 	b->len = 0;

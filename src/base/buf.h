@@ -22,6 +22,7 @@ struct buf {
 void buf_init(struct buf *b, size_t ceiling_bytes);
 void buf_release(struct buf *b); /* frees; the buffer is as after buf_init */
 void buf_clear(struct buf *b); /* empties, keeps the memory */
+void buf_wipe(struct buf *b); /* overwrites, then releases: for what held a secret */
 
 /* Each adds all of it, or nothing and returns false when the ceiling would be passed. */
 bool buf_add(struct buf *b, const void *data, size_t len);

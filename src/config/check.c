@@ -13,6 +13,7 @@
 #include "config/types.h"
 #include "handler/handler.h"
 #include "manage/route.h"
+#include "rewrite/rules.h"
 
 struct check {
 	const struct config *cfg;
@@ -203,19 +204,37 @@ static double coverage(const struct cidr *net, size_t count, const struct cidr *
 	return share;
 }
 
-static void not_an_open_relay(struct check *c)
+static bool covers_everyone(const struct cidr *net, size_t count)
 {
 	/* Every address there is: of IPv6 only 2000::/3 is given out (RFC 4291 2.4). */
 	static const struct cidr ipv4 = { .family = AF_INET, .prefix_bits = 0 };
 	static const struct cidr ipv6 = { .family = AF_INET6, .prefix_bits = 3, .address = { 0x20 } };
+
+	return coverage(net, count, &ipv4) >= 1 || coverage(net, count, &ipv6) >= 1;
+}
+
+static void not_an_open_relay(struct check *c)
+{
 	const struct config *cfg = c->cfg;
 
 	if (cfg->relay_from_anyone)
 		return;
-	if (coverage(cfg->relay_from, cfg->relay_from_count, &ipv4) >= 1 ||
-	    coverage(cfg->relay_from, cfg->relay_from_count, &ipv6) >= 1)
+	if (covers_everyone(cfg->relay_from, cfg->relay_from_count))
 		fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
 			"relay_from_anyone = yes");
+}
+
+/* Who is believed about its clients' addresses can make anybody a client of relay_from. */
+static void proxies_are_named(struct check *c)
+{
+	const struct config_listener *l = &c->cfg->listener[c->index];
+
+	if (covers_everyone(l->proxy_protocol, l->proxy_protocol_count))
+		fail(c, "listener \"%s\": proxy_protocol lets everyone say who they are; name the proxies' own addresses",
+		     l->name);
+	if (covers_everyone(l->xclient_from, l->xclient_from_count))
+		fail(c, "listener \"%s\": xclient_from lets everyone say who they are; name the proxies' own addresses",
+		     l->name);
 }
 
 /* ---- upstreams ----------------------------------------------------------------------- */
@@ -317,10 +336,10 @@ static void route_leads_somewhere(struct check *c)
 	fail(c, "upstream: there is no upstream \"%s\"", to);
 }
 
-static bool route_is_bad(const struct check *c, size_t index)
+static bool section_is_bad(const struct check *c, enum config_section section, size_t index)
 {
 	for (const char *const *key = c->rule->keys; *key; key++)
-		if (c->source->is_bad && c->source->is_bad(c->source->ctx, CONFIG_ROUTE, index, *key))
+		if (c->source->is_bad && c->source->is_bad(c->source->ctx, section, index, *key))
 			return true;
 	return false;
 }
@@ -333,10 +352,76 @@ static void route_can_be_reached(struct check *c)
 	for (size_t i = 0; i < c->index; i++) {
 		struct route_rule before = config_route_rule(&c->cfg->route[i]);
 
-		if (route_is_bad(c, i) || !route_rule_covers(&before, &rule))
+		if (section_is_bad(c, CONFIG_ROUTE, i) || !route_rule_covers(&before, &rule))
 			continue;
 		fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
 		     c->index + 1, i + 1);
+		return;
+	}
+}
+
+/* ---- rewriting ------------------------------------------------------------------------- */
+
+static void masquerade_has_exceptions(struct check *c)
+{
+	if (c->cfg->masquerade_exceptions_count > 0 && c->cfg->masquerade_count == 0)
+		fail(c, "masquerade_exceptions has no effect without masquerade");
+}
+
+static void alias_domains_have_aliases(struct check *c)
+{
+	if (c->cfg->alias_domains_count > 0 && !c->cfg->aliases)
+		fail(c, "alias_domains has no effect without aliases");
+}
+
+static void original_headers_are_rewritten(struct check *c)
+{
+	if (c->cfg->keep_original_headers && !c->cfg->rewrite_headers)
+		fail(c, "keep_original_headers has no effect without rewrite_headers");
+}
+
+static bool a_rule_rewrites_headers(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->rewrite_count; i++)
+		if (cfg->rewrite[i].apply & 1u << REWRITE_HEADER)
+			return true;
+	return false;
+}
+
+static void headers_have_rules(struct check *c)
+{
+	const struct config *cfg = c->cfg;
+
+	if (cfg->rewrite_headers && !cfg->default_domain && cfg->masquerade_count == 0 && !a_rule_rewrites_headers(cfg) &&
+	    !is_bad(c, CONFIG_REWRITE, "apply"))
+		fail(c, "rewrite_headers has no effect without default_domain, masquerade or a section rewrite for the header");
+}
+
+static void rewrite_is_whole(struct check *c)
+{
+	const struct config_rewrite *r = &c->cfg->rewrite[c->index];
+
+	if (r->match_count == 0)
+		fail(c, "the section rewrite has no match: patterns of the addresses it is for, \"*\" for all");
+	if (!r->to)
+		fail(c, "the section rewrite has no to: an address, or *@domain");
+}
+
+static void rewrite_can_be_reached(struct check *c)
+{
+	const struct config_rewrite *r = &c->cfg->rewrite[c->index];
+	struct route_rule rule = { .pattern[ROUTE_RECIPIENT] = (const char *const *)r->match,
+				   .pattern_count[ROUTE_RECIPIENT] = r->match_count };
+
+	for (size_t i = 0; i < c->index; i++) {
+		const struct config_rewrite *b = &c->cfg->rewrite[i];
+		struct route_rule before = { .pattern[ROUTE_RECIPIENT] = (const char *const *)b->match,
+					     .pattern_count[ROUTE_RECIPIENT] = b->match_count };
+
+		if (section_is_bad(c, CONFIG_REWRITE, i) || (r->apply & ~b->apply) || b->match_count == 0 ||
+		    r->match_count == 0 || !route_rule_covers(&before, &rule))
+			continue;
+		fail(c, "rewrite %zu is never used: rewrite %zu, before it, takes all that it would take", c->index + 1, i + 1);
 		return;
 	}
 }
@@ -358,6 +443,7 @@ static const struct rule rules[] = {
 	{ CONFIG_TOP, { "warn_after", "expire_after" }, warned_before_it_expires },
 	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
 	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
+	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
 	{ CONFIG_UPSTREAM, { "remoteaddr", "preset" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
@@ -367,6 +453,12 @@ static const struct rule rules[] = {
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
+	{ CONFIG_TOP, { "masquerade", "masquerade_exceptions" }, masquerade_has_exceptions },
+	{ CONFIG_TOP, { "aliases", "alias_domains" }, alias_domains_have_aliases },
+	{ CONFIG_TOP, { "rewrite_headers", "keep_original_headers" }, original_headers_are_rewritten },
+	{ CONFIG_TOP, { "default_domain", "masquerade", "rewrite_headers" }, headers_have_rules },
+	{ CONFIG_REWRITE, { "match", "to" }, rewrite_is_whole },
+	{ CONFIG_REWRITE, { "match", "apply" }, rewrite_can_be_reached },
 };
 
 static void run_rule(struct check *c, const struct rule *rule, size_t index)
@@ -381,7 +473,8 @@ static void run_rule(struct check *c, const struct rule *rule, size_t index)
 
 void check_run(const struct config *cfg, const struct check_source *source)
 {
-	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count, cfg->route_count };
+	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count, cfg->route_count,
+						       cfg->rewrite_count };
 	struct check c = { .cfg = cfg, .source = source };
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)

@@ -31,7 +31,11 @@ struct config_listener {
 
 	/* AUTH */
 
-	/* who it believes (PROXY, XCLIENT) */
+	/* who it believes */
+	struct cidr *proxy_protocol; /* clients in these networks are proxies that send a PROXY header; owned */
+	size_t proxy_protocol_count;
+	struct cidr *xclient_from; /* clients in these networks may say XCLIENT; owned */
+	size_t xclient_from_count;
 };
 
 #define CONFIG_WEIGHT_MAX 1000
@@ -86,6 +90,17 @@ struct config_route {
 	char *upstream; /* name; owned */
 };
 
+/*
+ * rewrite { match, to, apply }: the first one that matches an address and applies to what it is says what becomes of
+ * it. Patterns: manage/route.h, those of a recipient.
+ */
+struct config_rewrite {
+	char **match; /* owned */
+	size_t match_count;
+	char *to; /* an address, or *@domain: the local part stays; owned */
+	unsigned apply; /* 1u << enum rewrite_use: sender, recipient, header */
+};
+
 struct config {
 	/*
 	 * handler_kind_find and handler_kind_names, set between config_init and config_load by a program that
@@ -114,6 +129,8 @@ struct config {
 	size_t upstream_count;
 	struct config_route *route; /* in the order they are tried; owned */
 	size_t route_count;
+	struct config_rewrite *rewrite; /* in the order they are tried; owned */
+	size_t rewrite_count;
 
 	struct cidr *relay_from; /* who may relay; default: loopback. The unix socket always may */
 	size_t relay_from_count;
@@ -125,9 +142,19 @@ struct config {
 
 	/* TLS of clients */
 
-	/* rewriting: the envelope */
+	/* rewriting: the envelope (rewrite/rules.h) */
+	char *default_domain; /* NULL: addresses without a domain are refused, if there are no aliases; owned */
+	char **masquerade, **masquerade_exceptions; /* owned */
+	size_t masquerade_count, masquerade_exceptions_count;
+	char *aliases; /* file; NULL: none; owned */
+	char **alias_domains; /* none: hostname, localhost, localhost.localdomain; owned */
+	size_t alias_domains_count;
+	char *always_bcc, *redirect_all; /* NULL: no; owned */
 
 	/* rewriting: headers */
+	bool rewrite_headers, keep_original_headers;
+	char **remove_headers; /* owned */
+	size_t remove_headers_count;
 
 	/* the session (see session/session.h) */
 	uint64_t data_size_limit_bytes;

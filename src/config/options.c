@@ -19,7 +19,7 @@
 #define DAY (24 * HOUR)
 #define GIB ((int64_t)1 << 30)
 
-const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream", "route" };
+const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream", "route", "rewrite" };
 
 bool config_section_has_name(enum config_section section)
 {
@@ -32,12 +32,15 @@ static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
 static const char *const newline_words[] = { "reject", "normalize", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
+/* In the order of enum rewrite_use in rewrite/rules.h. */
+static const char *const apply_words[] = { "sender", "recipient", "header", NULL };
 static const char *const eightbit_words[] = { "strict", "pass", NULL };
 
 #define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
 #define LISTENER(field) CONFIG_LISTENER, CONFIG_LISTENER, .offset = offsetof(struct config_listener, field)
 #define UPSTREAM(field) CONFIG_UPSTREAM, CONFIG_UPSTREAM, .offset = offsetof(struct config_upstream, field)
 #define ROUTE(field) CONFIG_ROUTE, CONFIG_ROUTE, .offset = offsetof(struct config_route, field)
+#define REWRITE(field) CONFIG_REWRITE, CONFIG_REWRITE, .offset = offsetof(struct config_rewrite, field)
 #define TYPE(name) .type = &config_type_##name
 #define RANGE(least, most) .min = (least), .max = (most)
 
@@ -100,8 +103,26 @@ const struct config_option config_options[] = {
 	/* TLS of clients */
 
 	/* rewriting: the envelope */
+	{ "default_domain", TOP(default_domain), TYPE(hostname),
+	  .help = "domain for addresses without one; default: they are refused" },
+	{ "masquerade", TOP(masquerade), .count_offset = offsetof(struct config, masquerade_count), TYPE(domains),
+	  .help = "domains whose hosts are hidden in senders" },
+	{ "masquerade_exceptions", TOP(masquerade_exceptions),
+	  .count_offset = offsetof(struct config, masquerade_exceptions_count), TYPE(local_parts),
+	  .help = "local parts that keep their host" },
+	{ "aliases", TOP(aliases), TYPE(path), .help = "file of aliases for local mail, as aliases(5)" },
+	{ "alias_domains", TOP(alias_domains), .count_offset = offsetof(struct config, alias_domains_count),
+	  TYPE(domains), .help = "domains of local mail; default: hostname, localhost, localhost.localdomain" },
+	{ "always_bcc", TOP(always_bcc), TYPE(mailbox), .help = "gets a copy of each message" },
+	{ "redirect_all", TOP(redirect_all), TYPE(mailbox), .help = "gets each message instead of its recipients" },
 
 	/* rewriting: headers */
+	{ "rewrite_headers", TOP(rewrite_headers), TYPE(bool), .fallback = "no",
+	  .help = "From, Sender and Reply-To are rewritten like senders" },
+	{ "keep_original_headers", TOP(keep_original_headers), TYPE(bool), .fallback = "no",
+	  .help = "what was rewritten is kept in X-Original-From ..." },
+	{ "remove_headers", TOP(remove_headers), .count_offset = offsetof(struct config, remove_headers_count),
+	  TYPE(header_names), .help = "header fields that are taken out" },
 
 	/* the SMTP session */
 	{ "data_size_limit", TOP(data_size_limit_bytes), TYPE(size), RANGE(0, 1024 * GIB), .fallback = "32M",
@@ -172,6 +193,12 @@ const struct config_option config_options[] = {
 	/* listener: AUTH */
 
 	/* listener: who it believes (PROXY, XCLIENT) */
+	{ "proxy_protocol", LISTENER(proxy_protocol),
+	  .count_offset = offsetof(struct config_listener, proxy_protocol_count), TYPE(networks), .also_top = true,
+	  .help = "networks of proxies, whose connections begin with a PROXY header" },
+	{ "xclient_from", LISTENER(xclient_from),
+	  .count_offset = offsetof(struct config_listener, xclient_from_count), TYPE(networks), .also_top = true,
+	  .help = "networks of proxies that may say for whom they speak (XCLIENT)" },
 
 	/* upstream "name" { } */
 	{ "remoteaddr", UPSTREAM(remoteaddr), .count_offset = offsetof(struct config_upstream, remoteaddr_count),
@@ -236,6 +263,13 @@ const struct config_option config_options[] = {
 	{ "auth_user", ROUTE(auth_user), .count_offset = offsetof(struct config_route, auth_user_count),
 	  TYPE(auth_users), .help = "patterns of AUTH users; default: all, also without AUTH" },
 	{ "upstream", ROUTE(upstream), TYPE(text), .help = "where to: the name of an upstream section" },
+
+	/* rewrite { } */
+	{ "match", REWRITE(match), .count_offset = offsetof(struct config_rewrite, match_count), TYPE(recipients),
+	  .help = "patterns of addresses" },
+	{ "to", REWRITE(to), TYPE(rewrite_target), .help = "what they become; *@domain keeps the local part" },
+	{ "apply", REWRITE(apply), TYPE(flags), .words = apply_words, .fallback = "{ \"sender\", \"header\" }",
+	  .help = "to which addresses" },
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 _Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX,
@@ -357,6 +391,17 @@ struct config_route *config_add_route(struct config *cfg)
 	return r;
 }
 
+struct config_rewrite *config_add_rewrite(struct config *cfg)
+{
+	struct config_rewrite *r;
+
+	cfg->rewrite = mem_resize(cfg->rewrite, cfg->rewrite_count + 1, sizeof(*r));
+	r = &cfg->rewrite[cfg->rewrite_count++];
+	memset(r, 0, sizeof(*r));
+	set_defaults(CONFIG_REWRITE, r);
+	return r;
+}
+
 void config_init(struct config *cfg)
 {
 	char name[256];
@@ -382,6 +427,9 @@ void config_release(struct config *cfg)
 	}
 	for (size_t i = 0; i < cfg->route_count; i++)
 		clear_all(CONFIG_ROUTE, &cfg->route[i]);
+	for (size_t i = 0; i < cfg->rewrite_count; i++)
+		clear_all(CONFIG_REWRITE, &cfg->rewrite[i]);
+	free(cfg->rewrite);
 	free(cfg->listener);
 	free(cfg->upstream);
 	free(cfg->route);

@@ -11,24 +11,23 @@
 
 #include "base/alloc.h"
 
-static int check_file(const char *file, const struct stat *st, struct err *e)
+int secret_check_file(const char *what, const char *file, const struct stat *st, struct err *e)
 {
 	unsigned mode = (unsigned)st->st_mode & 07777;
 
 	if (!S_ISREG(st->st_mode)) {
-		err_set(e, "secret file %s is not a regular file", file);
+		err_set(e, "%s %s is not a regular file", what, file);
 		return -1;
 	}
 	if (mode & (S_IWGRP | S_IWOTH)) {
 		err_set(e,
-			"secret file %s can be written by others than its owner (mode %04o): chmod "
+			"%s %s can be written by others than its owner (mode %04o): chmod "
 			"go-w,o-rwx %s",
-			file, mode, file);
+			what, file, mode, file);
 		return -1;
 	}
 	if (mode & S_IROTH) {
-		err_set(e, "secret file %s can be read by everyone (mode %04o): chmod o-rwx %s", file, mode,
-			file);
+		err_set(e, "%s %s can be read by everyone (mode %04o): chmod o-rwx %s", what, file, mode, file);
 		return -1;
 	}
 	return 0;
@@ -71,7 +70,7 @@ int secret_read(const char *file, char **secret, struct err *e)
 		err_set_os(e, errno, "secret file %s", file);
 		goto out;
 	}
-	if (check_file(file, &st, e) != 0)
+	if (secret_check_file("secret file", file, &st, e) != 0)
 		goto out;
 	text = mem_alloc(SECRET_BYTES_MAX + 2);
 	while (len <= SECRET_BYTES_MAX && (n = read(fd, text + len, SECRET_BYTES_MAX + 1 - len)) != 0) {

@@ -6,6 +6,8 @@
 #ifndef CONFIG_SECRET_H
 #define CONFIG_SECRET_H
 
+#include <sys/stat.h>
+
 #include "base/err.h"
 
 #define SECRET_BYTES_MAX 4096
@@ -19,6 +21,8 @@
  * On success *secret is to be released with secret_free.
  */
 int secret_read(const char *file, char **secret, struct err *e);
+/* The rule about kind and mode of a file with secrets, for who reads others than those of one line; what: its kind. */
+int secret_check_file(const char *what, const char *file, const struct stat *st, struct err *e);
 /* Overwrites, then frees. NULL is allowed. */
 void secret_free(char *secret);
 

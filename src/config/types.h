@@ -45,6 +45,12 @@ extern const struct config_type config_type_senders; /* patterns of a route (man
 extern const struct config_type config_type_recipients;
 extern const struct config_type config_type_auth_users;
 
+extern const struct config_type config_type_domains; /* list of domains or address literals */
+extern const struct config_type config_type_local_parts; /* list of local parts, without quotes */
+extern const struct config_type config_type_header_names; /* list of names of header fields, "X-*" */
+extern const struct config_type config_type_rewrite_target; /* user@domain or *@domain */
+extern const struct config_type config_type_flags; /* list of words, each a bit of an unsigned */
+
 /* A domain (RFC 5321 4.1.2) or an address literal (4.1.3): what may stand in a greeting. */
 bool config_is_hostname(const char *text);
 

@@ -117,8 +117,9 @@ static bool groups_are_there(const struct config *cfg)
 static bool machine_is_prepared(const struct config *cfg)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), secrets = secrets_are_usable(cfg);
+	bool files = service_check_files(cfg, report, NULL);
 
-	return users && groups && secrets;
+	return users && groups && secrets && files;
 }
 
 static void open_log(const struct config *cfg, bool foreground)

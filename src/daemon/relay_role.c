@@ -14,6 +14,7 @@
 #include "config/routes.h"
 #include "config/secret.h"
 #include "daemon/processes.h"
+#include "daemon/reload.h"
 #include "daemon/service.h"
 #include "relay/relay.h"
 
@@ -122,6 +123,8 @@ int relay_main(void *ctx, struct child_start *start)
 	proctitle_set("relay");
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
+	reload_free(s->reload); /* keys of certificates among it */
+	s->reload = NULL;
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
 	close(s->event_fd[1]);

@@ -15,7 +15,8 @@
 
 #include "base/alloc.h"
 #include "sendmail/status.h"
-#include "submit/header.h"
+#include "smtp/header.h"
+#include "smtp/xtext.h"
 #include "submit/outbox.h"
 #include "submit/transmit.h"
 
@@ -291,27 +292,13 @@ static int check_operands(const struct sendmail_options *o)
 	return 0;
 }
 
-/* RFC 3461 4: xtext */
-static char *xtext(const char *text)
-{
-	char *out = mem_alloc(3 * strlen(text) + 1), *to = out;
-
-	for (; *text; text++) {
-		if (*text > ' ' && *text < 0x7f && *text != '+' && *text != '=')
-			*to++ = *text;
-		else
-			to += sprintf(to, "+%02X", (unsigned)(unsigned char)*text);
-	}
-	return out;
-}
-
 static void set_parameters(struct envelope *env, const struct sendmail_options *o)
 {
 	if (o->body == BODY_8BITMIME)
 		env->body = BODY_8BITMIME;
 	env->ret = o->ret;
 	if (o->envid)
-		env->envid = xtext(o->envid);
+		env->envid = xtext_encode(o->envid);
 	for (size_t i = 0; i < env->rcpt_count; i++)
 		env->rcpt[i].notify = o->notify;
 }

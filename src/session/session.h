@@ -52,6 +52,7 @@ struct session_peer {
 	const char *address; /* "192.0.2.1", for Received and X-Peer; "unix" */
 	const char *listener;
 	bool may_relay;
+	bool may_xclient; /* a proxy that is believed when it says for whom it speaks (XCLIENT) */
 	/* 4yz or 5yz instead of the greeting, and the end: this client is not wanted now. NULL: it is welcome */
 	const struct smtp_reply *refusal;
 };
@@ -85,6 +86,8 @@ struct session_events {
 	void (*tls)(void *ctx, const struct session_tls *tls, const struct err *why);
 	/* AUTH is over; user is who it is, or NULL: it was refused (rejected is told, too) */
 	void (*authenticated)(void *ctx, const char *mechanism, const char *user);
+	/* a proxy said who the client is; text as session_peer.text */
+	void (*peer)(void *ctx, const char *text);
 	/* every line in both directions, for -d; text without CRLF, unescaped; content lines are not passed */
 	void (*trace)(void *ctx, bool from_client, const char *text, size_t len);
 	void *ctx;

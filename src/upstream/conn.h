@@ -10,6 +10,7 @@
 #include "smtp/reply.h"
 #include "upstream/pipeline.h"
 #include "upstream/channel.h"
+#include "upstream/transfer.h"
 #include "upstream/upstream.h"
 
 struct event;
@@ -23,6 +24,7 @@ enum conn_state {
 };
 
 struct upstream_conn {
+	struct transfer transfer; /* first */
 	struct upstream *u;
 	LIST_ENTRY(upstream_conn) link;
 	const struct upstream_settings *settings;
@@ -55,7 +57,5 @@ struct upstream {
 
 /* libcurl worked on some connections: did one get through? Called outside libcurl. */
 void conn_session_progress(struct upstream_conn *c);
-/* libcurl is done with the session's start. May free c. */
-void conn_session_done(struct upstream_conn *c, CURLcode result);
 
 #endif

@@ -3,7 +3,7 @@
  * struct upstream: one libcurl multi handle driven by a libevent base, as
  * libcurl's multi_socket interface wants it: libcurl says which sockets and
  * which timer it waits for, we tell it when they are due. Only for the start
- * of sessions; after that conn.c watches the socket itself.
+ * of sessions, after which conn.c watches the socket itself, and for http.c.
  */
 #include <event2/event.h>
 #include <signal.h>
@@ -23,12 +23,12 @@ static void sessions_done(struct upstream *u)
 		conn_session_progress(c);
 	while ((msg = curl_multi_info_read(u->multi, &left))) {
 		CURLcode result = msg->data.result;
-		char *conn = NULL;
+		char *transfer = NULL;
 
 		if (msg->msg != CURLMSG_DONE)
 			continue;
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &conn);
-		conn_session_done((struct upstream_conn *)(void *)conn, result);
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &transfer);
+		((struct transfer *)(void *)transfer)->done((struct transfer *)(void *)transfer, result);
 	}
 }
 

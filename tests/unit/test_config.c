@@ -101,8 +101,10 @@ static const char every_key[] =
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
 	"view_group = v control_group = c\noutbox = /o\n"
+	/* the top level's are the listeners', but where they say something else */
+	"proxy_protocol = { 192.0.2.1, 192.0.2.2 }\nxclient_from = 192.0.2.3\n"
 	"listener a { localaddr = { \"127.0.0.1\", \"[::1]:0\", \"unix:/run/a b\" } }\n"
-	"listener 'b-c.d_E' { localaddr = \":2525\" }\n"
+	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} }\n"
 	"upstream u {\nremoteaddr = { \"[2001:db8::1]:1465 weight=1000\", \"b  weight=1 \", 'c:2' }\ntls = implicit\ntls_ca_file = \"/ca\"\n"
 	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no\n"
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
@@ -160,6 +162,10 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->listener[0].localaddr[1].host, "::1");
 	ck_assert_str_eq(cfg->listener[0].localaddr[2].path, "/run/a b");
 	ck_assert_str_eq(cfg->listener[1].name, "b-c.d_E");
+	ck_assert_uint_eq(cfg->listener[0].proxy_protocol_count, 2);
+	ck_assert_uint_eq(cfg->listener[1].proxy_protocol_count, 2);
+	ck_assert_uint_eq(cfg->listener[0].xclient_from_count, 1);
+	ck_assert_uint_eq(cfg->listener[1].xclient_from_count, 0);
 	ck_assert_int_eq(cfg->expire_after_ms, 28 * 3600000);
 	ck_assert_int_eq(cfg->warn_after_ms, 29 * 60000);
 	ck_assert_uint_eq(cfg->bounce_size_limit_bytes, 30720);

@@ -76,6 +76,9 @@ static const struct {
 			       "t.conf:3: \"/x\" is neither a key with \"=\" nor the name of a section\n" },
 	{ GOOD "}\n,\n)\n", "t.conf:3: unexpected \"}\"\nt.conf:4: unexpected \",\"\nt.conf:5: unexpected \")\"\n" },
 	{ GOOD "{ }", "t.conf:3: unexpected \"{\"\n" },
+	/* of all listeners: told once */
+	{ "listener a { localaddr = \":1\" } listener b { localaddr = \":2\" } remoteaddr = x\nxclient_from = y",
+	  "t.conf:2: xclient_from: \"y\" is not a network (ADDRESS/BITS)\n" },
 	{ GOOD "relay_from = { ::1,\n {", "t.conf:3: the list that begins here is not closed with \"}\"\n"
 					     "t.conf:4: unexpected \"{\" in a list\n" },
 	{ GOOD "relay_from = {\n", "t.conf:3: the list that begins here is not closed with \"}\"\n" },
