@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "config/check.h"
 #include "config/options.h"
+#include "config/presets.h"
 #include "config/source.h"
 #include "config/types.h"
 
@@ -199,7 +200,8 @@ static void empty_pattern_list(struct loader *l, const struct config_option *o, 
 	struct buf text;
 
 	buf_init(&text, 200);
-	buf_addf(&text, "%s: the list is empty: leave the key out to match all", o->key);
+	buf_addf(&text, "%s: the list is empty%s", o->key,
+		 o->section == CONFIG_ROUTE ? ": leave the key out to match all" : "");
 	rule_error(l, o->section, index, none, text.data);
 	buf_release(&text);
 }
@@ -215,7 +217,7 @@ static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_opt
 		return;
 	if (o->type->list)
 		o->type->clear(o, object);
-	if (count == 0 && o->section == CONFIG_ROUTE)
+	if (count == 0 && (o->section == CONFIG_ROUTE || o->section == CONFIG_REWRITE))
 		empty_pattern_list(l, o, index);
 	if (count == 0)
 		return;
@@ -261,12 +263,30 @@ static void put_inherited(struct loader *l, cfg_t *root, struct config_listener 
 	l->told = false;
 }
 
+/* What the preset says, before what the section does. A name that is none is told with the section's values. */
+static void put_preset(cfg_t *sec, struct config_upstream *u)
+{
+	cfg_opt_t *opt = cfg_getopt(sec, "preset");
+	const struct preset *p = cfg_opt_size(opt) > 0 ? preset_find(value_at(opt, 0)->text) : NULL;
+
+	if (p)
+		preset_apply(p, u);
+}
+
 static bool is_written_for(const struct loader *l, enum config_section object, size_t index, const char *key)
 {
 	for (size_t i = 0; i < l->seen_count; i++)
 		if (matches(&l->seen[i], object, index, key))
 			return true;
 	return false;
+}
+
+/* A known provider takes TLS on every port it has. */
+static enum upstream_tls default_tls(const struct config_upstream *u, const struct endpoint *remote)
+{
+	enum upstream_tls tls = config_default_tls(remote);
+
+	return u->preset && tls == UPSTREAM_TLS_OPPORTUNISTIC ? UPSTREAM_TLS_REQUIRED : tls;
 }
 
 /* tls was not written: it goes by port and host, if that is one answer for all addresses. */
@@ -278,9 +298,9 @@ static void work_out_tls(struct loader *l, struct config_upstream *u, size_t ind
 
 	if (is_written_for(l, CONFIG_UPSTREAM, index, "tls") || u->remoteaddr_count == 0)
 		return;
-	u->tls = config_default_tls(&u->remoteaddr[0].endpoint);
+	u->tls = default_tls(u, &u->remoteaddr[0].endpoint);
 	for (size_t i = 1; i < u->remoteaddr_count; i++) {
-		if (config_default_tls(&u->remoteaddr[i].endpoint) == u->tls)
+		if (default_tls(u, &u->remoteaddr[i].endpoint) == u->tls)
 			continue;
 		buf_init(&text, 1024);
 		buf_addf(&text, "upstream \"%s\": set tls: it would not be the same for %s and %s", u->name,
@@ -312,6 +332,8 @@ static size_t section_count(const struct config *cfg, enum config_section kind)
 		return cfg->upstream_count;
 	case CONFIG_ROUTE:
 		return cfg->route_count;
+	case CONFIG_REWRITE:
+		return cfg->rewrite_count;
 	}
 	return 0;
 }
@@ -351,11 +373,15 @@ static void add_section(struct loader *l, cfg_t *root, cfg_t *sec, enum config_s
 		break;
 	case CONFIG_UPSTREAM:
 		u = config_add_upstream(l->cfg, name);
+		put_preset(sec, u);
 		put_section(l, sec, kind, u, index);
 		work_out_tls(l, u, index);
 		break;
 	case CONFIG_ROUTE:
 		put_section(l, sec, kind, config_add_route(l->cfg), index);
+		break;
+	case CONFIG_REWRITE:
+		put_section(l, sec, kind, config_add_rewrite(l->cfg), index);
 		break;
 	}
 }

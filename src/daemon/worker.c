@@ -4,6 +4,7 @@
  * again. Runs as smtp_user; may create files in the spool and nothing else.
  */
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,12 +17,15 @@
 #include "daemon/service.h"
 #include "listener/acceptor.h"
 #include "listener/peer.h"
+#include "listener/proxy.h"
 #include "listener/stream.h"
 #include "relay/relay.h"
+#include "rewrite/rewrite_handler.h"
 #include "session/session.h"
 #include "spool/spool.h"
 
 #define OUTBOX_RETRY_MS 60000 /* what the outbox holds and was refused for now: a full disk, mostly */
+#define PROXY_TIMEOUT_MS 10000 /* a proxy sends its header at once */
 #define LINGER_MS 500 /* for a client that we sent away to hear why */
 
 struct worker {
@@ -95,6 +99,15 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 	buf_release(&oneline);
 }
 
+static void on_peer(void *ctx, const char *text)
+{
+	struct worker *w = ctx;
+
+	snprintf(w->peer.text, sizeof(w->peer.text), "%s", text);
+	scoreboard_note(w->start->slot, text, NULL);
+	proctitle_set("worker %s", text);
+}
+
 static void on_trace(void *ctx, bool from_client, const char *text, size_t len)
 {
 	struct worker *w = ctx;
@@ -127,31 +140,66 @@ static void log_session(const struct worker *w, enum session_end end, int64_t be
 	log_end(&line);
 }
 
-static const struct session_config *session_config_of(const struct worker *w, const struct listening *from)
+static size_t listener_index(const struct worker *w, const struct listening *from)
 {
 	size_t i = 0;
 
 	while (w->service->cfg->listener[i].name != from->listener)
 		i++;
-	return &w->session[i];
+	return i;
+}
+
+/* Behind a proxy the client is somebody else. False: the proxy did not say who. */
+static bool learn_client(struct worker *w, int fd, const struct listening *from)
+{
+	const struct config_listener *l = &w->service->cfg->listener[listener_index(w, from)];
+	struct sockaddr_storage client;
+	enum proxy_said said;
+	enum io_result result;
+	struct err e;
+
+	if (!peer_is_in(&w->peer, l->proxy_protocol, l->proxy_protocol_count))
+		return true;
+	result = proxy_read(fd, &w->start->control, clock_mono_ms() + PROXY_TIMEOUT_MS, &said, &client, &e);
+	if (result != IO_OK) {
+		struct log_line line;
+
+		log_begin(&line, LOG_LEVEL_WARNING, "proxy_failed");
+		log_str(&line, "peer", w->peer.text);
+		log_str(&line, "listener", from->listener);
+		log_str(&line, "reason", e.text);
+		log_end(&line);
+		return false;
+	}
+	if (said == PROXY_CLIENT)
+		peer_set(&w->peer, &client);
+	return true;
 }
 
 static void serve(struct worker *w, int fd, const struct listening *from)
 {
 	const struct config *cfg = w->service->cfg;
+	const struct config_listener *l = &cfg->listener[listener_index(w, from)];
 	int64_t began_mono_ms = clock_mono_ms();
 	struct stream stream;
 	struct session_peer peer = { .text = w->peer.text, .address = w->peer.host, .listener = from->listener };
 	enum session_end end;
 
-	peer_of(fd, &w->peer);
 	w->messages = 0;
-	peer.may_relay = peer_is_trusted(&w->peer, cfg->relay_from, cfg->relay_from_count);
+	peer_of(fd, &w->peer);
 	scoreboard_note(w->start->slot, w->peer.text, "");
+	if (!learn_client(w, fd, from)) {
+		close(fd);
+		return;
+	}
+	peer.may_relay = peer_is_trusted(&w->peer, cfg->relay_from, cfg->relay_from_count);
+	/* by the address that speaks to us: behind a proxy that is not the proxy's */
+	peer.may_xclient = peer_is_in(&w->peer, l->xclient_from, l->xclient_from_count);
+	scoreboard_note(w->start->slot, w->peer.text, NULL);
 	proctitle_set("worker %s", w->peer.text);
 	stream_init(&stream, fd, &w->start->control);
 	w->in_session = true;
-	end = session_run(session_config_of(w, from), &peer, &stream.io, w->handler, &w->events);
+	end = session_run(&w->session[listener_index(w, from)], &peer, &stream.io, w->handler, &w->events);
 	w->in_session = false;
 	log_session(w, end, began_mono_ms);
 	if (end != SESSION_QUIT && end != SESSION_LOST)
@@ -235,6 +283,7 @@ static struct session_config session_config_for_all(const struct config *cfg)
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
 		.decode_data = cfg->decode_data,
+		.unqualified_addresses = cfg->default_domain || cfg->aliases, /* rewrite_adds_domain() */
 		.command_timeout_ms = cfg->command_timeout_ms,
 		.data_timeout_ms = cfg->client_data_timeout_ms,
 		.message_timeout_ms = cfg->message_timeout_ms,
@@ -251,7 +300,7 @@ static void configure_sessions(struct worker *w)
 		w->session[i] = session_config_for_all(cfg);
 	w->outbox_session = session_config_for_all(cfg);
 	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
-					     .trace = cfg->debug ? on_trace : NULL, .ctx = w };
+					     .peer = on_peer, .trace = cfg->debug ? on_trace : NULL, .ctx = w };
 }
 
 static int open_all(struct worker *w, struct err *e)
@@ -270,6 +319,8 @@ static int open_all(struct worker *w, struct err *e)
 	w->handler = w->service->handler->open(&setup, e);
 	if (!w->handler)
 		return -1;
+	if (rewrite_is_wanted(&w->service->rewriting.rules))
+		w->handler = rewrite_handler_open(w->handler, &w->service->rewriting.rules);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 

@@ -49,17 +49,27 @@ void peer_of(int fd, struct peer *p)
 		else
 			strcpy(p->text, "unix:unknown");
 	} else {
-		format_host((const struct sockaddr *)&p->address, p->host, sizeof(p->host));
-		peer_format_address((const struct sockaddr *)&p->address, p->text, sizeof(p->text));
+		peer_set(p, &p->address);
 	}
+}
+
+void peer_set(struct peer *p, const struct sockaddr_storage *address)
+{
+	if (&p->address != address)
+		p->address = *address;
+	format_host((const struct sockaddr *)&p->address, p->host, sizeof(p->host));
+	peer_format_address((const struct sockaddr *)&p->address, p->text, sizeof(p->text));
+}
+
+bool peer_is_in(const struct peer *p, const struct cidr *nets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (p->address.ss_family != AF_UNIX && cidr_contains(&nets[i], (const struct sockaddr *)&p->address))
+			return true;
+	return false;
 }
 
 bool peer_is_trusted(const struct peer *p, const struct cidr *nets, size_t count)
 {
-	if (p->address.ss_family == AF_UNIX)
-		return true;
-	for (size_t i = 0; i < count; i++)
-		if (cidr_contains(&nets[i], (const struct sockaddr *)&p->address))
-			return true;
-	return false;
+	return p->address.ss_family == AF_UNIX || peer_is_in(p, nets, count);
 }

@@ -63,6 +63,7 @@ void verb_helo(struct session *s, const char *arg, size_t len);
 void verb_ehlo(struct session *s, const char *arg, size_t len);
 void verb_starttls(struct session *s, const char *arg, size_t len);
 void verb_auth(struct session *s, const char *arg, size_t len);
+void verb_xclient(struct session *s, const char *arg, size_t len);
 void verb_mail(struct session *s, const char *arg, size_t len);
 void verb_rcpt(struct session *s, const char *arg, size_t len);
 void verb_data(struct session *s, const char *arg, size_t len);

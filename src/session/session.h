@@ -35,6 +35,7 @@ struct session_config {
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
 	bool decode_data; /* smtpd's: 8BITMIME is not offered */
+	bool unqualified_addresses; /* are taken: the handler knows a domain for them */
 	enum session_tls_mode tls; /* STARTTLS (RFC 3207); other than NONE only with an io that can */
 	enum session_auth_mode auth; /* RFC 4954; REQUIRED: no MAIL without */
 	bool auth_without_tls; /* AUTH is offered in the clear, too */
@@ -52,6 +53,7 @@ struct session_peer {
 	const char *address; /* "192.0.2.1", for Received and X-Peer; "unix" */
 	const char *listener;
 	bool may_relay;
+	bool may_xclient; /* a proxy that is believed when it says for whom it speaks (XCLIENT) */
 	/* 4yz or 5yz instead of the greeting, and the end: this client is not wanted now. NULL: it is welcome */
 	const struct smtp_reply *refusal;
 };
@@ -85,6 +87,8 @@ struct session_events {
 	void (*tls)(void *ctx, const struct session_tls *tls, const struct err *why);
 	/* AUTH is over; user is who it is, or NULL: it was refused (rejected is told, too) */
 	void (*authenticated)(void *ctx, const char *mechanism, const char *user);
+	/* a proxy said who the client is; text as session_peer.text */
+	void (*peer)(void *ctx, const char *text);
 	/* every line in both directions, for -d; text without CRLF, unescaped; content lines are not passed */
 	void (*trace)(void *ctx, bool from_client, const char *text, size_t len);
 	void *ctx;

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "session/command.h"
 #include "session/input.h"
-#include "session/rcpt_set.h"
+#include "smtp/rcpt_set.h"
 #include "session/session.h"
 
 struct session {
@@ -26,6 +26,10 @@ struct session {
 	bool rcpt_refused; /* a recipient of this transaction was refused */
 	unsigned errors; /* since the last accepted message */
 	unsigned messages; /* that came to their end of data */
+
+	/* the client that a proxy told of: s->peer points to told_peer then */
+	struct session_peer told_peer;
+	char told_address[64], told_text[80];
 
 	/* the command under way, for events */
 	const char *verb;
@@ -81,6 +85,11 @@ bool session_policy_passes(struct session *s, enum policy_verdict verdict, const
 /* The client starts anew as if it had just connected (RFC 3207 4.2): no name, no user, no transaction. */
 void session_start_over(struct session *s);
 
+/* The client is that user, if the policy lets it; else it was told why not, and is nobody. */
+bool session_become_user(struct session *s, const char *user);
+
+bool xclient_is_offered(const struct session *s);
+void xclient_attributes(const struct session *s, struct buf *out);
 /* What AUTH would be announced with: mechanisms, separated by blanks; nothing: it is not. */
 void auth_mechanisms(const struct session *s, struct buf *out);
 bool auth_is_offered(const struct session *s);

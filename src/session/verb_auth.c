@@ -131,7 +131,7 @@ static void forget(char *text)
 	free(text);
 }
 
-static void become(struct session *s, const char *user)
+bool session_become_user(struct session *s, const char *user)
 {
 	struct smtp_reply reply = { .code = 0 };
 	struct session_client client;
@@ -143,10 +143,10 @@ static void become(struct session *s, const char *user)
 	    !session_policy_passes(s, s->cfg->policy->ops->authenticated(s->cfg->policy, &client, &reply), &reply)) {
 		free(s->env.auth_user);
 		s->env.auth_user = NULL;
-		return;
+		return false;
 	}
 	s->in.line_max = INPUT_LINE_MAX;
-	session_reply(s, 235, "2.7.0", "Authentication successful");
+	return true;
 }
 
 static void conclude(struct session *s, const struct exchange *x, enum authenticator_result result)
@@ -155,7 +155,8 @@ static void conclude(struct session *s, const struct exchange *x, enum authentic
 	case AUTHENTICATOR_CONTINUE:
 		break;
 	case AUTHENTICATOR_OK:
-		become(s, x->answer.user);
+		if (session_become_user(s, x->answer.user))
+			session_reply(s, 235, "2.7.0", "Authentication successful");
 		break;
 	case AUTHENTICATOR_FAILED:
 		session_reply(s, 535, "5.7.8", "Error: authentication credentials invalid");

@@ -45,6 +45,7 @@ static const struct {
 	{ "SIZE", always, add_size }, /* RFC 1870, with the limit behind it if there is one */
 	{ "STARTTLS", starttls_is_offered, NULL }, /* RFC 3207 */
 	{ "AUTH", auth_is_offered, add_mechanisms }, /* RFC 4954 */
+	{ "XCLIENT", xclient_is_offered, xclient_attributes },
 	{ "8BITMIME", not_decoded, NULL }, /* RFC 6152 */
 	{ "ENHANCEDSTATUSCODES", always, NULL }, /* RFC 2034 */
 	{ "DSN", dsn_is_offered, NULL }, /* RFC 3461 */

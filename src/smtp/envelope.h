@@ -32,6 +32,12 @@ extern const struct envelope_notify_name {
 	const char *name; /* as RCPT says it */
 } envelope_notify_names[ENVELOPE_NOTIFY_COUNT];
 
+/*
+ * One entry for what was asked for twice: who asked for any notification gets it. 0 means failures, and delays if we
+ * care to tell of them (RFC 3461 4.1).
+ */
+unsigned envelope_notify_merge(unsigned a, unsigned b);
+
 struct envelope {
 	char id[ENVELOPE_ID_MAX]; /* queue id, "" until a handler gives one */
 	int64_t arrived_wall_us; /* when the transaction began */
@@ -44,6 +50,7 @@ struct envelope {
 	enum envelope_ret ret; /* what a report is to return */
 	char *envid; /* RFC 3461 4.4: xtext as received, NULL when absent; owned */
 	char *auth_user; /* who the client logged in as, NULL: nobody; owned */
+	char *hold; /* why it is to wait for an operator's release before anything is sent, NULL: it is not; owned */
 	uint64_t declared_size_bytes; /* SIZE= of MAIL (RFC 1870), 0 when absent */
 	/* the raw parameters, upper case, separated by one space, as smtpd's mail_options and rcpt_options
 	 * (the latter of the last RCPT); NULL when there were none; not kept in the spool; owned */

@@ -2,8 +2,6 @@
 /* See channel.h. What is said here of libcurl was read in its 7.88 and tried with it. */
 #include "upstream/channel.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,14 +9,9 @@
 
 #include "base/assert.h"
 #include "upstream/features.h"
-
-#define LINES_MAX 1000 /* of all replies of a session's start */
-/* libcurl's own deadline for the greeting and what follows stands behind ours, as a fallback */
-#define FALLBACK_MS 60000
-
-/* Mechanisms that want a password. Not GSSAPI and NTLM, which libcurl would prefer and which may block. */
-#define LOGIN_OPTIONS                                                                                        \
-	"AUTH=PLAIN;AUTH=LOGIN;AUTH=CRAM-MD5;AUTH=DIGEST-MD5;AUTH=SCRAM-SHA-1;AUTH=SCRAM-SHA-256"
+#include "upstream/options.h"
+#include "upstream/reason.h"
+#include "upstream/source.h"
 
 /* ---- what both sides say ------------------------------------------------------ */
 
@@ -80,6 +73,8 @@ static void on_command(struct channel *s, const char *line, size_t len)
 		channel_trace_command(&s->trace, line, len);
 		s->step = starts_with(line, len, "STARTTLS") ? UPSTREAM_TLS_HANDSHAKE : UPSTREAM_GREETING;
 	}
+	if ((ehlo || helo) && s->features.tls)
+		tls_note_session(&s->watch, s->easy);
 	if (ehlo || helo) /* only the last EHLO counts (RFC 3207 4.2) */
 		s->features = (struct upstream_features){ .tls = s->features.tls };
 	s->said_ehlo = ehlo;
@@ -93,6 +88,8 @@ static void on_reply(struct channel *s)
 	channel_trace_reply(&s->trace, reply);
 	s->answered = true;
 	s->secret = reply->code == 334;
+	if (s->secret && s->settings->bearer)
+		bearer_read_challenge(reply->text, s->challenge);
 	if (s->step == UPSTREAM_TLS_HANDSHAKE && reply->code == 220)
 		s->features.tls = true; /* or the session fails */
 	if (s->said_ehlo && s->step == UPSTREAM_GREETING)
@@ -101,9 +98,12 @@ static void on_reply(struct channel *s)
 
 static int on_debug(CURL *easy, curl_infotype type, char *data, size_t len, void *ctx)
 {
+	struct channel *s = ctx;
+
 	(void)easy;
-	if (type == CURLINFO_HEADER_OUT && len >= 2)
-		on_command(ctx, data, len - 2);
+	/* what a proxy is told (CONNECT, with a password) is no command */
+	if (type == CURLINFO_HEADER_OUT && len >= 2 && !(s->lines == 0 && starts_with(data, len, "CONNECT ")))
+		on_command(s, data, len - 2);
 	return 0;
 }
 
@@ -113,7 +113,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 	struct channel *s = ctx;
 	size_t len = size * count, used, text = len;
 
-	if (++s->lines > LINES_MAX)
+	if (++s->lines > CHANNEL_LINES_MAX)
 		return 0;
 	while (text > 0 && (line[text - 1] == '\n' || line[text - 1] == '\r'))
 		text--;
@@ -137,9 +137,12 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 	struct channel *s = ctx;
 
 	(void)purpose;
-	s->socket = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	s->tried = true;
-	return s->socket;
+	s->socket = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (s->socket == CURL_SOCKET_BAD || source_bind(s->socket, address->family, s->settings, &s->bind_error) == 0)
+		return s->socket;
+	close(s->socket);
+	return s->socket = CURL_SOCKET_BAD;
 }
 
 static bool tcp_is_up(curl_socket_t fd)
@@ -148,6 +151,11 @@ static bool tcp_is_up(curl_socket_t fd)
 	socklen_t len = sizeof(peer);
 
 	return fd != CURL_SOCKET_BAD && getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+bool channel_tcp_is_up(const struct channel *s)
+{
+	return tcp_is_up(s->socket);
 }
 
 static int on_close_socket(void *ctx, curl_socket_t fd)
@@ -189,77 +197,23 @@ static int make_url(const struct upstream_settings *settings, enum upstream_tls 
 	return rc == CURLUE_OK ? 0 : -1;
 }
 
-static bool set_long(CURL *easy, CURLoption option, long value)
+/* What libcurl calls back. */
+static bool set_callbacks(struct channel *s, const char *url, void *private_data)
 {
-	return curl_easy_setopt(easy, option, value) == CURLE_OK;
-}
-
-static bool set_pointer(CURL *easy, CURLoption option, const void *value)
-{
-	return curl_easy_setopt(easy, option, value) == CURLE_OK;
-}
-
-/* libcurl counts milliseconds in an int; these are fallbacks, so 24 days will do */
-static long within_int(int64_t ms)
-{
-	return ms < INT_MAX ? (long)ms : INT_MAX;
-}
-
-static bool set_tls(CURL *easy, enum upstream_tls tls, const char *ca_file)
-{
-	static const long use[] = {
-		[UPSTREAM_TLS_NONE] = CURLUSESSL_NONE,
-		[UPSTREAM_TLS_OPPORTUNISTIC] = CURLUSESSL_TRY,
-		[UPSTREAM_TLS_REQUIRED] = CURLUSESSL_ALL,
-		[UPSTREAM_TLS_IMPLICIT] = CURLUSESSL_ALL,
-	};
-	bool verify = tls == UPSTREAM_TLS_REQUIRED || tls == UPSTREAM_TLS_IMPLICIT;
-
-	if (!set_long(easy, CURLOPT_USE_SSL, use[tls]) || !set_long(easy, CURLOPT_SSL_VERIFYPEER, verify) ||
-	    !set_long(easy, CURLOPT_SSL_VERIFYHOST, verify ? 2 : 0))
-		return false;
-	if (verify && !set_long(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2))
-		return false;
-	/* a CA file is trusted instead of the system's folder, not besides it */
-	return !ca_file ||
-	       (set_pointer(easy, CURLOPT_CAINFO, ca_file) && set_pointer(easy, CURLOPT_CAPATH, NULL));
-}
-
-static bool set_options(struct channel *s, const char *url, void *private_data)
-{
-	const struct upstream_settings *settings = s->settings;
 	CURL *easy = s->easy;
 
-	return set_pointer(easy, CURLOPT_URL, url) && set_long(easy, CURLOPT_CONNECT_ONLY, 1) &&
-	       (settings->remote.kind != ENDPOINT_UNIX ||
-		set_pointer(easy, CURLOPT_UNIX_SOCKET_PATH, settings->remote.path)) &&
-	       set_pointer(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps") &&
-	       set_pointer(easy, CURLOPT_PRIVATE, private_data) &&
-	       set_pointer(easy, CURLOPT_ERRORBUFFER, s->error) && set_long(easy, CURLOPT_FRESH_CONNECT, 1) &&
-	       set_long(easy, CURLOPT_TCP_KEEPALIVE, 1) &&
-	       /* the environment of a daemon is no configuration: no proxy from there, no ~/.netrc */
-	       set_pointer(easy, CURLOPT_PROXY, "") && set_long(easy, CURLOPT_NETRC, CURL_NETRC_IGNORED) &&
-	       /* no signal handlers; upstream_open ignores SIGPIPE once for all */
-	       set_long(easy, CURLOPT_NOSIGNAL, 1) &&
-	       /* do not wait for a resolver thread when a connection is given up */
-	       set_long(easy, CURLOPT_QUICK_EXIT, 1) &&
-	       /* behind our own deadline, but not far: it also decides how long one of several addresses is tried */
-	       set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, within_int(settings->connect_timeout_ms + 1000)) &&
-	       set_long(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT,
-			within_int(settings->greeting_timeout_ms + FALLBACK_MS) / 1000) &&
+	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PRIVATE, private_data) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, s->error) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
-	       set_pointer(easy, CURLOPT_OPENSOCKETDATA, s) &&
+	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK &&
-	       set_pointer(easy, CURLOPT_CLOSESOCKETDATA, s) &&
+	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
-	       set_pointer(easy, CURLOPT_HEADERDATA, s) &&
+	       curl_easy_setopt(easy, CURLOPT_HEADERDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug) == CURLE_OK &&
-	       set_pointer(easy, CURLOPT_DEBUGDATA, s) && set_long(easy, CURLOPT_VERBOSE, 1) &&
-	       set_tls(easy, s->tls, settings->tls_ca_file) &&
-	       (!settings->user || (set_pointer(easy, CURLOPT_USERNAME, settings->user) &&
-				    set_pointer(easy, CURLOPT_PASSWORD, settings->password) &&
-				    set_pointer(easy, CURLOPT_LOGIN_OPTIONS, LOGIN_OPTIONS) &&
-				    set_long(easy, CURLOPT_SASL_IR, 1)));
+	       curl_easy_setopt(easy, CURLOPT_DEBUGDATA, s) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L) == CURLE_OK;
 }
 
 int channel_open(struct channel *s, const struct upstream_settings *settings, enum upstream_tls tls,
@@ -280,7 +234,8 @@ int channel_open(struct channel *s, const struct upstream_settings *settings, en
 		return -1;
 	s->easy = curl_easy_init();
 	ASSERT(s->easy);
-	set = set_options(s, url, private_data);
+	set = set_callbacks(s, url, private_data) && options_set(s->easy, settings, tls) &&
+	      tls_watch(&s->watch, s->easy, settings, tls);
 	curl_free(url);
 	if (set)
 		return 0;
@@ -296,6 +251,11 @@ void channel_close(struct channel *s)
 	s->easy = NULL;
 }
 
+void channel_release(struct channel *s)
+{
+	tls_release(&s->watch);
+}
+
 /* ---- how it went ----------------------------------------------------------------- */
 
 bool channel_is_connected(const struct channel *s)
@@ -305,143 +265,36 @@ bool channel_is_connected(const struct channel *s)
 	/* set when the TCP connection, and with implicit TLS its handshake, is complete */
 	if (curl_easy_getinfo(s->easy, CURLINFO_CONNECT_TIME_T, &connect_us) != CURLE_OK || connect_us == 0)
 		return s->lines > 0;
-	/* libcurl counts greeting to AUTH as connecting, too; from here on our deadline is another one */
-	set_long(
-		s->easy, CURLOPT_CONNECTTIMEOUT_MS,
-		within_int(s->settings->connect_timeout_ms + s->settings->greeting_timeout_ms + FALLBACK_MS));
+	options_set_connected(s->easy, s->settings);
 	return true;
-}
-
-static enum upstream_phase phase_now(const struct channel *s)
-{
-	if (channel_is_connected(s))
-		return s->step;
-	if (!s->tried)
-		return UPSTREAM_RESOLVE;
-	return s->tcp_was_up || tcp_is_up(s->socket) ? UPSTREAM_TLS_HANDSHAKE : UPSTREAM_CONNECT;
-}
-
-static const char *waiting_for(const struct channel *s, enum upstream_phase phase)
-{
-	switch (phase) {
-	case UPSTREAM_RESOLVE:
-		return "resolving the name";
-	case UPSTREAM_CONNECT:
-		return "connecting";
-	case UPSTREAM_TLS_HANDSHAKE:
-		return s->features.tls ? "the TLS handshake" : "the reply to STARTTLS";
-	case UPSTREAM_AUTH:
-		return "the reply to AUTH";
-	default:
-		return s->lines == 0 ? "the greeting" : "the reply to EHLO";
-	}
-}
-
-void channel_timed_out(struct channel *s, int64_t after_ms, struct upstream_outcome *why)
-{
-	why->how = UPSTREAM_NO_ANSWER;
-	why->phase = phase_now(s);
-	smtp_reply_set(&why->reply, 0, "", "timed out after %lld.%03d s waiting for: %s",
-		       (long long)(after_ms / 1000), (int)(after_ms % 1000), waiting_for(s, why->phase));
-}
-
-static enum upstream_phase failed_phase(const struct channel *s, CURLcode result)
-{
-	switch (result) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return UPSTREAM_RESOLVE;
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_INTERFACE_FAILED:
-		return UPSTREAM_CONNECT;
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CRL_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_ENGINE_NOTFOUND:
-	case CURLE_SSL_ENGINE_SETFAILED:
-	case CURLE_SSL_ENGINE_INITFAILED:
-	case CURLE_SSL_INVALIDCERTSTATUS:
-	case CURLE_USE_SSL_FAILED:
-		return UPSTREAM_TLS_HANDSHAKE;
-	case CURLE_LOGIN_DENIED:
-		return UPSTREAM_AUTH;
-	default:
-		return phase_now(s);
-	}
-}
-
-/* libcurl's words, and the system's where libcurl leaves them out */
-static void describe(const struct channel *s, CURLcode result, char *text, size_t cap)
-{
-	const char *words = s->error[0] ? s->error : curl_easy_strerror(result);
-	long os_error = 0;
-
-	curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &os_error);
-	if (result == CURLE_COULDNT_CONNECT && s->settings->remote.kind == ENDPOINT_UNIX)
-		/* libcurl tells of a host and a port, which are ours to please it */
-		snprintf(text, cap, "cannot connect: %s", strerror(os_error ? (int)os_error : ECONNREFUSED));
-	else if (result == CURLE_COULDNT_CONNECT && os_error != 0)
-		snprintf(text, cap, "%s: %s", words, strerror((int)os_error));
-	else if (s->parser.why[0])
-		snprintf(text, cap, "%s", s->parser.why);
-	else if (s->lines > LINES_MAX)
-		snprintf(text, cap, "the server does not stop talking");
-	else if (result == CURLE_USE_SSL_FAILED && s->answered && !s->features.starttls)
-		snprintf(text, cap, "the server offers no STARTTLS, and TLS is required");
-	else if (result == CURLE_WEIRD_SERVER_REPLY && s->step == UPSTREAM_TLS_HANDSHAKE)
-		snprintf(text, cap,
-			 "more than one reply to STARTTLS: someone may be in between (RFC 3207 6)");
-	else if (result == CURLE_RECV_ERROR && starts_with(words, strlen(words), "response reading failed"))
-		/* the end of the stream; the errno that libcurl adds is of something else */
-		snprintf(text, cap, "the server closed the connection instead of sending %s",
-			 waiting_for(s, phase_now(s)));
-	else if (result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR || result == CURLE_GOT_NOTHING)
-		snprintf(text, cap, "connection lost waiting for %s (%s)", waiting_for(s, phase_now(s)),
-			 words);
-	else
-		snprintf(text, cap, "%s", words);
 }
 
 static void note_remote(struct channel *s)
 {
 	const char *ip = NULL;
 	long port = 0;
+	char *to = s->settings->proxy ? s->via : s->remote;
 
-	if (s->settings->remote.kind == ENDPOINT_UNIX)
+	if (s->settings->remote.kind == ENDPOINT_UNIX) {
 		endpoint_format(&s->settings->remote, s->remote);
-	else if (curl_easy_getinfo(s->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && ip[0] &&
+		return;
+	}
+	if (s->settings->proxy)
+		endpoint_format(&s->settings->remote, s->remote);
+	if (curl_easy_getinfo(s->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && ip[0] &&
 	    curl_easy_getinfo(s->easy, CURLINFO_PRIMARY_PORT, &port) == CURLE_OK)
-		snprintf(s->remote, sizeof(s->remote), strchr(ip, ':') ? "[%s]:%ld" : "%s:%ld", ip, port);
+		snprintf(to, sizeof(s->remote), strchr(ip, ':') ? "[%s]:%ld" : "%s:%ld", ip, port);
+}
+
+void channel_timed_out(struct channel *s, int64_t after_ms, struct upstream_outcome *why)
+{
+	reason_timed_out(s, after_ms, why);
 }
 
 static int refuse(struct upstream_outcome *why, enum upstream_phase phase, const char *text)
 {
-	why->how = UPSTREAM_NO_ANSWER;
-	why->phase = phase;
-	smtp_reply_set(&why->reply, 0, "", "%s", text);
+	reason_set(why, phase, text);
 	return -1;
-}
-
-static int failed(struct channel *s, CURLcode result, struct upstream_outcome *why)
-{
-	const struct smtp_reply *last = &s->parser.reply;
-	char text[SMTP_REPLY_TEXT_MAX];
-
-	if (result == CURLE_OPERATION_TIMEDOUT) {
-		channel_timed_out(s, s->settings->connect_timeout_ms, why);
-		return -1;
-	}
-	why->phase = failed_phase(s, result);
-	if (s->parser.complete && last->code >= 400 && (s->answered || last->code == 421)) {
-		why->how = UPSTREAM_ANSWERED;
-		why->reply = *last;
-		return -1;
-	}
-	describe(s, result, text, sizeof(text));
-	return refuse(why, why->phase, text);
 }
 
 int channel_conclude(struct channel *s, CURLcode result, struct upstream_outcome *why)
@@ -449,12 +302,16 @@ int channel_conclude(struct channel *s, CURLcode result, struct upstream_outcome
 	long code = 0;
 
 	note_remote(s);
-	if (result != CURLE_OK)
-		return failed(s, result, why);
+	if (result != CURLE_OK) {
+		reason_failed(s, result, why);
+		return -1;
+	}
 	/* libcurl goes on without AUTH where none is offered; an operator who gave a user does not */
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &code);
-	if (s->settings->user && code != 235)
-		return refuse(why, UPSTREAM_AUTH, "a user is configured, but the server offers no AUTH");
+	if (options_want_auth(s->settings) && code != 235) {
+		reason_no_auth(s, why);
+		return -1;
+	}
 	if (s->tls >= UPSTREAM_TLS_REQUIRED && !s->features.tls)
 		return refuse(why, UPSTREAM_TLS_HANDSHAKE,
 			      "TLS is required, but the session is not encrypted");
@@ -463,7 +320,7 @@ int channel_conclude(struct channel *s, CURLcode result, struct upstream_outcome
 	    s->socket == CURL_SOCKET_BAD)
 		return refuse(why, UPSTREAM_GREETING,
 			      "the server closed the connection after the session began");
-	set_long(s->easy, CURLOPT_VERBOSE, 0); /* from here on the lines are ours */
+	curl_easy_setopt(s->easy, CURLOPT_VERBOSE, 0L); /* from here on the lines are ours */
 	return 0;
 }
 
@@ -471,7 +328,7 @@ bool channel_may_go_plain(const struct channel *s, const struct upstream_outcome
 {
 	/* a password that was to be encrypted is not sent in the clear because someone broke the handshake */
 	return s->tls == UPSTREAM_TLS_OPPORTUNISTIC && why->phase == UPSTREAM_TLS_HANDSHAKE &&
-	       !s->settings->user;
+	       !options_want_auth(s->settings);
 }
 
 /* ---- bytes ------------------------------------------------------------------------ */

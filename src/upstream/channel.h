@@ -2,7 +2,8 @@
 /*
  * The beginning of a connection, by libcurl: resolve, connect, greeting,
  * EHLO, STARTTLS or implicit TLS with verification, AUTH; then bytes in and
- * out. The only file that sets libcurl's options and reads its verdicts.
+ * out. options.c sets libcurl's options, reason.c words its verdicts, tls.c
+ * watches the handshake.
  *
  * libcurl speaks; we listen: every line of both sides passes here, so that
  * the features, the refusing reply and the point where it stood are known
@@ -15,7 +16,11 @@
 #include <stdbool.h>
 
 #include "smtp/reply.h"
+#include "upstream/bearer.h"
+#include "upstream/tls.h"
 #include "upstream/upstream.h"
+
+#define CHANNEL_LINES_MAX 1000 /* of all replies of a session's start */
 
 struct channel_trace {
 	/* NULL: nobody wants it. No CRLF; printable ASCII only; secrets masked. */
@@ -29,17 +34,22 @@ struct channel {
 	enum upstream_tls tls; /* the settings', or less after a failed opportunistic try */
 	struct channel_trace trace;
 	struct upstream_features features;
-	char remote[ENDPOINT_TEXT_MAX]; /* "192.0.2.1:25", "[2001:db8::1]:25", "unix:/run/..."; "" before */
+	/* "192.0.2.1:25", "[2001:db8::1]:25", "unix:/run/..."; behind a proxy the name we gave it; "" before */
+	char remote[ENDPOINT_TEXT_MAX];
+	char via[ENDPOINT_TEXT_MAX]; /* the proxy's address; "": none */
+	struct tls_watch watch;
 	/* the dialogue so far */
 	enum upstream_phase
 		step; /* what the last command of ours belongs to; UPSTREAM_GREETING before the first */
 	bool said_ehlo; /* it was EHLO */
 	bool answered; /* it has its reply */
 	bool secret; /* the next line of ours answers a 334 */
+	char challenge[BEARER_REASON_MAX]; /* why a token is refused, as far as it was said; "": it was not */
 	unsigned lines; /* received, of all replies */
 	curl_socket_t socket; /* the last one opened, while it is open */
 	bool tried; /* one was opened */
 	bool tcp_was_up; /* it was connected when libcurl closed it */
+	struct err bind_error; /* it could not be bound to the address to connect from; text "": it was */
 	struct smtp_reply_parser parser; /* holds the last reply */
 	char error[CURL_ERROR_SIZE];
 };
@@ -47,11 +57,15 @@ struct channel {
 /* private_data comes back with CURLINFO_PRIVATE. The easy handle is the caller's to add to a multi handle. */
 int channel_open(struct channel *s, const struct upstream_settings *settings, enum upstream_tls tls,
 		 struct channel_trace trace, void *private_data, struct err *e);
-/* The easy handle must have left its multi handle. */
+/* The easy handle must have left its multi handle. What was learnt stays. */
 void channel_close(struct channel *s);
+/* After channel_close: forgets what was learnt. */
+void channel_release(struct channel *s);
 
 /* Resolved, connected and, with implicit TLS, encrypted: the greeting's time begins. */
 bool channel_is_connected(const struct channel *s);
+/* There is a TCP connection, to the server or a proxy. */
+bool channel_tcp_is_up(const struct channel *s);
 /*
  * libcurl is done. 0: features and remote are known and channel_write and
  * channel_recv work. -1: *why says at which step and in whose words it failed.

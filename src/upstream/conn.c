@@ -282,6 +282,7 @@ static void session_failed(struct upstream_conn *c, const struct upstream_outcom
 {
 	if (channel_may_go_plain(&c->channel, why)) {
 		leave_multi(c);
+		channel_release(&c->channel);
 		start(c, UPSTREAM_TLS_NONE);
 	} else {
 		end_session(c, why);
@@ -386,6 +387,7 @@ static void finish(struct upstream_conn *c)
 	c->ops->closed(c, c->ctx, &c->why, c->ever_ready);
 	if (was == CONN_UP)
 		pipeline_release(&c->pipe);
+	channel_release(&c->channel);
 	LIST_REMOVE(c, link);
 	free(c);
 }
@@ -453,9 +455,32 @@ const char *upstream_conn_remote(const struct upstream_conn *c)
 	return c->channel.remote;
 }
 
+const char *upstream_conn_via(const struct upstream_conn *c)
+{
+	return c->channel.via;
+}
+
+bool upstream_conn_tls(const struct upstream_conn *c, struct upstream_tls_info *info)
+{
+	return tls_info(&c->channel.watch, info);
+}
+
 size_t upstream_conn_in_flight(const struct upstream_conn *c)
 {
 	return c->state == CONN_UP ? pipeline_in_flight(&c->pipe) : 0;
+}
+
+const char *upstream_verified_name(enum upstream_verified verified)
+{
+	switch (verified) {
+	case UPSTREAM_NOT_VERIFIED:
+		return "no";
+	case UPSTREAM_VERIFIED_CA:
+		return "yes";
+	case UPSTREAM_VERIFIED_PIN:
+		return "pin";
+	}
+	return "?";
 }
 
 const char *upstream_phase_name(enum upstream_phase phase)

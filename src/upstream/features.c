@@ -20,13 +20,27 @@ static const struct {
 	{ "STARTTLS", offsetof(struct upstream_features, starttls) }, /* RFC 3207 */
 	{ "ENHANCEDSTATUSCODES", offsetof(struct upstream_features, enhancedstatuscodes) }, /* RFC 2034 */
 	{ "SIZE", offsetof(struct upstream_features, size) }, /* RFC 1870 */
+	{ "REQUIRETLS", offsetof(struct upstream_features, requiretls) }, /* RFC 8689 */
 };
+
+/* AUTH SP mechanism *(SP mechanism) (RFC 4954 3), printable */
+static void note_auth(struct upstream_features *f, const char *line, size_t len)
+{
+	size_t n = 0;
+
+	if (len < 5 || strncasecmp(line, "AUTH ", 5) != 0)
+		return;
+	for (size_t i = 5; i < len && n + 1 < sizeof(f->auth); i++)
+		f->auth[n++] = line[i] >= ' ' && line[i] < 0x7f ? line[i] : '?';
+	f->auth[n] = '\0';
+}
 
 void upstream_features_note(struct upstream_features *f, const char *line, size_t len)
 {
 	const char *space = memchr(line, ' ', len);
 	size_t word = space ? (size_t)(space - line) : len;
 
+	note_auth(f, line, len);
 	for (size_t i = 0; i < sizeof(keywords) / sizeof(*keywords); i++) {
 		if (word != strlen(keywords[i].keyword) || strncasecmp(line, keywords[i].keyword, word) != 0)
 			continue;

@@ -35,6 +35,47 @@ enum upstream_tls {
 	UPSTREAM_TLS_IMPLICIT /* TLS from the first byte, certificate verified */
 };
 
+/* The least version of TLS. AUTO: 1.2 where certificates are verified, else what OpenSSL still does. */
+enum upstream_tls_version {
+	UPSTREAM_TLS_MIN_AUTO,
+	UPSTREAM_TLS_MIN_1_0,
+	UPSTREAM_TLS_MIN_1_1,
+	UPSTREAM_TLS_MIN_1_2,
+	UPSTREAM_TLS_MIN_1_3
+};
+
+/* With TLS_REQUIRED and TLS_IMPLICIT: what proves that the server is the one that is meant */
+enum upstream_verify {
+	UPSTREAM_VERIFY_CA, /* a certificate of an authority we trust, for its name; and a pinned key, if any */
+	UPSTREAM_VERIFY_PIN /* a pinned key alone: whatever the certificate says */
+};
+
+enum upstream_family { UPSTREAM_FAMILY_ANY, UPSTREAM_FAMILY_IPV4, UPSTREAM_FAMILY_IPV6 };
+
+/* SASL mechanisms; settings keep them as a set: 1u << MECHANISM */
+enum upstream_mechanism {
+	UPSTREAM_PLAIN,
+	UPSTREAM_LOGIN,
+	UPSTREAM_CRAM_MD5,
+	UPSTREAM_DIGEST_MD5,
+	UPSTREAM_SCRAM_SHA_1,
+	UPSTREAM_SCRAM_SHA_256,
+	UPSTREAM_XOAUTH2,
+	UPSTREAM_OAUTHBEARER,
+	UPSTREAM_EXTERNAL
+};
+#define UPSTREAM_MECHANISM_COUNT (UPSTREAM_EXTERNAL + 1)
+/* Their names in that order, for tables */
+#define UPSTREAM_MECHANISM_NAMES                                                                             \
+	"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "XOAUTH2",               \
+		"OAUTHBEARER", "EXTERNAL"
+
+/* A file's content in memory; len 0: none */
+struct upstream_blob {
+	const char *data;
+	size_t len;
+};
+
 /* Upstreams without 8BITMIME and content that has 8-bit octets (RFC 6152 3) */
 enum upstream_eightbit { UPSTREAM_EIGHTBIT_STRICT, UPSTREAM_EIGHTBIT_PASS };
 
@@ -44,8 +85,25 @@ struct upstream_settings {
 	struct endpoint remote; /* TCP; UNIX: TLS does not make sense there and is to be UPSTREAM_TLS_NONE */
 	enum upstream_tls tls;
 	const char *tls_ca_file; /* PEM; NULL: the system's */
+	enum upstream_verify tls_verify;
+	const char *tls_pin; /* "sha256//BASE64", several with ';' between them; NULL: any key */
+	struct upstream_blob tls_cert, tls_key; /* ours, PEM; the key may stand in tls_cert */
+	enum upstream_tls_version tls_min_version;
 	const char *hostname; /* for EHLO */
-	const char *user, *password; /* NULL: no AUTH */
+	const char *user, *password; /* NULL: no AUTH, but for EXTERNAL */
+	unsigned mechanisms; /* that may be used, a set; 0: all that want what there is (password) */
+	/* the way there */
+	const char *proxy; /* "socks5h://host:port", "http://..."; NULL: none, whatever the environment says */
+	const char *proxy_user, *proxy_password; /* NULL: none */
+	const char *source_ipv4, *source_ipv6; /* addresses to connect from; NULL: the system chooses */
+	const char *source_interface; /* name of the one to connect through; NULL: any */
+	enum upstream_family family;
+	/*
+	 * An OAuth 2 access token instead of a password, asked for when a session starts and copied then; NULL (or
+	 * the function's): there is none. With it, and a user, AUTH is OAUTHBEARER or XOAUTH2 and nothing else.
+	 */
+	const char *(*bearer)(void *ctx);
+	void *bearer_ctx;
 	enum upstream_eightbit eightbit;
 	bool pipelining; /* false: one command at a time even when PIPELINING is offered */
 	/* milliseconds; RFC 5321 4.5.3.2 */
@@ -69,7 +127,32 @@ struct upstream_features {
 	bool pipelining, eightbitmime, smtputf8, chunking, dsn, starttls, enhancedstatuscodes;
 	bool size; /* SIZE was announced */
 	uint64_t size_limit_bytes; /* 0: no fixed limit */
+	bool requiretls; /* RFC 8689 */
 	bool tls; /* the session is encrypted */
+	char auth[128]; /* the mechanisms offered, as they stand behind AUTH; "": none, or no AUTH; cut if longer */
+};
+
+enum upstream_verified { UPSTREAM_NOT_VERIFIED, UPSTREAM_VERIFIED_CA, UPSTREAM_VERIFIED_PIN };
+
+/* One certificate of the server's chain. Printable ASCII, other octets escaped; cut if longer. */
+struct upstream_certificate {
+	char subject[256], issuer[256]; /* RFC 2253 */
+	char names[512]; /* subjectAltName's DNS names and addresses, separated by ", " */
+	char key[64]; /* "RSA 2048", "EC P-256" */
+	char signature[64]; /* "RSA-SHA256" */
+	char pin[72]; /* as tls_pin takes it: "sha256//BASE64" */
+	int64_t not_before_wall_us, not_after_wall_us;
+};
+
+#define UPSTREAM_CHAIN_MAX 8 /* certificates looked at; more are left out */
+
+/* How a session is encrypted, or what came before it failed. */
+struct upstream_tls_info {
+	char version[16]; /* "TLSv1.3"; "" before the handshake is complete */
+	char cipher[64]; /* "TLS_AES_256_GCM_SHA384" */
+	enum upstream_verified verified;
+	struct upstream_certificate chain[UPSTREAM_CHAIN_MAX]; /* as the server sent it, its own first */
+	size_t chain_count;
 };
 
 struct upstream; /* one per process: the libcurl multi handle and its events */
@@ -185,8 +268,22 @@ void upstream_conn_quit(struct upstream_conn *c);
 void upstream_conn_abort(struct upstream_conn *c);
 /* Valid from ready() to closed(). */
 const struct upstream_features *upstream_conn_features(const struct upstream_conn *c);
-/* Address and port really connected to, "192.0.2.1:25"; "" before. */
+/* Address and port really connected to, "192.0.2.1:25"; behind a proxy what it was asked for; "" before. */
 const char *upstream_conn_remote(const struct upstream_conn *c);
+/* Address and port of the proxy; "": none, or before. */
+const char *upstream_conn_via(const struct upstream_conn *c);
+/*
+ * The session's encryption, into *info: from ready() on, and inside closed(), also when the session failed (then
+ * what is known of the server's certificates). False: there is no TLS to tell of.
+ */
+bool upstream_conn_tls(const struct upstream_conn *c, struct upstream_tls_info *info);
+/* "no", "yes" (an authority), "pin": for log lines */
+const char *upstream_verified_name(enum upstream_verified verified);
+/*
+ * Whether this build's libcurl and what the settings name can do what they ask for: mechanisms, proxies,
+ * certificate and key (parsed; a pair), pins. Does not connect.
+ */
+int upstream_settings_check(const struct upstream_settings *settings, struct err *e);
 /* Transactions handed out and not done. */
 size_t upstream_conn_in_flight(const struct upstream_conn *c);
 

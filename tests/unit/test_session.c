@@ -76,6 +76,7 @@ static const struct {
 	{ "EHLO", "EHLO x", "250 HELP" },
 	{ "HELO", "HELO x", "250 relay.example.org" },
 	{ "STARTTLS", "STARTTLS", "502 5.5.1 Error: STARTTLS is not offered here" },
+	{ "XCLIENT", "XCLIENT ADDR=192.0.2.1", "550 5.7.0 Error: insufficient authorization" },
 	{ "AUTH", "AUTH PLAIN", "503 5.5.1 Error: send EHLO first" },
 	{ "MAIL", "MAIL FROM:<carol@example.net>", "250 2.1.0 OK" },
 	{ "RCPT", "RCPT TO:<dave@example.org>", "250 2.1.5 OK" },
@@ -146,7 +147,7 @@ START_TEST(every_verb_in_every_state)
 		}
 	}
 	/* MAIL in three states, RCPT and DATA in two: the test itself must see refusals */
-	ck_assert_uint_eq(refused, 3 + 2 + 2 + 2 + 3);
+	ck_assert_uint_eq(refused, 3 + 2 + 2 + 2 + 3 + 2);
 }
 END_TEST
 
