@@ -32,9 +32,8 @@ static unsigned offered(const struct auth_asker *c, const struct session_client 
 {
 	unsigned set = atomic_load(c->line->mechanisms) & c->allowed;
 
-	for (unsigned i = 0; i < SMTP_MECHANISM_COUNT; i++)
-		if (smtp_mechanism_table[i].binds && (!client->tls || client->tls->binding_len == 0))
-			set &= ~(1u << i);
+	if (!client->tls || client->tls->binding_len == 0)
+		set &= ~SMTP_MECHANISM_BIT(SMTP_MECHANISM_SCRAM_SHA_256_PLUS);
 	return set;
 }
 

@@ -26,12 +26,11 @@ enum smtp_mechanism_id {
 	SMTP_MECHANISM_XOAUTH2 /* Google's and Microsoft's */
 };
 #define SMTP_MECHANISM_COUNT 8
+/* In that order */
+#define SMTP_MECHANISM_NAMES \
+	"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "OAUTHBEARER", "XOAUTH2"
 
-struct smtp_mechanism {
-	const char *name;
-	bool binds; /* to the TLS channel (RFC 5056): not without one */
-};
-extern const struct smtp_mechanism smtp_mechanism_table[SMTP_MECHANISM_COUNT]; /* by enum smtp_mechanism_id */
+extern const char *const smtp_mechanism_names[SMTP_MECHANISM_COUNT];
 
 #define SMTP_MECHANISM_BIT(id) (1u << (id))
 #define SMTP_MECHANISM_ALL ((1u << SMTP_MECHANISM_COUNT) - 1)
