@@ -139,6 +139,7 @@ struct config {
 	/* tables of clients, senders and recipients; limits per client and user */
 
 	/* the credentials of clients (AUTH) */
+	char *auth_users_file, *auth_pam_service, *auth_dovecot_socket; /* one of them, or none; owned */
 
 	/* TLS of clients */
 

@@ -21,6 +21,7 @@
 #include "config/dump.h"
 #include "config/secret.h"
 #include "daemon/background.h"
+#include "daemon/credentials.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
 #include "handler/handler.h"
@@ -117,9 +118,9 @@ static bool groups_are_there(const struct config *cfg)
 static bool machine_is_prepared(const struct config *cfg)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), secrets = secrets_are_usable(cfg);
-	bool files = service_check_files(cfg, report, NULL);
+	bool files = service_check_files(cfg, report, NULL), credentials = credentials_are_usable(cfg, report, NULL);
 
-	return users && groups && secrets && files;
+	return users && groups && secrets && files && credentials;
 }
 
 static void open_log(const struct config *cfg, bool foreground)
