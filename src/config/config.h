@@ -163,6 +163,7 @@ struct config {
 	/* tables of clients, senders and recipients; limits per client and user */
 
 	/* the credentials of clients (AUTH) */
+	char *auth_users_file, *auth_pam_service, *auth_dovecot_socket; /* one of them, or none; owned */
 	char *auth_oauth_introspection_url; /* NULL: no tokens of clients; owned, as the next ones */
 	char *auth_oauth_client_id, *auth_oauth_client_secret_file, *auth_oauth_ca_file;
 	char *auth_oauth_scope; /* NULL: any */

@@ -107,6 +107,12 @@ const struct config_option config_options[] = {
 	/* tables of clients, senders and recipients; limits per client and user */
 
 	/* the credentials of clients (AUTH) */
+	{ "auth_users_file", TOP(auth_users_file), TYPE(path),
+	  .help = "clients' names and passwords: this file ('posthouse user')" },
+	{ "auth_pam_service", TOP(auth_pam_service), TYPE(text),
+	  .help = "clients' names and passwords: what PAM says for this service" },
+	{ "auth_dovecot_socket", TOP(auth_dovecot_socket), TYPE(path),
+	  .help = "clients' names and passwords: what Dovecot says on this socket" },
 	{ "auth_oauth_introspection_url", TOP(auth_oauth_introspection_url), TYPE(url),
 	  .help = "where tokens of clients are asked about (RFC 7662); default: none are taken" },
 	{ "auth_oauth_client_id", TOP(auth_oauth_client_id), TYPE(text),
