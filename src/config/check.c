@@ -547,6 +547,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
+	run_rules(&c, check_auth_rules, check_auth_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */
