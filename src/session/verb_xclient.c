@@ -140,7 +140,6 @@ static void become_client(struct session *s, const struct told *t)
 	s->told_peer = *s->peer;
 	s->told_peer.text = s->told_text;
 	s->told_peer.address = s->told_address;
-	s->told_peer.may_relay = false; /* that was said of the proxy */
 	s->peer = &s->told_peer;
 	envelope_set(&s->env.peer, s->told_text, strlen(s->told_text));
 	if (s->events && s->events->peer)
