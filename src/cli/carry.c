@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cli/json.h"
+#include "smtp/header.h"
 #include "spool/format.h"
-#include "submit/header.h"
 #include "submit/submit.h"
 
 #define CARRY_VERSION 1

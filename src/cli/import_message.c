@@ -10,8 +10,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "cli/carry.h"
+#include "smtp/header.h"
 #include "spool/txn.h"
-#include "submit/header.h"
 
 /* The header section of canonical text, and what must not be in a message at all. */
 struct anatomy {

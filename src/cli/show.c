@@ -22,7 +22,7 @@
 #include "cli/style.h"
 #include "cli/verbs.h"
 #include "smtp/date.h"
-#include "submit/header.h"
+#include "smtp/header.h"
 
 enum view { VIEW_DEFAULT, VIEW_ENVELOPE, VIEW_HEADERS, VIEW_BODY, VIEW_RAW, VIEW_LOG, VIEW_JSON };
 

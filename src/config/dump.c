@@ -24,7 +24,7 @@ static void dump_keys(enum config_section section, const void *object, const cha
 static void dump_section(enum config_section section, const char *name, const void *object, struct buf *out)
 {
 	buf_addf(out, "\n%s ", config_section_names[section]);
-	if (name) { /* a route has none */
+	if (name) { /* routes and rewritings have none */
 		config_quote(out, name);
 		buf_addc(out, ' ');
 	}
@@ -42,4 +42,6 @@ void config_dump(const struct config *cfg, struct buf *out)
 		dump_section(CONFIG_UPSTREAM, cfg->upstream[i].name, &cfg->upstream[i], out);
 	for (size_t i = 0; i < cfg->route_count; i++)
 		dump_section(CONFIG_ROUTE, NULL, &cfg->route[i], out);
+	for (size_t i = 0; i < cfg->rewrite_count; i++)
+		dump_section(CONFIG_REWRITE, NULL, &cfg->rewrite[i], out);
 }

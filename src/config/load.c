@@ -200,7 +200,8 @@ static void empty_pattern_list(struct loader *l, const struct config_option *o, 
 	struct buf text;
 
 	buf_init(&text, 200);
-	buf_addf(&text, "%s: the list is empty: leave the key out to match all", o->key);
+	buf_addf(&text, "%s: the list is empty%s", o->key,
+		 o->section == CONFIG_ROUTE ? ": leave the key out to match all" : "");
 	rule_error(l, o->section, index, none, text.data);
 	buf_release(&text);
 }
@@ -216,7 +217,7 @@ static void put_values(struct loader *l, cfg_opt_t *opt, const struct config_opt
 		return;
 	if (o->type->list)
 		o->type->clear(o, object);
-	if (count == 0 && o->section == CONFIG_ROUTE)
+	if (count == 0 && (o->section == CONFIG_ROUTE || o->section == CONFIG_REWRITE))
 		empty_pattern_list(l, o, index);
 	if (count == 0)
 		return;
@@ -331,6 +332,8 @@ static size_t section_count(const struct config *cfg, enum config_section kind)
 		return cfg->upstream_count;
 	case CONFIG_ROUTE:
 		return cfg->route_count;
+	case CONFIG_REWRITE:
+		return cfg->rewrite_count;
 	}
 	return 0;
 }
@@ -376,6 +379,9 @@ static void add_section(struct loader *l, cfg_t *root, cfg_t *sec, enum config_s
 		break;
 	case CONFIG_ROUTE:
 		put_section(l, sec, kind, config_add_route(l->cfg), index);
+		break;
+	case CONFIG_REWRITE:
+		put_section(l, sec, kind, config_add_rewrite(l->cfg), index);
 		break;
 	}
 }

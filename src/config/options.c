@@ -19,25 +19,33 @@
 #define DAY (24 * HOUR)
 #define GIB ((int64_t)1 << 30)
 
-const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream", "route" };
+const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream", "route", "rewrite" };
 
 bool config_section_has_name(enum config_section section)
 {
 	return section == CONFIG_LISTENER || section == CONFIG_UPSTREAM;
 }
 
-/* In the order of the enums in spool/spool.h, session/session.h and upstream/upstream.h. */
+/* In the order of the enums in spool/spool.h, session/session.h, upstream/upstream.h and oauth/grant.h. */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
 static const char *const newline_words[] = { "reject", "normalize", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
+static const char *const verify_words[] = { "ca", "pin", NULL };
+static const char *const tls_version_words[] = { "auto", "1.0", "1.1", "1.2", "1.3", NULL };
+static const char *const mechanism_words[] = { UPSTREAM_MECHANISM_NAMES, NULL };
+static const char *const family_words[] = { "any", "ipv4", "ipv6", NULL };
+/* In the order of enum rewrite_use in rewrite/rules.h. */
+static const char *const apply_words[] = { "sender", "recipient", "header", NULL };
+static const char *const oauth_words[] = { "none", "refresh_token", "client_credentials", "device_code", NULL };
 static const char *const eightbit_words[] = { "strict", "pass", NULL };
 
 #define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
 #define LISTENER(field) CONFIG_LISTENER, CONFIG_LISTENER, .offset = offsetof(struct config_listener, field)
 #define UPSTREAM(field) CONFIG_UPSTREAM, CONFIG_UPSTREAM, .offset = offsetof(struct config_upstream, field)
 #define ROUTE(field) CONFIG_ROUTE, CONFIG_ROUTE, .offset = offsetof(struct config_route, field)
+#define REWRITE(field) CONFIG_REWRITE, CONFIG_REWRITE, .offset = offsetof(struct config_rewrite, field)
 #define TYPE(name) .type = &config_type_##name
 #define RANGE(least, most) .min = (least), .max = (most)
 
@@ -119,12 +127,42 @@ const struct config_option config_options[] = {
 	  .help = "networks whose clients have no limits" },
 
 	/* the credentials of clients (AUTH) */
+	{ "auth_oauth_introspection_url", TOP(auth_oauth_introspection_url), TYPE(url),
+	  .help = "where tokens of clients are asked about (RFC 7662); default: none are taken" },
+	{ "auth_oauth_client_id", TOP(auth_oauth_client_id), TYPE(text),
+	  .help = "our name at the authorization server" },
+	{ "auth_oauth_client_secret_file", TOP(auth_oauth_client_secret_file), TYPE(path),
+	  .help = "file with our password there" },
+	{ "auth_oauth_ca_file", TOP(auth_oauth_ca_file), TYPE(path),
+	  .help = "certificates to trust there (PEM); default: the system's" },
+	{ "auth_oauth_scope", TOP(auth_oauth_scope), TYPE(text),
+	  .help = "scope that a client's token must have; default: any" },
+	{ "auth_oauth_user_claim", TOP(auth_oauth_user_claim), TYPE(text),
+	  .help = "what of the answer is the user; default: username, else sub" },
 
 	/* TLS of clients */
 
 	/* rewriting: the envelope */
+	{ "default_domain", TOP(default_domain), TYPE(hostname),
+	  .help = "domain for addresses without one; default: they are refused" },
+	{ "masquerade", TOP(masquerade), .count_offset = offsetof(struct config, masquerade_count), TYPE(domains),
+	  .help = "domains whose hosts are hidden in senders" },
+	{ "masquerade_exceptions", TOP(masquerade_exceptions),
+	  .count_offset = offsetof(struct config, masquerade_exceptions_count), TYPE(local_parts),
+	  .help = "local parts that keep their host" },
+	{ "aliases", TOP(aliases), TYPE(path), .help = "file of aliases for local mail, as aliases(5)" },
+	{ "alias_domains", TOP(alias_domains), .count_offset = offsetof(struct config, alias_domains_count),
+	  TYPE(domains), .help = "domains of local mail; default: hostname, localhost, localhost.localdomain" },
+	{ "always_bcc", TOP(always_bcc), TYPE(mailbox), .help = "gets a copy of each message" },
+	{ "redirect_all", TOP(redirect_all), TYPE(mailbox), .help = "gets each message instead of its recipients" },
 
 	/* rewriting: headers */
+	{ "rewrite_headers", TOP(rewrite_headers), TYPE(bool), .fallback = "no",
+	  .help = "From, Sender and Reply-To are rewritten like senders" },
+	{ "keep_original_headers", TOP(keep_original_headers), TYPE(bool), .fallback = "no",
+	  .help = "what was rewritten is kept in X-Original-From ..." },
+	{ "remove_headers", TOP(remove_headers), .count_offset = offsetof(struct config, remove_headers_count),
+	  TYPE(header_names), .help = "header fields that are taken out" },
 
 	/* the SMTP session */
 	{ "data_size_limit", TOP(data_size_limit_bytes), TYPE(size), RANGE(0, 1024 * GIB), .fallback = "32M",
@@ -210,13 +248,46 @@ const struct config_option config_options[] = {
 	{ "tls_ca_file", UPSTREAM(tls_ca_file), TYPE(path),
 	  .help = "certificates to trust (PEM); default: the system's" },
 	{ "user", UPSTREAM(user), TYPE(text), .help = "name for AUTH; default: no AUTH" },
-	{ "password_file", UPSTREAM(password_file), TYPE(path), .help = "file with the password for AUTH" },
+	{ "password_file", UPSTREAM(password_file), TYPE(secret), .help = "file with the password for AUTH" },
 
 	/* upstream: TLS and AUTH */
+	{ "tls_verify", UPSTREAM(tls_verify), TYPE(word), .words = verify_words, .fallback = "ca",
+	  .help = "what proves who the upstream is: an authority, or tls_pin alone" },
+	{ "tls_pin", UPSTREAM(tls_pin), TYPE(pins), .help = "keys the upstream may have; default: any" },
+	{ "tls_cert", UPSTREAM(tls_cert), TYPE(secret),
+	  .help = "our certificate for the upstream (PEM); default: none" },
+	{ "tls_key", UPSTREAM(tls_key), TYPE(secret), .help = "its private key (PEM); default: in tls_cert" },
+	{ "tls_min_version", UPSTREAM(tls_min_version), TYPE(word), .words = tls_version_words,
+	  .fallback = "auto", .help = "oldest version of TLS; auto: 1.2, and any where tls is opportunistic" },
+	{ "auth_mechanisms", UPSTREAM(auth_mechanisms), TYPE(set), .words = mechanism_words,
+	  .help = "AUTH mechanisms that may be used; default: all that take a password" },
 
 	/* upstream: OAuth 2 */
+	{ "oauth", UPSTREAM(oauth), TYPE(word), .words = oauth_words, .fallback = "none",
+	  .help = "log in with an OAuth 2 token; how it is got" },
+	{ "oauth_token_url", UPSTREAM(oauth_token_url), TYPE(url), .help = "where tokens are asked for" },
+	{ "oauth_device_url", UPSTREAM(oauth_device_url), TYPE(url),
+	  .help = "where a device code is asked for (oauth = device_code)" },
+	{ "oauth_client_id", UPSTREAM(oauth_client_id), TYPE(text),
+	  .help = "our name at the authorization server" },
+	{ "oauth_client_secret_file", UPSTREAM(oauth_client_secret_file), TYPE(path),
+	  .help = "file with our password there; default: a client without one" },
+	{ "oauth_scope", UPSTREAM(oauth_scope), TYPE(text),
+	  .help = "what the token is to be good for; default: the server decides" },
+	{ "oauth_ca_file", UPSTREAM(oauth_ca_file), TYPE(path),
+	  .help = "certificates to trust there (PEM); default: the system's" },
+	{ "oauth_token_file", UPSTREAM(oauth_token_file), TYPE(path),
+	  .help = "where tokens are kept; default: by the upstream's name" },
 
 	/* upstream: the way there (proxies, addresses) and presets */
+	{ "proxy", UPSTREAM(proxy), TYPE(proxy), .help = "SOCKS or HTTP proxy to connect through; default: none" },
+	{ "proxy_user", UPSTREAM(proxy_user), TYPE(text), .help = "name for the proxy" },
+	{ "proxy_password_file", UPSTREAM(proxy_password_file), TYPE(secret),
+	  .help = "file with the password for the proxy" },
+	{ "source_address", UPSTREAM(source_address), TYPE(source),
+	  .help = "address or interface to connect from; default: the system chooses" },
+	{ "address_family", UPSTREAM(address_family), TYPE(word), .words = family_words, .fallback = "any",
+	  .help = "which of the upstream's addresses are used" },
 	{ "preset", UPSTREAM(preset), TYPE(preset), .help = "a known provider, for the keys that are not set" },
 
 	/* upstream: what is sent, and how much */
@@ -265,6 +336,13 @@ const struct config_option config_options[] = {
 	{ "auth_user", ROUTE(auth_user), .count_offset = offsetof(struct config_route, auth_user_count),
 	  TYPE(auth_users), .help = "patterns of AUTH users; default: all, also without AUTH" },
 	{ "upstream", ROUTE(upstream), TYPE(text), .help = "where to: the name of an upstream section" },
+
+	/* rewrite { } */
+	{ "match", REWRITE(match), .count_offset = offsetof(struct config_rewrite, match_count), TYPE(recipients),
+	  .help = "patterns of addresses" },
+	{ "to", REWRITE(to), TYPE(rewrite_target), .help = "what they become; *@domain keeps the local part" },
+	{ "apply", REWRITE(apply), TYPE(flags), .words = apply_words, .fallback = "{ \"sender\", \"header\" }",
+	  .help = "to which addresses" },
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 _Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX,
@@ -386,6 +464,17 @@ struct config_route *config_add_route(struct config *cfg)
 	return r;
 }
 
+struct config_rewrite *config_add_rewrite(struct config *cfg)
+{
+	struct config_rewrite *r;
+
+	cfg->rewrite = mem_resize(cfg->rewrite, cfg->rewrite_count + 1, sizeof(*r));
+	r = &cfg->rewrite[cfg->rewrite_count++];
+	memset(r, 0, sizeof(*r));
+	set_defaults(CONFIG_REWRITE, r);
+	return r;
+}
+
 void config_init(struct config *cfg)
 {
 	char name[256];
@@ -411,6 +500,9 @@ void config_release(struct config *cfg)
 	}
 	for (size_t i = 0; i < cfg->route_count; i++)
 		clear_all(CONFIG_ROUTE, &cfg->route[i]);
+	for (size_t i = 0; i < cfg->rewrite_count; i++)
+		clear_all(CONFIG_REWRITE, &cfg->rewrite[i]);
+	free(cfg->rewrite);
 	free(cfg->listener);
 	free(cfg->upstream);
 	free(cfg->route);

@@ -13,11 +13,11 @@
 
 #include "config/config.h"
 
-enum config_section { CONFIG_TOP, CONFIG_LISTENER, CONFIG_UPSTREAM, CONFIG_ROUTE };
-#define CONFIG_SECTION_COUNT 4
-/* "listener", "upstream", "route"; "" for the top level. By enum config_section. */
+enum config_section { CONFIG_TOP, CONFIG_LISTENER, CONFIG_UPSTREAM, CONFIG_ROUTE, CONFIG_REWRITE };
+#define CONFIG_SECTION_COUNT 5
+/* "listener", "upstream", "route", "rewrite"; "" for the top level. By enum config_section. */
 extern const char *const config_section_names[CONFIG_SECTION_COUNT];
-/* listener "NAME" { } and upstream "NAME" { }, but route { }: routes are known by their order. */
+/* listener "NAME" { } and upstream "NAME" { }, but route { } and rewrite { }: these are known by their order. */
 bool config_section_has_name(enum config_section section);
 
 struct config_type; /* config/types.h */
@@ -58,5 +58,6 @@ bool config_is_loopback(const struct endpoint *ep);
 struct config_listener *config_add_listener(struct config *cfg, const char *name);
 struct config_upstream *config_add_upstream(struct config *cfg, const char *name);
 struct config_route *config_add_route(struct config *cfg);
+struct config_rewrite *config_add_rewrite(struct config *cfg);
 
 #endif

@@ -10,8 +10,10 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "base/url.h"
 #include "config/presets.h"
 #include "config/types_internal.h"
+#include "rewrite/rules.h"
 #include "smtp/path.h"
 
 #define VALUE_MAX 1024 /* bytes of one value; paths end before */
@@ -93,6 +95,14 @@ static int path_parse(const struct config_option *o, void *object, const char *t
 	return 0;
 }
 
+static int url_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0 || url_check(text, e) != 0)
+		return -1;
+	set_text(o, object, text);
+	return 0;
+}
+
 static int name_parse(const struct config_option *o, void *object, const char *text, const char *of,
 		      struct err *e)
 {
@@ -143,6 +153,14 @@ bool config_is_hostname(const char *text)
 	return smtp_is_domain(text, len) || smtp_is_address_literal(text, len);
 }
 
+static int rewrite_target_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0 || rewrite_target_check(text, e) != 0)
+		return -1;
+	set_text(o, object, text);
+	return 0;
+}
+
 static int hostname_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
 	if (types_check_text(text, e) != 0)
@@ -157,9 +175,12 @@ static int hostname_parse(const struct config_option *o, void *object, const cha
 
 const struct config_type config_type_text = { "text", false, text_parse, text_format, text_clear };
 const struct config_type config_type_path = { "path", false, path_parse, text_format, text_clear };
+const struct config_type config_type_url = { "URL", false, url_parse, text_format, text_clear };
 const struct config_type config_type_account = { "user", false, account_parse, text_format, text_clear };
 const struct config_type config_type_group = { "group", false, group_parse, text_format, text_clear };
 const struct config_type config_type_mailbox = { "mail address", false, mailbox_parse, text_format, text_clear };
+const struct config_type config_type_rewrite_target = { "mail address", false, rewrite_target_parse, text_format,
+							 text_clear };
 const struct config_type config_type_hostname = { "domain", false, hostname_parse, text_format, text_clear };
 
 /* ---- words ----------------------------------------------------------------- */
@@ -197,6 +218,36 @@ static int word_parse(const struct config_option *o, void *object, const char *t
 static bool word_format(const struct config_option *o, const void *object, struct buf *out)
 {
 	return buf_adds(out, o->words[*(const unsigned *)types_const_field(o, object)]);
+}
+
+static int flags_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	int i = word_find(o, text, e);
+
+	if (i < 0)
+		return -1;
+	*(unsigned *)types_field(o, object) |= 1u << i;
+	return 0;
+}
+
+static bool flags_format(const struct config_option *o, const void *object, struct buf *out)
+{
+	unsigned flags = *(const unsigned *)types_const_field(o, object);
+	const char *separator = "{ ";
+
+	for (int i = 0; o->words[i]; i++) {
+		if (!(flags & 1u << i))
+			continue;
+		buf_adds(out, separator);
+		config_quote(out, o->words[i]);
+		separator = ", ";
+	}
+	return flags != 0 && buf_adds(out, " }");
+}
+
+static void flags_clear(const struct config_option *o, void *object)
+{
+	*(unsigned *)types_field(o, object) = 0;
 }
 
 static int switch_parse(const struct config_option *o, void *object, const char *text, struct err *e)
@@ -259,6 +310,7 @@ static bool bool_format(const struct config_option *o, const void *object, struc
 }
 
 _Static_assert(sizeof(enum upstream_tls) == sizeof(unsigned), "config_type_word writes enums as unsigned");
+const struct config_type config_type_flags = { "list of words", true, flags_parse, flags_format, flags_clear };
 const struct config_type config_type_word = { "word", false, word_parse, word_format, NULL };
 const struct config_type config_type_switch = { "word", false, switch_parse, switch_format, NULL };
 const struct config_type config_type_word_text = { "word", false, word_text_parse, word_text_format,

@@ -2,6 +2,7 @@
 /* See types.h: the values that are lists. */
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,16 +176,21 @@ const struct config_type config_type_networks = { "networks", true, networks_par
 
 /* ---- patterns of a route ----------------------------------------------------------- */
 
-static int pattern_parse(const struct config_option *o, void *object, const char *text, enum route_field field,
-			 struct err *e)
+static void add_text(const struct config_option *o, void *object, const char *text)
 {
 	char ***at = types_field(o, object);
 	size_t *count = count_field(o, object);
 
-	if (types_check_text(text, e) != 0 || route_pattern_check(field, text, e) != 0)
-		return -1;
 	*at = mem_resize(*at, *count + 1, sizeof(**at));
 	(*at)[(*count)++] = mem_strdup(text);
+}
+
+static int pattern_parse(const struct config_option *o, void *object, const char *text, enum route_field field,
+			 struct err *e)
+{
+	if (types_check_text(text, e) != 0 || route_pattern_check(field, text, e) != 0)
+		return -1;
+	add_text(o, object, text);
 	return 0;
 }
 
@@ -275,8 +281,7 @@ static int check_name(const char *name, struct err *e)
 
 static int certificates_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
-	char ***at = types_field(o, object), fingerprint[SHA256_DIGITS + 1];
-	size_t *count = count_field(o, object);
+	char fingerprint[SHA256_DIGITS + 1], plain[SHA256_DIGITS + 8];
 	bool is_name = strncmp(text, "name:", 5) == 0;
 
 	if (types_check_text(text, e) != 0 || (is_name && check_name(text + 5, e) != 0))
@@ -285,10 +290,64 @@ static int certificates_parse(const struct config_option *o, void *object, const
 		err_set(e, "\"%s\": write sha256: and the 64 digits of a certificate's fingerprint, or name:HOST", text);
 		return -1;
 	}
-	*at = mem_resize(*at, *count + 1, sizeof(**at));
-	(*at)[(*count)++] = is_name ? mem_strdup(text) : mem_printf("sha256:%s", fingerprint);
+	if (is_name) {
+		add_text(o, object, text);
+	} else {
+		snprintf(plain, sizeof(plain), "sha256:%s", fingerprint);
+		add_text(o, object, plain);
+	}
 	return 0;
 }
 
 const struct config_type config_type_certificates = { "certificates", true, certificates_parse, patterns_format,
+						      patterns_clear };
+
+/* ---- words of rewriting ----------------------------------------------------------------- */
+
+static int domains_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0)
+		return -1;
+	if (!config_is_hostname(text)) {
+		err_set(e, "\"%s\" is no domain (like example.org)", text);
+		return -1;
+	}
+	add_text(o, object, text);
+	return 0;
+}
+
+static int local_parts_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0)
+		return -1;
+	if (strchr(text, '@')) {
+		err_set(e, "\"%s\" is no local part: write what stands before the '@'", text);
+		return -1;
+	}
+	add_text(o, object, text);
+	return 0;
+}
+
+/* field-name of RFC 5322 2.2; a '*' at the end stands for the rest of it. One alone would leave no header. */
+static int header_names_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	size_t len = strlen(text);
+
+	if (types_check_text(text, e) != 0)
+		return -1;
+	len -= len > 1 && text[len - 1] == '*';
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] > ' ' && text[i] < 0x7f && text[i] != ':' && text[i] != '*')
+			continue;
+		err_set(e, "\"%s\" is no name of a header field (like X-Mailer, or X-* for all that begin so)", text);
+		return -1;
+	}
+	add_text(o, object, text);
+	return 0;
+}
+
+const struct config_type config_type_domains = { "domains", true, domains_parse, patterns_format, patterns_clear };
+const struct config_type config_type_local_parts = { "local parts", true, local_parts_parse, patterns_format,
+						     patterns_clear };
+const struct config_type config_type_header_names = { "names", true, header_names_parse, patterns_format,
 						      patterns_clear };

@@ -11,17 +11,22 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
 #include "master/rights.h"
 #include "master/scoreboard.h"
 #include "master/supervise.h"
 
+struct reload;
+
 struct service {
 	const struct config *cfg;
+	struct reload *reload; /* what workers inherit of files; the relay and others that need none of it free it */
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
+	struct rewriting rewriting; /* of the workers' mail */
 	struct rights worker_rights, relay_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
@@ -37,6 +42,12 @@ struct service {
 
 /* Binds, prepares the spool and runs until stopped. 0 after an orderly stop; -1 and e when it could not start. */
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e);
+
+/*
+ * What is in files besides the configuration (certificates, tables): all of it is read, what is wrong is
+ * reported. In a process of its own that ends at once, as this one must not have held a secret.
+ */
+bool service_check_files(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx);
 
 /* view_group and control_group; with s->relay_rights known. */
 int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *control_gid, struct err *e);

@@ -15,7 +15,8 @@
 
 #include "base/alloc.h"
 #include "sendmail/status.h"
-#include "submit/header.h"
+#include "smtp/header.h"
+#include "smtp/xtext.h"
 #include "submit/outbox.h"
 #include "submit/transmit.h"
 
@@ -197,8 +198,8 @@ static void on_trace(void *ctx, bool from_server, const char *text, size_t len)
 /* One round over the socket. Afterwards nobody is left, or the daemon is down. */
 static void submit(struct delivery *d, bool verbose)
 {
-	static const struct transmit_ops quiet = { on_recipient, on_done, on_closed, NULL };
-	static const struct transmit_ops tracing = { on_recipient, on_done, on_closed, on_trace };
+	static const struct transmit_ops quiet = { on_recipient, on_done, on_closed, NULL, NULL };
+	static const struct transmit_ops tracing = { on_recipient, on_done, on_closed, on_trace, NULL };
 	const struct transmit t = { .message = &d->message,
 				    .settings = &d->target->upstream,
 				    .rcpt = d->left,
@@ -291,27 +292,13 @@ static int check_operands(const struct sendmail_options *o)
 	return 0;
 }
 
-/* RFC 3461 4: xtext */
-static char *xtext(const char *text)
-{
-	char *out = mem_alloc(3 * strlen(text) + 1), *to = out;
-
-	for (; *text; text++) {
-		if (*text > ' ' && *text < 0x7f && *text != '+' && *text != '=')
-			*to++ = *text;
-		else
-			to += sprintf(to, "+%02X", (unsigned)(unsigned char)*text);
-	}
-	return out;
-}
-
 static void set_parameters(struct envelope *env, const struct sendmail_options *o)
 {
 	if (o->body == BODY_8BITMIME)
 		env->body = BODY_8BITMIME;
 	env->ret = o->ret;
 	if (o->envid)
-		env->envid = xtext(o->envid);
+		env->envid = xtext_encode(o->envid);
 	for (size_t i = 0; i < env->rcpt_count; i++)
 		env->rcpt[i].notify = o->notify;
 }

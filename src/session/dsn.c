@@ -111,18 +111,9 @@ bool dsn_take_rcpt(struct session *s, const struct smtp_params *params, struct e
 	return true;
 }
 
-/* What is meant when nothing was said: failures, and delays if we care to tell of them (RFC 3461 4.1). */
-static unsigned meaning(unsigned notify)
-{
-	if (notify == 0)
-		return ENVELOPE_NOTIFY_FAILURE | ENVELOPE_NOTIFY_DELAY;
-	return notify & ~(unsigned)ENVELOPE_NOTIFY_NEVER;
-}
-
 void dsn_merge(struct envelope_rcpt *rcpt, struct envelope_rcpt *again)
 {
-	if (rcpt->notify != again->notify)
-		rcpt->notify = meaning(rcpt->notify) | meaning(again->notify);
+	rcpt->notify = envelope_notify_merge(rcpt->notify, again->notify);
 	if (!rcpt->orcpt) {
 		rcpt->orcpt = again->orcpt;
 		again->orcpt = NULL;

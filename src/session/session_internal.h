@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "session/command.h"
 #include "session/input.h"
-#include "session/rcpt_set.h"
+#include "smtp/rcpt_set.h"
 #include "session/session.h"
 
 struct session {

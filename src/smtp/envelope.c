@@ -16,6 +16,18 @@ const struct envelope_notify_name envelope_notify_names[ENVELOPE_NOTIFY_COUNT] =
 	{ ENVELOPE_NOTIFY_DELAY, "DELAY" },
 };
 
+static unsigned notify_meaning(unsigned notify)
+{
+	if (notify == 0)
+		return ENVELOPE_NOTIFY_FAILURE | ENVELOPE_NOTIFY_DELAY;
+	return notify & ~(unsigned)ENVELOPE_NOTIFY_NEVER;
+}
+
+unsigned envelope_notify_merge(unsigned a, unsigned b)
+{
+	return a == b ? a : notify_meaning(a) | notify_meaning(b);
+}
+
 void envelope_init(struct envelope *env)
 {
 	memset(env, 0, sizeof(*env));

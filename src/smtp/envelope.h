@@ -32,6 +32,12 @@ extern const struct envelope_notify_name {
 	const char *name; /* as RCPT says it */
 } envelope_notify_names[ENVELOPE_NOTIFY_COUNT];
 
+/*
+ * One entry for what was asked for twice: who asked for any notification gets it. 0 means failures, and delays if we
+ * care to tell of them (RFC 3461 4.1).
+ */
+unsigned envelope_notify_merge(unsigned a, unsigned b);
+
 struct envelope {
 	char id[ENVELOPE_ID_MAX]; /* queue id, "" until a handler gives one */
 	int64_t arrived_wall_us; /* when the transaction began */

@@ -277,7 +277,8 @@ static bool read_mailbox(struct cursor *c, unsigned flags, struct smtp_path *out
 			return false;
 	} else if (c->p < c->end && *c->p != '>' && *c->p != ' ') {
 		return fail(c, "bad character in local part");
-	} else if (!(flags & SMTP_PATH_POSTMASTER_OK) || !is_postmaster(start, out->local_len)) {
+	} else if (!(flags & SMTP_PATH_UNQUALIFIED_OK) &&
+		   !((flags & SMTP_PATH_POSTMASTER_OK) && is_postmaster(start, out->local_len))) {
 		return fail(c, "domain is missing");
 	}
 	if (c->p - start > SMTP_PATH_MAX - 2)

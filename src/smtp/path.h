@@ -32,6 +32,7 @@ struct smtp_path {
 enum smtp_path_flags {
 	SMTP_PATH_NULL_OK = 1, /* "<>" (MAIL, RFC 5321 4.5.5) */
 	SMTP_PATH_POSTMASTER_OK = 2, /* "<Postmaster>" without a domain (RCPT, RFC 5321 4.1.1.3) */
+	SMTP_PATH_UNQUALIFIED_OK = 8, /* a local part alone: its domain is added later (rewrite/) */
 	SMTP_PATH_UTF8_OK = 4 /* non-ASCII allowed (SMTPUTF8 in effect or to be checked by the caller) */
 };
 

@@ -3,9 +3,11 @@
 #include "smtp/xtext.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/alloc.h"
 #include "base/utf8.h"
 
 static int hex_value(char c)
@@ -41,6 +43,19 @@ int xtext_decode(const char *text, size_t len, char *out, size_t cap)
 	}
 	out[used] = '\0';
 	return (int)used;
+}
+
+char *xtext_encode(const char *text)
+{
+	char *out = mem_alloc(3 * strlen(text) + 1), *to = out;
+
+	for (; *text; text++) {
+		if (*text > ' ' && *text < 0x7f && *text != '+' && *text != '=')
+			*to++ = *text;
+		else
+			to += sprintf(to, "+%02X", (unsigned)(unsigned char)*text);
+	}
+	return out;
 }
 
 static bool is_printable(const char *text, size_t len)

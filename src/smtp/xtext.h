@@ -22,6 +22,9 @@
  */
 int xtext_decode(const char *text, size_t len, char *out, size_t cap);
 
+/* text in that notation; the caller frees it. */
+char *xtext_encode(const char *text);
+
 /* ENVID's value: xtext that decodes to 1..XTEXT_ENVID_MAX printable ASCII octets. */
 bool xtext_is_envid(const char *value, size_t len);
 /*

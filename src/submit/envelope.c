@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "submit/header.h"
+#include "smtp/header.h"
 #include "submit/submit.h"
 
 static bool is_ascii(const char *text)

@@ -16,8 +16,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "smtp/date.h"
+#include "smtp/header.h"
 #include "spool/id.h"
-#include "submit/header.h"
 
 #define BLOCK (64u << 10)
 

@@ -15,8 +15,8 @@
 #include "cli/carry.h"
 #include "cli/mbox.h"
 #include "fuzz.h"
+#include "smtp/header.h"
 #include "spool/format.h"
-#include "submit/header.h"
 #include "submit/submit.h"
 
 #define CEILING (1u << 24)

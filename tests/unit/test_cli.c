@@ -15,7 +15,7 @@
 #include "cli/term.h"
 #include "base/utf8.h"
 #include "cli/verbs.h"
-#include "submit/header.h"
+#include "smtp/header.h"
 #include "submit/submit.h"
 #include "unit.h"
 

@@ -4,8 +4,8 @@
  * the addresses in a field (3.4). Pure; lenient where RFC 5322 4 (obsolete
  * syntax) is, because what people feed to a mail command is.
  */
-#ifndef SUBMIT_HEADER_H
-#define SUBMIT_HEADER_H
+#ifndef SMTP_HEADER_H
+#define SMTP_HEADER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +40,15 @@ void header_unfold(const struct header_field *f, struct buf *out);
  */
 int header_addresses(const char *value, size_t len,
 		     bool (*each)(void *ctx, const char *address, struct err *e), void *ctx, struct err *e);
+/* An address of a list, and where it stands in it. */
+struct listed_address {
+	const char *address; /* comments, white space and route left out; "" for <> */
+	size_t at, len; /* octets of the value from its first to its last one: what to replace by another address */
+};
+/* The same, with the places. */
+int header_address_list(const char *value, size_t len,
+			bool (*each)(void *ctx, const struct listed_address *listed, struct err *e), void *ctx,
+			struct err *e);
 /* Nothing in it that could break out of MAIL FROM:<...>: no control, no bracket or space outside quotes. */
 bool address_is_safe(const char *address);
 

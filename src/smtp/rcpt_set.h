@@ -4,8 +4,8 @@
  * the envelope, so that a thousand of them are not compared each with each.
  * Pure.
  */
-#ifndef SESSION_RCPT_SET_H
-#define SESSION_RCPT_SET_H
+#ifndef SMTP_RCPT_SET_H
+#define SMTP_RCPT_SET_H
 
 #include <stdbool.h>
 #include <stddef.h>

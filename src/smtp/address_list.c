@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "submit/header.h"
+#include "smtp/header.h"
 
 #define TEXT_MAX 4096 /* of one display name or address */
 #define COMMENT_DEPTH_MAX 100
@@ -15,7 +15,9 @@ struct reader {
 	bool in_angle, had_angle;
 	bool space; /* white space was passed since the last octet */
 	bool words; /* more than one word: in plain a display name, no address */
-	bool (*each)(void *ctx, const char *address, struct err *e);
+	const char *begin; /* of the value */
+	const char *first, *last; /* where the address stands: its first octet, and behind its last one */
+	bool (*each)(void *ctx, const struct listed_address *listed, struct err *e);
 	void *ctx;
 };
 
@@ -68,12 +70,15 @@ static int finish(struct reader *r, struct err *e)
 			err_set(e, "\"%.60s\" cannot be an address", address);
 			return -1;
 		}
-		if (!r->each(r->ctx, address, e))
+		if (!r->each(r->ctx,
+			     &(struct listed_address){ address, (size_t)(r->first - r->begin), (size_t)(r->last - r->first) },
+			     e))
 			return -1;
 	}
 	buf_clear(&r->plain);
 	buf_clear(&r->angle);
 	r->had_angle = r->space = r->words = false;
+	r->first = r->last = NULL;
 	return 0;
 }
 
@@ -85,6 +90,9 @@ static int add(struct reader *r, const char *text, size_t len, struct err *e)
 	if (r->space && to->len > 0 && !strchr(".@", to->data[to->len - 1]) && !strchr(".@", text[0]))
 		r->words = true;
 	r->space = false;
+	if (to->len == 0)
+		r->first = r->p;
+	r->last = r->p + len;
 	return buf_add(to, text, len) ? 0 : bad(e, "an address is too long");
 }
 
@@ -148,6 +156,7 @@ static int take(struct reader *r, struct err *e)
 			return bad(e, "a '<' where none can be");
 		r->in_angle = r->had_angle = true;
 		r->space = r->words = false;
+		r->first = r->last = r->p + 1; /* "<>" is one too */
 		break;
 	case '>':
 		if (!r->in_angle)
@@ -183,10 +192,11 @@ static int take(struct reader *r, struct err *e)
 	return 0;
 }
 
-int header_addresses(const char *value, size_t len,
-		     bool (*each)(void *ctx, const char *address, struct err *e), void *ctx, struct err *e)
+int header_address_list(const char *value, size_t len,
+			bool (*each)(void *ctx, const struct listed_address *listed, struct err *e), void *ctx,
+			struct err *e)
 {
-	struct reader r = { .p = value, .end = value + len, .each = each, .ctx = ctx };
+	struct reader r = { .p = value, .end = value + len, .begin = value, .each = each, .ctx = ctx };
 	int result = 0;
 
 	buf_init(&r.plain, TEXT_MAX);
@@ -200,4 +210,25 @@ int header_addresses(const char *value, size_t len,
 	buf_release(&r.plain);
 	buf_release(&r.angle);
 	return result;
+}
+
+/* For those who only want the addresses. */
+struct plain_each {
+	bool (*each)(void *ctx, const char *address, struct err *e);
+	void *ctx;
+};
+
+static bool pass_address(void *ctx, const struct listed_address *listed, struct err *e)
+{
+	const struct plain_each *p = ctx;
+
+	return p->each(p->ctx, listed->address, e);
+}
+
+int header_addresses(const char *value, size_t len,
+		     bool (*each)(void *ctx, const char *address, struct err *e), void *ctx, struct err *e)
+{
+	struct plain_each p = { each, ctx };
+
+	return header_address_list(value, len, pass_address, &p, e);
 }

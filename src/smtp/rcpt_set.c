@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* See rcpt_set.h. */
-#include "session/rcpt_set.h"
+#include "smtp/rcpt_set.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* See header.h: the fields. The addresses are in address.c. */
-#include "submit/header.h"
+#include "smtp/header.h"
 
 #include <string.h>
 #include <strings.h>
