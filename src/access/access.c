@@ -244,12 +244,21 @@ static enum policy_verdict take_share(struct access *a, enum limits_what what, s
 
 /* ---- MAIL ---------------------------------------------------------------------------------- */
 
+/* The address as a table has it: one without a domain is in ours. Valid until the next call. */
+static const char *whole(struct access *a, const char *address)
+{
+	if (!*address || strchr(address, '@') || !a->settings->default_domain)
+		return address;
+	snprintf(a->whole, sizeof(a->whole), "%s@%s", address, a->settings->default_domain);
+	return a->whole;
+}
+
 static enum policy_verdict ask_addresses(struct access *a, enum rules_kind kind, const char *address,
 					 struct envelope *env, struct smtp_reply *reply)
 {
 	struct rule rule;
 
-	if (!rules_find_address(&a->settings->tables->rules[kind], address, &rule))
+	if (!rules_find_address(&a->settings->tables->rules[kind], whole(a, address), &rule))
 		return POLICY_PASS;
 	return follow(a, kind, &rule, &env->hold, reply);
 }
@@ -261,7 +270,7 @@ static enum policy_verdict ask_owners(struct access *a, const struct session_cli
 	char user[AUTHENTICATOR_USER_MAX];
 	size_t n = 0;
 
-	if (!client->auth_user || !t->has_owners || owners_permit(&t->owners, client->auth_user, sender))
+	if (!client->auth_user || !t->has_owners || owners_permit(&t->owners, client->auth_user, whole(a, sender)))
 		return POLICY_PASS;
 	for (const char *c = client->auth_user; *c && n < sizeof(user) - 1; c++)
 		user[n++] = *c < ' ' || *c > '~' ? '?' : *c; /* also what would begin another line of the reply */

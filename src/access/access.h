@@ -17,6 +17,7 @@
 #include "access/rules.h"
 #include "base/cidr.h"
 #include "session/policy.h"
+#include "smtp/path.h"
 
 /* What was read from files; only read after that. */
 struct access_tables {
@@ -44,6 +45,7 @@ struct access_numbers {
 /* What goes for all sessions; all of it outlives them. */
 struct access_settings {
 	bool relays; /* the handler passes mail on: a client must be allowed to relay */
+	const char *default_domain; /* of addresses without one, for the tables */
 	const struct cidr *relay_from;
 	size_t relay_from_count;
 	const char *const *relay_from_cert; /* "sha256:hex", "name:host", "name:*.domain" (config/types_list.c has checked them) */
@@ -73,6 +75,7 @@ struct access {
 	bool exempt; /* from the limits of clients */
 	limits_key client_key, user_key; /* user_key 0: nobody */
 	char *hold; /* why its mail is held, NULL: it is not; owned */
+	char whole[2 * SMTP_PATH_MAX]; /* an address that was completed */
 	char rule[80]; /* what the last refusal came from: "sender_access:12", "client_connections" ...; "" for none */
 };
 

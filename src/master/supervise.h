@@ -27,6 +27,8 @@ struct master_roles {
 	/* Each runs in the child until its end; the return value is the exit status. */
 	int (*worker)(void *ctx, struct child_start *start);
 	int (*relay)(void *ctx, struct child_start *start); /* NULL: this service has none */
+	/* A worker has ended, however it did: nobody is in its slot. May be NULL. */
+	void (*worker_ended)(void *ctx, unsigned slot);
 	/* A worker died in disorder: it may have committed mail without telling. */
 	void (*worker_lost)(void *ctx);
 	/* Workers wait for clients and the relay has started. */
