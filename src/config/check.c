@@ -204,6 +204,14 @@ static void client_options_need_tls(struct check *c)
 		fail(c, "tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit");
 }
 
+static bool nobody_asks_for_certificates(const struct check *c)
+{
+	for (size_t i = 0; i < c->cfg->listener_count; i++)
+		if (c->cfg->listener[i].tls_client_cert != TLS_CLIENT_CERT_NONE)
+			return false;
+	return true;
+}
+
 /* Without an authority whoever can run openssl has a certificate. To know clients by fingerprints it is asked for. */
 static void client_certificates_are_judged(struct check *c)
 {
@@ -211,7 +219,7 @@ static void client_certificates_are_judged(struct check *c)
 
 	if (l->tls_client_cert == TLS_CLIENT_CERT_REQUIRED && !l->tls_client_ca)
 		fail(c, "tls_client_cert = required needs tls_client_ca: without it any certificate would do");
-	if (l->tls_client_cert == TLS_CLIENT_CERT_NONE && l->tls_client_ca)
+	if (l->tls_client_ca && nobody_asks_for_certificates(c))
 		fail(c, "tls_client_ca has no effect: set tls_client_cert = ask or required");
 }
 
