@@ -42,7 +42,6 @@ packages() {
 		build check                library check 0.15
 		build python3              command python3
 		test  libpam0g-dev         library pam 1.3
-		test  db5.3-util           command db5.3_load
 		test  dovecot-core         command dovecot
 		test  mandoc               command mandoc
 		test  tmux                 command tmux

@@ -189,7 +189,7 @@ static enum spool_read verify_given(struct cli *cli, const struct spool *s, cons
 		return SPOOL_READ_FAILED;
 	r = message_fd < 0 ? SPOOL_READ_GONE : spool_message_adopt(m, s, id, message_fd, true, e);
 	if (r == SPOOL_READ_OK) {
-		spool_state_init(st, m->env.rcpt_count);
+		spool_state_init_for(st, &m->env);
 		r = spool_state_load_from(st, s, id, state_fd, e);
 		if (r != SPOOL_READ_OK) {
 			spool_state_release(st);
@@ -210,7 +210,7 @@ enum spool_read access_verified(struct cli *cli, const struct spool *s, const ch
 	r = spool_message_open(m, s, id, true, e);
 	if (r != SPOOL_READ_OK)
 		return r;
-	spool_state_init(st, m->env.rcpt_count);
+	spool_state_init_for(st, &m->env);
 	r = spool_state_load(st, s, id, e);
 	if (r != SPOOL_READ_OK) {
 		spool_state_release(st);

@@ -235,6 +235,8 @@ int carry_to_json(const struct envelope *env, const struct spool_state *st, json
 		r = put_address(o, "envid", env->envid, e);
 	if (r == 0)
 		r = put_address(o, "auth", env->auth_user, e);
+	if (r == 0 && !st->released) /* who released it here does not want it held there */
+		r = put_address(o, "hold", env->hold, e);
 	if (r == 0)
 		*out = o;
 	else
@@ -291,6 +293,7 @@ enum carried carry_from_json(const json_t *o, struct envelope *env, struct err *
 	take_text(o, "listener", &env->listener);
 	take_text(o, "envid", &env->envid);
 	take_text(o, "auth", &env->auth_user);
+	take_text(o, "hold", &env->hold);
 	env->smtputf8 = json_is_true(json_object_get(o, "smtputf8"));
 	for (unsigned i = 0; body && i < ENVELOPE_BODY_COUNT; i++)
 		if (strcmp(body, envelope_body_names[i]) == 0)

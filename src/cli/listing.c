@@ -45,7 +45,7 @@ static enum condition condition_of(const struct spool_state *st, size_t left)
 /* As for a message without a state. */
 static bool is_blank(const struct spool_state *st)
 {
-	return st->tries == 0 && !st->held && st->next_attempt_wall_us == 0 &&
+	return st->tries == 0 && st->held == (st->born_hold != NULL) && !st->released && st->next_attempt_wall_us == 0 &&
 	       spool_state_count(st, RCPT_PENDING) == st->rcpt_count;
 }
 
@@ -90,7 +90,7 @@ bool listing_add_state(struct listing *l, const struct spool *s, enum listing_st
 
 	if (!listing_is_readable(l))
 		return true;
-	spool_state_init(&l->state, l->msg.env.rcpt_count);
+	spool_state_init_for(&l->state, &l->msg.env);
 	if (how == LISTING_STATE_OPEN)
 		r = spool_state_load(&l->state, s, l->id.text, &l->why);
 	else if (how == LISTING_STATE_GIVEN)

@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/outbox.h"
 #include "daemon/events.h"
+#include "daemon/reload.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
 
@@ -160,6 +162,33 @@ static int write_pid_file(struct service *s, struct err *e)
 	return 0;
 }
 
+/* ---- what workers inherit of files ------------------------------------------------ */
+
+/* Everyone who keeps something of files for the workers says so here. */
+static struct reload *make_reload(struct service *s)
+{
+	struct reload *r = reload_new();
+
+	(void)s;
+	return r;
+}
+
+bool service_check_files(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
+{
+	struct service s = { .cfg = cfg };
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		struct reload *r = make_reload(&s);
+
+		status = reload_check(r, report, ctx) ? 0 : 1;
+		reload_free(r);
+		_exit(status);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 /* ---- called by the master -------------------------------------------------------- */
 
 static void worker_lost(void *ctx)
@@ -171,6 +200,20 @@ static void worker_lost(void *ctx)
 	/* it may have died between its commit and its notice */
 	atomic_store(&s->board->shared->rescan_wanted, true);
 	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "");
+}
+
+static bool reload_files(void *ctx)
+{
+	struct service *s = ctx;
+
+	return reload_now(s->reload);
+}
+
+static bool tick(void *ctx)
+{
+	struct service *s = ctx;
+
+	return reload_tick(s->reload);
 }
 
 static void ready(void *ctx)
@@ -203,6 +246,7 @@ static void release(struct service *s)
 	if (s->has_pid_file)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
+	reload_free(s->reload);
 	log_tap(NULL, NULL);
 	if (s->board)
 		scoreboard_destroy(s->board);
@@ -248,16 +292,19 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
-	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready, .ctx = &s };
+	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready,
+				      .reload = reload_files, .tick = tick, .ctx = &s };
 	int r = -1;
 
 	listening_init(&s.listening);
+	s.reload = make_reload(&s);
 	s.handler = handler_kind_find(cfg->handler);
 	s.has_relay = s.handler == handler_kind_find("spool");
 	if (s.has_relay)
 		roles.relay = relay_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
-	if (find_rights(&s, e) < 0 || prepare_rewriting(&s, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) ||
+	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 || prepare_rewriting(&s, e) < 0 ||
+	    (s.has_relay && prepare_spool(&s, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 ||
 	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)

@@ -18,8 +18,11 @@
 #include "master/scoreboard.h"
 #include "master/supervise.h"
 
+struct reload;
+
 struct service {
 	const struct config *cfg;
+	struct reload *reload; /* what workers inherit of files; the relay and others that need none of it free it */
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
@@ -39,6 +42,12 @@ struct service {
 
 /* Binds, prepares the spool and runs until stopped. 0 after an orderly stop; -1 and e when it could not start. */
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e);
+
+/*
+ * What is in files besides the configuration (certificates, tables): all of it is read, what is wrong is
+ * reported. In a process of its own that ends at once, as this one must not have held a secret.
+ */
+bool service_check_files(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx);
 
 /* view_group and control_group; with s->relay_rights known. */
 int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *control_gid, struct err *e);

@@ -54,12 +54,6 @@ static void set_text(char **field, const char *text)
 	*field = mem_strdup_or_null(text);
 }
 
-static void let_go(struct spool_state *st)
-{
-	st->held = false;
-	set_text(&st->hold_reason, NULL);
-}
-
 static bool retry(struct spool_state *st, const struct action_order *order, int64_t now_wall_us)
 {
 	(void)order;
@@ -71,8 +65,7 @@ static bool hold(struct spool_state *st, const struct action_order *order, int64
 	(void)now_wall_us;
 	if (pending(st) == 0 || (st->held && (!order->reason || same_text(st->hold_reason, order->reason))))
 		return false;
-	st->held = true;
-	set_text(&st->hold_reason, order->reason);
+	spool_state_hold(st, order->reason);
 	return true;
 }
 
@@ -81,7 +74,7 @@ static bool release(struct spool_state *st, const struct action_order *order, in
 	(void)order;
 	if (!st->held)
 		return false;
-	let_go(st);
+	spool_state_let_go(st);
 	make_due(st, now_wall_us);
 	return true;
 }
@@ -105,7 +98,7 @@ static bool give_up(struct spool_state *st, enum rcpt_status status, const char 
 		r->next_wall_us = 0;
 		r->reported = false;
 	}
-	let_go(st);
+	spool_state_let_go(st);
 	return true;
 }
 
@@ -150,7 +143,7 @@ static bool requeue(struct spool_state *st, const struct action_order *order, in
 	st->uncertain = st->warned = false;
 	st->report_id.text[0] = '\0';
 	set_text(&st->route, order->route);
-	let_go(st);
+	spool_state_let_go(st);
 	return true;
 }
 
@@ -279,7 +272,7 @@ static bool open_message(const struct run *run, struct action_item *item, bool v
 		item->result = ACTION_FAILED;
 		return false;
 	}
-	spool_state_init(st, m->env.rcpt_count);
+	spool_state_init_for(st, &m->env);
 	switch (spool_state_load(st, run->spool, item->id.text, &item->e)) {
 	case SPOOL_READ_OK:
 	case SPOOL_READ_GONE:

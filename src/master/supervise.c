@@ -38,6 +38,7 @@ struct master {
 	bool never_ready; /* a child could not even start, before the service was ready */
 	int64_t kill_at_mono_ms;
 	int64_t last_shrink_mono_ms;
+	int64_t last_tick_mono_ms;
 };
 
 static struct child *relay_of(struct master *m)
@@ -143,6 +144,35 @@ static void shrink_pool(struct master *m)
 	}
 }
 
+/* ---- being replaced ------------------------------------------------------------ */
+
+/* What workers inherit has changed: those there are leave, grow_pool() starts others. The sockets stay open here. */
+static void replace_workers(struct master *m)
+{
+	for (unsigned i = 0; i < m->board->slots; i++)
+		if (m->child[i].pid != 0 && !m->child[i].told)
+			child_tell(&m->child[i], CONTROL_RETIRE);
+}
+
+static void reload(struct master *m)
+{
+	if (!m->roles->reload) {
+		log_msg(LOG_LEVEL_WARNING, "reload_refused", "there is nothing to read again");
+		return;
+	}
+	if (m->roles->reload(m->roles->ctx))
+		replace_workers(m);
+}
+
+static void tick(struct master *m)
+{
+	if (!m->roles->tick || clock_mono_ms() - m->last_tick_mono_ms < TICK_MS)
+		return;
+	m->last_tick_mono_ms = clock_mono_ms();
+	if (m->roles->tick(m->roles->ctx))
+		replace_workers(m);
+}
+
 /* ---- dying ------------------------------------------------------------------- */
 
 static void begin_stop(struct master *m)
@@ -230,10 +260,13 @@ static void handle_signals(struct master *m)
 			begin_stop(m);
 			break;
 		case SIGHUP:
+			if (!m->stopping)
+				reload(m);
+			break;
 		case SIGUSR1:
 		case SIGUSR2:
-			log_msg(LOG_LEVEL_WARNING, "reload_refused",
-				"this version cannot reload: restart the service to read the configuration anew");
+			log_msg(LOG_LEVEL_WARNING, "signal_ignored",
+				"USR1 and USR2 mean nothing to this version: HUP reads certificates and tables again");
 			break;
 		default: /* SIGCHLD: reap looks anyway */
 			break;
@@ -280,6 +313,7 @@ static void loop(struct master *m)
 		char drain[256];
 
 		if (!m->stopping) {
+			tick(m);
 			spawn_relay(m);
 			grow_pool(m);
 			shrink_pool(m);

@@ -31,6 +31,13 @@ struct master_roles {
 	void (*worker_lost)(void *ctx);
 	/* Workers wait for clients and the relay has started. */
 	void (*ready)(void *ctx);
+	/*
+	 * HUP: what workers inherit is read again. Returns whether it is another now: then the workers retire
+	 * (idle ones at once, the others behind their session) and new ones are forked. NULL: HUP is refused.
+	 */
+	bool (*reload)(void *ctx);
+	/* Called about once a second, for what the master does by time; returns as reload does. May be NULL. */
+	bool (*tick)(void *ctx);
 	void *ctx;
 };
 

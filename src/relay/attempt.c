@@ -46,7 +46,7 @@ static bool load_state(struct attempt *a, const struct spool *s, const char *id)
 {
 	struct err e, e2;
 
-	spool_state_init(&a->state, a->message.env.rcpt_count);
+	spool_state_init_for(&a->state, &a->message.env);
 	switch (spool_state_load(&a->state, s, id, &e)) {
 	case SPOOL_READ_OK:
 	case SPOOL_READ_GONE:

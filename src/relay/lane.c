@@ -70,7 +70,8 @@ static void log_remote(const struct relay_upstream *u, const struct relay_remote
 	log_str(&line, "upstream", u->config->name);
 	log_str(&line, "remoteaddr", remote->config->name);
 	if (reason) {
-		log_seconds(&line, "pause", pause_ms);
+		if (pause_ms > 0)
+			log_seconds(&line, "pause", pause_ms);
 		log_str(&line, "reason", reason);
 	}
 	log_end(&line);
@@ -142,6 +143,65 @@ void lane_probe(struct relay_upstream *u)
 		if (u->choice[i].breaker.state == BREAKER_PAUSED)
 			u->choice[i].breaker.paused_until_mono_ms = now;
 	u->relay->service_wanted = true;
+}
+
+/* ---- credentials that change ---------------------------------------------------------- */
+
+static void credentials_changed(void *ctx)
+{
+	struct relay_upstream *u = ctx;
+	struct err e;
+
+	/* what it was paused for may have been this; if not, one try more tells */
+	if (u->wants_credentials && u->config->credentials->ops->state(u->config->credentials->c, &e) == CREDENTIALS_READY) {
+		u->wants_credentials = false;
+		lane_probe(u);
+	}
+	u->relay->service_wanted = true;
+	relay_set_timer(u->relay);
+}
+
+void lane_start(struct relay_upstream *u)
+{
+	const struct relay_credentials *c = u->config->credentials;
+
+	if (c)
+		c->ops->start(c->c, u->relay->base, u->relay->client, credentials_changed, u);
+}
+
+void lane_stop(struct relay_upstream *u)
+{
+	if (u->config->credentials)
+		u->config->credentials->ops->stop(u->config->credentials->c);
+}
+
+/* Without them no connection is opened; that there are none is trouble of the address that it would have been to. */
+static enum credentials_state look_at_credentials(struct relay_upstream *u, struct relay_remote *remote)
+{
+	const struct relay_credentials *c = u->config->credentials;
+	enum credentials_state state;
+	struct err e;
+
+	if (!c)
+		return CREDENTIALS_READY;
+	state = c->ops->state(c->c, &e);
+	if (state == CREDENTIALS_NONE) {
+		u->wants_credentials = true;
+		lane_trouble(u, remote, e.text);
+	}
+	return state;
+}
+
+/* Refused in AUTH, with credentials that can be replaced: then that is done, once, before the upstream is paused. */
+static bool is_tried_again(const struct relay_conn *rc, const struct upstream_outcome *why)
+{
+	const struct relay_credentials *c = rc->upstream->config->credentials;
+
+	if (!c || rc->is_ready || why->how != UPSTREAM_ANSWERED || why->phase != UPSTREAM_AUTH ||
+	    why->reply.code < 500 || !c->ops->rejected(c->c, rc->credentials))
+		return false;
+	log_remote(rc->upstream, rc->remote, LOG_LEVEL_INFO, "credentials_refused", why->reply.text, 0);
+	return true;
 }
 
 /* ---- connections -------------------------------------------------------------------- */
@@ -240,7 +300,7 @@ static void conn_closed(struct upstream_conn *conn, void *ctx, const struct upst
 	*at = rc->next;
 	u->conn_count--;
 	remote->conn_count--;
-	if (!r->stopping && is_trouble(rc, why)) {
+	if (!r->stopping && is_trouble(rc, why) && !is_tried_again(rc, why)) {
 		char reason[SMTP_REPLY_TEXT_MAX + 64];
 
 		snprintf(reason, sizeof(reason), "%s: %s", upstream_phase_name(why->phase), why->reply.text);
@@ -278,6 +338,8 @@ static void open_connection(struct relay_upstream *u, size_t remote, bool is_pro
 	rc->upstream = u;
 	rc->remote = &u->remote[remote];
 	rc->is_probe = is_probe;
+	if (u->config->credentials)
+		rc->credentials = u->config->credentials->ops->generation(u->config->credentials->c);
 	rc->next = u->conns;
 	u->conns = rc;
 	u->conn_count++;
@@ -354,7 +416,8 @@ static void open_probes(struct relay_upstream *u)
 			return;
 		}
 		u->choice[i].is_asked = true;
-		open_connection(u, i, true);
+		if (look_at_credentials(u, &u->remote[i]) == CREDENTIALS_READY)
+			open_connection(u, i, true);
 	}
 }
 
@@ -375,6 +438,7 @@ void lane_service(struct relay_upstream *u)
 	struct relay *r = u->relay;
 	unsigned allowed, tokens;
 	int64_t now = relay_wall_ms();
+	enum credentials_state state;
 	bool is_wanted;
 	size_t due, i;
 
@@ -398,7 +462,11 @@ void lane_service(struct relay_upstream *u)
 		i = remotes_choose(u->choice, u->config->remote_count);
 		if (i == REMOTES_NONE)
 			break;
-		open_connection(u, i, false);
+		state = look_at_credentials(u, &u->remote[i]);
+		if (state == CREDENTIALS_COMING)
+			break;
+		if (state == CREDENTIALS_READY)
+			open_connection(u, i, false);
 		look_at_remotes(u, clock_mono_ms());
 	}
 }

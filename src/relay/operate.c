@@ -75,15 +75,18 @@ static void hold_attempted(struct attempt *a, const struct action_order *order, 
 {
 	struct spool_event event = { .when_wall_us = clock_wall_us(), .what = (char *)action_done_name(order->action),
 				     .text = (char *)order->reason, .by = (char *)order->by };
-	bool was_held = a->state.held;
-	char *old_reason = a->state.hold_reason;
+	bool was_held = a->state.held, was_released = a->state.released;
+	char *old_reason;
 
 	item->result = ACTION_NO_CHANGE;
 	item->due_wall_ms = held ? CLOCK_NEVER : relay_wall_ms();
 	if (was_held == held || (held && spool_state_count(&a->state, RCPT_PENDING) == 0))
 		return;
-	a->state.held = held;
-	a->state.hold_reason = held ? mem_strdup_or_null(order->reason) : NULL;
+	old_reason = mem_strdup_or_null(a->state.hold_reason);
+	if (held)
+		spool_state_hold(&a->state, order->reason);
+	else
+		spool_state_let_go(&a->state);
 	spool_state_add_event(&a->state, &event);
 	if (spool_state_save(&a->state, a->rules->spool, a->message.env.id, &item->e) == 0) {
 		free(old_reason);
@@ -93,6 +96,7 @@ static void hold_attempted(struct attempt *a, const struct action_order *order, 
 	free(a->state.hold_reason);
 	a->state.hold_reason = old_reason;
 	a->state.held = was_held;
+	a->state.released = was_released;
 	a->is_changed = true; /* the disk may have taken it all the same */
 	item->result = ACTION_FAILED;
 }

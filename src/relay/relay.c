@@ -270,6 +270,8 @@ static int open_events(struct relay *r, struct err *e)
 	ASSERT(r->control_event && r->notice_event && r->timer);
 	event_add(r->control_event, NULL);
 	event_add(r->notice_event, NULL);
+	for (size_t i = 0; i < r->upstream_count; i++)
+		lane_start(&r->upstream[i]);
 	return 0;
 }
 
@@ -281,6 +283,8 @@ static void close_events(struct relay *r)
 		event_free(r->notice_event);
 	if (r->timer)
 		event_free(r->timer);
+	for (size_t i = 0; r->client && i < r->upstream_count; i++)
+		lane_stop(&r->upstream[i]);
 	if (r->client)
 		upstream_close(r->client);
 	if (r->base)

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "manage/bounce.h"
 #include "manage/route.h"
+#include "relay/credentials.h"
 #include "relay/retry.h"
 #include "spool/spool.h"
 #include "upstream/upstream.h"
@@ -36,6 +37,7 @@ struct relay_upstream_config {
 	unsigned recipients_per_message; /* 0: no limit */
 	int64_t connection_max_age_ms; /* 0: no limit */
 	struct retry_limits probe; /* pauses of a failing address */
+	const struct relay_credentials *credentials; /* NULL: they never change */
 };
 
 /* All that is made from the configuration, in one piece. */

@@ -43,6 +43,7 @@ struct relay_conn {
 	bool is_probe; /* opened to see whether its address is well again */
 	bool is_ready;
 	bool quitting;
+	uint64_t credentials; /* which ones it was opened with */
 	int64_t ready_mono_ms;
 };
 
@@ -69,6 +70,7 @@ struct relay_upstream {
 	struct bucket bucket;
 	bool is_suspended;
 	bool was_available; /* when we last looked */
+	bool wants_credentials; /* it has trouble for want of them */
 	bool passed_over; /* mail for it waits elsewhere: it is to be asked how it is even with an empty lane */
 	int64_t last_delivered_wall_us;
 	char *last_trouble; /* NULL: none; owned */
@@ -165,6 +167,9 @@ void lane_slow_down(struct relay_upstream *u, const char *reply);
 void lane_delivered(struct relay_upstream *u);
 /* Ends the pause of its addresses: they are asked now. */
 void lane_probe(struct relay_upstream *u);
+/* Starts and stops what keeps its credentials good. */
+void lane_start(struct relay_upstream *u);
+void lane_stop(struct relay_upstream *u);
 /* Connections to take nothing more. */
 void lane_quit_all(struct relay_upstream *u);
 

@@ -46,6 +46,7 @@ void envelope_reset(struct envelope *env)
 	free(env->rcpt);
 	free(env->sender);
 	free(env->envid);
+	free(env->hold);
 	free(env->mail_options);
 	free(env->rcpt_options);
 	env->id[0] = '\0';
@@ -58,6 +59,7 @@ void envelope_reset(struct envelope *env)
 	env->smtputf8 = false;
 	env->ret = RET_UNSET;
 	env->envid = NULL;
+	env->hold = NULL;
 	env->declared_size_bytes = 0;
 	env->mail_options = NULL;
 	env->rcpt_options = NULL;

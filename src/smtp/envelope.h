@@ -50,6 +50,7 @@ struct envelope {
 	enum envelope_ret ret; /* what a report is to return */
 	char *envid; /* RFC 3461 4.4: xtext as received, NULL when absent; owned */
 	char *auth_user; /* who the client logged in as, NULL: nobody; owned */
+	char *hold; /* why it is to wait for an operator's release before anything is sent, NULL: it is not; owned */
 	uint64_t declared_size_bytes; /* SIZE= of MAIL (RFC 1870), 0 when absent */
 	/* the raw parameters, upper case, separated by one space, as smtpd's mail_options and rcpt_options
 	 * (the latter of the last RCPT); NULL when there were none; not kept in the spool; owned */

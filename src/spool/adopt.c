@@ -85,7 +85,7 @@ static enum spool_read verify_state(struct spool_state *st, const struct luggage
 	char *copy;
 	bool ok;
 
-	spool_state_init(st, l->msg.env.rcpt_count);
+	spool_state_init_for(st, &l->msg.env);
 	if (!l->state)
 		return SPOOL_READ_OK;
 	copy = mem_alloc(l->state_len + 1);

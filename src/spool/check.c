@@ -353,7 +353,7 @@ static void check_state(const struct spool_check *c, const char *name, struct ch
 	}
 	if (r != SPOOL_READ_OK) /* the finding is the message's */
 		return;
-	spool_state_init(&st, m.env.rcpt_count);
+	spool_state_init_for(&st, &m.env);
 	judge_read(out, spool_state_load(&st, c->s, name, &out->what), CHECK_DAMAGED_STATE);
 	if (out->kind == CHECK_SOUND)
 		check_file_rights(c, CHECK_STATE, name, out);

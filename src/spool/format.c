@@ -157,7 +157,8 @@ bool format_envelope(const struct envelope *env, struct buf *out)
 	     put_line(out, "smtputf8", env->smtputf8 ? "yes" : "no") &&
 	     (env->ret == RET_UNSET || put_line(out, "ret", ret_names[env->ret])) &&
 	     (!env->envid || put_line(out, "envid", env->envid)) &&
-	     (!env->auth_user || put_line(out, "auth", env->auth_user));
+	     (!env->auth_user || put_line(out, "auth", env->auth_user)) &&
+	     (!env->hold || put_line(out, "hold", env->hold));
 	for (size_t i = 0; ok && i < env->rcpt_count; i++) {
 		const struct envelope_rcpt *r = &env->rcpt[i];
 
@@ -278,6 +279,7 @@ static const struct {
 	{ "ret", parse_ret, 0 },
 	{ "envid", parse_envid, 0 },
 	{ "auth", NULL, offsetof(struct envelope, auth_user) },
+	{ "hold", NULL, offsetof(struct envelope, hold) },
 	{ "to", parse_to, 0 },
 	{ "orcpt", parse_orcpt, 0 },
 	{ "notify", parse_notify, 0 },

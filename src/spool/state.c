@@ -4,7 +4,7 @@
  *
  * Format:
  *   posthouse-state/1 LF
- *   tries=N left=N [next=TIME] [last=TIME] [held=yes] [report=ID] [uncertain=yes] [warned=yes] [route=...] [hold_reason=...] LF
+ *   tries=N left=N [next=TIME] [last=TIME] [held=yes] [released=yes] [report=ID] [uncertain=yes] [warned=yes] [route=...] [hold_reason=...] LF
  *   rcpt=INDEX status=... [when=TIME] [tries=N] [next=TIME] [reported=yes] [upstream=...] [remote=...] [reply=...] LF
  *                                only for recipients with a story; next only when it is not the message's
  *   event=WORD when=TIME [times=N] [rcpts=N] [by=...] [upstream=...] [remote=...] [text=...] LF    oldest first
@@ -47,11 +47,25 @@ const char *rcpt_status_name(enum rcpt_status status)
 	return status_names[status];
 }
 
-void spool_state_init(struct spool_state *st, size_t rcpt_count)
+/* As at first; takes born_hold. */
+static void begin(struct spool_state *st, size_t rcpt_count, char *born_hold)
 {
 	memset(st, 0, sizeof(*st));
 	st->rcpt = mem_array(rcpt_count, sizeof(*st->rcpt));
 	st->rcpt_count = rcpt_count;
+	st->born_hold = born_hold;
+	st->held = born_hold;
+	st->hold_reason = mem_strdup_or_null(born_hold);
+}
+
+void spool_state_init(struct spool_state *st, size_t rcpt_count)
+{
+	begin(st, rcpt_count, NULL);
+}
+
+void spool_state_init_for(struct spool_state *st, const struct envelope *env)
+{
+	begin(st, env->rcpt_count, mem_strdup_or_null(env->hold));
 }
 
 static void event_release(struct spool_event *ev)
@@ -76,7 +90,25 @@ void spool_state_release(struct spool_state *st)
 	free(st->event);
 	free(st->route);
 	free(st->hold_reason);
+	free(st->born_hold);
 	memset(st, 0, sizeof(*st));
+}
+
+void spool_state_hold(struct spool_state *st, const char *reason)
+{
+	char *old = st->hold_reason;
+
+	st->held = true;
+	st->hold_reason = mem_strdup_or_null(reason);
+	free(old);
+}
+
+void spool_state_let_go(struct spool_state *st)
+{
+	st->held = false;
+	free(st->hold_reason);
+	st->hold_reason = NULL;
+	st->released = st->born_hold;
 }
 
 void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_us, const char *upstream,
@@ -258,7 +290,8 @@ bool spool_state_format(const struct spool_state *st, struct buf *b)
 	ok = buf_adds(b, MAGIC) && kv_puti(b, "tries", st->tries) &&
 	     kv_puti(b, "left", (int64_t)spool_state_count(st, RCPT_PENDING)) &&
 	     put_time(b, "next", st->next_attempt_wall_us) && put_time(b, "last", st->last_attempt_wall_us) &&
-	     put_flag(b, "held", st->held) && (!st->report_id.text[0] || kv_puts(b, "report", st->report_id.text)) &&
+	     put_flag(b, "held", st->held) && put_flag(b, "released", st->released) &&
+	     (!st->report_id.text[0] || kv_puts(b, "report", st->report_id.text)) &&
 	     put_flag(b, "uncertain", st->uncertain) && put_flag(b, "warned", st->warned) &&
 	     put_text(b, "route", st->route) && put_text(b, "hold_reason", st->hold_reason) && buf_addc(b, '\n');
 	for (size_t i = 0; ok && i < st->rcpt_count; i++)
@@ -273,7 +306,7 @@ bool spool_state_format(const struct spool_state *st, struct buf *b)
 /* Does it hold anything that a power cut must not take back? */
 bool spool_state_must_last(const struct spool_state *st)
 {
-	return st->held || st->route || st->report_id.text[0] ||
+	return st->held || st->released || st->route || st->report_id.text[0] ||
 	       spool_state_count(st, RCPT_PENDING) != st->rcpt_count;
 }
 
@@ -368,6 +401,8 @@ static bool parse_message_pair(struct line_object *o, const struct kv_pair *pair
 		return clock_parse_utc(pair->value, &st->last_attempt_wall_us);
 	if (strcmp(pair->key, "held") == 0)
 		return parse_flag(&st->held, pair);
+	if (strcmp(pair->key, "released") == 0)
+		return parse_flag(&st->released, pair);
 	if (strcmp(pair->key, "report") == 0) {
 		if (!spool_id_is_valid(pair->value))
 			return false;
@@ -490,6 +525,24 @@ static void complete_recipients(struct spool_state *st, bool by_old_version)
 	}
 }
 
+/* The text says what is so now. */
+static void forget_hold(struct spool_state *st)
+{
+	st->held = false;
+	free(st->hold_reason);
+	st->hold_reason = NULL;
+}
+
+/*
+ * What the text does not say of the hold is as the envelope has it: a state that was written by who did not know of it, or by
+ * hand, releases nothing.
+ */
+static void keep_born_hold(struct spool_state *st)
+{
+	if (st->born_hold && !st->released && !st->held)
+		spool_state_hold(st, st->born_hold);
+}
+
 bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 {
 	struct line_object object = { .st = st, .left = SPOOL_LEFT_UNKNOWN };
@@ -499,6 +552,7 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 	    !checksum_is_sealed(text, len))
 		return false;
 	end = text + len - CHECKSUM_SEAL_LEN;
+	forget_hold(st);
 	for (line = text + sizeof(MAGIC) - 1; line < end;) {
 		char *newline = memchr(line, '\n', (size_t)(end - line));
 
@@ -507,6 +561,7 @@ bool spool_state_parse(struct spool_state *st, char *text, size_t len)
 		line = newline + 1;
 	}
 	complete_recipients(st, object.left == SPOOL_LEFT_UNKNOWN);
+	keep_born_hold(st);
 	return true;
 }
 
@@ -517,9 +572,12 @@ static enum spool_read take_text(struct spool_state *st, const struct spool *s, 
 	size_t count = st->rcpt_count;
 
 	if (r == SPOOL_READ_OK && !spool_state_parse(st, text, len)) {
-		/* half a state is no state: all pending again */
+		/* half a state is no state: all as at first */
+		char *born_hold = st->born_hold;
+
+		st->born_hold = NULL;
 		spool_state_release(st);
-		spool_state_init(st, count);
+		begin(st, count, born_hold);
 		err_set(e, "%s/state/%s: torn or damaged", s->path, id);
 		r = SPOOL_READ_CORRUPT;
 	}
@@ -589,7 +647,7 @@ bool spool_state_peek(struct spool_state_head *head, const struct spool *s, cons
 static bool saved_state_must_last(const struct spool *s, const char *id)
 {
 	static const char *const words[] = { " status=delivered", " status=failed", " status=expired",
-					     " held=yes", " route=", " report=" };
+					     " held=yes", " released=yes", " route=", " report=" };
 	char text[16 << 10];
 	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	ssize_t n;

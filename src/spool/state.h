@@ -55,6 +55,12 @@ struct spool_state {
 	int64_t last_attempt_wall_us; /* 0: never */
 	bool held; /* not attempted until released */
 	char *hold_reason; /* NULL: none; owned */
+	/*
+	 * The envelope says that the message is held from its first moment (envelope.hold), and why; NULL: it does not. So it is
+	 * without a state, or with one that was lost, until `released` is durable. Owned.
+	 */
+	char *born_hold;
+	bool released; /* of born_hold, for good */
 	bool uncertain; /* the last attempt sent the content and got no answer */
 	bool warned; /* the sender was told of the delay */
 	char *route; /* upstream that an operator chose, NULL: by the rules; owned */
@@ -67,8 +73,15 @@ struct spool_state {
 	size_t event_count;
 };
 
-void spool_state_init(struct spool_state *st, size_t rcpt_count); /* all pending */
+/* All pending; for a state that is not that of a message (see below). */
+void spool_state_init(struct spool_state *st, size_t rcpt_count);
+/* All pending, and held if the envelope says so: for whoever loads, saves or acts on the state of a message. */
+void spool_state_init_for(struct spool_state *st, const struct envelope *env);
 void spool_state_release(struct spool_state *st);
+/* Holds it; the reason is copied, NULL: none. */
+void spool_state_hold(struct spool_state *st, const char *reason);
+/* It is not held any more, also not by its envelope. */
+void spool_state_let_go(struct spool_state *st);
 /* Replaces upstream, remote and reply of one recipient with copies. Leaves tries, next and reported. */
 void rcpt_state_set(struct rcpt_state *r, enum rcpt_status status, int64_t wall_us, const char *upstream,
 		    const char *remote, const char *reply);
@@ -112,8 +125,8 @@ struct spool_state_head {
 bool spool_state_peek(struct spool_state_head *head, const struct spool *s, const char *id);
 /*
  * Replaces state/ID. On return of 0 what must not be taken back is durable: recipients that are not
- * pending any more, a hold, a chosen route, a report under way. A state without these may be lost in a power cut, or torn (then it reads
- * as SPOOL_READ_CORRUPT, all pending).
+ * pending any more, a hold, its release where the envelope asked for it, a chosen route, a report under way. A state without
+ * these may be lost in a power cut, or torn (then it reads as SPOOL_READ_CORRUPT, as it was at first).
  */
 int spool_state_save(const struct spool_state *st, const struct spool *s, const char *id, struct err *e);
 /* Does it hold anything that a power cut must not take back? */

@@ -98,6 +98,12 @@ struct upstream_settings {
 	const char *source_ipv4, *source_ipv6; /* addresses to connect from; NULL: the system chooses */
 	const char *source_interface; /* name of the one to connect through; NULL: any */
 	enum upstream_family family;
+	/*
+	 * An OAuth 2 access token instead of a password, asked for when a session starts and copied then; NULL (or
+	 * the function's): there is none. With it, and a user, AUTH is OAUTHBEARER or XOAUTH2 and nothing else.
+	 */
+	const char *(*bearer)(void *ctx);
+	void *bearer_ctx;
 	enum upstream_eightbit eightbit;
 	bool pipelining; /* false: one command at a time even when PIPELINING is offered */
 	/* milliseconds; RFC 5321 4.5.3.2 */
