@@ -124,24 +124,13 @@ static bool groups_are_there(const struct config *cfg)
 	return false;
 }
 
-/* The file of aliases is part of the configuration: what is wrong with it is told with the rest, and by -t. */
-static bool aliases_are_usable(const struct config *cfg)
-{
-	struct rewriting rewriting;
-
-	if (rewriting_init(&rewriting, cfg, report, NULL) < 0)
-		return false;
-	rewriting_release(&rewriting);
-	return true;
-}
-
 /* Beyond the text of the configuration: what it needs of this machine. All of it is told in one run. */
 static bool machine_is_prepared(const struct config *cfg)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
-	bool files = service_check_files(cfg, report, NULL), aliases = aliases_are_usable(cfg);
+	bool files = service_check_files(cfg, report, NULL);
 
-	return users && groups && upstreams && files && aliases;
+	return users && groups && upstreams && files;
 }
 
 static void open_log(const struct config *cfg, bool foreground)
