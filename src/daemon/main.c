@@ -148,17 +148,6 @@ static bool groups_are_there(const struct config *cfg)
 	return false;
 }
 
-/* The file of aliases is part of the configuration: what is wrong with it is told with the rest, and by -t. */
-static bool aliases_are_usable(const struct config *cfg)
-{
-	struct rewriting rewriting;
-
-	if (rewriting_init(&rewriting, cfg, report, NULL) < 0)
-		return false;
-	rewriting_release(&rewriting);
-	return true;
-}
-
 /*
  * Beyond the text of the configuration: what it needs of this machine. All of it is told in one run; warnings, if
  * wanted, too (at a start they go to the log).
@@ -166,10 +155,10 @@ static bool aliases_are_usable(const struct config *cfg)
 static bool machine_is_prepared(const struct config *cfg, bool warn)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
-	bool files = service_check_files(cfg, warn, report, NULL), aliases = aliases_are_usable(cfg);
+	bool files = service_check_files(cfg, warn, report, NULL);
 	bool credentials = credentials_are_usable(cfg, report, NULL);
 
-	return users && groups && upstreams && files && aliases && credentials;
+	return users && groups && upstreams && files && credentials;
 }
 
 static void open_log(const struct config *cfg, bool foreground)

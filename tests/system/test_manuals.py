@@ -72,7 +72,7 @@ def test_keys(_t):
     for line in page("posthouse.conf.5").splitlines():
         if line.startswith(".Sh "):
             section = {"KEYS": "top", "LISTENER SECTIONS": "listener", "UPSTREAM SECTIONS": "upstream",
-                       "ROUTE SECTIONS": "route"}.get(line[4:])
+                       "ROUTE SECTIONS": "route", "REWRITE SECTIONS": "rewrite"}.get(line[4:])
         found = re.fullmatch(r"\.It Ic ([a-z_0-9]+)\b(.*)", line)
         if not found:
             continue
