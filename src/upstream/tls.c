@@ -111,7 +111,15 @@ void tls_release(struct tls_watch *w)
 	memset(w, 0, sizeof(*w));
 }
 
-void tls_note_session(struct tls_watch *w, CURL *easy)
+static enum upstream_verified verified(const struct tls_watch *w)
+{
+	/* libcurl ends the session otherwise */
+	if (!w->verify || !w->version[0])
+		return UPSTREAM_NOT_VERIFIED;
+	return w->how == UPSTREAM_VERIFY_PIN ? UPSTREAM_VERIFIED_PIN : UPSTREAM_VERIFIED_CA;
+}
+
+void tls_note_session(struct tls_watch *w, CURL *easy, struct upstream_features *f)
 {
 	struct curl_tlssessioninfo *session = NULL;
 	const SSL *ssl;
@@ -123,6 +131,8 @@ void tls_note_session(struct tls_watch *w, CURL *easy)
 	snprintf(w->version, sizeof(w->version), "%s", SSL_get_version(ssl));
 	snprintf(w->cipher, sizeof(w->cipher), "%s", SSL_get_cipher_name(ssl));
 	keep_chain(w, SSL_get_peer_cert_chain(ssl)); /* a session that is resumed verifies nothing anew */
+	memcpy(f->tls_version, w->version, sizeof(f->tls_version));
+	f->verified = verified(w);
 }
 
 /* ---- in words -------------------------------------------------------------------------- */
@@ -220,8 +230,7 @@ bool tls_info(const struct tls_watch *w, struct upstream_tls_info *info)
 		return false;
 	memcpy(info->version, w->version, sizeof(info->version));
 	memcpy(info->cipher, w->cipher, sizeof(info->cipher));
-	if (w->verify && w->version[0])
-		info->verified = w->how == UPSTREAM_VERIFY_PIN ? UPSTREAM_VERIFIED_PIN : UPSTREAM_VERIFIED_CA;
+	info->verified = verified(w);
 	for (int i = 0; w->chain && i < sk_X509_num(w->chain) && i < UPSTREAM_CHAIN_MAX; i++)
 		certificate_describe(sk_X509_value(w->chain, i), &info->chain[info->chain_count++]);
 	return true;
