@@ -26,7 +26,7 @@ bool config_section_has_name(enum config_section section)
 	return section == CONFIG_LISTENER || section == CONFIG_UPSTREAM;
 }
 
-/* In the order of the enums in spool/spool.h, session/session.h and upstream/upstream.h. */
+/* In the order of the enums in spool/spool.h, session/session.h, upstream/upstream.h and oauth/grant.h. */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
@@ -38,6 +38,7 @@ static const char *const mechanism_words[] = { UPSTREAM_MECHANISM_NAMES, NULL };
 static const char *const family_words[] = { "any", "ipv4", "ipv6", NULL };
 /* In the order of enum rewrite_use in rewrite/rules.h. */
 static const char *const apply_words[] = { "sender", "recipient", "header", NULL };
+static const char *const oauth_words[] = { "none", "refresh_token", "client_credentials", "device_code", NULL };
 static const char *const eightbit_words[] = { "strict", "pass", NULL };
 
 #define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
@@ -103,6 +104,18 @@ const struct config_option config_options[] = {
 	/* tables of clients, senders and recipients; limits per client and user */
 
 	/* the credentials of clients (AUTH) */
+	{ "auth_oauth_introspection_url", TOP(auth_oauth_introspection_url), TYPE(url),
+	  .help = "where tokens of clients are asked about (RFC 7662); default: none are taken" },
+	{ "auth_oauth_client_id", TOP(auth_oauth_client_id), TYPE(text),
+	  .help = "our name at the authorization server" },
+	{ "auth_oauth_client_secret_file", TOP(auth_oauth_client_secret_file), TYPE(path),
+	  .help = "file with our password there" },
+	{ "auth_oauth_ca_file", TOP(auth_oauth_ca_file), TYPE(path),
+	  .help = "certificates to trust there (PEM); default: the system's" },
+	{ "auth_oauth_scope", TOP(auth_oauth_scope), TYPE(text),
+	  .help = "scope that a client's token must have; default: any" },
+	{ "auth_oauth_user_claim", TOP(auth_oauth_user_claim), TYPE(text),
+	  .help = "what of the answer is the user; default: username, else sub" },
 
 	/* TLS of clients */
 
@@ -227,6 +240,21 @@ const struct config_option config_options[] = {
 	  .help = "AUTH mechanisms that may be used; default: all that take a password" },
 
 	/* upstream: OAuth 2 */
+	{ "oauth", UPSTREAM(oauth), TYPE(word), .words = oauth_words, .fallback = "none",
+	  .help = "log in with an OAuth 2 token; how it is got" },
+	{ "oauth_token_url", UPSTREAM(oauth_token_url), TYPE(url), .help = "where tokens are asked for" },
+	{ "oauth_device_url", UPSTREAM(oauth_device_url), TYPE(url),
+	  .help = "where a device code is asked for (oauth = device_code)" },
+	{ "oauth_client_id", UPSTREAM(oauth_client_id), TYPE(text),
+	  .help = "our name at the authorization server" },
+	{ "oauth_client_secret_file", UPSTREAM(oauth_client_secret_file), TYPE(path),
+	  .help = "file with our password there; default: a client without one" },
+	{ "oauth_scope", UPSTREAM(oauth_scope), TYPE(text),
+	  .help = "what the token is to be good for; default: the server decides" },
+	{ "oauth_ca_file", UPSTREAM(oauth_ca_file), TYPE(path),
+	  .help = "certificates to trust there (PEM); default: the system's" },
+	{ "oauth_token_file", UPSTREAM(oauth_token_file), TYPE(path),
+	  .help = "where tokens are kept; default: by the upstream's name" },
 
 	/* upstream: the way there (proxies, addresses) and presets */
 	{ "proxy", UPSTREAM(proxy), TYPE(proxy), .help = "SOCKS or HTTP proxy to connect through; default: none" },

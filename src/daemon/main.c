@@ -20,6 +20,7 @@
 #include "base/stdfiles.h"
 #include "config/client.h"
 #include "config/dump.h"
+#include "config/secret.h"
 #include "daemon/background.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
@@ -56,6 +57,22 @@ static int print_configuration(const struct config *cfg)
 	return r;
 }
 
+/* file NULL: there is none to be used. */
+static bool secret_is_usable(const char *upstream, const char *file)
+{
+	char *secret = NULL;
+	struct err e;
+
+	if (!file || secret_read(file, &secret, &e) == 0) {
+		secret_free(secret);
+		return true;
+	}
+	if (upstream)
+		err_prefix(&e, "upstream \"%s\"", upstream);
+	report(NULL, e.text);
+	return false;
+}
+
 /* Whether everything the section names can be read, and this machine can do what it asks for. */
 static bool upstream_is_usable(const struct config *cfg, const struct config_upstream *u)
 {
@@ -87,10 +104,15 @@ static bool upstreams_are_usable(const struct config *cfg)
 	int status = 0;
 
 	if (pid == 0) {
-		for (size_t i = 0; i < cfg->upstream_count; i++)
-			if (!upstream_is_usable(cfg, &cfg->upstream[i]))
-				status = EXIT_FAILURE;
-		_exit(status);
+		bool usable = secret_is_usable(NULL, cfg->auth_oauth_client_secret_file);
+
+		for (size_t i = 0; i < cfg->upstream_count; i++) {
+			const struct config_upstream *u = &cfg->upstream[i];
+
+			usable = upstream_is_usable(cfg, u) && usable;
+			usable = secret_is_usable(u->name, u->oauth_client_secret_file) && usable;
+		}
+		_exit(usable ? EXIT_SUCCESS : EXIT_FAILURE);
 	}
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }

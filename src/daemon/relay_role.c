@@ -13,6 +13,7 @@
 #include "config/client.h"
 #include "config/routes.h"
 #include "daemon/processes.h"
+#include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "relay/relay.h"
@@ -23,6 +24,7 @@ struct relay_settings {
 	struct relay_upstream_config *upstream;
 	struct relay_remote_config **remote; /* by upstream */
 	struct config_client_secrets *secrets; /* by upstream */
+	struct relay_token *tokens; /* by upstream */
 	struct config_routes routes;
 };
 
@@ -40,6 +42,7 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 		};
 		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i],
 				       &s->secrets[index]);
+		relay_token_use(relay_token_at(s->tokens, index), &s->remote[index][i].settings);
 	}
 }
 
@@ -58,6 +61,7 @@ static void make_upstream(struct relay_settings *s, const struct config *cfg, si
 		.recipients_per_message = u->recipients_per_message,
 		.connection_max_age_ms = u->connection_max_age_ms,
 		.probe = { u->probe_min_ms, u->probe_max_ms, 2.0 },
+		.credentials = relay_token_credentials(relay_token_at(s->tokens, index)),
 	};
 }
 
@@ -71,7 +75,8 @@ static int read_secrets(struct relay_settings *s, const struct config *cfg, stru
 		err_prefix(e, "upstream \"%s\"", cfg->upstream[i].name);
 		return -1;
 	}
-	return 0;
+	s->tokens = relay_tokens_new(cfg, e);
+	return s->tokens ? 0 : -1;
 }
 
 static void make_config(struct relay_settings *s, const struct config *cfg)
@@ -105,6 +110,7 @@ static void release(struct relay_settings *s, const struct config *cfg)
 		if (s->secrets)
 			config_client_release_secrets(&s->secrets[i]);
 	}
+	relay_tokens_free(s->tokens, cfg->upstream_count);
 	free(s->upstream);
 	free(s->remote);
 	free(s->secrets);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "daemon/outbox.h"
 #include "daemon/events.h"
+#include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -305,6 +306,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 || prepare_rewriting(&s, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) ||
+	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 ||
 	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)
