@@ -143,7 +143,7 @@ static void describe_certificate(X509 *cert, int depth, struct buf *out)
 
 	certificate_describe(cert, &c);
 	buf_addf(out, depth == 0 ? " (the server's certificate" : " (certificate %d of its chain", depth + 1);
-	buf_addf(out, ": subject %s, issuer %s", c.subject, c.issuer);
+	buf_addf(out, ": subject %s, issuer %s, key %s", c.subject, c.issuer, c.key);
 	certificate_add_validity(&c, out);
 	buf_adds(out, ")");
 }
@@ -197,10 +197,10 @@ static bool explain_alert(const struct tls_watch *w, struct buf *out)
 	return true;
 }
 
-/* OpenSSL's words in libcurl's: "error:0A000102:SSL routines::unsupported protocol" */
+/* OpenSSL's words in libcurl's: "error:0A000102:SSL routines::unsupported protocol", "OpenSSL/3.0.1: error:..." */
 static bool explain_error(const char *words, struct buf *out)
 {
-	const char *reason = strncmp(words, "error:", 6) == 0 ? strstr(words, "::") : NULL;
+	const char *error = strstr(words, "error:"), *reason = error ? strstr(error, "::") : NULL;
 
 	if (!reason)
 		return false;
