@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/client.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,6 +23,7 @@
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
 #include "session/session.h"
+#include "smtp/mechanism.h"
 #include "spool/spool.h"
 
 #define OUTBOX_RETRY_MS 60000 /* what the outbox holds and was refused for now: a full disk, mostly */
@@ -36,6 +38,8 @@ struct worker {
 	struct handler *handler;
 	struct session_config *session; /* by listener of the configuration; owned */
 	struct session_config outbox_session; /* for mail of the outbox */
+	struct auth_asker_line auth_line;
+	struct auth_asker *asker; /* by listener; owned */
 	struct session_events events;
 	struct peer peer; /* of the present session */
 	unsigned messages; /* accepted in the present session */
@@ -176,6 +180,16 @@ static bool learn_client(struct worker *w, int fd, const struct listening *from)
 	return true;
 }
 
+/* Who comes over a local socket is known already, and may relay: no TLS, no AUTH. */
+static struct session_config session_config_of(const struct worker *w, const struct listening *from)
+{
+	struct session_config session = w->session[listener_index(w, from)];
+
+	if (w->peer.address.ss_family == AF_UNIX)
+		session.auth = SESSION_AUTH_NONE;
+	return session;
+}
+
 static void serve(struct worker *w, int fd, const struct listening *from)
 {
 	const struct config *cfg = w->service->cfg;
@@ -183,6 +197,7 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 	int64_t began_mono_ms = clock_mono_ms();
 	struct stream stream;
 	struct session_peer peer = { .text = w->peer.text, .address = w->peer.host, .listener = from->listener };
+	struct session_config session;
 	enum session_end end;
 
 	w->messages = 0;
@@ -199,7 +214,8 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 	proctitle_set("worker %s", w->peer.text);
 	stream_init(&stream, fd, &w->start->control);
 	w->in_session = true;
-	end = session_run(&w->session[listener_index(w, from)], &peer, &stream.io, w->handler, &w->events);
+	session = session_config_of(w, from);
+	end = session_run(&session, &peer, &stream.io, w->handler, &w->events);
 	w->in_session = false;
 	log_session(w, end, began_mono_ms);
 	if (end != SESSION_QUIT && end != SESSION_LOST)
@@ -309,8 +325,18 @@ static void configure_sessions(struct worker *w)
 	const struct config *cfg = w->service->cfg;
 
 	w->session = mem_array(cfg->listener_count, sizeof(*w->session));
-	for (size_t i = 0; i < cfg->listener_count; i++)
+	w->asker = mem_array(cfg->listener_count, sizeof(*w->asker));
+	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1], .control = &w->start->control,
+						 .mechanisms = &w->service->board->shared->auth_mechanisms };
+	for (size_t i = 0; i < cfg->listener_count; i++) {
+		const struct config_listener *l = &cfg->listener[i];
+
 		w->session[i] = session_config_for_all(cfg);
+		auth_asker_init(&w->asker[i], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_ALL);
+		w->session[i].auth = l->auth;
+		w->session[i].auth_without_tls = l->auth_without_tls;
+		w->session[i].authenticator = &w->asker[i].authenticator;
+	}
 	w->outbox_session = session_config_for_all(cfg);
 	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
 					     .peer = on_peer, .trace = cfg->debug ? on_trace : NULL, .ctx = w };
@@ -369,6 +395,8 @@ int worker_main(void *ctx, struct child_start *start)
 		close(w.service->notice_fd[0]);
 	if (w.service->event_fd[0] >= 0)
 		close(w.service->event_fd[0]);
+	if (w.service->auth_fd[0] >= 0)
+		close(w.service->auth_fd[0]);
 	configure_sessions(&w);
 	if (open_all(&w, &e) < 0) {
 		log_msg(LOG_LEVEL_ERROR, "worker_failed", "%s", e.text);
@@ -381,6 +409,9 @@ int worker_main(void *ctx, struct child_start *start)
 		w.handler->ops->close(w.handler);
 	if (w.spool.path)
 		spool_close(&w.spool);
+	for (size_t i = 0; i < w.service->cfg->listener_count; i++)
+		auth_asker_release(&w.asker[i]);
+	free(w.asker);
 	free(w.session);
 	return status;
 }

@@ -23,7 +23,7 @@ static bool is_admitted(struct session *s, const struct path_argument *rcpt)
 		session_reply(s, 553, "5.6.7", "Error: a non-ASCII address needs SMTPUTF8");
 		return false;
 	}
-	if (s->handler->ops->relays && !s->peer->may_relay) {
+	if (s->handler->ops->relays && !s->peer->may_relay && !s->env.auth_user) {
 		session_reply(s, 554, "5.7.1", "Relay access denied: %s is not in relay_from",
 			      s->peer->address);
 		return false;
