@@ -105,6 +105,29 @@ const struct config_option config_options[] = {
 	  .help = "an open relay is wanted" },
 
 	/* tables of clients, senders and recipients; limits per client and user */
+	{ "relay_from_cert", TOP(relay_from_cert), .count_offset = offsetof(struct config, relay_from_cert_count),
+	  TYPE(certificates), .help = "certificates whose clients may relay" },
+	{ "client_access", TOP(client_access), TYPE(path), .help = "table of clients and what becomes of them" },
+	{ "sender_access", TOP(sender_access), TYPE(path), .help = "table of senders and what becomes of them" },
+	{ "recipient_access", TOP(recipient_access), TYPE(path),
+	  .help = "table of recipients and what becomes of them" },
+	{ "auth_senders", TOP(auth_senders), TYPE(path), .help = "table of users and the senders they may use" },
+	/* A quarter of the workers there are by default. What a client sends in a minute says little of a smarthost's. */
+	{ "client_connections", TOP(client_connections), TYPE(count), RANGE(0, 10000), .fallback = "50",
+	  .help = "connections of one client at a time; 0: no limit" },
+	{ "client_messages_per_minute", TOP(client_messages_per_minute), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "0", .help = "messages of one client in a minute; 0: no limit" },
+	{ "client_recipients_per_minute", TOP(client_recipients_per_minute), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "0", .help = "recipients of one client in a minute; 0: no limit" },
+	{ "user_connections", TOP(user_connections), TYPE(count), RANGE(0, 10000), .fallback = "50",
+	  .help = "connections of one user at a time; 0: no limit" },
+	{ "user_messages_per_minute", TOP(user_messages_per_minute), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "0", .help = "messages of one user in a minute; 0: no limit" },
+	{ "user_recipients_per_minute", TOP(user_recipients_per_minute), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "0", .help = "recipients of one user in a minute; 0: no limit" },
+	{ "limits_exempt", TOP(limits_exempt), .count_offset = offsetof(struct config, limits_exempt_count),
+	  TYPE(networks), .fallback = "{ \"127.0.0.0/8\", \"::1\" }",
+	  .help = "networks whose clients have no limits" },
 
 	/* the credentials of clients (AUTH) */
 	{ "auth_users_file", TOP(auth_users_file), TYPE(path),

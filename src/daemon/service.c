@@ -207,7 +207,7 @@ static struct reload *make_reload(struct service *s)
 {
 	struct reload *r = reload_new();
 
-	(void)s;
+	admission_watch(&s->admission, r);
 	return r;
 }
 
@@ -218,8 +218,12 @@ bool service_check_files(const struct config *cfg, void (*report)(void *ctx, con
 	int status = 0;
 
 	if (pid == 0) {
-		struct reload *r = make_reload(&s);
+		struct reload *r;
 
+		admission_init(&s.admission, cfg, handler_kind_find(cfg->handler));
+		s.admission.report = report;
+		s.admission.ctx = ctx;
+		r = make_reload(&s);
 		status = reload_check(r, report, ctx) ? 0 : 1;
 		reload_free(r);
 		_exit(status);
@@ -238,6 +242,13 @@ static void worker_lost(void *ctx)
 	/* it may have died between its commit and its notice */
 	atomic_store(&s->board->shared->rescan_wanted, true);
 	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "");
+}
+
+static void worker_ended(void *ctx, unsigned slot)
+{
+	struct service *s = ctx;
+
+	limits_clear_slot(&s->admission.limits, slot);
 }
 
 static bool reload_files(void *ctx)
@@ -285,6 +296,7 @@ static void release(struct service *s)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
 	reload_free(s->reload);
+	admission_release(&s->admission);
 	log_tap(NULL, NULL);
 	if (s->board)
 		scoreboard_destroy(s->board);
@@ -332,13 +344,14 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
-	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready,
+	struct master_roles roles = { .worker = worker_main, .worker_ended = worker_ended, .worker_lost = worker_lost, .ready = ready,
 				      .reload = reload_files, .tick = tick, .ctx = &s };
 	int r = -1;
 
 	listening_init(&s.listening);
-	s.reload = make_reload(&s);
 	s.handler = handler_kind_find(cfg->handler);
+	admission_init(&s.admission, cfg, s.handler);
+	s.reload = make_reload(&s);
 	s.has_relay = s.handler == handler_kind_find("spool");
 	s.has_auth = service_offers_auth(cfg);
 	if (s.has_relay)
@@ -351,7 +364,8 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 ||
-	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)
+	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
+	    admission_count(&s.admission, cfg->max_workers, e) < 0)
 		goto out;
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
