@@ -395,6 +395,18 @@ static void loop(struct worker *w)
 
 /* ---- the process -------------------------------------------------------------------- */
 
+/*
+ * REQUIRETLS is offered when some upstream can honour it: then who needs it may try. Without one every such message
+ * would come back, and who is told so at once can look for another way.
+ */
+static bool honours_requiretls(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->upstream_count; i++)
+		if (cfg->upstream[i].tls == UPSTREAM_TLS_REQUIRED || cfg->upstream[i].tls == UPSTREAM_TLS_IMPLICIT)
+			return true;
+	return false;
+}
+
 static struct session_config session_config_for_all(struct worker *w)
 {
 	const struct config *cfg = w->service->cfg;
@@ -409,6 +421,7 @@ static struct session_config session_config_for_all(struct worker *w)
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
 		.decode_data = cfg->decode_data,
+		.requiretls = honours_requiretls(cfg),
 		.unqualified_addresses = cfg->default_domain || cfg->aliases, /* rewrite_adds_domain() */
 		.policy = &w->access.policy,
 		.command_timeout_ms = cfg->command_timeout_ms,
