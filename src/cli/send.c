@@ -99,8 +99,8 @@ static void on_trace(void *ctx, bool from_server, const char *text, size_t len)
 
 static enum cli_status transmit(struct send *s)
 {
-	static const struct transmit_ops quiet = { on_recipient, on_done, on_closed, NULL };
-	static const struct transmit_ops verbose = { on_recipient, on_done, on_closed, on_trace };
+	static const struct transmit_ops quiet = { on_recipient, on_done, on_closed, NULL, NULL };
+	static const struct transmit_ops verbose = { on_recipient, on_done, on_closed, on_trace, NULL };
 	struct transmit t = { .message = &s->message,
 			      .settings = &s->settings,
 			      .rcpt = s->rcpt,

@@ -183,6 +183,15 @@ const struct cli_verb verb_table[] = {
 		.run = verb_check,
 	},
 	{
+		.name = "doctor",
+		.operands = "[UPSTREAM...]",
+		.summary = "check this machine and the upstreams, and say what to do",
+		.details = "Without arguments: this machine and all upstreams; with names: those upstreams.\n"
+			   "It changes nothing, and sees most as root. Exit status: 1 when something failed.\n",
+		.options = doctor_options,
+		.run = verb_doctor,
+	},
+	{
 		.name = "send",
 		.operands = "[FILE]",
 		.summary = "send a message (from FILE or standard input) to an SMTP server",

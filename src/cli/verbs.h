@@ -40,6 +40,7 @@ void verb_help(const struct cli_verb *verb, FILE *out);
 void verbs_help(FILE *out);
 
 /* One file each. */
+enum cli_status verb_doctor(struct cli *cli);
 enum cli_status verb_export(struct cli *cli);
 enum cli_status verb_fsck(struct cli *cli);
 enum cli_status verb_retry(struct cli *cli);
@@ -64,7 +65,7 @@ enum cli_status verb_status(struct cli *cli);
 enum cli_status verb_summary(struct cli *cli);
 enum cli_status verb_top(struct cli *cli);
 enum cli_status verb_watch(struct cli *cli);
-extern const struct args_option export_options[], fsck_options[], import_options[];
+extern const struct args_option doctor_options[], export_options[], fsck_options[], import_options[];
 extern const struct args_option queue_options[], send_options[], show_options[];
 extern const struct args_option check_options[], explain_options[], status_options[], summary_options[];
 extern const struct args_option top_options[], watch_options[];

@@ -6,8 +6,13 @@
 
 void wrap_put(const struct term *t, size_t indent, const char *text, FILE *out)
 {
+	wrap_put_from(t, 0, indent, text, out);
+}
+
+void wrap_put_from(const struct term *t, size_t column, size_t indent, const char *text, FILE *out)
+{
 	size_t width = t->width == TERM_NO_LIMIT ? WRAP_WIDTH : t->width > WRAP_MOST ? WRAP_MOST : t->width - 1;
-	size_t used = 0;
+	size_t used = column;
 	struct buf word;
 
 	buf_init(&word, 65536);

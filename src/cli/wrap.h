@@ -13,5 +13,7 @@
 
 /* Escaped text; lines behind the first begin with indent spaces. A word that is too long has a line of its own. */
 void wrap_put(const struct term *t, size_t indent, const char *text, FILE *out);
+/* The same where so many columns of the first line are written already. */
+void wrap_put_from(const struct term *t, size_t column, size_t indent, const char *text, FILE *out);
 
 #endif

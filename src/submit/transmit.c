@@ -58,8 +58,12 @@ static void on_done(struct upstream_txn *txn, const struct upstream_outcome *out
 
 static void on_ready(struct upstream_conn *c, void *ctx)
 {
-	(void)c;
-	(void)ctx;
+	struct run *r = ctx;
+
+	if (r->t->ops->session)
+		r->t->ops->session(r->t->ctx, c, true);
+	if (r->t->rcpt_count == 0)
+		upstream_conn_quit(c);
 }
 
 static struct upstream_txn *on_next(struct upstream_conn *c, void *ctx)
@@ -94,7 +98,8 @@ static void on_closed(struct upstream_conn *c, void *ctx, const struct upstream_
 {
 	struct run *r = ctx;
 
-	(void)c;
+	if (r->t->ops->session)
+		r->t->ops->session(r->t->ctx, c, false);
 	r->t->ops->closed(r->t->ctx, why, ever_ready);
 	event_base_loopbreak(r->base);
 }
@@ -112,7 +117,6 @@ int transmit_run(const struct transmit *t, struct err *e)
 	struct run r = { .t = t };
 	struct upstream *u;
 
-	ASSERT(t->rcpt_count > 0);
 	r.base = event_base_new();
 	ASSERT(r.base);
 	if (upstream_open(&u, r.base, e) < 0) {

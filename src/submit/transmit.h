@@ -23,13 +23,15 @@ struct transmit_ops {
 		     const char *remote);
 	void (*closed)(void *ctx, const struct upstream_outcome *why, bool ever_ready);
 	void (*trace)(void *ctx, bool from_server, const char *text, size_t len); /* may be NULL */
+	/* May be NULL. The session is up; and again, with ready false, when it is over: only for looking at it. */
+	void (*session)(void *ctx, const struct upstream_conn *c, bool ready);
 };
 
 struct transmit {
 	const struct submission *message;
 	const struct upstream_settings *settings;
 	const size_t *rcpt; /* which recipients of message->env, in order */
-	size_t rcpt_count; /* at least 1 */
+	size_t rcpt_count; /* 0: message may be NULL, nothing is sent, it ends as soon as the session is up */
 	size_t rcpt_most; /* in one transaction; 0: all */
 	const struct transmit_ops *ops;
 	void *ctx;

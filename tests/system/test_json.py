@@ -32,6 +32,7 @@ RUNS = {
     "explain": ("explain", [["ID"]]),  # and those of queue, in "message"
     "status": ("Status", [[]]),
     "check": ("check", [["--max-count", "1"], ["--max-age", "1d"]]),
+    "doctor": ("doctor", [["--local"]]),
     "hold": ("Results", CHANGES),
     "release": ("Results", CHANGES),
     "retry": ("Results", CHANGES),

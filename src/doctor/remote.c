@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/* See remote.h. The table, and the way to the upstream: names and connections. */
+#include "doctor/remote.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "config/options.h"
+
+static bool has_message(const void *subject)
+{
+	return ((const struct doctor_remote *)subject)->message != NULL;
+}
+
+const struct doctor_check doctor_remote_checks[] = {
+	{ "resolve", NULL, NULL, check_resolve },
+	{ "connect", "resolve", NULL, check_connect },
+	{ "greeting", "connect", NULL, check_greeting },
+	{ "tls", "connect", NULL, check_tls },
+	{ "ehlo", "greeting", NULL, check_ehlo },
+	{ "auth", "greeting", NULL, check_auth },
+	{ "send", "greeting", has_message, check_send },
+};
+const size_t doctor_remote_check_count = sizeof(doctor_remote_checks) / sizeof(doctor_remote_checks[0]);
+
+void doctor_remote_release(struct doctor_remote *d)
+{
+	if (d->talked)
+		dialogue_release(&d->dialogue);
+}
+
+bool doctor_remote_is_near(const struct doctor_remote *d)
+{
+	return config_is_loopback(&d->remote->endpoint);
+}
+
+static bool is_number(const struct doctor_address *a, const char *host)
+{
+	char text[DOCTOR_ADDRESS_TEXT_MAX];
+	size_t len = strlen(host);
+
+	doctor_address_format(a, text);
+	return strncmp(text + (text[0] == '['), host, len) == 0;
+}
+
+void check_resolve(void *subject, struct findings *f)
+{
+	struct doctor_remote *d = subject;
+	const struct endpoint *ep = &d->remote->endpoint;
+	int64_t began = clock_mono_ms();
+	char one[DOCTOR_ADDRESS_TEXT_MAX];
+	struct buf all;
+	struct err e;
+
+	if (d->world->resolve(d->world->ctx, ep->host, ep->port, d->timeout_ms, d->address, &d->address_count, &e) < 0) {
+		finding_add(f, FINDING_FAILED, "%s", e.text);
+		finding_advise(f, "is the name right, and does this machine resolve others (/etc/resolv.conf)? `getent ahosts %s` asks the same way",
+			       ep->host);
+		return;
+	}
+	if (d->address_count == 0) {
+		finding_add(f, FINDING_FAILED, "%s has no address", ep->host);
+		return;
+	}
+	if (d->address_count == 1 && is_number(&d->address[0], ep->host)) {
+		finding_add(f, FINDING_OK, "%s needs no look-up", ep->host);
+		return;
+	}
+	buf_init(&all, FINDING_TEXT_MAX);
+	for (size_t i = 0; i < d->address_count; i++) {
+		doctor_address_format(&d->address[i], one);
+		*strrchr(one, ':') = '\0'; /* the port */
+		buf_addf(&all, "%s%s", i ? ", " : "", one);
+	}
+	finding_add(f, FINDING_OK, "%s is %s (%lld ms)", ep->host, all.data, (long long)(clock_mono_ms() - began));
+	buf_release(&all);
+}
+
+static const struct {
+	int os_error;
+	const char *advice;
+} connect_advice[] = {
+	{ ECONNREFUSED, "nothing listens on that port: is it the right one (587, 465, 25)?" },
+	{ ETIMEDOUT, "a firewall, here or there, drops it; many networks block port 25: try 587 or 465" },
+	{ ENETUNREACH, "this machine has no route there; without IPv6 set address_family = ipv4" },
+	{ EHOSTUNREACH, "that host cannot be reached from here: routing, or a firewall" },
+	{ EACCES, "a firewall of this machine forbids it" },
+	{ EPERM, "a firewall of this machine forbids it" },
+	{ EAFNOSUPPORT, "this machine does not do that kind of address" },
+};
+
+static void advise_connect(struct findings *f, int os_error)
+{
+	for (size_t i = 0; i < sizeof(connect_advice) / sizeof(connect_advice[0]); i++)
+		if (connect_advice[i].os_error == os_error)
+			finding_advise(f, "%s", connect_advice[i].advice);
+}
+
+void check_connect(void *subject, struct findings *f)
+{
+	struct doctor_remote *d = subject;
+	bool good[DOCTOR_ADDRESSES_MAX] = { false };
+	struct err e[DOCTOR_ADDRESSES_MAX];
+	int64_t took[DOCTOR_ADDRESSES_MAX];
+	char at[DOCTOR_ADDRESS_TEXT_MAX];
+	bool any = false;
+
+	for (size_t i = 0; i < d->address_count; i++) {
+		int64_t began = clock_mono_ms();
+
+		good[i] = d->world->connect(d->world->ctx, &d->address[i], d->timeout_ms, NULL, 0, &e[i]) == 0;
+		took[i] = clock_mono_ms() - began;
+		any = any || good[i];
+	}
+	for (size_t i = 0; i < d->address_count; i++) {
+		doctor_address_format(&d->address[i], at);
+		if (good[i]) {
+			finding_add(f, FINDING_OK, "%s in %lld ms", at, (long long)took[i]);
+			continue;
+		}
+		/* the client goes on to the next address, which costs time and no mail */
+		finding_add(f, any ? FINDING_WARNING : FINDING_FAILED, "%s: %s", at, e[i].text);
+		advise_connect(f, e[i].os_error);
+	}
+}

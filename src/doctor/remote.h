@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/* The checks of one address of an upstream, in the order of a session (posthouse(1), doctor). */
+#ifndef DOCTOR_REMOTE_H
+#define DOCTOR_REMOTE_H
+
+#include "config/config.h"
+#include "doctor/finding.h"
+#include "doctor/world.h"
+
+struct doctor_remote {
+	const struct doctor_world *world;
+	int timeout_ms; /* of each step */
+	const struct config *cfg;
+	const struct config_upstream *upstream;
+	const struct config_remote *remote;
+	const char *password; /* NULL: none, or */
+	const char *password_error; /* why it could not be read */
+	const struct submission *message; /* to be sent; NULL: none */
+	/* each line of the session as it comes; may be NULL */
+	void (*trace)(void *ctx, bool from_upstream, const char *text, size_t len);
+	void *ctx;
+	/* found out, for the later checks; doctor_remote_release */
+	struct doctor_address address[DOCTOR_ADDRESSES_MAX];
+	size_t address_count;
+	bool talked;
+	struct dialogue dialogue;
+};
+
+extern const struct doctor_check doctor_remote_checks[];
+extern const size_t doctor_remote_check_count;
+
+void doctor_remote_release(struct doctor_remote *d);
+
+/* Does not leave this machine: what is said of encryption does not matter there. */
+bool doctor_remote_is_near(const struct doctor_remote *d);
+/* How the session ended, as text: "535 5.7.8 wrong", "timed out ...". */
+const char *doctor_remote_why(const struct doctor_remote *d, struct buf *out);
+
+void check_resolve(void *subject, struct findings *f); /* remote.c */
+void check_connect(void *subject, struct findings *f);
+void check_greeting(void *subject, struct findings *f); /* remote_session.c */
+void check_tls(void *subject, struct findings *f);
+void check_auth(void *subject, struct findings *f);
+void check_send(void *subject, struct findings *f);
+void check_ehlo(void *subject, struct findings *f); /* remote_ehlo.c */
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the upstream announces (RFC 5321 4.1.1.1), keyword by keyword, and what that means for the mail that is
+ * relayed there; then what it does not announce and should. See remote.h.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/num.h"
+#include "doctor/remote.h"
+
+struct keyword {
+	const char *name;
+	/* What to say when it is there; NULL: read() does. */
+	const char *meaning;
+	void (*read)(const struct doctor_remote *d, const char *parameters, struct findings *f);
+	/* When it is not; NULL: nothing to say. */
+	void (*absent)(const struct doctor_remote *d, struct findings *f);
+};
+
+static void read_size(const struct doctor_remote *d, const char *parameters, struct findings *f)
+{
+	uint64_t limit = d->dialogue.features.size_limit_bytes, ours = d->cfg->data_size_limit_bytes;
+	char text[16], its[16];
+
+	(void)parameters;
+	num_format_size(limit, its, sizeof(its));
+	num_format_size(ours, text, sizeof(text));
+	if (limit == 0) {
+		finding_add(f, FINDING_OK, "SIZE: no fixed limit");
+	} else if (limit >= ours) {
+		finding_add(f, FINDING_OK, "SIZE: messages up to %s; data_size_limit (%s) keeps within", its, text);
+	} else {
+		finding_add(f, FINDING_WARNING, "SIZE: messages up to %s, but clients may send %s (data_size_limit): what is between is taken, and then returned to its sender",
+			    its, text);
+		finding_advise(f, "data_size_limit = %" PRIu64 ", or a route to another upstream", limit);
+	}
+}
+
+static void no_size(const struct doctor_remote *d, struct findings *f)
+{
+	(void)d;
+	finding_add(f, FINDING_OK, "without SIZE: a message that is too large is refused only when all of it was sent");
+}
+
+static void read_utf8(const struct doctor_remote *d, const char *parameters, struct findings *f)
+{
+	(void)parameters;
+	finding_add(f, FINDING_OK, "SMTPUTF8: addresses beyond ASCII%s",
+		    d->cfg->enable_smtputf8 ? "" : "; clients are not offered it (enable_smtputf8 = no)");
+}
+
+static void no_utf8(const struct doctor_remote *d, struct findings *f)
+{
+	if (!d->cfg->enable_smtputf8)
+		return;
+	finding_add(f, FINDING_WARNING, "without SMTPUTF8: clients may send addresses beyond ASCII (enable_smtputf8), which are then returned");
+	finding_advise(f, "enable_smtputf8 = no, or a route to another upstream");
+}
+
+static void no_8bitmime(const struct doctor_remote *d, struct findings *f)
+{
+	bool strict = d->upstream->eight_bit == UPSTREAM_EIGHTBIT_STRICT;
+
+	finding_add(f, strict ? FINDING_WARNING : FINDING_OK, "without 8BITMIME: content with 8-bit octets is %s",
+		    strict ? "returned to its sender (eight_bit = strict)" : "sent all the same (eight_bit = pass)");
+	if (strict)
+		finding_advise(f, "eight_bit = pass, as nearly every server takes it");
+}
+
+static void read_pipelining(const struct doctor_remote *d, const char *parameters, struct findings *f)
+{
+	(void)parameters;
+	finding_add(f, FINDING_OK, d->upstream->pipelining ? "PIPELINING: commands go in groups, a message costs one round trip"
+							   : "PIPELINING: not used (pipelining = no)");
+}
+
+static void no_pipelining(const struct doctor_remote *d, struct findings *f)
+{
+	if (d->upstream->pipelining)
+		finding_add(f, FINDING_OK, "without PIPELINING: each command waits for its answer, a message costs four round trips and more");
+}
+
+static void no_dsn(const struct doctor_remote *d, struct findings *f)
+{
+	(void)d;
+	finding_add(f, FINDING_OK, "without DSN: who asks for a report of success is told \"relayed\" by Posthouse");
+}
+
+/* The mechanisms are read by check_auth, with what is configured. */
+static void read_auth(const struct doctor_remote *d, const char *parameters, struct findings *f)
+{
+	finding_add(f, FINDING_OK, "AUTH: %s%s", parameters, d->upstream->user ? "" : "; no user is configured");
+}
+
+/* RFC 9422: RCPTMAX=N MAILMAX=N RCPTDOMAINMAX=N */
+static void limit(const char *parameters, const char *name, unsigned ours, const char *key, struct findings *f)
+{
+	const char *at = strcasestr(parameters, name);
+	uint64_t most;
+
+	if (!at || !num_parse_u64(at + strlen(name), strspn(at + strlen(name), "0123456789"), UINT32_MAX, &most) || most == 0)
+		return;
+	if (ours != 0 && ours <= most)
+		return;
+	finding_add(f, FINDING_WARNING, "LIMITS: at most %" PRIu64 ", but %s = %u", most, key, ours);
+	finding_advise(f, "%s = %" PRIu64, key, most);
+}
+
+static void read_limits(const struct doctor_remote *d, const char *parameters, struct findings *f)
+{
+	finding_add(f, FINDING_OK, "LIMITS: %s", parameters);
+	limit(parameters, "RCPTMAX=", d->upstream->recipients_per_message, "recipients_per_message", f);
+	limit(parameters, "MAILMAX=", d->upstream->messages_per_connection, "messages_per_connection", f);
+}
+
+static void read_starttls(const struct doctor_remote *d, const char *parameters, struct findings *f)
+{
+	(void)parameters;
+	/* after TLS it must not be offered again (RFC 3207 4.2) */
+	if (d->dialogue.features.tls)
+		finding_add(f, FINDING_OK, "STARTTLS: offered again inside of TLS, which does no harm");
+	else
+		finding_add(f, FINDING_OK, "STARTTLS: the session can be encrypted%s",
+			    d->upstream->tls == UPSTREAM_TLS_NONE ? "; not used (tls = none)" : "");
+}
+
+static const struct keyword keywords[] = {
+	{ "SIZE", NULL, read_size, no_size }, /* RFC 1870 */
+	{ "PIPELINING", NULL, read_pipelining, no_pipelining }, /* RFC 2920 */
+	{ "8BITMIME", "content with 8-bit octets goes as it is", NULL, no_8bitmime }, /* RFC 6152 */
+	{ "SMTPUTF8", NULL, read_utf8, no_utf8 }, /* RFC 6531 */
+	{ "DSN", "NOTIFY, ORCPT, RET and ENVID of clients are passed on", NULL, no_dsn }, /* RFC 3461 */
+	{ "ENHANCEDSTATUSCODES", "its replies carry codes as 5.1.1, which reports pass on", NULL, NULL }, /* RFC 2034 */
+	{ "STARTTLS", NULL, read_starttls, NULL }, /* RFC 3207; its absence is check_tls's */
+	{ "AUTH", NULL, read_auth, NULL }, /* RFC 4954 */
+	{ "REQUIRETLS", "mail that must stay encrypted all the way can go there", NULL, NULL }, /* RFC 8689 */
+	{ "LIMITS", NULL, read_limits, NULL }, /* RFC 9422 */
+	{ "CHUNKING", "content in counted pieces; not used, PIPELINING serves as well", NULL, NULL }, /* RFC 3030 */
+	{ "BINARYMIME", "not used: no client is offered it", NULL, NULL }, /* RFC 3030 */
+	{ "DELIVERBY", "not used", NULL, NULL }, /* RFC 2852 */
+	{ "MT-PRIORITY", "not used", NULL, NULL }, /* RFC 6710 */
+	{ "FUTURERELEASE", "not used", NULL, NULL }, /* RFC 4865 */
+	{ "BURL", "not used", NULL, NULL }, /* RFC 4468 */
+	{ "SUBMITTER", "not used", NULL, NULL }, /* RFC 4405 */
+	{ "CHECKPOINT", "not used", NULL, NULL }, /* RFC 1845 */
+	{ "ETRN", "for mail that waits there; not used", NULL, NULL }, /* RFC 1985 */
+	{ "HELP", "for people", NULL, NULL },
+	{ "EXPN", "for people", NULL, NULL },
+	{ "VRFY", "for people", NULL, NULL },
+	{ "NO-SOLICITING", "it wants no advertising", NULL, NULL }, /* RFC 3865 */
+	{ "XCLIENT", "Postfix's; not used towards upstreams", NULL, NULL },
+	{ "XFORWARD", "Postfix's; not used", NULL, NULL },
+};
+#define KEYWORDS (sizeof(keywords) / sizeof(keywords[0]))
+
+static void read_line(const struct doctor_remote *d, const char *line, struct findings *f)
+{
+	size_t len = strcspn(line, " =");
+	const char *parameters = line[len] ? line + len + 1 : "";
+
+	for (size_t i = 0; i < KEYWORDS; i++) {
+		const struct keyword *k = &keywords[i];
+
+		if (len != strlen(k->name) || strncasecmp(line, k->name, len) != 0)
+			continue;
+		if (k->read)
+			k->read(d, parameters, f);
+		else
+			finding_add(f, FINDING_OK, "%s: %s", k->name, k->meaning);
+		return;
+	}
+	finding_add(f, FINDING_OK, "%s: not known to Posthouse, not used", line);
+}
+
+void check_ehlo(void *subject, struct findings *f)
+{
+	const struct doctor_remote *d = subject;
+	const struct dialogue *g = &d->dialogue;
+	const char *line;
+	struct buf why;
+
+	/* inside of TLS if there is to be any: what was announced before may be anybody's (RFC 3207 4.2) */
+	if (!dialogue_said(g, "EHLO ", NULL) || (!g->ready && g->why.phase == UPSTREAM_TLS_HANDSHAKE)) {
+		finding_add(f, FINDING_SKIPPED, "not reached: tls failed");
+		return;
+	}
+	if (!g->features.esmtp && !dialogue_keyword(g, false, 0) && !g->ready) {
+		finding_add(f, FINDING_FAILED, "%s", doctor_remote_why(d, &why));
+		buf_release(&why);
+		finding_advise(f, "hostname = \"%s\" was said in EHLO: does it take that name?", d->cfg->hostname);
+		return;
+	}
+	if (!g->features.esmtp && g->ready) {
+		finding_add(f, FINDING_WARNING, "it knows no EHLO, only HELO: no encryption, no AUTH, no sizes, no 8-bit content");
+		finding_advise(f, "a firewall that rewrites SMTP (\"fixup\", \"inspect esmtp\") does that too: switch it off");
+		return;
+	}
+	for (size_t i = 0; (line = dialogue_keyword(g, false, i)); i++)
+		read_line(d, line, f);
+	for (size_t i = 0; i < KEYWORDS; i++)
+		if (keywords[i].absent && !dialogue_announced(g, false, keywords[i].name))
+			keywords[i].absent(d, f);
+}
