@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
 
 import harness
@@ -380,6 +381,154 @@ def test_two_upstreams_one_without(t):
     equal(other.wait_messages()[0].rcpts, ["b@other.test"], "recipients")
     relay.wait_for("upstream_down", upstream="main")
     wait_until(lambda: relay.queue(), "the message waits for the other recipient")
+
+
+# ---- posthouse oauth --------------------------------------------------------------
+
+def oauth(world, grant, *args, check=0, data=None, more=""):
+    """Output and errors of the command."""
+    path = world.t.config(world.section(grant, more), spool=world.t.tmp / "spool", name=f"oauth-{grant}")
+    done = world.t.run([harness.BUILDDIR / "posthouse", "--config", path, "oauth", *args], check=check, data=data)
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert not re.search(r"\b(at|rt)-|hush", out + err), out + err
+    return out, err
+
+
+def test_login_by_device(t):
+    world = World(t)
+    world.server.on("/token", error("slow_down"), times=1)
+    relay = world.relay("device_code")
+    submit(relay)
+    relay.wait_for("upstream_down")
+    out, _err = oauth(world, "device_code", "login", "main", more='oauth_scope = "offline_access smtp"')
+    for words in ("open     https://example.test/device\n", "enter    WDJB-MJHT\n", "log in as relay@example.test"):
+        assert words in out, out
+    delivered(world, relay)  # the relay has noticed by itself
+    equal(world.server.requests[0].form, {"client_id": "client", "scope": "offline_access smtp"}, "device request")
+    asked = world.server.wait_requests(2)
+    assert asked[1].when - asked[0].when >= 6, "it asks less often after slow_down"
+    equal(asked[0].form["grant_type"], "urn:ietf:params:oauth:grant-type:device_code", "grant")
+    equal(world.stored()["refresh_token"], "rt-1", "refresh token")
+    equal(world.file.stat().st_mode & 0o777, 0o600, "mode")
+    equal(world.file.stat().st_uid, world.folder.stat().st_uid, "owner")
+
+
+def test_login_that_fails(t):
+    world = World(t)
+    for answer, words in ((error("access_denied", "the user said no\x1b[2J"), "access_denied: the user said no"),
+                          (error("expired_token"), "expired_token"),
+                          (error("invalid_client"), "check oauth_client_id")):
+        world.server.on("/token", answer, times=1)
+        _out, err = oauth(world, "device_code", "login", "main", check=1)
+        assert words in err and "\x1b" not in err, err
+    world.server.on("/device", HTML, times=1)
+    _out, err = oauth(world, "device_code", "login", "main", check=1)
+    assert "web page" in err, err
+    world.server.device["expires_in"] = 2
+    world.server.pending = 100
+    _out, err = oauth(world, "device_code", "login", "main", check=1)
+    assert "the code is over" in err, err
+    _out, err = oauth(world, "client_credentials", "login", "main", check=1)
+    assert "posthouse oauth refresh main" in err, err
+    assert not world.file.exists(), "nothing was stored"
+
+
+def test_login_interrupted(t):
+    world = World(t)
+    world.server.pending = 1000
+    path = t.config(world.section("device_code"), spool=t.tmp / "spool", name="oauth")
+    login = t.start([harness.BUILDDIR / "posthouse", "--config", path, "oauth", "login", "main"])
+    world.server.wait_requests(1)
+    login.signal(signal.SIGINT)
+    equal(login.wait(), -signal.SIGINT, "exit status")
+    equal(list(world.folder.iterdir()), [], "left behind")
+
+
+def test_login_by_refresh_token(t):
+    world = World(t)
+    out, _err = oauth(world, "refresh_token", "login", "main", data=b"rt-0\n")
+    assert f"asking   {world.server.base}/token" in out and "granted  for 60m" in out, out
+    equal((world.stored()["refresh_token"], world.stored()["access_token"]), ("rt-0", "at-1"), "stored")
+    before = world.file.read_bytes()
+    for data, words in ((b"rt-9\n", "invalid_grant"), (b"", "no refresh token"), (b"a b\n", "no refresh token"),
+                        (b"x" * 20000, "no refresh token")):
+        _out, err = oauth(world, "refresh_token", "login", "main", check=1, data=data)
+        assert words in err, err
+    equal(world.file.read_bytes(), before, "what was stored stays")
+
+
+def test_refresh(t):
+    world = World(t)
+    world.server.rotate = True
+    _out, err = oauth(world, "refresh_token", "refresh", "main", check=1)
+    assert "no token: run posthouse oauth login main" in err, err
+    world.store(refresh_token="rt-0")
+    out, _err = oauth(world, "refresh_token", "refresh", "main")
+    assert "with a new refresh token" in out and f"stored   {world.file}" in out, out
+    equal(world.stored()["refresh_token"], "rt-1", "refresh token")
+    world.server.on("/token", HTML)
+    _out, err = oauth(world, "refresh_token", "refresh", "main", check=1)
+    assert f"{world.server.base}/token: " in err and "503" in err, err
+    equal(world.stored()["refresh_token"], "rt-1", "refresh token")
+    world.server.close()
+    _out, err = oauth(world, "refresh_token", "refresh", "main", check=3)
+    assert "refused" in err, err
+
+
+def test_refresh_waits_for_the_relay(t):
+    """Both use one refresh token, which is worth nothing once it was rotated: one after the other."""
+    world = World(t)
+    world.server.rotate = True
+    world.store(refresh_token="rt-0")
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(_request):
+        asked.set()
+        go_on.wait(harness.DEADLINE)
+
+    world.server.on("/token", hold, times=1)
+    world.relay()
+    assert asked.wait(harness.DEADLINE)
+    path = t.config(world.section(), spool=t.tmp / "spool", name="oauth")
+    command = t.start([harness.BUILDDIR / "posthouse", "--config", path, "oauth", "refresh", "main"])
+    time.sleep(0.3)  # it would have asked by now
+    equal(len(world.server.requests), 1, "requests while the relay's is under way")
+    go_on.set()
+    equal(command.wait(), 0, "exit status")
+    equal([r.form["refresh_token"] for r in world.server.requests], ["rt-0", "rt-1"], "refresh tokens used")
+
+
+def test_status(t):
+    world = World(t)
+    out, _err = oauth(world, "device_code", "status", check=1)
+    assert "run posthouse oauth login" in out, out
+    world.store_token(scope="smtp", last_error="that was it", last_error_at=int(time.time()) - 60)
+    out, _err = oauth(world, "device_code", "status", "main")
+    for words in ("main (device_code)", "token    valid, until ", "(in ", "a refresh token is stored", " ago: that was it"):
+        assert words in out, out
+    one = json.loads(oauth(world, "device_code", "status", "--json")[0])
+    assert abs(one.pop("valid_until") - time.time() - 3600) < 60 and abs(one.pop("obtained") - time.time()) < 60
+    assert one.pop("last_error_at")
+    equal(one, {"upstream": "main", "grant": "device_code", "file": str(world.file), "state": "valid", "refresh_token": True,
+                "scope": "smtp", "last_error": "that was it"}, "status")
+    world.store_token(lasts=-10)
+    one = json.loads(oauth(world, "device_code", "status", "--json", check=1)[0])
+    equal(one["state"], "expired", "state")
+    world.file.chmod(0o604)
+    one = json.loads(oauth(world, "device_code", "status", "--json", check=1)[0])
+    assert one["state"] == "unreadable" and "open to others" in one["last_error"], one
+
+
+def test_command_line(t):
+    world = World(t)
+    for args, words in ((["login"], "one upstream is to be named"), ([], "what is to be done"), (["lgoin"], "not login"),
+                        (["refresh", "--json", "main"], "--json goes with status"), (["status", "a", "b"], "one upstream")):
+        assert words in oauth(world, "device_code", *args, check=2)[1]
+    assert 'there is no upstream "x"' in oauth(world, "device_code", "status", "x", check=1)[1]
+    plain = t.config('upstream "main" { remoteaddr = "127.0.0.1:25" }\n', spool=t.tmp / "spool", name="plain")
+    for args, words in ((["main"], "does not use oauth"), ([], "no upstream uses oauth")):
+        done = t.run([harness.BUILDDIR / "posthouse", "--config", plain, "oauth", "status", *args], check=1)
+        assert words in done.stderr.decode(), done
 
 
 if __name__ == "__main__":
