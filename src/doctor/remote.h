@@ -36,12 +36,23 @@ bool doctor_remote_is_near(const struct doctor_remote *d);
 /* How the session ended, as text: "535 5.7.8 wrong", "timed out ...". */
 const char *doctor_remote_why(const struct doctor_remote *d, struct buf *out);
 
+/* Makes the session, if it was not made: d->dialogue. */
+void doctor_remote_talk(struct doctor_remote *d);
+/* A finding of that reason. */
+void doctor_remote_failed(const struct doctor_remote *d, struct findings *f);
+
+/* A phrase of a reason, and what to do about it. Tables end with NULL; the first one that is found counts. */
+struct doctor_phrase {
+	const char *text, *advice;
+};
+bool doctor_advise_by(struct findings *f, const struct doctor_phrase *table, const char *reason);
+
 void check_resolve(void *subject, struct findings *f); /* remote.c */
 void check_connect(void *subject, struct findings *f);
 void check_greeting(void *subject, struct findings *f); /* remote_session.c */
-void check_tls(void *subject, struct findings *f);
 void check_auth(void *subject, struct findings *f);
 void check_send(void *subject, struct findings *f);
+void check_tls(void *subject, struct findings *f); /* remote_tls.c */
 void check_ehlo(void *subject, struct findings *f); /* remote_ehlo.c */
 
 #endif
