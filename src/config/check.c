@@ -8,6 +8,8 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "config/check_internal.h"
+#include "config/check_oauth.h"
 #include "config/presets.h"
 #include "config/routes.h"
 #include "config/types.h"
@@ -15,29 +17,31 @@
 #include "manage/route.h"
 #include "rewrite/rules.h"
 
-struct check {
-	const struct config *cfg;
-	const struct check_source *source;
-	const struct rule *rule; /* being run */
-	size_t index; /* of the listener, upstream or route it is run for */
-};
+static void tell(struct check *c, const char *fmt, va_list ap)
+{
+	char text[2048];
 
-struct rule {
-	enum config_section object;
-	const char *keys[5]; /* NULL ended */
-	void (*run)(struct check *c);
-};
+	vsnprintf(text, sizeof(text), fmt, ap);
+	c->source->error(c->source->ctx, c->rule->object, c->index, c->rule->keys, text);
+}
 
 static void fail(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void fail(struct check *c, const char *fmt, ...)
 {
-	char text[2048];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	tell(c, fmt, ap);
 	va_end(ap);
-	c->source->error(c->source->ctx, c->rule->object, c->index, c->rule->keys, text);
+}
+
+void check_fail(struct check *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	tell(c, fmt, ap);
+	va_end(ap);
 }
 
 static bool is_bad(const struct check *c, enum config_section object, const char *key)
@@ -258,10 +262,56 @@ static void upstream_has_an_address(struct check *c)
 
 static void user_has_a_password(struct check *c)
 {
-	if (upstream_of(c)->user && !upstream_of(c)->password_file)
+	const struct config_upstream *u = upstream_of(c);
+	bool by_certificate = u->auth_mechanisms == 1u << UPSTREAM_EXTERNAL;
+
+	if (u->user && !u->password_file && !by_certificate && u->oauth == OAUTH_NONE)
 		fail(c, "user without password_file");
-	if (!upstream_of(c)->user && upstream_of(c)->password_file)
+	if (!u->user && u->password_file)
 		fail(c, "password_file without user");
+	if (u->user && u->password_file && by_certificate)
+		fail(c, "password_file has no effect: EXTERNAL uses the certificate");
+}
+
+static void say_oauth(struct check *c, int (*rule)(const struct config_upstream *u, struct err *e))
+{
+	struct err e;
+
+	if (rule(upstream_of(c), &e) < 0)
+		fail(c, "%s", e.text);
+}
+
+static void oauth_can_be_asked(struct check *c)
+{
+	say_oauth(c, check_oauth_asks);
+}
+
+static void oauth_client_has_a_secret(struct check *c)
+{
+	say_oauth(c, check_oauth_secret);
+}
+
+static void oauth_logs_in(struct check *c)
+{
+	say_oauth(c, check_oauth_login);
+}
+
+static void oauth_has_a_file(struct check *c)
+{
+	say_oauth(c, check_oauth_file);
+}
+
+static void oauth_is_used(struct check *c)
+{
+	say_oauth(c, check_oauth_used);
+}
+
+static void introspection_is_complete(struct check *c)
+{
+	struct err e;
+
+	if (check_oauth_introspection(c->cfg, &e) < 0)
+		fail(c, "%s", e.text);
 }
 
 /* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
@@ -300,15 +350,6 @@ static void attempt_holds_the_last_answer(struct check *c)
 	if (upstream_of(c)->attempt_timeout_ms < upstream_of(c)->final_timeout_ms)
 		fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
 			"that final_timeout gives it");
-}
-
-static void ca_file_is_used(struct check *c)
-{
-	const struct config_upstream *u = upstream_of(c);
-
-	if (u->tls_ca_file && (u->tls == UPSTREAM_TLS_NONE || u->tls == UPSTREAM_TLS_OPPORTUNISTIC))
-		fail(c, "tls_ca_file has no effect: certificates are verified with tls = required or "
-			"implicit only");
 }
 
 static void probe_in_order(struct check *c)
@@ -428,7 +469,7 @@ static void rewrite_can_be_reached(struct check *c)
 
 /* ---- all --------------------------------------------------------------------------- */
 
-static const struct rule rules[] = {
+static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "hostname" }, hostname_is_valid },
 	{ CONFIG_TOP, { "handler" }, handler_exists },
 	{ CONFIG_TOP, { "handler" }, relay_has_an_upstream },
@@ -447,9 +488,15 @@ static const struct rule rules[] = {
 	{ CONFIG_UPSTREAM, { "remoteaddr", "preset" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
-	{ CONFIG_UPSTREAM, { "user", "password_file" }, user_has_a_password },
+	{ CONFIG_UPSTREAM, { "user", "password_file", "auth_mechanisms" }, user_has_a_password },
 	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
-	{ CONFIG_UPSTREAM, { "tls_ca_file", "tls", "remoteaddr" }, ca_file_is_used },
+	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_url", "oauth_client_id", "oauth_device_url" }, oauth_can_be_asked },
+	{ CONFIG_UPSTREAM, { "oauth", "oauth_client_secret_file" }, oauth_client_has_a_secret },
+	{ CONFIG_UPSTREAM, { "oauth", "user", "password_file" }, oauth_logs_in },
+	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_file" }, oauth_has_a_file },
+	{ CONFIG_UPSTREAM, { "oauth", "oauth_scope", "oauth_ca_file" }, oauth_is_used },
+	{ CONFIG_TOP, { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
+	  introspection_is_complete },
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
@@ -461,7 +508,7 @@ static const struct rule rules[] = {
 	{ CONFIG_REWRITE, { "match", "apply" }, rewrite_can_be_reached },
 };
 
-static void run_rule(struct check *c, const struct rule *rule, size_t index)
+static void run_rule(struct check *c, const struct check_rule *rule, size_t index)
 {
 	for (const char *const *key = rule->keys; *key; key++)
 		if (c->source->is_bad && c->source->is_bad(c->source->ctx, rule->object, index, *key))
@@ -471,15 +518,23 @@ static void run_rule(struct check *c, const struct rule *rule, size_t index)
 	rule->run(c);
 }
 
-void check_run(const struct config *cfg, const struct check_source *source)
+static void run_rules(struct check *c, const struct check_rule *rule, size_t count)
 {
+	const struct config *cfg = c->cfg;
 	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count, cfg->route_count,
 						       cfg->rewrite_count };
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t index = 0; index < objects[rule[i].object]; index++)
+			run_rule(c, &rule[i], index);
+}
+
+void check_run(const struct config *cfg, const struct check_source *source)
+{
 	struct check c = { .cfg = cfg, .source = source };
 
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-		for (size_t index = 0; index < objects[rules[i].object]; index++)
-			run_rule(&c, &rules[i], index);
+	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
+	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

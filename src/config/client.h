@@ -6,8 +6,19 @@
 #include "config/config.h"
 #include "upstream/upstream.h"
 
-/* For one of its addresses. Points into cfg, u and the password (NULL: none), which must outlive it. */
+/* What the files named in an upstream section hold; NULL, len 0: none. All owned. */
+struct config_client_secrets {
+	char *password, *proxy_password;
+	struct upstream_blob tls_cert, tls_key;
+};
+
+/* Reads them (secret.h). -1: e names the file; those that were read are released. */
+int config_client_read_secrets(struct config_client_secrets *s, const struct config_upstream *u, struct err *e);
+/* Overwrites, then frees. Of zeroed storage: nothing. */
+void config_client_release_secrets(struct config_client_secrets *s);
+
+/* For one of its addresses. Points into cfg, u and the secrets, which must outlive it. */
 void config_client_settings(struct upstream_settings *out, const struct config *cfg, const struct config_upstream *u,
-			    const struct config_remote *remote, const char *password);
+			    const struct config_remote *remote, const struct config_client_secrets *secrets);
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/cidr.h"
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "oauth/grant.h" /* enum oauth_grant */
 #include "session/session.h" /* enum bare_newline */
 #include "spool/spool.h" /* enum spool_sync */
 #include "upstream/upstream.h" /* enum upstream_tls, upstream_eightbit */
@@ -50,6 +51,11 @@ struct config_remote {
 	unsigned weight;
 };
 
+/* Where connections come from; all owned, NULL: not said. */
+struct config_source {
+	char *ipv4, *ipv6, *interface;
+};
+
 struct config_upstream {
 	char *name; /* "default" when made from the top-level remoteaddr; owned */
 	struct config_remote *remoteaddr; /* owned */
@@ -59,11 +65,26 @@ struct config_upstream {
 	char *user; /* NULL: no AUTH; owned */
 	char *password_file; /* NULL: none; owned */
 
-	/* TLS and AUTH */
+	/* TLS and AUTH; the names of files are paths or "credential:NAME" (secret.h) */
+	enum upstream_verify tls_verify;
+	char *tls_pin; /* keys, joined with ';'; NULL: any; owned */
+	char *tls_cert, *tls_key; /* files; NULL: none, or for the key: in tls_cert; owned */
+	enum upstream_tls_version tls_min_version;
+	unsigned auth_mechanisms; /* 1 << enum upstream_mechanism; 0: all that want a password */
 
 	/* OAuth 2 */
+	enum oauth_grant oauth;
+	char *oauth_token_url, *oauth_device_url; /* NULL: none; owned, as all here */
+	char *oauth_client_id, *oauth_client_secret_file;
+	char *oauth_scope;
+	char *oauth_ca_file; /* NULL: the system's */
+	char *oauth_token_file; /* NULL: config_oauth_token_file (paths.h) */
 
 	/* the way there (proxies, addresses) and presets */
+	char *proxy; /* "socks5h://host:port"; NULL: none; owned */
+	char *proxy_user, *proxy_password_file; /* NULL: none; owned */
+	struct config_source source_address;
+	enum upstream_family address_family;
 	char *preset; /* presets.h; NULL: none; owned */
 
 	/* what is sent, and how much */
@@ -139,6 +160,10 @@ struct config {
 	/* tables of clients, senders and recipients; limits per client and user */
 
 	/* the credentials of clients (AUTH) */
+	char *auth_oauth_introspection_url; /* NULL: no tokens of clients; owned, as the next ones */
+	char *auth_oauth_client_id, *auth_oauth_client_secret_file, *auth_oauth_ca_file;
+	char *auth_oauth_scope; /* NULL: any */
+	char *auth_oauth_user_claim; /* NULL: username, else sub */
 
 	/* TLS of clients */
 

@@ -26,14 +26,19 @@ bool config_section_has_name(enum config_section section)
 	return section == CONFIG_LISTENER || section == CONFIG_UPSTREAM;
 }
 
-/* In the order of the enums in spool/spool.h, session/session.h and upstream/upstream.h. */
+/* In the order of the enums in spool/spool.h, session/session.h, upstream/upstream.h and oauth/grant.h. */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
 static const char *const newline_words[] = { "reject", "normalize", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
+static const char *const verify_words[] = { "ca", "pin", NULL };
+static const char *const tls_version_words[] = { "auto", "1.0", "1.1", "1.2", "1.3", NULL };
+static const char *const mechanism_words[] = { UPSTREAM_MECHANISM_NAMES, NULL };
+static const char *const family_words[] = { "any", "ipv4", "ipv6", NULL };
 /* In the order of enum rewrite_use in rewrite/rules.h. */
 static const char *const apply_words[] = { "sender", "recipient", "header", NULL };
+static const char *const oauth_words[] = { "none", "refresh_token", "client_credentials", "device_code", NULL };
 static const char *const eightbit_words[] = { "strict", "pass", NULL };
 
 #define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
@@ -99,6 +104,18 @@ const struct config_option config_options[] = {
 	/* tables of clients, senders and recipients; limits per client and user */
 
 	/* the credentials of clients (AUTH) */
+	{ "auth_oauth_introspection_url", TOP(auth_oauth_introspection_url), TYPE(url),
+	  .help = "where tokens of clients are asked about (RFC 7662); default: none are taken" },
+	{ "auth_oauth_client_id", TOP(auth_oauth_client_id), TYPE(text),
+	  .help = "our name at the authorization server" },
+	{ "auth_oauth_client_secret_file", TOP(auth_oauth_client_secret_file), TYPE(path),
+	  .help = "file with our password there" },
+	{ "auth_oauth_ca_file", TOP(auth_oauth_ca_file), TYPE(path),
+	  .help = "certificates to trust there (PEM); default: the system's" },
+	{ "auth_oauth_scope", TOP(auth_oauth_scope), TYPE(text),
+	  .help = "scope that a client's token must have; default: any" },
+	{ "auth_oauth_user_claim", TOP(auth_oauth_user_claim), TYPE(text),
+	  .help = "what of the answer is the user; default: username, else sub" },
 
 	/* TLS of clients */
 
@@ -208,13 +225,46 @@ const struct config_option config_options[] = {
 	{ "tls_ca_file", UPSTREAM(tls_ca_file), TYPE(path),
 	  .help = "certificates to trust (PEM); default: the system's" },
 	{ "user", UPSTREAM(user), TYPE(text), .help = "name for AUTH; default: no AUTH" },
-	{ "password_file", UPSTREAM(password_file), TYPE(path), .help = "file with the password for AUTH" },
+	{ "password_file", UPSTREAM(password_file), TYPE(secret), .help = "file with the password for AUTH" },
 
 	/* upstream: TLS and AUTH */
+	{ "tls_verify", UPSTREAM(tls_verify), TYPE(word), .words = verify_words, .fallback = "ca",
+	  .help = "what proves who the upstream is: an authority, or tls_pin alone" },
+	{ "tls_pin", UPSTREAM(tls_pin), TYPE(pins), .help = "keys the upstream may have; default: any" },
+	{ "tls_cert", UPSTREAM(tls_cert), TYPE(secret),
+	  .help = "our certificate for the upstream (PEM); default: none" },
+	{ "tls_key", UPSTREAM(tls_key), TYPE(secret), .help = "its private key (PEM); default: in tls_cert" },
+	{ "tls_min_version", UPSTREAM(tls_min_version), TYPE(word), .words = tls_version_words,
+	  .fallback = "auto", .help = "oldest version of TLS; auto: 1.2, and any where tls is opportunistic" },
+	{ "auth_mechanisms", UPSTREAM(auth_mechanisms), TYPE(set), .words = mechanism_words,
+	  .help = "AUTH mechanisms that may be used; default: all that take a password" },
 
 	/* upstream: OAuth 2 */
+	{ "oauth", UPSTREAM(oauth), TYPE(word), .words = oauth_words, .fallback = "none",
+	  .help = "log in with an OAuth 2 token; how it is got" },
+	{ "oauth_token_url", UPSTREAM(oauth_token_url), TYPE(url), .help = "where tokens are asked for" },
+	{ "oauth_device_url", UPSTREAM(oauth_device_url), TYPE(url),
+	  .help = "where a device code is asked for (oauth = device_code)" },
+	{ "oauth_client_id", UPSTREAM(oauth_client_id), TYPE(text),
+	  .help = "our name at the authorization server" },
+	{ "oauth_client_secret_file", UPSTREAM(oauth_client_secret_file), TYPE(path),
+	  .help = "file with our password there; default: a client without one" },
+	{ "oauth_scope", UPSTREAM(oauth_scope), TYPE(text),
+	  .help = "what the token is to be good for; default: the server decides" },
+	{ "oauth_ca_file", UPSTREAM(oauth_ca_file), TYPE(path),
+	  .help = "certificates to trust there (PEM); default: the system's" },
+	{ "oauth_token_file", UPSTREAM(oauth_token_file), TYPE(path),
+	  .help = "where tokens are kept; default: by the upstream's name" },
 
 	/* upstream: the way there (proxies, addresses) and presets */
+	{ "proxy", UPSTREAM(proxy), TYPE(proxy), .help = "SOCKS or HTTP proxy to connect through; default: none" },
+	{ "proxy_user", UPSTREAM(proxy_user), TYPE(text), .help = "name for the proxy" },
+	{ "proxy_password_file", UPSTREAM(proxy_password_file), TYPE(secret),
+	  .help = "file with the password for the proxy" },
+	{ "source_address", UPSTREAM(source_address), TYPE(source),
+	  .help = "address or interface to connect from; default: the system chooses" },
+	{ "address_family", UPSTREAM(address_family), TYPE(word), .words = family_words, .fallback = "any",
+	  .help = "which of the upstream's addresses are used" },
 	{ "preset", UPSTREAM(preset), TYPE(preset), .help = "a known provider, for the keys that are not set" },
 
 	/* upstream: what is sent, and how much */

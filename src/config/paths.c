@@ -2,11 +2,15 @@
 /* See paths.h. */
 #include "config/paths.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "config/config.h"
 
 static const char *absolute_variable(const char *name)
 {
@@ -40,4 +44,21 @@ int config_private_spool(char *out, size_t cap, struct err *e)
 		return -1;
 	}
 	return 0;
+}
+
+bool config_oauth_name_is_safe(const char *upstream)
+{
+	for (const char *c = upstream; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("-_.", *c))
+			return false;
+	return upstream[0] && upstream[0] != '.' && strlen(upstream) <= 100;
+}
+
+const char *config_oauth_token_file(const struct config_upstream *u, char *out, size_t cap)
+{
+	if (u->oauth_token_file)
+		snprintf(out, cap, "%s", u->oauth_token_file);
+	else
+		snprintf(out, cap, "%s/%s.json", CONFIG_OAUTH_FOLDER, u->name);
+	return out;
 }

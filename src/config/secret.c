@@ -11,7 +11,54 @@
 
 #include "base/alloc.h"
 
-int secret_check_file(const char *what, const char *file, const struct stat *st, struct err *e)
+/* ---- names -------------------------------------------------------------------------------- */
+
+static const char *credential_of(const char *name)
+{
+	size_t len = strlen(SECRET_CREDENTIAL);
+
+	return strncmp(name, SECRET_CREDENTIAL, len) == 0 ? name + len : NULL;
+}
+
+int secret_name_check(const char *name, struct err *e)
+{
+	const char *credential = credential_of(name);
+
+	if (!credential && name[0] != '/') {
+		err_set(e, "\"%s\" is neither an absolute path nor " SECRET_CREDENTIAL "NAME", name);
+		return -1;
+	}
+	/* systemd's own rule for names is that of file names */
+	if (credential && (!credential[0] || strchr(credential, '/') || strcmp(credential, ".") == 0 ||
+			   strcmp(credential, "..") == 0)) {
+		err_set(e, "\"%s\": \"%s\" is not the name of a credential", name, credential);
+		return -1;
+	}
+	return 0;
+}
+
+int secret_path(const char *name, char **path, struct err *e)
+{
+	const char *credential = credential_of(name), *folder = getenv("CREDENTIALS_DIRECTORY");
+
+	if (!credential) {
+		*path = mem_strdup(name);
+		return 0;
+	}
+	if (!folder || folder[0] != '/') {
+		err_set(e,
+			"%s: no credentials were passed to this process (CREDENTIALS_DIRECTORY is not set): they "
+			"come from systemd, with LoadCredential=%s:PATH in the unit",
+			name, credential);
+		return -1;
+	}
+	*path = mem_printf("%s/%s", folder, credential);
+	return 0;
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+static int check_file(const char *what, const char *file, const struct stat *st, bool is_public, struct err *e)
 {
 	unsigned mode = (unsigned)st->st_mode & 07777;
 
@@ -26,11 +73,16 @@ int secret_check_file(const char *what, const char *file, const struct stat *st,
 			what, file, mode, file);
 		return -1;
 	}
-	if (mode & S_IROTH) {
+	if (mode & S_IROTH && !is_public) {
 		err_set(e, "%s %s can be read by everyone (mode %04o): chmod o-rwx %s", what, file, mode, file);
 		return -1;
 	}
 	return 0;
+}
+
+int secret_check_file(const char *what, const char *file, const struct stat *st, struct err *e)
+{
+	return check_file(what, file, st, false, e);
 }
 
 /* Checks the content and cuts the newline. */
@@ -53,13 +105,26 @@ static int check_content(const char *file, char *text, size_t len, struct err *e
 	return 0;
 }
 
-int secret_read(const char *file, char **secret, struct err *e)
+static int read_all(const char *file, int fd, char *data, size_t cap, size_t *len, struct err *e)
 {
-	char *text = NULL;
-	struct stat st;
-	size_t len = 0;
 	ssize_t n;
-	int result = -1;
+
+	for (*len = 0; *len < cap; *len += (size_t)n) {
+		n = read(fd, data + *len, cap - *len);
+		if (n == 0)
+			return 0;
+		if (n < 0) {
+			err_set_os(e, errno, "secret file %s", file);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* At most cap bytes into memory of cap + 1. */
+static int read_file(const char *file, bool is_public, size_t cap, char **data, size_t *len, struct err *e)
+{
+	struct stat st;
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0) {
@@ -68,28 +133,63 @@ int secret_read(const char *file, char **secret, struct err *e)
 	}
 	if (fstat(fd, &st) != 0) {
 		err_set_os(e, errno, "secret file %s", file);
-		goto out;
-	}
-	if (secret_check_file("secret file", file, &st, e) != 0)
-		goto out;
-	text = mem_alloc(SECRET_BYTES_MAX + 2);
-	while (len <= SECRET_BYTES_MAX && (n = read(fd, text + len, SECRET_BYTES_MAX + 1 - len)) != 0) {
-		if (n < 0) {
-			err_set_os(e, errno, "secret file %s", file);
-			goto out;
+	} else if (check_file("secret file", file, &st, is_public, e) == 0) {
+		*data = mem_alloc(cap + 1);
+		if (read_all(file, fd, *data, cap, len, e) == 0) {
+			close(fd);
+			return 0;
 		}
-		len += (size_t)n;
+		secret_free_data(*data, cap);
 	}
-	result = check_content(file, text, len, e);
-out:
 	close(fd);
-	if (result == 0) {
+	return -1;
+}
+
+int secret_read(const char *name, char **secret, struct err *e)
+{
+	char *text, *path;
+	size_t len;
+	int result;
+
+	if (secret_path(name, &path, e) != 0)
+		return -1;
+	result = read_file(path, false, SECRET_BYTES_MAX + 1, &text, &len, e);
+	if (result == 0 && check_content(path, text, len, e) == 0)
 		*secret = text;
-	} else if (text) {
-		explicit_bzero(text, SECRET_BYTES_MAX + 2);
-		free(text);
+	else if (result == 0) {
+		secret_free_data(text, len);
+		result = -1;
 	}
+	free(path);
 	return result;
+}
+
+int secret_read_data(const char *name, bool is_public, char **data, size_t *len, struct err *e)
+{
+	char *path;
+	int result;
+
+	if (secret_path(name, &path, e) != 0)
+		return -1;
+	result = read_file(path, is_public, SECRET_FILE_BYTES_MAX + 1, data, len, e);
+	if (result == 0 && (*len == 0 || *len > SECRET_FILE_BYTES_MAX)) {
+		if (*len == 0)
+			err_set(e, "secret file %s is empty", path);
+		else
+			err_set(e, "secret file %s is longer than %zu bytes", path, SECRET_FILE_BYTES_MAX);
+		secret_free_data(*data, *len);
+		result = -1;
+	}
+	free(path);
+	return result;
+}
+
+void secret_free_data(char *data, size_t len)
+{
+	if (!data)
+		return;
+	explicit_bzero(data, len);
+	free(data);
 }
 
 void secret_free(char *secret)

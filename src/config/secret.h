@@ -6,11 +6,27 @@
 #ifndef CONFIG_SECRET_H
 #define CONFIG_SECRET_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
 
 #define SECRET_BYTES_MAX 4096
+#define SECRET_FILE_BYTES_MAX ((size_t)256 << 10) /* of a certificate with its chain and key */
+
+/*
+ * How a configuration names the file of a secret: an absolute path, or
+ * "credential:NAME" for what systemd passes with LoadCredential= and the
+ * like: NAME in the folder that the environment names in
+ * CREDENTIALS_DIRECTORY. Everything here takes both.
+ */
+#define SECRET_CREDENTIAL "credential:"
+
+/* Whether it is one of the two. */
+int secret_name_check(const char *name, struct err *e);
+/* The path behind the name, allocated; -1: there are no credentials. */
+int secret_path(const char *name, char **path, struct err *e);
 
 /*
  * The content of the file without one trailing newline. Refused, with a
@@ -25,5 +41,12 @@ int secret_read(const char *file, char **secret, struct err *e);
 int secret_check_file(const char *what, const char *file, const struct stat *st, struct err *e);
 /* Overwrites, then frees. NULL is allowed. */
 void secret_free(char *secret);
+
+/*
+ * The whole content of a file of up to SECRET_FILE_BYTES_MAX, as it is, under the same rules; with is_public
+ * everyone may read it (a certificate). *data has a NUL behind *len; it is released with secret_free_data.
+ */
+int secret_read_data(const char *file, bool is_public, char **data, size_t *len, struct err *e);
+void secret_free_data(char *data, size_t len);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "base/url.h"
 #include "config/presets.h"
 #include "config/types_internal.h"
 #include "rewrite/rules.h"
@@ -94,6 +95,14 @@ static int path_parse(const struct config_option *o, void *object, const char *t
 	return 0;
 }
 
+static int url_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0 || url_check(text, e) != 0)
+		return -1;
+	set_text(o, object, text);
+	return 0;
+}
+
 static int name_parse(const struct config_option *o, void *object, const char *text, const char *of,
 		      struct err *e)
 {
@@ -166,6 +175,7 @@ static int hostname_parse(const struct config_option *o, void *object, const cha
 
 const struct config_type config_type_text = { "text", false, text_parse, text_format, text_clear };
 const struct config_type config_type_path = { "path", false, path_parse, text_format, text_clear };
+const struct config_type config_type_url = { "URL", false, url_parse, text_format, text_clear };
 const struct config_type config_type_account = { "user", false, account_parse, text_format, text_clear };
 const struct config_type config_type_group = { "group", false, group_parse, text_format, text_clear };
 const struct config_type config_type_mailbox = { "mail address", false, mailbox_parse, text_format, text_clear };

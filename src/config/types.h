@@ -25,6 +25,7 @@ struct config_type {
 
 extern const struct config_type config_type_text; /* printable, not empty */
 extern const struct config_type config_type_path; /* absolute path */
+extern const struct config_type config_type_url; /* as base/url.h wants it */
 extern const struct config_type config_type_account; /* name of a system user */
 extern const struct config_type config_type_group; /* name of a system group */
 extern const struct config_type config_type_mailbox; /* mail address, ASCII */
@@ -44,6 +45,11 @@ extern const struct config_type config_type_networks;
 extern const struct config_type config_type_senders; /* patterns of a route (manage/route.h) */
 extern const struct config_type config_type_recipients;
 extern const struct config_type config_type_auth_users;
+extern const struct config_type config_type_secret; /* absolute path, or "credential:NAME" (secret.h) */
+extern const struct config_type config_type_set; /* unsigned: 1 << index of each word that is in the list */
+extern const struct config_type config_type_pins; /* char *: keys of servers, joined with ';' */
+extern const struct config_type config_type_proxy; /* char *: URL with host and port */
+extern const struct config_type config_type_source; /* struct config_source */
 
 extern const struct config_type config_type_domains; /* list of domains or address literals */
 extern const struct config_type config_type_local_parts; /* list of local parts, without quotes */

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "base/stdfiles.h"
+#include "config/client.h"
 #include "config/dump.h"
 #include "config/secret.h"
 #include "daemon/background.h"
@@ -56,30 +57,62 @@ static int print_configuration(const struct config *cfg)
 	return r;
 }
 
+/* file NULL: there is none to be used. */
+static bool secret_is_usable(const char *upstream, const char *file)
+{
+	char *secret = NULL;
+	struct err e;
+
+	if (!file || secret_read(file, &secret, &e) == 0) {
+		secret_free(secret);
+		return true;
+	}
+	if (upstream)
+		err_prefix(&e, "upstream \"%s\"", upstream);
+	report(NULL, e.text);
+	return false;
+}
+
+/* Whether everything the section names can be read, and this machine can do what it asks for. */
+static bool upstream_is_usable(const struct config *cfg, const struct config_upstream *u)
+{
+	struct config_client_secrets secrets;
+	struct upstream_settings settings;
+	struct err e;
+	int result = config_client_read_secrets(&secrets, u, &e);
+
+	if (result == 0) {
+		config_client_settings(&settings, cfg, u, &u->remoteaddr[0], &secrets);
+		result = upstream_settings_check(&settings, &e);
+		config_client_release_secrets(&secrets);
+	}
+	if (result == 0)
+		return true;
+	err_prefix(&e, "upstream \"%s\"", u->name);
+	report(NULL, e.text);
+	return false;
+}
+
 /*
- * A password file that cannot be used is an error at start, and of -t, and not
+ * A secret file that cannot be used is an error at start, and of -t, and not
  * of the first delivery. Read in a process of its own that ends at once: this
  * one will fork the workers, and must never have held a secret.
  */
-static bool secrets_are_usable(const struct config *cfg)
+static bool upstreams_are_usable(const struct config *cfg)
 {
 	pid_t pid = fork();
 	int status = 0;
 
 	if (pid == 0) {
+		bool usable = secret_is_usable(NULL, cfg->auth_oauth_client_secret_file);
+
 		for (size_t i = 0; i < cfg->upstream_count; i++) {
 			const struct config_upstream *u = &cfg->upstream[i];
-			char *secret = NULL;
-			struct err e;
 
-			if (u->password_file && secret_read(u->password_file, &secret, &e) < 0) {
-				err_prefix(&e, "upstream \"%s\"", u->name);
-				report(NULL, e.text);
-				status = EXIT_FAILURE;
-			}
-			secret_free(secret);
+			usable = upstream_is_usable(cfg, u) && usable;
+			usable = secret_is_usable(u->name, u->oauth_client_secret_file) && usable;
 		}
-		_exit(status);
+		_exit(usable ? EXIT_SUCCESS : EXIT_FAILURE);
 	}
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
@@ -113,13 +146,24 @@ static bool groups_are_there(const struct config *cfg)
 	return false;
 }
 
+/* The file of aliases is part of the configuration: what is wrong with it is told with the rest, and by -t. */
+static bool aliases_are_usable(const struct config *cfg)
+{
+	struct rewriting rewriting;
+
+	if (rewriting_init(&rewriting, cfg, report, NULL) < 0)
+		return false;
+	rewriting_release(&rewriting);
+	return true;
+}
+
 /* Beyond the text of the configuration: what it needs of this machine. All of it is told in one run. */
 static bool machine_is_prepared(const struct config *cfg)
 {
-	bool users = users_are_there(cfg), groups = groups_are_there(cfg), secrets = secrets_are_usable(cfg);
-	bool files = service_check_files(cfg, report, NULL);
+	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
+	bool files = service_check_files(cfg, report, NULL), aliases = aliases_are_usable(cfg);
 
-	return users && groups && secrets && files;
+	return users && groups && upstreams && files && aliases;
 }
 
 static void open_log(const struct config *cfg, bool foreground)

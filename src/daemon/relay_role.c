@@ -12,8 +12,8 @@
 #include "base/proctitle.h"
 #include "config/client.h"
 #include "config/routes.h"
-#include "config/secret.h"
 #include "daemon/processes.h"
+#include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "relay/relay.h"
@@ -23,7 +23,8 @@ struct relay_settings {
 	struct relay_config config;
 	struct relay_upstream_config *upstream;
 	struct relay_remote_config **remote; /* by upstream */
-	char **password; /* by upstream; NULL: none */
+	struct config_client_secrets *secrets; /* by upstream */
+	struct relay_token *tokens; /* by upstream */
 	struct config_routes routes;
 };
 
@@ -39,7 +40,9 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 			.name = mem_strdup(endpoint_format(&u->remoteaddr[i].endpoint, text)),
 			.weight = u->remoteaddr[i].weight,
 		};
-		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i], s->password[index]);
+		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i],
+				       &s->secrets[index]);
+		relay_token_use(relay_token_at(s->tokens, index), &s->remote[index][i].settings);
 	}
 }
 
@@ -58,20 +61,22 @@ static void make_upstream(struct relay_settings *s, const struct config *cfg, si
 		.recipients_per_message = u->recipients_per_message,
 		.connection_max_age_ms = u->connection_max_age_ms,
 		.probe = { u->probe_min_ms, u->probe_max_ms, 2.0 },
+		.credentials = relay_token_credentials(relay_token_at(s->tokens, index)),
 	};
 }
 
 /* Opens the files with the secrets: before the rights are dropped. */
-static int read_passwords(struct relay_settings *s, const struct config *cfg, struct err *e)
+static int read_secrets(struct relay_settings *s, const struct config *cfg, struct err *e)
 {
-	s->password = mem_array(cfg->upstream_count, sizeof(*s->password));
+	s->secrets = mem_array(cfg->upstream_count, sizeof(*s->secrets));
 	for (size_t i = 0; i < cfg->upstream_count; i++) {
-		const struct config_upstream *u = &cfg->upstream[i];
-
-		if (u->password_file && secret_read(u->password_file, &s->password[i], e) < 0)
-			return -1;
+		if (config_client_read_secrets(&s->secrets[i], &cfg->upstream[i], e) == 0)
+			continue;
+		err_prefix(e, "upstream \"%s\"", cfg->upstream[i].name);
+		return -1;
 	}
-	return 0;
+	s->tokens = relay_tokens_new(cfg, e);
+	return s->tokens ? 0 : -1;
 }
 
 static void make_config(struct relay_settings *s, const struct config *cfg)
@@ -102,12 +107,13 @@ static void release(struct relay_settings *s, const struct config *cfg)
 			free((char *)s->remote[i][k].name);
 		if (s->remote)
 			free(s->remote[i]);
-		if (s->password)
-			secret_free(s->password[i]);
+		if (s->secrets)
+			config_client_release_secrets(&s->secrets[i]);
 	}
+	relay_tokens_free(s->tokens, cfg->upstream_count);
 	free(s->upstream);
 	free(s->remote);
-	free(s->password);
+	free(s->secrets);
 	config_routes_release(&s->routes);
 }
 
@@ -128,7 +134,7 @@ int relay_main(void *ctx, struct child_start *start)
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
 	close(s->event_fd[1]);
-	if (read_passwords(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
+	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;
 	make_config(&settings, s->cfg);

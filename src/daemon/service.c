@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "daemon/outbox.h"
 #include "daemon/events.h"
+#include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -242,6 +243,7 @@ static void ready(void *ctx)
 
 static void release(struct service *s)
 {
+	rewriting_release(&s->rewriting);
 	if (s->has_pid_file)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
@@ -257,6 +259,31 @@ static void release(struct service *s)
 	}
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+}
+
+/* service_run tells one reason why it could not start: the first. -t tells all. */
+struct first_error {
+	struct err *e;
+	bool told;
+};
+
+static void keep_first(void *ctx, const char *message)
+{
+	struct first_error *first = ctx;
+
+	if (!first->told)
+		err_set(first->e, "%s", message);
+	first->told = true;
+}
+
+static int prepare_rewriting(struct service *s, struct err *e)
+{
+	struct first_error first = { .e = e };
+
+	if (rewriting_init(&s->rewriting, s->cfg, keep_first, &first) < 0)
+		return -1;
+	rewriting_warn(&s->rewriting);
+	return 0;
 }
 
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
@@ -277,7 +304,9 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	if (s.has_relay)
 		roles.relay = relay_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
-	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 || (s.has_relay && prepare_spool(&s, e) < 0) ||
+	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 || prepare_rewriting(&s, e) < 0 ||
+	    (s.has_relay && prepare_spool(&s, e) < 0) ||
+	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 ||
 	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)

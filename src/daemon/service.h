@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
 #include "master/rights.h"
@@ -25,6 +26,7 @@ struct service {
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
+	struct rewriting rewriting; /* of the workers' mail */
 	struct rights worker_rights, relay_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */

@@ -20,6 +20,7 @@
 #include "listener/proxy.h"
 #include "listener/stream.h"
 #include "relay/relay.h"
+#include "rewrite/rewrite_handler.h"
 #include "session/session.h"
 #include "spool/spool.h"
 
@@ -282,6 +283,7 @@ static struct session_config session_config_for_all(const struct config *cfg)
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
 		.decode_data = cfg->decode_data,
+		.unqualified_addresses = cfg->default_domain || cfg->aliases, /* rewrite_adds_domain() */
 		.command_timeout_ms = cfg->command_timeout_ms,
 		.data_timeout_ms = cfg->client_data_timeout_ms,
 		.message_timeout_ms = cfg->message_timeout_ms,
@@ -317,6 +319,8 @@ static int open_all(struct worker *w, struct err *e)
 	w->handler = w->service->handler->open(&setup, e);
 	if (!w->handler)
 		return -1;
+	if (rewrite_is_wanted(&w->service->rewriting.rules))
+		w->handler = rewrite_handler_open(w->handler, &w->service->rewriting.rules);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 

@@ -32,12 +32,13 @@ static int64_t shorter(int64_t a, int64_t b)
 
 void doctor_remote_talk(struct doctor_remote *d)
 {
+	const struct config_client_secrets secrets = { .password = (char *)d->password };
 	struct upstream_settings s;
 	struct dialogue_plan plan = { .settings = &s, .message = d->message, .trace = d->trace, .ctx = d->ctx };
 
 	if (d->talked)
 		return;
-	config_client_settings(&s, d->cfg, d->upstream, d->remote, d->password);
+	config_client_settings(&s, d->cfg, d->upstream, d->remote, &secrets);
 	if (!d->password)
 		s.user = NULL; /* check_auth says why */
 	s.connect_timeout_ms = shorter(s.connect_timeout_ms, d->timeout_ms);

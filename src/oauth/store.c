@@ -292,6 +292,49 @@ int oauth_store_lock(const char *file, struct err *e)
 	return fd;
 }
 
+static void make_parents(const char *folder)
+{
+	char *path = mem_strdup(folder);
+
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0755); /* making the last one says what is wrong */
+		*slash = '/';
+	}
+	free(path);
+}
+
+/* Through a descriptor: above it nobody but root can write, or it would not be root's to trust. */
+static int give_folder(const char *folder, uid_t uid, gid_t gid, struct err *e)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int r = -1;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		err_set_os(e, errno, "folder of tokens %s", folder);
+	else if (st.st_uid != uid && st.st_uid != 0)
+		err_set(e, "folder of tokens %s belongs to user %u, not to the one that runs the relay: chown -R it", folder,
+			(unsigned)st.st_uid);
+	else if ((st.st_uid != uid && fchown(fd, uid, gid) < 0) || fchmod(fd, 0700) < 0)
+		err_set_os(e, errno, "folder of tokens %s", folder);
+	else
+		r = 0;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+int oauth_store_make_folder(const char *folder, uid_t uid, gid_t gid, struct err *e)
+{
+	make_parents(folder);
+	if (mkdir(folder, 0700) < 0 && errno != EEXIST && geteuid() == 0) {
+		err_set_os(e, errno, "folder of tokens %s", folder);
+		return -1;
+	}
+	return geteuid() == 0 && uid != (uid_t)-1 ? give_folder(folder, uid, gid, e) : 0;
+}
+
 struct oauth_stamp oauth_store_stamp(const char *file)
 {
 	struct oauth_stamp stamp;

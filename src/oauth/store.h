@@ -48,6 +48,12 @@ int oauth_store_save(const char *file, const struct oauth_stored *s, struct err 
 /* The descriptor that holds the lock, to be closed; -1 and e, with os_error EWOULDBLOCK when somebody else has it. */
 int oauth_store_lock(const char *file, struct err *e);
 
+/*
+ * Makes the folder of token files, mode 0700 and that user's ((uid_t)-1: ours), with the folders above it (0755). Who
+ * cannot make it, not being root, finds out when it is used; root makes sure that it is nobody else's.
+ */
+int oauth_store_make_folder(const char *folder, uid_t uid, gid_t gid, struct err *e);
+
 /* What shows that the file is another one than before. All 0: there is none. */
 struct oauth_stamp {
 	dev_t dev;

@@ -134,6 +134,8 @@ static json_t *upstream_object(const struct relay *r, const struct relay_upstrea
 	json_put_key(o, "last_delivered", seconds_or_null(u->last_delivered_wall_us));
 	json_put_key(o, "last_trouble", json_text_or_null(u->last_trouble));
 	json_put_key(o, "suspension", suspension_object(s));
+	json_put_key(o, "token", u->config->credentials ?
+					 u->config->credentials->ops->describe(u->config->credentials->c) : json_null());
 	return o;
 }
 

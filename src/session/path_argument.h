@@ -16,7 +16,8 @@ struct path_argument {
 	struct smtp_params params; /* point into the argument */
 };
 
-/* False after a 501 went out. path_flags: enum smtp_path_flags; UTF-8 is always read, for the caller to judge. */
+/* False after a 501 went out. path_flags: enum smtp_path_flags; UTF-8 is always read, for the caller to judge; addresses
+ * without a domain where the configuration says so. */
 bool path_argument_read(struct session *s, const char *verb, const char *keyword, const char *arg, size_t len,
 			unsigned path_flags, struct path_argument *out);
 

@@ -88,6 +88,8 @@ static void on_reply(struct channel *s)
 	channel_trace_reply(&s->trace, reply);
 	s->answered = true;
 	s->secret = reply->code == 334;
+	if (s->secret && s->settings->bearer)
+		bearer_read_challenge(reply->text, s->challenge);
 	if (s->step == UPSTREAM_TLS_HANDSHAKE && reply->code == 220)
 		s->features.tls = true; /* or the session fails */
 	if (s->said_ehlo && s->step == UPSTREAM_GREETING)

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "smtp/reply.h"
+#include "upstream/bearer.h"
 #include "upstream/tls.h"
 #include "upstream/upstream.h"
 
@@ -43,6 +44,7 @@ struct channel {
 	bool said_ehlo; /* it was EHLO */
 	bool answered; /* it has its reply */
 	bool secret; /* the next line of ours answers a 334 */
+	char challenge[BEARER_REASON_MAX]; /* why a token is refused, as far as it was said; "": it was not */
 	unsigned lines; /* received, of all replies */
 	curl_socket_t socket; /* the last one opened, while it is open */
 	bool tried; /* one was opened */

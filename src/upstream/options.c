@@ -21,9 +21,13 @@ static const unsigned with_password = MECHANISM(PLAIN) | MECHANISM(LOGIN) | MECH
 				      MECHANISM(DIGEST_MD5) | MECHANISM(SCRAM_SHA_1) |
 				      MECHANISM(SCRAM_SHA_256);
 
+static const unsigned with_bearer = MECHANISM(XOAUTH2) | MECHANISM(OAUTHBEARER);
+
 unsigned options_mechanisms(const struct upstream_settings *settings)
 {
-	return settings->mechanisms ? settings->mechanisms : with_password;
+	if (settings->mechanisms)
+		return settings->mechanisms;
+	return settings->bearer ? with_bearer : with_password;
 }
 
 /* EXTERNAL needs no name: the certificate says who we are (RFC 4422 A) */
@@ -214,6 +218,8 @@ static bool set_auth(CURL *easy, const struct upstream_settings *settings)
 		return true;
 	return set_text(easy, CURLOPT_USERNAME, settings->user) &&
 	       set_text(easy, CURLOPT_PASSWORD, settings->password) &&
+	       set_text(easy, CURLOPT_XOAUTH2_BEARER,
+			settings->bearer ? settings->bearer(settings->bearer_ctx) : NULL) &&
 	       set_mechanisms(easy, options_mechanisms(settings)) && set_long(easy, CURLOPT_SASL_IR, 1);
 }
 

@@ -252,6 +252,8 @@ void reason_failed(const struct channel *s, CURLcode result, struct upstream_out
 	if (s->parser.complete && last->code >= 400 && (s->answered || last->code == 421)) {
 		why->how = UPSTREAM_ANSWERED;
 		why->reply = *last;
+		if (why->phase == UPSTREAM_AUTH)
+			bearer_explain(&why->reply, s->challenge);
 		return;
 	}
 	buf_init(&text, SMTP_REPLY_TEXT_MAX * 2);

@@ -110,8 +110,12 @@ static const char every_key[] =
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
 	"command_timeout = 21s\ndata_timeout = 22s\nblock_timeout = 23s\nfinal_timeout = 24s\nidle_timeout = 25s\n"
 	"probe_min = 26s\nprobe_max = 27s\nmessages_per_minute = 31\nrecipients_per_message = 32\n"
-	"connection_max_age = 33s\nattempt_timeout = 34s\npreset = \"zoho-pro\"\n}\n"
-	"upstream second { remoteaddr = 127.0.0.1 }\n"
+	"connection_max_age = 33s\nattempt_timeout = 34s\npreset = \"zoho-pro\"\n"
+	"tls_cert = \"/c\" tls_key = 'credential:k' tls_min_version = 1.3 auth_mechanisms = { plain, \"CRAM-MD5\" }\n"
+	"proxy = 'socks5h://[::1]:1080' proxy_user = p proxy_password_file = \"/pp\"\n"
+	"source_address = { \"2001:db8::2\", eth0, \"192.0.2.2\" }\n}\n"
+	"upstream second { remoteaddr = 127.0.0.1 tls = required tls_verify = pin address_family = ipv4\n"
+	"tls_pin = { \"sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\", \"sha256//AAAAQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\" } }\n"
 	"route {\nsender = { <>, \"*@a.example\" } recipient = .b.example\nauth_user = \"*\" upstream = second }\n"
 	"route { upstream = u }\n";
 
@@ -177,7 +181,7 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->upstream[1].name, "second");
 	ck_assert_uint_eq(cfg->upstream[1].remoteaddr_count, 1);
 	ck_assert_uint_eq(cfg->upstream[1].remoteaddr[0].weight, 0);
-	ck_assert_int_eq(cfg->upstream[1].tls, UPSTREAM_TLS_OPPORTUNISTIC);
+	ck_assert_int_eq(cfg->upstream[1].tls, UPSTREAM_TLS_REQUIRED);
 	ck_assert_str_eq(u->name, "u");
 	ck_assert_uint_eq(u->remoteaddr_count, 3);
 	ck_assert_uint_eq(u->remoteaddr[0].weight, 1000);
@@ -206,6 +210,20 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(u->tls_ca_file, "/ca");
 	ck_assert_str_eq(u->user, "a\"b\\c${d} \xc3\xa4");
 	ck_assert_str_eq(u->password_file, "/p'w");
+	ck_assert_str_eq(u->tls_cert, "/c");
+	ck_assert_str_eq(u->tls_key, "credential:k");
+	ck_assert_int_eq(u->tls_min_version, UPSTREAM_TLS_MIN_1_3);
+	ck_assert_uint_eq(u->auth_mechanisms, 1u << UPSTREAM_PLAIN | 1u << UPSTREAM_CRAM_MD5);
+	ck_assert_str_eq(u->proxy, "socks5h://[::1]:1080");
+	ck_assert_str_eq(u->proxy_user, "p");
+	ck_assert_str_eq(u->proxy_password_file, "/pp");
+	ck_assert_str_eq(u->source_address.ipv4, "192.0.2.2");
+	ck_assert_str_eq(u->source_address.ipv6, "2001:db8::2");
+	ck_assert_str_eq(u->source_address.interface, "eth0");
+	ck_assert_int_eq(u[1].tls_verify, UPSTREAM_VERIFY_PIN);
+	ck_assert_str_eq(u[1].tls_pin, "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=;"
+				       "sha256//AAAAQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+	ck_assert_int_eq(u[1].address_family, UPSTREAM_FAMILY_IPV4);
 	ck_assert_int_eq(u->eight_bit, UPSTREAM_EIGHTBIT_PASS);
 	ck_assert(!u->pipelining);
 	ck_assert_uint_eq(u->max_connections, 17);

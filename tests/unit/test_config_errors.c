@@ -10,6 +10,9 @@
 #include "config_files.h"
 #include "unit.h"
 
+#define PIN "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+#define UP(port, lines) "localaddr = :1\nupstream a { remoteaddr = b" port "\n" lines " }"
+
 static const struct {
 	const char *text, *errors;
 } bad_files[] = {
@@ -185,6 +188,64 @@ static const struct {
 	{ "localaddr = :1\nupstream u { remoteaddr = a\nattempt_timeout = 9m }",
 	  "t.conf:3: attempt_timeout is shorter than final_timeout: the upstream would never get the time that final_timeout "
 	  "gives it\n" },
+	/* an upstream's TLS, AUTH and way */
+	{ UP(":465", "tls_ca_file = /p tls_verify = pin\ntls_pin = '" PIN "'"),
+	  "t.conf:3: tls_ca_file has no effect with tls_verify = pin\n" },
+	{ UP("", "tls_pin = '" PIN "'"),
+	  "t.conf:3: tls_pin has no effect: keys are compared with tls = required or implicit only\n" },
+	{ UP(":465", "tls_pin = { 'sha256//', 'sha1//x', '" PIN "=', 'sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuF;=' }"),
+	  "t.conf:3: tls_pin: \"sha256//\" is not sha256// and the base64 of a key's SHA-256\n"
+	  "t.conf:3: tls_pin: \"sha1//x\" is not sha256// and the base64 of a key's SHA-256\n"
+	  "t.conf:3: tls_pin: \"" PIN "=\" is not sha256// and the base64 of a key's SHA-256\n"
+	  "t.conf:3: tls_pin: \"sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuF;=\" is not sha256// and the base64 of a "
+	  "key's SHA-256\n" },
+	{ UP(":465", "tls_verify = pin"), "t.conf:3: tls_verify = pin needs a tls_pin: nothing would be verified\n" },
+	{ UP(":465", "tls_verify = none"), "t.conf:3: tls_verify: \"none\" is not one of ca or pin\n" },
+	{ UP("", "tls_min_version = 1.2"), "t.conf:3: tls_min_version has no effect: without tls = required or implicit "
+					   "the session would go on in the clear\n" },
+	{ UP(":465", "tls_min_version = SSLv3"),
+	  "t.conf:3: tls_min_version: \"SSLv3\" is not one of auto, 1.0, 1.1, 1.2 or 1.3\n" },
+	{ UP(":465", "tls_key = /k"), "t.conf:3: tls_key without tls_cert\n" },
+	{ UP("", "tls = none\ntls_cert = /c"), "t.conf:4: tls_cert has no effect with tls = none\n" },
+	{ UP(":465", "tls_cert = c.pem"),
+	  "t.conf:3: tls_cert: \"c.pem\" is neither an absolute path nor credential:NAME\n" },
+	{ UP(":465", "user = u\npassword_file = 'credential:../x'"),
+	  "t.conf:4: password_file: \"credential:../x\": \"../x\" is not the name of a credential\n" },
+	{ UP(":465", "auth_mechanisms = { PLAIN, CRAM }"),
+	  "t.conf:3: auth_mechanisms: \"CRAM\" is not one of PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256, "
+	  "XOAUTH2, OAUTHBEARER, EXTERNAL\n" },
+	{ UP(":465", "auth_mechanisms = PLAIN"), "t.conf:3: auth_mechanisms without user\n" },
+	{ UP(":465", "auth_mechanisms = { EXTERNAL, PLAIN } user = u password_file = /p tls_cert = /c"),
+	  "t.conf:3: auth_mechanisms: EXTERNAL stands alone: it uses the certificate, the others a password\n" },
+	{ UP(":465", "auth_mechanisms = EXTERNAL"), "t.conf:3: auth_mechanisms: EXTERNAL needs a tls_cert\n" },
+	{ UP("", "auth_mechanisms = EXTERNAL\ntls_cert = /c"),
+	  "t.conf:4: auth_mechanisms: EXTERNAL needs tls = required or implicit\n" },
+	{ UP(":465", "auth_mechanisms = EXTERNAL tls_cert = /c user = u\npassword_file = /p"),
+	  "t.conf:4: password_file has no effect: EXTERNAL uses the certificate\n" },
+	{ UP("", "proxy = 'https://a:1'"),
+	  "t.conf:3: proxy: \"https://a:1\" does not begin with socks5h://, socks5://, socks4a:// or http://\n" },
+	{ UP("", "proxy = 'http://u:p@a:1'"),
+	  "t.conf:3: proxy: \"http://u:p@a:1\": after http:// there is a host and a port only (for a user: proxy_user)\n" },
+	{ UP("", "proxy = 'socks5h://a:0'"),
+	  "t.conf:3: proxy: \"socks5h://a:0\": a host and a port from 1 to 65535 are needed\n" },
+	{ UP("", "proxy = 'socks5h://unix:/a'"),
+	  "t.conf:3: proxy: \"socks5h://unix:/a\": after socks5h:// there is a host and a port only (for a user: proxy_user)\n" },
+	{ UP("", "proxy_user = u\nproxy_password_file = /p"), "t.conf:4: proxy_user without proxy\n" },
+	{ UP("", "proxy = 'http://a:1'\nproxy_user = u"), "t.conf:4: proxy_user without proxy_password_file\n" },
+	{ UP("", "proxy = 'http://a:1'\nproxy_password_file = /p"), "t.conf:4: proxy_password_file without proxy_user\n" },
+	{ UP("", "proxy = 'socks4a://a:1' proxy_user = u\nproxy_password_file = /p"),
+	  "t.conf:4: proxy_password_file: SOCKS 4a has no password\n" },
+	{ UP("", "source_address = { 1.2.3, 'a/b', 192.0.2.1, 192.0.2.2, eth0, eth1 }"),
+	  "t.conf:3: source_address: \"1.2.3\" is neither an IP address nor the name of a network interface\n"
+	  "t.conf:3: source_address: \"a/b\" is neither an IP address nor the name of a network interface\n"
+	  "t.conf:3: source_address: \"192.0.2.2\": there is an IPv4 address already, \"192.0.2.1\"\n"
+	  "t.conf:3: source_address: \"eth1\": there is an interface already, \"eth0\"\n" },
+	{ UP("", "source_address = 192.0.2.1\naddress_family = ipv6"),
+	  "t.conf:4: source_address \"192.0.2.1\" is of IPv4, and address_family = ipv6\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = { b, 192.0.2.1 }\naddress_family = ipv6 }",
+	  "t.conf:3: remoteaddr 192.0.2.1 can never be reached: address_family and source_address leave only IPv6\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = '[::1]:25'\nsource_address = 192.0.2.1 }",
+	  "t.conf:3: remoteaddr ::1 can never be reached: address_family and source_address leave only IPv4\n" },
 	/* routes */
 	{ GOOD "route x { upstream = default }", "t.conf:3: section route has no name: route { ... }\n" },
 	{ GOOD "route {\n}\nroute { sender = a\nzork = 1 }", "t.conf:3: the route has no upstream\n"

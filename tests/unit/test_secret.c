@@ -3,6 +3,7 @@
 #include "config/secret.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,12 +75,86 @@ START_TEST(test_secret_not_a_file)
 }
 END_TEST
 
+START_TEST(test_credentials)
+{
+	char *secret;
+	struct err e;
+
+	files_put("smtp-password", "sesame\n", 7);
+	unsetenv("CREDENTIALS_DIRECTORY");
+	ck_assert_int_eq(secret_read("credential:smtp-password", &secret, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "LoadCredential=smtp-password:PATH"));
+	setenv("CREDENTIALS_DIRECTORY", files_dir, 1);
+	ck_assert_int_eq(chmod(files_dir, 0700), 0);
+	{
+		char *path = mem_printf("%s/smtp-password", files_dir);
+
+		ck_assert_int_eq(chmod(path, 0400), 0);
+		ck_assert_msg(secret_read("credential:smtp-password", &secret, &e) == 0, "%s", e.text);
+		ck_assert_str_eq(secret, "sesame");
+		secret_free(secret);
+		ck_assert_int_eq(chmod(path, 0444), 0);
+		ck_assert_int_eq(secret_read("credential:smtp-password", &secret, &e), -1);
+		ck_assert_ptr_nonnull(strstr(e.text, "can be read by everyone"));
+		unlink(path);
+		free(path);
+	}
+	ck_assert_int_eq(secret_read("credential:other", &secret, &e), -1);
+	ck_assert_int_eq(e.os_error, ENOENT);
+	ck_assert_int_eq(secret_name_check("credential:a", &e), 0);
+	ck_assert_int_eq(secret_name_check("/a", &e), 0);
+	ck_assert_int_eq(secret_name_check("credential:", &e), -1);
+	ck_assert_int_eq(secret_name_check("credential:..", &e), -1);
+	ck_assert_int_eq(secret_name_check("a", &e), -1);
+}
+END_TEST
+
+START_TEST(test_data)
+{
+	char *path = mem_printf("%s/data", files_dir), *data = NULL, *big = mem_alloc(SECRET_FILE_BYTES_MAX + 1);
+	struct err e;
+	size_t len;
+
+	files_put("data", "a\nb\r\n\0", 6);
+	ck_assert_int_eq(chmod(path, 0644), 0);
+	ck_assert_int_eq(secret_read_data(path, false, &data, &len, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "can be read by everyone"));
+	ck_assert_int_eq(secret_read_data(path, true, &data, &len, &e), 0);
+	ck_assert_uint_eq(len, 6);
+	ck_assert_mem_eq(data, "a\nb\r\n\0", 7);
+	secret_free_data(data, len);
+	ck_assert_int_eq(chmod(path, 0664), 0);
+	ck_assert_int_eq(secret_read_data(path, true, &data, &len, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "can be written by others"));
+	unlink(path);
+	files_put("data", big, SECRET_FILE_BYTES_MAX + 1);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	ck_assert_int_eq(secret_read_data(path, false, &data, &len, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "is longer than"));
+	unlink(path);
+	files_put("data", big, SECRET_FILE_BYTES_MAX);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	ck_assert_int_eq(secret_read_data(path, false, &data, &len, &e), 0);
+	ck_assert_uint_eq(len, SECRET_FILE_BYTES_MAX);
+	secret_free_data(data, len);
+	unlink(path);
+	files_put("data", "", 0);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	ck_assert_int_eq(secret_read_data(path, false, &data, &len, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "is empty"));
+	unlink(path);
+	secret_free_data(NULL, 0);
+	free(big);
+	free(path);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("secret");
 	TCase *c = tcase_create("secret");
 	const TTest *const tests[] = {
-		test_secret, test_secret_not_a_file,
+		test_secret, test_secret_not_a_file, test_credentials, test_data,
 	};
 
 	tcase_add_checked_fixture(c, files_enter, files_leave);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of rules share: check.c runs them all, check_upstream.c has those of an upstream's way and TLS. */
+#ifndef CONFIG_CHECK_INTERNAL_H
+#define CONFIG_CHECK_INTERNAL_H
+
+#include "config/check.h"
+
+struct check {
+	const struct config *cfg;
+	const struct check_source *source;
+	const struct check_rule *rule; /* being run */
+	size_t index; /* of the listener, upstream or route it is run for */
+};
+
+struct check_rule {
+	enum config_section object;
+	const char *keys[6]; /* NULL ended */
+	void (*run)(struct check *c);
+};
+
+/* The rule is broken: the message, for the place of its keys. */
+void check_fail(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+extern const struct check_rule check_upstream_rules[];
+extern const size_t check_upstream_rule_count;
+
+#endif
