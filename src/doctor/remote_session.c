@@ -8,7 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "config/client.h"
 #include "doctor/remote.h"
 
 #define REPLY_TEXT_MAX 2048
@@ -32,15 +31,12 @@ static int64_t shorter(int64_t a, int64_t b)
 
 void doctor_remote_talk(struct doctor_remote *d)
 {
-	const struct config_client_secrets secrets = { .password = (char *)d->password };
 	struct upstream_settings s;
 	struct dialogue_plan plan = { .settings = &s, .message = d->message, .trace = d->trace, .ctx = d->ctx };
 
 	if (d->talked)
 		return;
-	config_client_settings(&s, d->cfg, d->upstream, d->remote, &secrets);
-	if (!d->password)
-		s.user = NULL; /* check_auth says why */
+	doctor_remote_settings(d, &s);
 	s.connect_timeout_ms = shorter(s.connect_timeout_ms, d->timeout_ms);
 	s.greeting_timeout_ms = shorter(s.greeting_timeout_ms, d->timeout_ms);
 	s.command_timeout_ms = shorter(s.command_timeout_ms, d->timeout_ms);
@@ -133,14 +129,18 @@ static void mechanism(const struct dialogue *g, char *out, size_t cap)
 		snprintf(out, cap, " with %.*s", (int)strcspn(line + 5, " "), line + 5);
 }
 
-static void without_user(const struct doctor_remote *d, struct findings *f)
+/* The reason why no log-in could be tried, or NULL. */
+static const char *cannot_log_in(const struct doctor_remote *d)
 {
-	if (d->upstream->password_file && d->password_error) {
-		finding_add(f, FINDING_SKIPPED, "not tried: %s", d->password_error);
-		return;
-	}
-	finding_add(f, FINDING_OK, "no user is configured%s",
-		    dialogue_announced(&d->dialogue, false, "AUTH") ? ", though it offers AUTH" : "");
+	if (!d->secrets)
+		return d->secrets_error;
+	return d->upstream->oauth != OAUTH_NONE && !d->token ? "there is no valid token" : NULL;
+}
+
+/* By its user, or by its certificate. */
+static bool logs_in(const struct doctor_remote *d)
+{
+	return d->upstream->user || (d->upstream->auth_mechanisms & (1u << UPSTREAM_EXTERNAL));
 }
 
 void check_auth(void *subject, struct findings *f)
@@ -156,10 +156,13 @@ void check_auth(void *subject, struct findings *f)
 			    g->why.phase == UPSTREAM_TLS_HANDSHAKE ? "tls" : "ehlo");
 		return;
 	}
-	if (!d->password) {
-		without_user(d, f);
+	if (!logs_in(d)) {
+		finding_add(f, FINDING_OK, "no user is configured%s",
+			    dialogue_announced(g, false, "AUTH") ? ", though it offers AUTH" : "");
+	} else if (cannot_log_in(d)) {
+		finding_add(f, FINDING_SKIPPED, "not tried: %s", cannot_log_in(d));
 	} else if (g->ready) {
-		finding_add(f, FINDING_OK, "logged in as \"%s\"%s", d->upstream->user, how);
+		finding_add(f, FINDING_OK, "logged in as \"%s\"%s", d->upstream->user ? d->upstream->user : "the certificate's name", how);
 	} else {
 		doctor_remote_failed(d, f);
 		doctor_advise_by(f, auth_phrases, doctor_remote_why(d, &why));

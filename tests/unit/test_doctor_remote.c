@@ -4,16 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "config/options.h"
 #include "doctor_world.h"
+#include "oauth/store.h"
 #include "unit.h"
 
 static struct fake_world w;
 static struct config cfg;
 static struct doctor_remote d;
 static struct findings f;
+static struct config_client_secrets secrets;
 
 #define EHLO_SIMPLE "S: 220 up.test ESMTP", "C: EHLO relay.test", "S: 250-up.test", "S: 250 8BITMIME"
 
@@ -28,7 +32,9 @@ static void enter(void)
 	u->remoteaddr = mem_array(1, sizeof(*u->remoteaddr));
 	u->remoteaddr_count = 1;
 	ck_assert_int_eq(endpoint_parse("up.test:587", -1, &u->remoteaddr[0].endpoint, &e), 0);
-	d = (struct doctor_remote){ .world = &w.world, .timeout_ms = 7000, .cfg = &cfg, .upstream = u, .remote = &u->remoteaddr[0] };
+	d = (struct doctor_remote){ .world = &w.world, .timeout_ms = 7000, .cfg = &cfg, .upstream = u, .remote = &u->remoteaddr[0],
+				    .secrets = &secrets };
+	memset(&secrets, 0, sizeof(secrets));
 	findings_init(&f);
 }
 
@@ -54,7 +60,7 @@ static void log_in(void)
 {
 	if (!d.upstream->user)
 		cfg.upstream[0].user = mem_strdup("u@x.example");
-	d.password = "word";
+	secrets.password = (char *)(uintptr_t)"word";
 }
 
 static void ends(enum upstream_how how, enum upstream_phase phase, int code, const char *text)
@@ -118,9 +124,11 @@ START_TEST(test_settings)
 	ck_assert_str_eq(w.asked.user, "u@x.example");
 	ck_assert_str_eq(w.asked.password, "word");
 	ck_assert_int_eq(w.asked.tls, UPSTREAM_TLS_REQUIRED);
-	d.password = NULL;
+	d.secrets = NULL;
+	d.secrets_error = "unreadable";
 	run();
 	ck_assert_ptr_null(w.asked.user);
+	expect(&f, "settings", FINDING_WARNING, "unreadable");
 }
 END_TEST
 
@@ -362,12 +370,81 @@ START_TEST(test_auth)
 		expect(&f, "tls", FINDING_OK, "verified");
 		expect(&f, "ehlo", FINDING_OK, "AUTH: PLAIN LOGIN");
 	}
-	d.password = NULL;
-	d.password_error = "secret file /x is empty";
-	cfg.upstream[0].password_file = mem_strdup("/x");
+	d.secrets = NULL;
+	d.secrets_error = "secret file /x is empty";
 	w.outcome.ready = true;
 	run();
 	expect(&f, "auth", FINDING_SKIPPED, "secret file /x is empty");
+}
+END_TEST
+
+/* Only a token, which the file has or has not; it is never asked for from here. */
+START_TEST(test_token)
+{
+	static const char *const script[] = { EHLO_SIMPLE, "C: AUTH XOAUTH2 ***", "S: 235 yes", NULL };
+	const int64_t now = WORLD_NOW_US / 1000000;
+	struct oauth_stored s = { .access_token = mem_strdup("hush"), .refresh_token = mem_strdup("hush2"), .expires_wall_s = now + 900 };
+	char folder[] = "/tmp/posthouse-token-XXXXXX";
+	struct config_upstream *u = &cfg.upstream[0];
+	struct err e;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	u->oauth = OAUTH_DEVICE_CODE;
+	u->user = mem_strdup("u@x.example");
+	u->oauth_token_file = mem_printf("%s/token", folder);
+	w.script = script;
+	w.outcome.ready = true;
+	run();
+	expect_advice(&f, "token", FINDING_FAILED, "there is none", "posthouse oauth login main");
+	expect(&f, "auth", FINDING_SKIPPED, "not tried: there is no valid token");
+	ck_assert_ptr_null(w.asked.user);
+	ck_assert_int_eq(oauth_store_save(u->oauth_token_file, &s, &e), 0);
+	run();
+	expect(&f, "token", FINDING_OK, "and then refreshed");
+	expect(&f, "auth", FINDING_OK, "logged in as \"u@x.example\" with XOAUTH2");
+	ck_assert_str_eq(w.asked.bearer(w.asked.bearer_ctx), "hush");
+	for (size_t i = 0; i < f.count; i++)
+		ck_assert(!strstr(f.item[i].what, "hush"));
+	s.expires_wall_s = now - 1;
+	s.last_error = mem_strdup("the token endpoint is out");
+	ck_assert_int_eq(oauth_store_save(u->oauth_token_file, &s, &e), 0);
+	run();
+	expect_advice(&f, "token", FINDING_WARNING, "the token is over", "posthouse oauth refresh main");
+	expect(&f, "token", FINDING_WARNING, "the token endpoint is out");
+	expect(&f, "auth", FINDING_SKIPPED, "no valid token");
+	free(s.refresh_token);
+	s.refresh_token = NULL;
+	ck_assert_int_eq(oauth_store_save(u->oauth_token_file, &s, &e), 0);
+	run();
+	expect_advice(&f, "token", FINDING_FAILED, "nothing to get a new one with", "posthouse oauth login main");
+	ck_assert_int_eq(chmod(u->oauth_token_file, 0644), 0);
+	run();
+	expect(&f, "token", FINDING_FAILED, "token");
+	oauth_stored_release(&s);
+	ck_assert_int_eq(unlink(u->oauth_token_file), 0);
+	ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+START_TEST(test_proxy)
+{
+	cfg.upstream[0].proxy = mem_strdup("socks5h://proxy.test:1080");
+	w.connect_error[0] = ECONNREFUSED;
+	run();
+	expect(&f, "resolve", FINDING_OK, "proxy proxy.test is 192.0.2.1");
+	expect(&f, "connect", FINDING_FAILED, "192.0.2.1:1080");
+}
+END_TEST
+
+START_TEST(test_family)
+{
+	w.resolve[1] = "2001:db8::1";
+	cfg.upstream[0].address_family = UPSTREAM_FAMILY_IPV6;
+	run();
+	expect(&f, "resolve", FINDING_OK, "up.test is [2001:db8::1]");
+	w.resolve[1] = NULL;
+	run();
+	expect(&f, "resolve", FINDING_FAILED, "no address of that address_family");
 }
 END_TEST
 
@@ -416,7 +493,7 @@ int main(void)
 	Suite *s = suite_create("doctor_remote");
 	TCase *c = tcase_create("checks");
 	const TTest *const tests[] = { test_resolve,	  test_connect,	 test_settings, test_greeting, test_tls, test_certificates,
-				       test_tls_reasons, test_keywords, test_no_ehlo,  test_auth,	    test_send };
+				       test_tls_reasons, test_keywords, test_no_ehlo,  test_auth,	    test_token, test_proxy, test_family, test_send };
 
 	tcase_add_checked_fixture(c, enter, leave);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
