@@ -230,6 +230,26 @@ const struct cli_verb verb_table[] = {
 		.run = verb_fsck,
 	},
 	{
+		.name = "user",
+		.operands = "add|passwd|remove|list [USER]",
+		.summary = "keep the file of users that may log in (auth_users_file)",
+		.details = "A new password is asked for on the terminal, twice, or read with --stdin. A hash and a\n"
+			   "SCRAM-SHA-256 verifier of it are kept. list shows all users, or one.\n",
+		.options = user_options,
+		.run = verb_user,
+	},
+	{
+		.name = "oauth",
+		.operands = "login|refresh|status [UPSTREAM]",
+		.summary = "the OAuth 2 tokens with which the relay logs in to an upstream",
+		.details = "login gets them: by a code that you enter in a browser (oauth = device_code), or\n"
+			   "with a refresh token on standard input (oauth = refresh_token). refresh asks for\n"
+			   "a new access token now, step by step. status tells what is stored, of all\n"
+			   "upstreams without UPSTREAM. A running relay takes over what is new at once.\n",
+		.options = oauth_options,
+		.run = verb_oauth,
+	},
+	{
 		.name = "help",
 		.operands = "[VERB]",
 		.summary = "how to use posthouse, or one of its verbs",

@@ -9,7 +9,6 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
-#include "config/check_oauth.h"
 #include "config/presets.h"
 #include "config/routes.h"
 #include "config/types.h"
@@ -321,6 +320,17 @@ static void proxies_are_named(struct check *c)
 		     l->name);
 }
 
+/* ---- the credentials of clients -------------------------------------------------------- */
+
+/* Who is asked must be clear: no order of them would be the right one for everybody. */
+static void one_backend(struct check *c)
+{
+	const struct config *cfg = c->cfg;
+
+	if ((cfg->auth_users_file != NULL) + (cfg->auth_pam_service != NULL) + (cfg->auth_dovecot_socket != NULL) > 1)
+		fail(c, "auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other");
+}
+
 /* ---- upstreams ----------------------------------------------------------------------- */
 
 static const struct config_upstream *upstream_of(const struct check *c)
@@ -351,47 +361,6 @@ static void user_has_a_password(struct check *c)
 		fail(c, "password_file without user");
 	if (u->user && u->password_file && by_certificate)
 		fail(c, "password_file has no effect: EXTERNAL uses the certificate");
-}
-
-static void say_oauth(struct check *c, int (*rule)(const struct config_upstream *u, struct err *e))
-{
-	struct err e;
-
-	if (rule(upstream_of(c), &e) < 0)
-		fail(c, "%s", e.text);
-}
-
-static void oauth_can_be_asked(struct check *c)
-{
-	say_oauth(c, check_oauth_asks);
-}
-
-static void oauth_client_has_a_secret(struct check *c)
-{
-	say_oauth(c, check_oauth_secret);
-}
-
-static void oauth_logs_in(struct check *c)
-{
-	say_oauth(c, check_oauth_login);
-}
-
-static void oauth_has_a_file(struct check *c)
-{
-	say_oauth(c, check_oauth_file);
-}
-
-static void oauth_is_used(struct check *c)
-{
-	say_oauth(c, check_oauth_used);
-}
-
-static void introspection_is_complete(struct check *c)
-{
-	struct err e;
-
-	if (check_oauth_introspection(c->cfg, &e) < 0)
-		fail(c, "%s", e.text);
 }
 
 /* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
@@ -557,6 +526,7 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "min_spare", "max_spare" }, spare_in_order },
 	{ CONFIG_TOP, { "max_spare", "max_workers" }, workers_in_order },
 	{ CONFIG_TOP, { "relay_from", "relay_from_anyone" }, not_an_open_relay },
+	{ CONFIG_TOP, { "auth_users_file", "auth_pam_service", "auth_dovecot_socket" }, one_backend },
 	{ CONFIG_TOP, { "decode_data", "enable_smtputf8" }, data_is_text_or_not },
 	{ CONFIG_TOP, { "message_timeout", "session_timeout" }, session_holds_a_message },
 	{ CONFIG_TOP, { "retry_min", "retry_max" }, retry_in_order },
@@ -575,13 +545,6 @@ static const struct check_rule rules[] = {
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file", "auth_mechanisms" }, user_has_a_password },
 	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_url", "oauth_client_id", "oauth_device_url" }, oauth_can_be_asked },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_client_secret_file" }, oauth_client_has_a_secret },
-	{ CONFIG_UPSTREAM, { "oauth", "user", "password_file" }, oauth_logs_in },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_file" }, oauth_has_a_file },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_scope", "oauth_ca_file" }, oauth_is_used },
-	{ CONFIG_TOP, { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
-	  introspection_is_complete },
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
@@ -620,6 +583,8 @@ void check_run(const struct config *cfg, const struct check_source *source)
 
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
+	run_rules(&c, check_auth_rules, check_auth_rule_count);
+	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */
