@@ -159,11 +159,14 @@ static bool aliases_are_usable(const struct config *cfg)
 	return true;
 }
 
-/* Beyond the text of the configuration: what it needs of this machine. All of it is told in one run. */
-static bool machine_is_prepared(const struct config *cfg)
+/*
+ * Beyond the text of the configuration: what it needs of this machine. All of it is told in one run; warnings, if
+ * wanted, too (at a start they go to the log).
+ */
+static bool machine_is_prepared(const struct config *cfg, bool warn)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
-	bool files = service_check_files(cfg, report, NULL), aliases = aliases_are_usable(cfg);
+	bool files = service_check_files(cfg, warn, report, NULL), aliases = aliases_are_usable(cfg);
 	bool credentials = credentials_are_usable(cfg, report, NULL);
 
 	return users && groups && upstreams && files && aliases && credentials;
@@ -226,7 +229,7 @@ int main(int argc, char *argv[])
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_DUMP)
 		status = print_configuration(&cfg);
-	else if (!machine_is_prepared(&cfg))
+	else if (!machine_is_prepared(&cfg, o.action == DAEMON_CHECK))
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_CHECK)
 		status = EXIT_SUCCESS;

@@ -16,6 +16,7 @@
 #include "daemon/outbox.h"
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
+#include "daemon/listener_tls.h"
 #include "daemon/reload.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -207,11 +208,12 @@ static struct reload *make_reload(struct service *s)
 {
 	struct reload *r = reload_new();
 
-	(void)s;
+	s->tls = listener_tls_new(s->cfg);
+	listener_tls_register(s->tls, r);
 	return r;
 }
 
-bool service_check_files(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
+bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text), void *ctx)
 {
 	struct service s = { .cfg = cfg };
 	pid_t pid = fork();
@@ -221,6 +223,8 @@ bool service_check_files(const struct config *cfg, void (*report)(void *ctx, con
 		struct reload *r = make_reload(&s);
 
 		status = reload_check(r, report, ctx) ? 0 : 1;
+		if (warn)
+			listener_tls_warnings(s.tls, report, ctx);
 		reload_free(r);
 		_exit(status);
 	}
@@ -251,6 +255,7 @@ static bool tick(void *ctx)
 {
 	struct service *s = ctx;
 
+	listener_tls_tick(s->tls);
 	return reload_tick(s->reload);
 }
 

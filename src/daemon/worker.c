@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/listener_tls.h"
 #include "daemon/outbox.h"
 #include "daemon/service.h"
 #include "listener/acceptor.h"
@@ -37,11 +38,14 @@ struct worker {
 	struct spool spool;
 	struct handler *handler;
 	struct session_config *session; /* by listener of the configuration; owned */
+	struct session_config *local_session; /* the same for its unix sockets; owned */
 	struct session_config outbox_session; /* for mail of the outbox */
 	struct auth_asker_line auth_line;
 	struct auth_asker *asker; /* by listener; owned */
 	struct session_events events;
 	struct peer peer; /* of the present session */
+	struct stream stream; /* of the present session */
+	const char *listener; /* it came in by */
 	unsigned messages; /* accepted in the present session */
 	bool in_session;
 };
@@ -53,6 +57,18 @@ static void on_verb(void *ctx, const char *verb)
 	struct worker *w = ctx;
 
 	scoreboard_note(w->start->slot, NULL, verb);
+}
+
+/* What protects the present session, if anything does. (Mail of the outbox has no stream.) */
+static void log_tls(const struct worker *w, struct log_line *line)
+{
+	const struct session_tls *tls = w->in_session ? stream_tls_of(&w->stream) : NULL;
+
+	if (!tls)
+		return;
+	log_str(line, "tls", tls->version);
+	log_str(line, "cipher", tls->cipher);
+	log_str(line, "fingerprint", tls->fingerprint);
 }
 
 static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply)
@@ -74,6 +90,7 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 	log_int(&line, "rcpts", (int64_t)env->rcpt_count);
 	if (env->rcpt_count == 1)
 		log_str(&line, "to", env->rcpt[0].address);
+	log_tls(w, &line);
 	if (env->auth_user)
 		log_str(&line, "user", env->auth_user);
 	log_int(&line, "size", (int64_t)size_bytes);
@@ -110,6 +127,29 @@ static void on_peer(void *ctx, const char *text)
 	snprintf(w->peer.text, sizeof(w->peer.text), "%s", text);
 	scoreboard_note(w->start->slot, text, NULL);
 	proctitle_set("worker %s", text);
+}
+
+/* A handshake is over. Those of strangers fail all the time: no more than a line, and no error of ours. */
+static void on_tls(void *ctx, const struct session_tls *tls, const struct err *why)
+{
+	struct worker *w = ctx;
+	struct log_line line;
+
+	if (tls) {
+		log_begin(&line, LOG_LEVEL_DEBUG, "tls");
+		log_str(&line, "peer", w->peer.text);
+		log_tls(w, &line);
+		log_str(&line, "name", tls->server_name);
+		log_int(&line, "resumed", tls->resumed);
+		if (tls->fingerprint)
+			log_int(&line, "verified", tls->verified);
+	} else {
+		log_begin(&line, LOG_LEVEL_INFO, "tls_failed");
+		log_str(&line, "peer", w->peer.text);
+		log_str(&line, "listener", w->listener);
+		log_str(&line, "reason", why->text);
+	}
+	log_end(&line);
 }
 
 static void on_trace(void *ctx, bool from_client, const char *text, size_t len)
@@ -180,14 +220,35 @@ static bool learn_client(struct worker *w, int fd, const struct listening *from)
 	return true;
 }
 
-/* Who comes over a local socket is known already, and may relay: no TLS, no AUTH. */
-static struct session_config session_config_of(const struct worker *w, const struct listening *from)
+/*
+ * What is said on a unix socket does not leave this machine, and the kernel tells who speaks: no TLS and no AUTH
+ * there, whatever holds for the listener.
+ */
+static const struct session_config *prepare_stream(struct worker *w, int fd, const struct listening *from)
 {
-	struct session_config session = w->session[listener_index(w, from)];
+	size_t index = listener_index(w, from);
+	const struct tls_server *server = listener_tls_server(w->service->tls, index);
 
-	if (w->peer.address.ss_family == AF_UNIX)
-		session.auth = SESSION_AUTH_NONE;
-	return session;
+	stream_init(&w->stream, fd, &w->start->control);
+	if (from->endpoint.kind == ENDPOINT_UNIX)
+		return &w->local_session[index];
+	if (server)
+		stream_offer_tls(&w->stream, server);
+	return &w->session[index];
+}
+
+/* TLS from the first octet on (RFC 8314 3.3). Nobody can be told when it fails. */
+static bool begin_tls(struct worker *w, const struct session_config *cfg)
+{
+	int64_t deadline = clock_mono_ms() + cfg->command_timeout_ms;
+	struct err e;
+
+	if (w->stream.io.ops->start_tls(&w->stream.io, deadline, &e) != IO_OK) {
+		on_tls(w, NULL, &e);
+		return false;
+	}
+	on_tls(w, w->stream.io.ops->tls(&w->stream.io), NULL);
+	return true;
 }
 
 static void serve(struct worker *w, int fd, const struct listening *from)
@@ -195,12 +256,12 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 	const struct config *cfg = w->service->cfg;
 	const struct config_listener *l = &cfg->listener[listener_index(w, from)];
 	int64_t began_mono_ms = clock_mono_ms();
-	struct stream stream;
+	const struct session_config *session;
 	struct session_peer peer = { .text = w->peer.text, .address = w->peer.host, .listener = from->listener };
-	struct session_config session;
-	enum session_end end;
+	enum session_end end = SESSION_TLS_FAILED;
 
 	w->messages = 0;
+	w->listener = from->listener;
 	peer_of(fd, &w->peer);
 	scoreboard_note(w->start->slot, w->peer.text, "");
 	if (!learn_client(w, fd, from)) {
@@ -212,14 +273,15 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 	peer.may_xclient = peer_is_in(&w->peer, l->xclient_from, l->xclient_from_count);
 	scoreboard_note(w->start->slot, w->peer.text, NULL);
 	proctitle_set("worker %s", w->peer.text);
-	stream_init(&stream, fd, &w->start->control);
+	session = prepare_stream(w, fd, from);
 	w->in_session = true;
-	session = session_config_of(w, from);
-	end = session_run(&session, &peer, &stream.io, w->handler, &w->events);
+	if (session->tls != SESSION_TLS_IMPLICIT || begin_tls(w, session))
+		end = session_run(session, &peer, &w->stream.io, w->handler, &w->events);
 	w->in_session = false;
 	log_session(w, end, began_mono_ms);
+	stream_close(&w->stream);
 	if (end != SESSION_QUIT && end != SESSION_LOST)
-		stream_linger(&stream, LINGER_MS); /* our 421 is to arrive */
+		stream_linger(&w->stream, LINGER_MS); /* our 421 is to arrive */
 	close(fd);
 	proctitle_set("worker");
 }
@@ -307,26 +369,34 @@ static struct session_config session_config_for_all(const struct config *cfg)
 	};
 }
 
+static void offer_auth(struct worker *w, size_t index)
+{
+	const struct config_listener *l = &w->service->cfg->listener[index];
+	struct session_config *session = &w->session[index];
+
+	auth_asker_init(&w->asker[index], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_ALL);
+	session->auth = l->auth;
+	session->auth_without_tls = l->auth_without_tls;
+	session->authenticator = &w->asker[index].authenticator;
+}
+
 static void configure_sessions(struct worker *w)
 {
 	const struct config *cfg = w->service->cfg;
 
 	w->session = mem_array(cfg->listener_count, sizeof(*w->session));
+	w->local_session = mem_array(cfg->listener_count, sizeof(*w->local_session));
 	w->asker = mem_array(cfg->listener_count, sizeof(*w->asker));
 	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1], .control = &w->start->control,
 						 .mechanisms = &w->service->board->shared->auth_mechanisms };
 	for (size_t i = 0; i < cfg->listener_count; i++) {
-		const struct config_listener *l = &cfg->listener[i];
-
-		w->session[i] = session_config_for_all(cfg);
-		auth_asker_init(&w->asker[i], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_ALL);
-		w->session[i].auth = l->auth;
-		w->session[i].auth_without_tls = l->auth_without_tls;
-		w->session[i].authenticator = &w->asker[i].authenticator;
+		w->session[i] = w->local_session[i] = session_config_for_all(cfg);
+		w->session[i].tls = cfg->listener[i].tls;
+		offer_auth(w, i);
 	}
 	w->outbox_session = session_config_for_all(cfg);
 	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
-					     .peer = on_peer, .trace = cfg->debug ? on_trace : NULL, .ctx = w };
+					     .peer = on_peer, .tls = on_tls, .trace = cfg->debug ? on_trace : NULL, .ctx = w };
 }
 
 static int open_all(struct worker *w, struct err *e)
@@ -400,5 +470,6 @@ int worker_main(void *ctx, struct child_start *start)
 		auth_asker_release(&w.asker[i]);
 	free(w.asker);
 	free(w.session);
+	free(w.local_session);
 	return status;
 }
