@@ -403,6 +403,7 @@ static int open_all(struct worker *w, struct err *e)
 {
 	const struct config *cfg = w->service->cfg;
 	struct handler_setup setup = { .hostname = cfg->hostname, .spooled = on_spooled, .spooled_ctx = w,
+				       .show_user = cfg->received_auth_user,
 				       .min_free_bytes = cfg->min_free_bytes, .decode_data = cfg->decode_data };
 
 	if (rights_drop(&w->service->worker_rights, e) < 0)
