@@ -9,7 +9,6 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
-#include "config/check_oauth.h"
 #include "config/presets.h"
 #include "config/routes.h"
 #include "config/types.h"
@@ -204,6 +203,14 @@ static void client_options_need_tls(struct check *c)
 		fail(c, "tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit");
 }
 
+static bool nobody_asks_for_certificates(const struct check *c)
+{
+	for (size_t i = 0; i < c->cfg->listener_count; i++)
+		if (c->cfg->listener[i].tls_client_cert != TLS_CLIENT_CERT_NONE)
+			return false;
+	return true;
+}
+
 /* Without an authority whoever can run openssl has a certificate. To know clients by fingerprints it is asked for. */
 static void client_certificates_are_judged(struct check *c)
 {
@@ -211,7 +218,7 @@ static void client_certificates_are_judged(struct check *c)
 
 	if (l->tls_client_cert == TLS_CLIENT_CERT_REQUIRED && !l->tls_client_ca)
 		fail(c, "tls_client_cert = required needs tls_client_ca: without it any certificate would do");
-	if (l->tls_client_cert == TLS_CLIENT_CERT_NONE && l->tls_client_ca)
+	if (l->tls_client_ca && nobody_asks_for_certificates(c))
 		fail(c, "tls_client_ca has no effect: set tls_client_cert = ask or required");
 }
 
@@ -354,47 +361,6 @@ static void user_has_a_password(struct check *c)
 		fail(c, "password_file without user");
 	if (u->user && u->password_file && by_certificate)
 		fail(c, "password_file has no effect: EXTERNAL uses the certificate");
-}
-
-static void say_oauth(struct check *c, int (*rule)(const struct config_upstream *u, struct err *e))
-{
-	struct err e;
-
-	if (rule(upstream_of(c), &e) < 0)
-		fail(c, "%s", e.text);
-}
-
-static void oauth_can_be_asked(struct check *c)
-{
-	say_oauth(c, check_oauth_asks);
-}
-
-static void oauth_client_has_a_secret(struct check *c)
-{
-	say_oauth(c, check_oauth_secret);
-}
-
-static void oauth_logs_in(struct check *c)
-{
-	say_oauth(c, check_oauth_login);
-}
-
-static void oauth_has_a_file(struct check *c)
-{
-	say_oauth(c, check_oauth_file);
-}
-
-static void oauth_is_used(struct check *c)
-{
-	say_oauth(c, check_oauth_used);
-}
-
-static void introspection_is_complete(struct check *c)
-{
-	struct err e;
-
-	if (check_oauth_introspection(c->cfg, &e) < 0)
-		fail(c, "%s", e.text);
 }
 
 /* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
@@ -579,13 +545,6 @@ static const struct check_rule rules[] = {
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file", "auth_mechanisms" }, user_has_a_password },
 	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_url", "oauth_client_id", "oauth_device_url" }, oauth_can_be_asked },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_client_secret_file" }, oauth_client_has_a_secret },
-	{ CONFIG_UPSTREAM, { "oauth", "user", "password_file" }, oauth_logs_in },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_file" }, oauth_has_a_file },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_scope", "oauth_ca_file" }, oauth_is_used },
-	{ CONFIG_TOP, { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
-	  introspection_is_complete },
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
@@ -625,6 +584,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
+	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

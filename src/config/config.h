@@ -170,6 +170,14 @@ struct config {
 	bool relay_from_anyone; /* said in so many words: an open relay is wanted */
 
 	/* tables of clients, senders and recipients; limits per client and user */
+	char **relay_from_cert; /* "sha256:" and 64 digits, "name:host", "name:*.domain": certificates that may relay; owned */
+	size_t relay_from_cert_count;
+	char *client_access, *sender_access, *recipient_access; /* table files (access/rules.h); NULL: none; owned */
+	char *auth_senders; /* table file (access/owners.h); NULL: a user may send as anybody; owned */
+	unsigned client_connections, client_messages_per_minute, client_recipients_per_minute; /* 0: no limit */
+	unsigned user_connections, user_messages_per_minute, user_recipients_per_minute; /* 0: no limit */
+	struct cidr *limits_exempt; /* clients without limits; owned */
+	size_t limits_exempt_count;
 
 	/* the credentials of clients (AUTH) */
 	char *auth_users_file, *auth_pam_service, *auth_dovecot_socket; /* one of them, or none; owned */

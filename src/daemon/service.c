@@ -208,8 +208,11 @@ static struct reload *make_reload(struct service *s)
 {
 	struct reload *r = reload_new();
 
+	admission_watch(&s->admission, r);
 	s->tls = listener_tls_new(s->cfg);
 	listener_tls_register(s->tls, r);
+	rewriting_init(&s->rewriting, s->cfg);
+	rewriting_reload(&s->rewriting, r);
 	return r;
 }
 
@@ -220,8 +223,12 @@ bool service_check_files(const struct config *cfg, bool warn, void (*report)(voi
 	int status = 0;
 
 	if (pid == 0) {
-		struct reload *r = make_reload(&s);
+		struct reload *r;
 
+		admission_init(&s.admission, cfg, handler_kind_find(cfg->handler));
+		s.admission.report = report;
+		s.admission.ctx = ctx;
+		r = make_reload(&s);
 		status = reload_check(r, report, ctx) ? 0 : 1;
 		if (warn)
 			listener_tls_warnings(s.tls, report, ctx);
@@ -242,6 +249,13 @@ static void worker_lost(void *ctx)
 	/* it may have died between its commit and its notice */
 	atomic_store(&s->board->shared->rescan_wanted, true);
 	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "");
+}
+
+static void worker_ended(void *ctx, unsigned slot)
+{
+	struct service *s = ctx;
+
+	limits_clear_slot(&s->admission.limits, slot);
 }
 
 static bool reload_files(void *ctx)
@@ -285,11 +299,12 @@ static void ready(void *ctx)
 
 static void release(struct service *s)
 {
-	rewriting_release(&s->rewriting);
 	if (s->has_pid_file)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
 	reload_free(s->reload);
+	admission_release(&s->admission);
+	rewriting_release(&s->rewriting);
 	log_tap(NULL, NULL);
 	if (s->board)
 		scoreboard_destroy(s->board);
@@ -305,31 +320,6 @@ static void release(struct service *s)
 		close(s->lock_fd);
 }
 
-/* service_run tells one reason why it could not start: the first. -t tells all. */
-struct first_error {
-	struct err *e;
-	bool told;
-};
-
-static void keep_first(void *ctx, const char *message)
-{
-	struct first_error *first = ctx;
-
-	if (!first->told)
-		err_set(first->e, "%s", message);
-	first->told = true;
-}
-
-static int prepare_rewriting(struct service *s, struct err *e)
-{
-	struct first_error first = { .e = e };
-
-	if (rewriting_init(&s->rewriting, s->cfg, keep_first, &first) < 0)
-		return -1;
-	rewriting_warn(&s->rewriting);
-	return 0;
-}
-
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
 {
 	struct service s = { .cfg = cfg, .lock_fd = -1, .notice_fd = { -1, -1 },
@@ -337,13 +327,14 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
-	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready,
+	struct master_roles roles = { .worker = worker_main, .worker_ended = worker_ended, .worker_lost = worker_lost, .ready = ready,
 				      .reload = reload_files, .tick = tick, .ctx = &s };
 	int r = -1;
 
 	listening_init(&s.listening);
-	s.reload = make_reload(&s);
 	s.handler = handler_kind_find(cfg->handler);
+	admission_init(&s.admission, cfg, s.handler);
+	s.reload = make_reload(&s);
 	s.has_relay = s.handler == handler_kind_find("spool");
 	s.has_auth = service_offers_auth(cfg);
 	if (s.has_relay)
@@ -351,15 +342,17 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	if (s.has_auth)
 		roles.auth = auth_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
-	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 || prepare_rewriting(&s, e) < 0 ||
+	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) || (s.has_auth && prepare_auth(&s, e) < 0) ||
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 ||
-	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)
+	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
+	    admission_count(&s.admission, cfg->max_workers, e) < 0)
 		goto out;
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
+	rewriting_warn(&s.rewriting);
 	r = master_run(&limits, &roles, s.board, e);
 out:
 	release(&s);

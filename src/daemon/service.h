@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "daemon/admission.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
@@ -28,6 +29,7 @@ struct service {
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
+	struct admission admission; /* who may do what */
 	struct rewriting rewriting; /* of the workers' mail */
 	struct rights worker_rights, relay_rights, auth_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access/access.h"
 #include "auth/client.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -43,6 +44,9 @@ struct worker {
 	struct auth_asker_line auth_line;
 	struct auth_asker *asker; /* by listener; owned */
 	struct session_events events;
+	struct access_settings access_settings; /* the service's, and this worker's slot */
+	struct access access; /* the policy of all sessions */
+	unsigned busy; /* workers that had a client when this one got its own, itself included */
 	struct peer peer; /* of the present session */
 	struct stream stream; /* of the present session */
 	const char *listener; /* it came in by */
@@ -94,8 +98,18 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 	if (env->auth_user)
 		log_str(&line, "user", env->auth_user);
 	log_int(&line, "size", (int64_t)size_bytes);
+	if (env->hold)
+		log_str(&line, "hold", env->hold);
 	log_seconds(&line, "took", (clock_wall_us() - env->arrived_wall_us) / 1000);
 	log_end(&line);
+}
+
+/* What the refusal came from, once: "sender_access:12", "client_connections" ... */
+static void log_rule(struct worker *w, struct log_line *line)
+{
+	if (w->access.rule[0])
+		log_str(line, "rule", w->access.rule);
+	w->access.rule[0] = '\0';
 }
 
 static void on_rejected(void *ctx, const struct envelope *env, const char *verb, const char *text, size_t len,
@@ -114,6 +128,7 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 	log_str(&line, "verb", verb);
 	if (env->sender)
 		log_str(&line, "from", env->sender);
+	log_rule(w, &line);
 	log_str(&line, "reply", oneline.data);
 	log_strn(&line, "line", text, len < 300 ? len : 300);
 	log_end(&line);
@@ -215,9 +230,18 @@ static bool learn_client(struct worker *w, int fd, const struct listening *from)
 		log_end(&line);
 		return false;
 	}
-	if (said == PROXY_CLIENT)
+	if (said == PROXY_CLIENT) {
 		peer_set(&w->peer, &client);
+	} else { /* a health check, or a client it does not know: what the proxy may do is not for that one */
+		w->peer.address.ss_family = AF_UNSPEC;
+		strcpy(w->peer.host, "unknown");
+	}
 	return true;
+}
+
+static struct access_login login_of(const struct config_listener *l)
+{
+	return (struct access_login){ .offered = l->auth != SESSION_AUTH_NONE, .in_clear = l->auth_without_tls };
 }
 
 /*
@@ -251,13 +275,25 @@ static bool begin_tls(struct worker *w, const struct session_config *cfg)
 	return true;
 }
 
+/* Before TLS nothing can be said that the client understands. */
+static enum session_end refuse_unheard(struct worker *w, const struct smtp_reply *reply)
+{
+	struct envelope env;
+
+	envelope_init(&env);
+	envelope_set(&env.peer, w->peer.text, strlen(w->peer.text));
+	on_rejected(w, &env, "", "", 0, reply);
+	envelope_release(&env);
+	return SESSION_REFUSED;
+}
+
 static void serve(struct worker *w, int fd, const struct listening *from)
 {
-	const struct config *cfg = w->service->cfg;
-	const struct config_listener *l = &cfg->listener[listener_index(w, from)];
+	const struct config_listener *l = &w->service->cfg->listener[listener_index(w, from)];
 	int64_t began_mono_ms = clock_mono_ms();
 	const struct session_config *session;
 	struct session_peer peer = { .text = w->peer.text, .address = w->peer.host, .listener = from->listener };
+	struct smtp_reply refusal = { .code = 0 };
 	enum session_end end = SESSION_TLS_FAILED;
 
 	w->messages = 0;
@@ -268,16 +304,20 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 		close(fd);
 		return;
 	}
-	peer.may_relay = peer_is_trusted(&w->peer, cfg->relay_from, cfg->relay_from_count);
 	/* by the address that speaks to us: behind a proxy that is not the proxy's */
 	peer.may_xclient = peer_is_in(&w->peer, l->xclient_from, l->xclient_from_count);
 	scoreboard_note(w->start->slot, w->peer.text, NULL);
 	proctitle_set("worker %s", w->peer.text);
+	if (access_begin(&w->access, &peer, login_of(l), w->busy, &refusal) == POLICY_REFUSE)
+		peer.refusal = &refusal;
 	session = prepare_stream(w, fd, from);
 	w->in_session = true;
-	if (session->tls != SESSION_TLS_IMPLICIT || begin_tls(w, session))
+	if (session->tls == SESSION_TLS_IMPLICIT && peer.refusal)
+		end = refuse_unheard(w, peer.refusal); /* not worth a handshake */
+	else if (session->tls != SESSION_TLS_IMPLICIT || begin_tls(w, session))
 		end = session_run(session, &peer, &w->stream.io, w->handler, &w->events);
 	w->in_session = false;
+	access_end(&w->access);
 	log_session(w, end, began_mono_ms);
 	stream_close(&w->stream);
 	if (end != SESSION_QUIT && end != SESSION_LOST)
@@ -293,6 +333,7 @@ static void become_busy(struct worker *w)
 
 	scoreboard_set(w->start->slot, w->start->generation, SLOT_BUSY);
 	scoreboard_count(w->start->board, &count);
+	w->busy = count.busy;
 	if (count.idle + count.starting < w->service->cfg->min_spare && write(w->start->wake_fd, "", 1) < 0) {
 		/* the pipe is full: the master is awake */
 	}
@@ -302,7 +343,9 @@ static void become_busy(struct worker *w)
 static void drain_outbox(struct worker *w)
 {
 	const struct config *cfg = w->service->cfg;
-	const struct outbox_player player = { .folder = cfg->outbox,
+	const struct session_peer local = { .text = "unix", .address = "unix", .listener = "outbox" };
+	struct smtp_reply refusal = { .code = 0 };
+	struct outbox_player player = { .folder = cfg->outbox,
 					      .session = &w->outbox_session,
 					      .handler = w->handler,
 					      .events = &w->events,
@@ -316,8 +359,11 @@ static void drain_outbox(struct worker *w)
 		return;
 	become_busy(w);
 	proctitle_set("worker outbox");
+	if (access_begin(&w->access, &local, (struct access_login){ .offered = false }, 0, &refusal) == POLICY_REFUSE)
+		player.refusal = &refusal;
 	if (outbox_drain(&player) == OUTBOX_LATER)
 		w->acceptor.wake_mono_ms = clock_mono_ms() + OUTBOX_RETRY_MS;
+	access_end(&w->access);
 	proctitle_set("worker");
 }
 
@@ -349,8 +395,22 @@ static void loop(struct worker *w)
 
 /* ---- the process -------------------------------------------------------------------- */
 
-static struct session_config session_config_for_all(const struct config *cfg)
+/*
+ * REQUIRETLS is offered when some upstream can honour it: then who needs it may try. Without one every such message
+ * would come back, and who is told so at once can look for another way.
+ */
+static bool honours_requiretls(const struct config *cfg)
 {
+	for (size_t i = 0; i < cfg->upstream_count; i++)
+		if (cfg->upstream[i].tls == UPSTREAM_TLS_REQUIRED || cfg->upstream[i].tls == UPSTREAM_TLS_IMPLICIT)
+			return true;
+	return false;
+}
+
+static struct session_config session_config_for_all(struct worker *w)
+{
+	const struct config *cfg = w->service->cfg;
+
 	return (struct session_config){
 		.hostname = cfg->hostname,
 		.data_size_limit_bytes = cfg->data_size_limit_bytes,
@@ -361,7 +421,9 @@ static struct session_config session_config_for_all(const struct config *cfg)
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
 		.decode_data = cfg->decode_data,
+		.requiretls = honours_requiretls(cfg),
 		.unqualified_addresses = cfg->default_domain || cfg->aliases, /* rewrite_adds_domain() */
+		.policy = &w->access.policy,
 		.command_timeout_ms = cfg->command_timeout_ms,
 		.data_timeout_ms = cfg->client_data_timeout_ms,
 		.message_timeout_ms = cfg->message_timeout_ms,
@@ -390,11 +452,11 @@ static void configure_sessions(struct worker *w)
 	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1], .control = &w->start->control,
 						 .mechanisms = &w->service->board->shared->auth_mechanisms };
 	for (size_t i = 0; i < cfg->listener_count; i++) {
-		w->session[i] = w->local_session[i] = session_config_for_all(cfg);
+		w->session[i] = w->local_session[i] = session_config_for_all(w);
 		w->session[i].tls = cfg->listener[i].tls;
 		offer_auth(w, i);
 	}
-	w->outbox_session = session_config_for_all(cfg);
+	w->outbox_session = session_config_for_all(w);
 	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
 					     .peer = on_peer, .tls = on_tls, .trace = cfg->debug ? on_trace : NULL, .ctx = w };
 }
@@ -455,6 +517,9 @@ int worker_main(void *ctx, struct child_start *start)
 		close(w.service->event_fd[0]);
 	if (w.service->auth_fd[0] >= 0)
 		close(w.service->auth_fd[0]);
+	w.access_settings = w.service->admission.settings;
+	w.access_settings.slot = (size_t)(start->slot - start->board->slot);
+	access_init(&w.access, &w.access_settings);
 	configure_sessions(&w);
 	if (open_all(&w, &e) < 0) {
 		log_msg(LOG_LEVEL_ERROR, "worker_failed", "%s", e.text);
@@ -470,6 +535,7 @@ int worker_main(void *ctx, struct child_start *start)
 	for (size_t i = 0; i < w.service->cfg->listener_count; i++)
 		auth_asker_release(&w.asker[i]);
 	free(w.asker);
+	access_release(&w.access);
 	free(w.session);
 	free(w.local_session);
 	return status;

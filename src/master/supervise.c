@@ -221,6 +221,8 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		atomic_store(&m->board->slot[c->slot].generation, 0); /* nobody reports here any more */
 		atomic_store(&m->board->slot[c->slot].pid, 0);
 		atomic_store(&m->board->slot[c->slot].state, SLOT_FREE);
+		if (m->roles->worker_ended)
+			m->roles->worker_ended(m->roles->ctx, c->slot);
 		m->worker_lost = m->worker_lost || failed;
 		if (failed && m->roles->worker_lost)
 			m->roles->worker_lost(m->roles->ctx);

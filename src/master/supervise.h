@@ -28,6 +28,8 @@ struct master_roles {
 	int (*worker)(void *ctx, struct child_start *start);
 	int (*relay)(void *ctx, struct child_start *start); /* NULL: this service has none */
 	int (*auth)(void *ctx, struct child_start *start); /* NULL: this service has none */
+	/* A worker has ended, however it did: nobody is in its slot. May be NULL. */
+	void (*worker_ended)(void *ctx, unsigned slot);
 	/* A worker died in disorder: it may have committed mail without telling. */
 	void (*worker_lost)(void *ctx);
 	/* Workers wait for clients, relay and auth have started. */
