@@ -75,8 +75,8 @@ static int read_secrets(struct relay_settings *s, const struct config *cfg, stru
 		err_prefix(e, "upstream \"%s\"", cfg->upstream[i].name);
 		return -1;
 	}
-	s->tokens = relay_tokens_new(cfg, e);
-	return s->tokens ? 0 : -1;
+	s->tokens = relay_tokens_new(cfg, s->secrets);
+	return 0;
 }
 
 static void make_config(struct relay_settings *s, const struct config *cfg)
@@ -134,6 +134,9 @@ int relay_main(void *ctx, struct child_start *start)
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
 	close(s->event_fd[1]);
+	for (int i = 0; i < 2; i++)
+		if (s->auth_fd[i] >= 0)
+			close(s->auth_fd[i]);
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;
