@@ -303,7 +303,8 @@ def test_one_file_for_both(t):
 
 def check_configuration(t, text):
     config = t.tmp / "auth.conf"
-    config.write_text('localaddr = "127.0.0.1:25"\nremoteaddr = "127.0.0.1:26"\n' + text)
+    config.write_text('localaddr = "127.0.0.1:25"\nremoteaddr = "127.0.0.1:26"\nauth = offered\nauth_without_tls = yes\n'
+                      + text)
     run = t.run([BUILDDIR / "posthoused", "-t", "-n", "-f", config])
     return run.returncode, run.stderr.decode()
 
