@@ -53,7 +53,7 @@ static void check_line(const struct users_file *f, const struct users_cursor *at
 		ASSERT(e.text[0]);
 		break;
 	case USERS_UNKNOWN:
-		ASSERT(!"the walk has met it");
+		assert_failed("the walk has met it", __FILE__, __LINE__);
 	}
 }
 
