@@ -31,6 +31,9 @@ struct config_listener {
 	/* TLS */
 
 	/* AUTH */
+	enum session_auth_mode auth;
+	bool auth_without_tls;
+	unsigned auth_mechanisms; /* bits of smtp/mechanism.h; 0: all there are */
 
 	/* who it believes */
 	struct cidr *proxy_protocol; /* clients in these networks are proxies that send a PROXY header; owned */
@@ -168,10 +171,16 @@ struct config {
 	size_t limits_exempt_count;
 
 	/* the credentials of clients (AUTH) */
+	char *auth_users_file, *auth_pam_service, *auth_dovecot_socket; /* one of them, or none; owned */
 	char *auth_oauth_introspection_url; /* NULL: no tokens of clients; owned, as the next ones */
 	char *auth_oauth_client_id, *auth_oauth_client_secret_file, *auth_oauth_ca_file;
 	char *auth_oauth_scope; /* NULL: any */
 	char *auth_oauth_user_claim; /* NULL: username, else sub */
+	char *auth_user; /* runs the auth process, "root" allowed; NULL: no change of user; owned */
+	int64_t auth_failure_delay_ms;
+	unsigned auth_ban_after; /* failures; 0: nobody is banned */
+	int64_t auth_ban_time_ms;
+	bool received_auth_user; /* the user stands in Received */
 
 	/* TLS of clients */
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "access/access.h"
+#include "auth/client.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,6 +24,7 @@
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
 #include "session/session.h"
+#include "smtp/mechanism.h"
 #include "spool/spool.h"
 
 #define OUTBOX_RETRY_MS 60000 /* what the outbox holds and was refused for now: a full disk, mostly */
@@ -37,6 +39,8 @@ struct worker {
 	struct handler *handler;
 	struct session_config *session; /* by listener of the configuration; owned */
 	struct session_config outbox_session; /* for mail of the outbox */
+	struct auth_asker_line auth_line;
+	struct auth_asker *asker; /* by listener; owned */
 	struct session_events events;
 	struct access_settings access_settings; /* the service's, and this worker's slot */
 	struct access access; /* the policy of all sessions */
@@ -195,10 +199,20 @@ static bool learn_client(struct worker *w, int fd, const struct listening *from)
 	return true;
 }
 
-static struct access_login login_of(const struct config_listener *l)
+/* How one of this listener could get the right to relay. */
+static struct access_login login_of(const struct session_config *session)
 {
-	(void)l;
-	return (struct access_login){ .offered = false };
+	return (struct access_login){ .offered = session->auth != SESSION_AUTH_NONE, .in_clear = session->auth_without_tls };
+}
+
+/* Who comes over a local socket is known already, and may relay: no TLS, no AUTH. */
+static struct session_config session_config_of(const struct worker *w, const struct listening *from)
+{
+	struct session_config session = w->session[listener_index(w, from)];
+
+	if (w->peer.address.ss_family == AF_UNIX)
+		session.auth = SESSION_AUTH_NONE;
+	return session;
 }
 
 static void serve(struct worker *w, int fd, const struct listening *from)
@@ -208,6 +222,7 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 	struct stream stream;
 	struct session_peer peer = { .text = w->peer.text, .address = w->peer.host, .listener = from->listener };
 	struct smtp_reply refusal = { .code = 0 };
+	struct session_config session;
 	enum session_end end;
 
 	w->messages = 0;
@@ -221,11 +236,12 @@ static void serve(struct worker *w, int fd, const struct listening *from)
 	peer.may_xclient = peer_is_in(&w->peer, l->xclient_from, l->xclient_from_count);
 	scoreboard_note(w->start->slot, w->peer.text, NULL);
 	proctitle_set("worker %s", w->peer.text);
-	if (access_begin(&w->access, &peer, login_of(l), w->busy, &refusal) == POLICY_REFUSE)
+	session = session_config_of(w, from);
+	if (access_begin(&w->access, &peer, login_of(&session), w->busy, &refusal) == POLICY_REFUSE)
 		peer.refusal = &refusal;
 	stream_init(&stream, fd, &w->start->control);
 	w->in_session = true;
-	end = session_run(&w->session[listener_index(w, from)], &peer, &stream.io, w->handler, &w->events);
+	end = session_run(&session, &peer, &stream.io, w->handler, &w->events);
 	w->in_session = false;
 	access_end(&w->access);
 	log_session(w, end, began_mono_ms);
@@ -332,8 +348,18 @@ static void configure_sessions(struct worker *w)
 	const struct config *cfg = w->service->cfg;
 
 	w->session = mem_array(cfg->listener_count, sizeof(*w->session));
-	for (size_t i = 0; i < cfg->listener_count; i++)
+	w->asker = mem_array(cfg->listener_count, sizeof(*w->asker));
+	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1], .control = &w->start->control,
+						 .mechanisms = &w->service->board->shared->auth_mechanisms };
+	for (size_t i = 0; i < cfg->listener_count; i++) {
+		const struct config_listener *l = &cfg->listener[i];
+
 		w->session[i] = session_config_for_all(w);
+		auth_asker_init(&w->asker[i], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_ALL);
+		w->session[i].auth = l->auth;
+		w->session[i].auth_without_tls = l->auth_without_tls;
+		w->session[i].authenticator = &w->asker[i].authenticator;
+	}
 	w->outbox_session = session_config_for_all(w);
 	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
 					     .peer = on_peer, .trace = cfg->debug ? on_trace : NULL, .ctx = w };
@@ -395,6 +421,8 @@ int worker_main(void *ctx, struct child_start *start)
 	w.access_settings = w.service->admission.settings;
 	w.access_settings.slot = (size_t)(start->slot - start->board->slot);
 	access_init(&w.access, &w.access_settings);
+	if (w.service->auth_fd[0] >= 0)
+		close(w.service->auth_fd[0]);
 	configure_sessions(&w);
 	if (open_all(&w, &e) < 0) {
 		log_msg(LOG_LEVEL_ERROR, "worker_failed", "%s", e.text);
@@ -408,6 +436,9 @@ int worker_main(void *ctx, struct child_start *start)
 	if (w.spool.path)
 		spool_close(&w.spool);
 	access_release(&w.access);
+	for (size_t i = 0; i < w.service->cfg->listener_count; i++)
+		auth_asker_release(&w.asker[i]);
+	free(w.asker);
 	free(w.session);
 	return status;
 }
