@@ -9,7 +9,6 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
-#include "config/check_oauth.h"
 #include "config/presets.h"
 #include "config/routes.h"
 #include "config/types.h"
@@ -141,6 +140,86 @@ static void listener_has_addresses(struct check *c)
 
 	if (l->localaddr_count == 0)
 		fail(c, "listener \"%s\" has no localaddr", l->name);
+}
+
+/* ---- TLS of listeners ------------------------------------------------------------------ */
+
+static const struct config_listener *listener_of(const struct check *c)
+{
+	return &c->cfg->listener[c->index];
+}
+
+/* What comes over a unix socket does not leave this machine, and is known by its user: no TLS there. */
+static bool has_tcp(const struct config_listener *l)
+{
+	for (size_t i = 0; i < l->localaddr_count; i++)
+		if (l->localaddr[i].kind == ENDPOINT_TCP)
+			return true;
+	return false;
+}
+
+static bool does_tls(const struct config_listener *l)
+{
+	return l->tls != SESSION_TLS_NONE && has_tcp(l);
+}
+
+static void tls_has_a_certificate(struct check *c)
+{
+	const struct config_listener *l = listener_of(c);
+
+	if (does_tls(l) && l->tls_cert_count == 0)
+		fail(c, "listener \"%s\": tls needs a certificate: set tls_cert (and tls_key)", l->name);
+}
+
+static void keys_go_with_certificates(struct check *c)
+{
+	const struct config_listener *l = listener_of(c);
+
+	if (l->tls_key_count > 0 && l->tls_key_count != l->tls_cert_count)
+		fail(c, "listener \"%s\": %zu files in tls_key for %zu in tls_cert: they go in pairs, in the same order",
+		     l->name, l->tls_key_count, l->tls_cert_count);
+}
+
+/* Whoever writes it wants it used: at the top level, by one listener at least. */
+static bool nobody_does_tls(const struct check *c)
+{
+	for (size_t i = 0; i < c->cfg->listener_count; i++)
+		if (does_tls(&c->cfg->listener[i]))
+			return false;
+	return true;
+}
+
+static void certificates_are_used(struct check *c)
+{
+	if (listener_of(c)->tls_cert_count > 0 && nobody_does_tls(c))
+		fail(c, "tls_cert has no effect: set tls = starttls, required or implicit");
+}
+
+static void client_options_need_tls(struct check *c)
+{
+	const struct config_listener *l = listener_of(c);
+
+	if ((l->tls_client_cert != TLS_CLIENT_CERT_NONE || l->tls_client_ca) && nobody_does_tls(c))
+		fail(c, "tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit");
+}
+
+static bool nobody_asks_for_certificates(const struct check *c)
+{
+	for (size_t i = 0; i < c->cfg->listener_count; i++)
+		if (c->cfg->listener[i].tls_client_cert != TLS_CLIENT_CERT_NONE)
+			return false;
+	return true;
+}
+
+/* Without an authority whoever can run openssl has a certificate. To know clients by fingerprints it is asked for. */
+static void client_certificates_are_judged(struct check *c)
+{
+	const struct config_listener *l = listener_of(c);
+
+	if (l->tls_client_cert == TLS_CLIENT_CERT_REQUIRED && !l->tls_client_ca)
+		fail(c, "tls_client_cert = required needs tls_client_ca: without it any certificate would do");
+	if (l->tls_client_ca && nobody_asks_for_certificates(c))
+		fail(c, "tls_client_ca has no effect: set tls_client_cert = ask or required");
 }
 
 /* ---- addresses ----------------------------------------------------------------------- */
@@ -282,47 +361,6 @@ static void user_has_a_password(struct check *c)
 		fail(c, "password_file without user");
 	if (u->user && u->password_file && by_certificate)
 		fail(c, "password_file has no effect: EXTERNAL uses the certificate");
-}
-
-static void say_oauth(struct check *c, int (*rule)(const struct config_upstream *u, struct err *e))
-{
-	struct err e;
-
-	if (rule(upstream_of(c), &e) < 0)
-		fail(c, "%s", e.text);
-}
-
-static void oauth_can_be_asked(struct check *c)
-{
-	say_oauth(c, check_oauth_asks);
-}
-
-static void oauth_client_has_a_secret(struct check *c)
-{
-	say_oauth(c, check_oauth_secret);
-}
-
-static void oauth_logs_in(struct check *c)
-{
-	say_oauth(c, check_oauth_login);
-}
-
-static void oauth_has_a_file(struct check *c)
-{
-	say_oauth(c, check_oauth_file);
-}
-
-static void oauth_is_used(struct check *c)
-{
-	say_oauth(c, check_oauth_used);
-}
-
-static void introspection_is_complete(struct check *c)
-{
-	struct err e;
-
-	if (check_oauth_introspection(c->cfg, &e) < 0)
-		fail(c, "%s", e.text);
 }
 
 /* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
@@ -496,19 +534,17 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "warn_after", "expire_after" }, warned_before_it_expires },
 	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
 	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
+	{ CONFIG_LISTENER, { "tls", "tls_cert", "localaddr" }, tls_has_a_certificate },
+	{ CONFIG_LISTENER, { "tls_key", "tls_cert" }, keys_go_with_certificates },
+	{ CONFIG_LISTENER, { "tls_cert", "tls" }, certificates_are_used },
+	{ CONFIG_LISTENER, { "tls_client_cert", "tls_client_ca", "tls" }, client_options_need_tls },
+	{ CONFIG_LISTENER, { "tls_client_cert", "tls_client_ca" }, client_certificates_are_judged },
 	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
 	{ CONFIG_UPSTREAM, { "remoteaddr", "preset" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file", "auth_mechanisms" }, user_has_a_password },
 	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_url", "oauth_client_id", "oauth_device_url" }, oauth_can_be_asked },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_client_secret_file" }, oauth_client_has_a_secret },
-	{ CONFIG_UPSTREAM, { "oauth", "user", "password_file" }, oauth_logs_in },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_file" }, oauth_has_a_file },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_scope", "oauth_ca_file" }, oauth_is_used },
-	{ CONFIG_TOP, { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
-	  introspection_is_complete },
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
@@ -548,6 +584,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
+	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */
