@@ -84,6 +84,8 @@ bool carry_to_fields(const struct envelope *env, const struct spool_state *st, s
 	for (line = text.data; ok && *line != '\n' && (newline = strchr(line, '\n')); line = newline + 1) {
 		const char *name = "Envelope";
 
+		if (st->released && strncmp(line, "hold=", 5) == 0) /* who released it here does not want it held there */
+			continue;
 		if (strncmp(line, "from=", 5) == 0)
 			name = "From";
 		else if (strncmp(line, "to=", 3) == 0)
@@ -235,7 +237,7 @@ int carry_to_json(const struct envelope *env, const struct spool_state *st, json
 		r = put_address(o, "envid", env->envid, e);
 	if (r == 0)
 		r = put_address(o, "auth", env->auth_user, e);
-	if (r == 0 && !st->released) /* who released it here does not want it held there */
+	if (r == 0 && !st->released) /* as above */
 		r = put_address(o, "hold", env->hold, e);
 	if (r == 0)
 		*out = o;

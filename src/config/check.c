@@ -241,6 +241,17 @@ static void proxies_are_named(struct check *c)
 		     l->name);
 }
 
+/* ---- the credentials of clients -------------------------------------------------------- */
+
+/* Who is asked must be clear: no order of them would be the right one for everybody. */
+static void one_backend(struct check *c)
+{
+	const struct config *cfg = c->cfg;
+
+	if ((cfg->auth_users_file != NULL) + (cfg->auth_pam_service != NULL) + (cfg->auth_dovecot_socket != NULL) > 1)
+		fail(c, "auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other");
+}
+
 /* ---- upstreams ----------------------------------------------------------------------- */
 
 static const struct config_upstream *upstream_of(const struct check *c)
@@ -477,6 +488,7 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "min_spare", "max_spare" }, spare_in_order },
 	{ CONFIG_TOP, { "max_spare", "max_workers" }, workers_in_order },
 	{ CONFIG_TOP, { "relay_from", "relay_from_anyone" }, not_an_open_relay },
+	{ CONFIG_TOP, { "auth_users_file", "auth_pam_service", "auth_dovecot_socket" }, one_backend },
 	{ CONFIG_TOP, { "decode_data", "enable_smtputf8" }, data_is_text_or_not },
 	{ CONFIG_TOP, { "message_timeout", "session_timeout" }, session_holds_a_message },
 	{ CONFIG_TOP, { "retry_min", "retry_max" }, retry_in_order },
@@ -535,6 +547,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
+	run_rules(&c, check_auth_rules, check_auth_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

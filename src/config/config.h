@@ -31,6 +31,9 @@ struct config_listener {
 	/* TLS */
 
 	/* AUTH */
+	enum session_auth_mode auth;
+	bool auth_without_tls;
+	unsigned auth_mechanisms; /* bits of smtp/mechanism.h; 0: all there are */
 
 	/* who it believes */
 	struct cidr *proxy_protocol; /* clients in these networks are proxies that send a PROXY header; owned */
@@ -158,12 +161,26 @@ struct config {
 	bool relay_from_anyone; /* said in so many words: an open relay is wanted */
 
 	/* tables of clients, senders and recipients; limits per client and user */
+	char **relay_from_cert; /* "sha256:" and 64 digits, "name:host", "name:*.domain": certificates that may relay; owned */
+	size_t relay_from_cert_count;
+	char *client_access, *sender_access, *recipient_access; /* table files (access/rules.h); NULL: none; owned */
+	char *auth_senders; /* table file (access/owners.h); NULL: a user may send as anybody; owned */
+	unsigned client_connections, client_messages_per_minute, client_recipients_per_minute; /* 0: no limit */
+	unsigned user_connections, user_messages_per_minute, user_recipients_per_minute; /* 0: no limit */
+	struct cidr *limits_exempt; /* clients without limits; owned */
+	size_t limits_exempt_count;
 
 	/* the credentials of clients (AUTH) */
+	char *auth_users_file, *auth_pam_service, *auth_dovecot_socket; /* one of them, or none; owned */
 	char *auth_oauth_introspection_url; /* NULL: no tokens of clients; owned, as the next ones */
 	char *auth_oauth_client_id, *auth_oauth_client_secret_file, *auth_oauth_ca_file;
 	char *auth_oauth_scope; /* NULL: any */
 	char *auth_oauth_user_claim; /* NULL: username, else sub */
+	char *auth_user; /* runs the auth process, "root" allowed; NULL: no change of user; owned */
+	int64_t auth_failure_delay_ms;
+	unsigned auth_ban_after; /* failures; 0: nobody is banned */
+	int64_t auth_ban_time_ms;
+	bool received_auth_user; /* the user stands in Received */
 
 	/* TLS of clients */
 

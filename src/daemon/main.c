@@ -22,6 +22,7 @@
 #include "config/dump.h"
 #include "config/secret.h"
 #include "daemon/background.h"
+#include "daemon/credentials.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
 #include "handler/handler.h"
@@ -120,12 +121,13 @@ static bool upstreams_are_usable(const struct config *cfg)
 /* The same for users that are missing: both are told, and -t tells them too. NULL: nothing changes the user. */
 static bool users_are_there(const struct config *cfg)
 {
-	const char *name[] = { cfg->user, cfg->smtp_user };
+	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
+	const char *name[] = { cfg->user, cfg->smtp_user, service_offers_auth(cfg) ? auth_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		if (name[i] && rights_of_user(&rights, name[i], &e) < 0) {
 			report(NULL, e.text);
 			there = false;
@@ -150,9 +152,9 @@ static bool groups_are_there(const struct config *cfg)
 static bool machine_is_prepared(const struct config *cfg)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
-	bool files = service_check_files(cfg, report, NULL);
+	bool files = service_check_files(cfg, report, NULL), credentials = credentials_are_usable(cfg, report, NULL);
 
-	return users && groups && upstreams && files;
+	return users && groups && upstreams && files && credentials;
 }
 
 static void open_log(const struct config *cfg, bool foreground)

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "daemon/admission.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
@@ -26,12 +27,15 @@ struct service {
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
+	struct admission admission; /* who may do what */
 	struct rewriting rewriting; /* of the workers' mail */
-	struct rights worker_rights, relay_rights;
+	struct rights worker_rights, relay_rights, auth_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
 	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
 	int event_fd[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
+	bool has_auth; /* a listener offers AUTH */
+	int auth_fd[2]; /* workers write to the second, the auth process reads (auth/protocol.h); the master keeps both */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	bool has_pid_file; /* written, so to be removed */
 	int64_t started_wall_us;
@@ -55,5 +59,9 @@ int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *contro
 /* Roles for master_run; ctx is the service. Each returns an exit status. */
 int worker_main(void *ctx, struct child_start *start);
 int relay_main(void *ctx, struct child_start *start);
+int auth_main(void *ctx, struct child_start *start);
+
+/* Whether a listener of the configuration offers AUTH. */
+bool service_offers_auth(const struct config *cfg);
 
 #endif

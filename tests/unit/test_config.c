@@ -91,6 +91,8 @@ START_TEST(test_defaults_print_as_written)
 }
 END_TEST
 
+#define D32 "AB:cd:01:23:45:67:89:ef:AB:cd:01:23:45:67:89:ef"
+
 /* Every key with a value that is not its default. */
 static const char every_key[] =
 	"hostname = \"[192.0.2.1]\"\nhandler = debug\nspool = /s\nspool_sync = strict\nmin_free = 1G\n"
@@ -107,6 +109,10 @@ static const char every_key[] =
 	"aliases = /al alias_domains = \"[192.0.2.1]\"\nalways_bcc = \"b@c.example\" redirect_all = \"d@e.example\"\n"
 	"rewrite_headers = yes keep_original_headers = yes remove_headers = { X-A, \"X-*\" }\n"
 	/* the top level's are the listeners', but where they say something else */
+	"relay_from_cert = { \"sha256:" D32 ":" D32 "\", \"name:*.Example.org\" }\n"
+	"client_access = /ca sender_access = /sa recipient_access = /ra auth_senders = /as\n"
+	"client_connections = 41 client_messages_per_minute = 42 client_recipients_per_minute = 43\n"
+	"user_connections = 44 user_messages_per_minute = 45 user_recipients_per_minute = 46 limits_exempt = 10.0.0.0/8\n"
 	"proxy_protocol = { 192.0.2.1, 192.0.2.2 }\nxclient_from = 192.0.2.3\n"
 	"listener a { localaddr = { \"127.0.0.1\", \"[::1]:0\", \"unix:/run/a b\" } }\n"
 	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} }\n"
@@ -173,6 +179,20 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->listener[0].localaddr[1].host, "::1");
 	ck_assert_str_eq(cfg->listener[0].localaddr[2].path, "/run/a b");
 	ck_assert_str_eq(cfg->listener[1].name, "b-c.d_E");
+	ck_assert_uint_eq(cfg->relay_from_cert_count, 2);
+	ck_assert_str_eq(cfg->relay_from_cert[0], "sha256:abcd0123456789efabcd0123456789efabcd0123456789efabcd0123456789ef");
+	ck_assert_str_eq(cfg->relay_from_cert[1], "name:*.Example.org");
+	ck_assert_str_eq(cfg->client_access, "/ca");
+	ck_assert_str_eq(cfg->sender_access, "/sa");
+	ck_assert_str_eq(cfg->recipient_access, "/ra");
+	ck_assert_str_eq(cfg->auth_senders, "/as");
+	ck_assert_uint_eq(cfg->client_connections, 41);
+	ck_assert_uint_eq(cfg->client_messages_per_minute, 42);
+	ck_assert_uint_eq(cfg->client_recipients_per_minute, 43);
+	ck_assert_uint_eq(cfg->user_connections, 44);
+	ck_assert_uint_eq(cfg->user_messages_per_minute, 45);
+	ck_assert_uint_eq(cfg->user_recipients_per_minute, 46);
+	ck_assert_uint_eq(cfg->limits_exempt_count, 1);
 	ck_assert_uint_eq(cfg->listener[0].proxy_protocol_count, 2);
 	ck_assert_uint_eq(cfg->listener[1].proxy_protocol_count, 2);
 	ck_assert_uint_eq(cfg->listener[0].xclient_from_count, 1);

@@ -151,8 +151,7 @@ static void setup(void)
 {
 	memset(&w, 0, sizeof(w));
 	transcript_default_config(&w.cfg);
-	w.peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan",
-					.may_relay = true };
+	w.peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
 	fake_handler_init(&w.handler, true);
 	fake_io_init(&w.io, "", 0, FAKE_WHOLE);
 	w.io.can_tls = true;
