@@ -226,6 +226,7 @@ int carry_to_json(const struct envelope *env, const struct spool_state *st, json
 	json_put_key(o, "listener", json_text_or_null(env->listener));
 	json_put_key(o, "body", json_string(envelope_body_names[env->body]));
 	json_put_key(o, "smtputf8", json_boolean(env->smtputf8));
+	json_put_key(o, "requiretls", json_boolean(env->requiretls));
 	if (env->ret != RET_UNSET)
 		json_put_key(o, "ret", json_string(env->ret == RET_FULL ? "FULL" : "HDRS"));
 	json_put_key(o, "recipients", list);
@@ -297,6 +298,7 @@ enum carried carry_from_json(const json_t *o, struct envelope *env, struct err *
 	take_text(o, "auth", &env->auth_user);
 	take_text(o, "hold", &env->hold);
 	env->smtputf8 = json_is_true(json_object_get(o, "smtputf8"));
+	env->requiretls = json_is_true(json_object_get(o, "requiretls"));
 	for (unsigned i = 0; body && i < ENVELOPE_BODY_COUNT; i++)
 		if (strcmp(body, envelope_body_names[i]) == 0)
 			env->body = (enum envelope_body)i;

@@ -18,6 +18,7 @@
 #include "base/cidr.h"
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "listener/tls.h" /* enum tls_profile, tls_client_cert */
 #include "oauth/grant.h" /* enum oauth_grant */
 #include "session/session.h" /* enum bare_newline */
 #include "spool/spool.h" /* enum spool_sync */
@@ -29,6 +30,14 @@ struct config_listener {
 	size_t localaddr_count;
 
 	/* TLS */
+	enum session_tls_mode tls;
+	char **tls_cert; /* files, the chain of each included; owned */
+	size_t tls_cert_count;
+	char **tls_key; /* files, in the same order; none: the keys are in the files of tls_cert; owned */
+	size_t tls_key_count;
+	enum tls_profile tls_profile;
+	char *tls_client_ca; /* file; NULL: none; owned */
+	enum tls_client_cert tls_client_cert;
 
 	/* AUTH */
 	enum session_auth_mode auth;
@@ -183,6 +192,8 @@ struct config {
 	bool received_auth_user; /* the user stands in Received */
 
 	/* TLS of clients */
+	int64_t tls_ticket_lifetime_ms; /* 0: no session tickets */
+	int64_t tls_expiry_warning_ms; /* before a certificate's end; 0: never */
 
 	/* rewriting: the envelope (rewrite/rules.h) */
 	char *default_domain; /* NULL: addresses without a domain are refused, if there are no aliases; owned */

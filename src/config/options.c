@@ -27,7 +27,7 @@ bool config_section_has_name(enum config_section section)
 	return section == CONFIG_LISTENER || section == CONFIG_UPSTREAM;
 }
 
-/* In the order of the enums in spool/spool.h, session/session.h, upstream/upstream.h and oauth/grant.h. */
+/* In the order of the enums in spool/spool.h, session/session.h, listener/tls.h, upstream/upstream.h, oauth/grant.h. */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
@@ -42,6 +42,9 @@ static const char *const apply_words[] = { "sender", "recipient", "header", NULL
 static const char *const auth_words[] = { "none", "offered", "required", NULL };
 static const char *const sasl_words[] = { SMTP_MECHANISM_NAMES, NULL };
 static const char *const oauth_words[] = { "none", "refresh_token", "client_credentials", "device_code", NULL };
+static const char *const listener_tls_words[] = { "none", "starttls", "required", "implicit", NULL };
+static const char *const profile_words[] = { "modern", "intermediate", "legacy", NULL };
+static const char *const client_cert_words[] = { "none", "ask", "required", NULL };
 static const char *const eightbit_words[] = { "strict", "pass", NULL };
 
 #define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
@@ -160,6 +163,11 @@ const struct config_option config_options[] = {
 	  .help = "Received says who logged in" },
 
 	/* TLS of clients */
+	/* As long as a client may come back without a full handshake is as long as a stolen ticket key is of use. */
+	{ "tls_ticket_lifetime", TOP(tls_ticket_lifetime_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "2h",
+	  .help = "how long a TLS client can resume its session; 0: not at all" },
+	{ "tls_expiry_warning", TOP(tls_expiry_warning_ms), TYPE(time), RANGE(0, 365 * DAY), .fallback = "14d",
+	  .help = "daily warning that long before a certificate of a listener ends; 0: none" },
 
 	/* rewriting: the envelope */
 	{ "default_domain", TOP(default_domain), TYPE(hostname),
@@ -248,6 +256,18 @@ const struct config_option config_options[] = {
 	  TYPE(local), .help = "addresses to listen on" },
 
 	/* listener: TLS */
+	{ "tls", LISTENER(tls), .also_top = true, TYPE(word), .words = listener_tls_words, .fallback = "none",
+	  .help = "encryption of clients" },
+	{ "tls_cert", LISTENER(tls_cert), .count_offset = offsetof(struct config_listener, tls_cert_count),
+	  .also_top = true, TYPE(paths), .help = "certificates with their chains (PEM); by the name a client asks for" },
+	{ "tls_key", LISTENER(tls_key), .count_offset = offsetof(struct config_listener, tls_key_count),
+	  .also_top = true, TYPE(paths), .help = "their private keys (PEM); default: they are in tls_cert" },
+	{ "tls_profile", LISTENER(tls_profile), .also_top = true, TYPE(word), .words = profile_words,
+	  .fallback = "intermediate", .help = "versions and ciphers of TLS" },
+	{ "tls_client_cert", LISTENER(tls_client_cert), .also_top = true, TYPE(word), .words = client_cert_words,
+	  .fallback = "none", .help = "whether clients show certificates of their own" },
+	{ "tls_client_ca", LISTENER(tls_client_ca), .also_top = true, TYPE(path),
+	  .help = "authorities that sign clients' certificates (PEM)" },
 
 	/* listener: AUTH */
 	{ "auth", LISTENER(auth), TYPE(word), .words = auth_words, .also_top = true, .fallback = "none",

@@ -351,3 +351,19 @@ const struct config_type config_type_local_parts = { "local parts", true, local_
 						     patterns_clear };
 const struct config_type config_type_header_names = { "names", true, header_names_parse, patterns_format,
 						      patterns_clear };
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static int paths_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0)
+		return -1;
+	if (text[0] != '/') {
+		err_set(e, "\"%s\" is not an absolute path", text);
+		return -1;
+	}
+	add_text(o, object, text);
+	return 0;
+}
+
+const struct config_type config_type_paths = { "paths", true, paths_parse, patterns_format, patterns_clear };

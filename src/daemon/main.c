@@ -148,11 +148,15 @@ static bool groups_are_there(const struct config *cfg)
 	return false;
 }
 
-/* Beyond the text of the configuration: what it needs of this machine. All of it is told in one run. */
-static bool machine_is_prepared(const struct config *cfg)
+/*
+ * Beyond the text of the configuration: what it needs of this machine. All of it is told in one run; warnings, if
+ * wanted, too (at a start they go to the log).
+ */
+static bool machine_is_prepared(const struct config *cfg, bool warn)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
-	bool files = service_check_files(cfg, report, NULL), credentials = credentials_are_usable(cfg, report, NULL);
+	bool files = service_check_files(cfg, warn, report, NULL);
+	bool credentials = credentials_are_usable(cfg, report, NULL);
 
 	return users && groups && upstreams && files && credentials;
 }
@@ -214,7 +218,7 @@ int main(int argc, char *argv[])
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_DUMP)
 		status = print_configuration(&cfg);
-	else if (!machine_is_prepared(&cfg))
+	else if (!machine_is_prepared(&cfg, o.action == DAEMON_CHECK))
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_CHECK)
 		status = EXIT_SUCCESS;

@@ -16,6 +16,7 @@
 #include "daemon/outbox.h"
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
+#include "daemon/listener_tls.h"
 #include "daemon/reload.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -207,13 +208,15 @@ static struct reload *make_reload(struct service *s)
 {
 	struct reload *r = reload_new();
 
+	admission_watch(&s->admission, r);
+	s->tls = listener_tls_new(s->cfg);
+	listener_tls_register(s->tls, r);
 	rewriting_init(&s->rewriting, s->cfg);
 	rewriting_reload(&s->rewriting, r);
-	admission_watch(&s->admission, r);
 	return r;
 }
 
-bool service_check_files(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
+bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text), void *ctx)
 {
 	struct service s = { .cfg = cfg };
 	pid_t pid = fork();
@@ -227,6 +230,8 @@ bool service_check_files(const struct config *cfg, void (*report)(void *ctx, con
 		s.admission.ctx = ctx;
 		r = make_reload(&s);
 		status = reload_check(r, report, ctx) ? 0 : 1;
+		if (warn)
+			listener_tls_warnings(s.tls, report, ctx);
 		reload_free(r);
 		_exit(status);
 	}
@@ -264,6 +269,7 @@ static bool tick(void *ctx)
 {
 	struct service *s = ctx;
 
+	listener_tls_tick(s->tls);
 	return reload_tick(s->reload);
 }
 
@@ -297,8 +303,8 @@ static void release(struct service *s)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
 	reload_free(s->reload);
-	rewriting_release(&s->rewriting);
 	admission_release(&s->admission);
+	rewriting_release(&s->rewriting);
 	log_tap(NULL, NULL);
 	if (s->board)
 		scoreboard_destroy(s->board);

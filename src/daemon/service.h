@@ -19,11 +19,13 @@
 #include "master/scoreboard.h"
 #include "master/supervise.h"
 
+struct listener_tls;
 struct reload;
 
 struct service {
 	const struct config *cfg;
 	struct reload *reload; /* what workers inherit of files; the relay and others that need none of it free it */
+	struct listener_tls *tls; /* of clients; belongs to reload */
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
@@ -49,9 +51,9 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 
 /*
  * What is in files besides the configuration (certificates, tables): all of it is read, what is wrong is
- * reported. In a process of its own that ends at once, as this one must not have held a secret.
+ * reported; warn: also what soon will be. In a process of its own that ends at once, as this one must not have held a secret.
  */
-bool service_check_files(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx);
+bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text), void *ctx);
 
 /* view_group and control_group; with s->relay_rights known. */
 int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *control_gid, struct err *e);

@@ -115,7 +115,10 @@ static const char every_key[] =
 	"user_connections = 44 user_messages_per_minute = 45 user_recipients_per_minute = 46 limits_exempt = 10.0.0.0/8\n"
 	"proxy_protocol = { 192.0.2.1, 192.0.2.2 }\nxclient_from = 192.0.2.3\n"
 	"listener a { localaddr = { \"127.0.0.1\", \"[::1]:0\", \"unix:/run/a b\" } }\n"
-	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} }\n"
+	"tls_ticket_lifetime = 35m\ntls_expiry_warning = 36d\ntls = implicit\ntls_cert = { \"/c1\", '/c 2' }\n"
+	"tls_key = { /k1, /k2 }\ntls_profile = legacy\ntls_client_cert = required\ntls_client_ca = /cca\n"
+	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} tls = required tls_key = {} tls_cert = /c3\n"
+	"tls_profile = modern tls_client_cert = ask }\n"
 	"upstream u {\nremoteaddr = { \"[2001:db8::1]:1465 weight=1000\", \"b  weight=1 \", 'c:2' }\ntls = implicit\ntls_ca_file = \"/ca\"\n"
 	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no\n"
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
@@ -193,6 +196,22 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_uint_eq(cfg->user_messages_per_minute, 45);
 	ck_assert_uint_eq(cfg->user_recipients_per_minute, 46);
 	ck_assert_uint_eq(cfg->limits_exempt_count, 1);
+	ck_assert_int_eq(cfg->tls_ticket_lifetime_ms, 35 * 60000);
+	ck_assert_int_eq(cfg->tls_expiry_warning_ms, 36 * INT64_C(86400000));
+	ck_assert_int_eq(cfg->listener[0].tls, SESSION_TLS_IMPLICIT);
+	ck_assert_uint_eq(cfg->listener[0].tls_cert_count, 2);
+	ck_assert_str_eq(cfg->listener[0].tls_cert[1], "/c 2");
+	ck_assert_uint_eq(cfg->listener[0].tls_key_count, 2);
+	ck_assert_str_eq(cfg->listener[0].tls_key[0], "/k1");
+	ck_assert_int_eq(cfg->listener[0].tls_profile, TLS_PROFILE_LEGACY);
+	ck_assert_int_eq(cfg->listener[0].tls_client_cert, TLS_CLIENT_CERT_REQUIRED);
+	ck_assert_str_eq(cfg->listener[0].tls_client_ca, "/cca");
+	ck_assert_int_eq(cfg->listener[1].tls, SESSION_TLS_REQUIRED);
+	ck_assert_uint_eq(cfg->listener[1].tls_cert_count, 1);
+	ck_assert_uint_eq(cfg->listener[1].tls_key_count, 0);
+	ck_assert_int_eq(cfg->listener[1].tls_profile, TLS_PROFILE_MODERN);
+	ck_assert_int_eq(cfg->listener[1].tls_client_cert, TLS_CLIENT_CERT_ASK);
+	ck_assert_str_eq(cfg->listener[1].tls_client_ca, "/cca");
 	ck_assert_uint_eq(cfg->listener[0].proxy_protocol_count, 2);
 	ck_assert_uint_eq(cfg->listener[1].proxy_protocol_count, 2);
 	ck_assert_uint_eq(cfg->listener[0].xclient_from_count, 1);

@@ -242,6 +242,27 @@ START_TEST(starttls_in_its_place_only)
 }
 END_TEST
 
+START_TEST(requiretls_under_tls_only)
+{
+	const char *out;
+
+	w.cfg.requiretls = true;
+	out = said("EHLO x\r\nMAIL FROM:<a@example.net> REQUIRETLS\r\nQUIT\r\n");
+	lacks(out, "REQUIRETLS");
+	has(out, "555 5.5.4");
+	w.io.is_tls = true;
+	out = said("EHLO x\r\nMAIL FROM:<a@example.net> REQUIRETLS=yes\r\nMAIL FROM:<a@example.net> requiretls\r\n"
+		   "RCPT TO:<b@example.org>\r\nDATA\r\n.\r\nQUIT\r\n");
+	has(out, "250-REQUIRETLS\r\n");
+	has(out, "501 5.5.4 Error: REQUIRETLS takes no arguments\r\n250 2.1.0 OK\r\n250 2.1.5 OK\r\n");
+	ck_assert(w.handler.seen.requiretls);
+	out = said("EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n.\r\nQUIT\r\n");
+	ck_assert(!w.handler.seen.requiretls);
+	w.cfg.requiretls = false; /* nobody behind us could */
+	lacks(said("EHLO x\r\nQUIT\r\n"), "REQUIRETLS");
+}
+END_TEST
+
 START_TEST(after_a_failed_handshake_nothing_is_said)
 {
 	const char *out;
@@ -441,6 +462,7 @@ int main(void)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, starttls_forgets_what_was_said_before);
 	tcase_add_test(c, starttls_in_its_place_only);
+	tcase_add_test(c, requiretls_under_tls_only);
 	tcase_add_test(c, after_a_failed_handshake_nothing_is_said);
 	tcase_add_test(c, tls_required_comes_first);
 	tcase_add_test(c, auth_dialogues);
