@@ -239,6 +239,17 @@ const struct cli_verb verb_table[] = {
 		.run = verb_user,
 	},
 	{
+		.name = "oauth",
+		.operands = "login|refresh|status [UPSTREAM]",
+		.summary = "the OAuth 2 tokens with which the relay logs in to an upstream",
+		.details = "login gets them: by a code that you enter in a browser (oauth = device_code), or\n"
+			   "with a refresh token on standard input (oauth = refresh_token). refresh asks for\n"
+			   "a new access token now, step by step. status tells what is stored, of all\n"
+			   "upstreams without UPSTREAM. A running relay takes over what is new at once.\n",
+		.options = oauth_options,
+		.run = verb_oauth,
+	},
+	{
 		.name = "help",
 		.operands = "[VERB]",
 		.summary = "how to use posthouse, or one of its verbs",

@@ -70,5 +70,7 @@ extern const struct args_option doctor_options[], export_options[], fsck_options
 extern const struct args_option queue_options[], send_options[], show_options[];
 extern const struct args_option check_options[], explain_options[], status_options[], summary_options[];
 extern const struct args_option user_options[], top_options[], watch_options[];
+enum cli_status verb_oauth(struct cli *cli);
+extern const struct args_option oauth_options[];
 
 #endif

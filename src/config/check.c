@@ -9,7 +9,6 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
-#include "config/check_oauth.h"
 #include "config/presets.h"
 #include "config/routes.h"
 #include "config/types.h"
@@ -364,47 +363,6 @@ static void user_has_a_password(struct check *c)
 		fail(c, "password_file has no effect: EXTERNAL uses the certificate");
 }
 
-static void say_oauth(struct check *c, int (*rule)(const struct config_upstream *u, struct err *e))
-{
-	struct err e;
-
-	if (rule(upstream_of(c), &e) < 0)
-		fail(c, "%s", e.text);
-}
-
-static void oauth_can_be_asked(struct check *c)
-{
-	say_oauth(c, check_oauth_asks);
-}
-
-static void oauth_client_has_a_secret(struct check *c)
-{
-	say_oauth(c, check_oauth_secret);
-}
-
-static void oauth_logs_in(struct check *c)
-{
-	say_oauth(c, check_oauth_login);
-}
-
-static void oauth_has_a_file(struct check *c)
-{
-	say_oauth(c, check_oauth_file);
-}
-
-static void oauth_is_used(struct check *c)
-{
-	say_oauth(c, check_oauth_used);
-}
-
-static void introspection_is_complete(struct check *c)
-{
-	struct err e;
-
-	if (check_oauth_introspection(c->cfg, &e) < 0)
-		fail(c, "%s", e.text);
-}
-
 /* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
 static void password_is_not_shown(struct check *c)
 {
@@ -587,13 +545,6 @@ static const struct check_rule rules[] = {
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file", "auth_mechanisms" }, user_has_a_password },
 	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_url", "oauth_client_id", "oauth_device_url" }, oauth_can_be_asked },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_client_secret_file" }, oauth_client_has_a_secret },
-	{ CONFIG_UPSTREAM, { "oauth", "user", "password_file" }, oauth_logs_in },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_file" }, oauth_has_a_file },
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_scope", "oauth_ca_file" }, oauth_is_used },
-	{ CONFIG_TOP, { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
-	  introspection_is_complete },
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
@@ -633,6 +584,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
+	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

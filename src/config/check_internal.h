@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of rules share: check.c runs them all, check_upstream.c has those of an upstream's way and TLS. */
+/* What the files of rules share: check.c runs them all, check_upstream.c has those of an upstream's way and
+ * TLS, check_oauth.c those of OAuth 2. */
 #ifndef CONFIG_CHECK_INTERNAL_H
 #define CONFIG_CHECK_INTERNAL_H
 
@@ -25,5 +26,7 @@ extern const struct check_rule check_upstream_rules[];
 extern const size_t check_upstream_rule_count;
 extern const struct check_rule check_auth_rules[];
 extern const size_t check_auth_rule_count;
+extern const struct check_rule check_oauth_rules[];
+extern const size_t check_oauth_rule_count;
 
 #endif

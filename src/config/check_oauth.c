@@ -1,86 +1,113 @@
 /* SPDX-License-Identifier: ISC */
-/* See check_oauth.h. */
-#include "config/check_oauth.h"
-
-#include <stddef.h>
-
+/* See check.h: the rules between the keys of OAuth 2. One rule a function. */
+#include "config/check_internal.h"
 #include "config/paths.h"
 
-static int wrong(struct err *e, const char *what)
+#define BEARER (1u << UPSTREAM_XOAUTH2 | 1u << UPSTREAM_OAUTHBEARER)
+
+static const struct config_upstream *upstream_of(const struct check *c)
 {
-	err_set(e, "%s", what);
-	return -1;
+	return &c->cfg->upstream[c->index];
 }
 
-int check_oauth_asks(const struct config_upstream *u, struct err *e)
+static void oauth_can_be_asked(struct check *c)
 {
-	if (u->oauth == OAUTH_NONE) {
-		if (u->oauth_token_url)
-			return wrong(e, "oauth_token_url has no effect without oauth");
-		if (u->oauth_client_id)
-			return wrong(e, "oauth_client_id has no effect without oauth");
-	} else if (!u->oauth_token_url) {
-		return wrong(e, "oauth without oauth_token_url: where are tokens to be asked for?");
-	} else if (!u->oauth_client_id) {
-		return wrong(e, "oauth without oauth_client_id: as whom are tokens to be asked for?");
-	}
-	if (u->oauth == OAUTH_DEVICE_CODE && !u->oauth_device_url)
-		return wrong(e, "oauth = device_code without oauth_device_url");
-	if (u->oauth != OAUTH_DEVICE_CODE && u->oauth_device_url)
-		return wrong(e, "oauth_device_url has no effect: it is for oauth = device_code");
-	return 0;
+	const struct config_upstream *u = upstream_of(c);
+
+	if (u->oauth != OAUTH_NONE && !u->oauth_token_url)
+		check_fail(c, "oauth without oauth_token_url: where are tokens to be asked for?");
+	else if (u->oauth != OAUTH_NONE && !u->oauth_client_id)
+		check_fail(c, "oauth without oauth_client_id: as whom are tokens to be asked for?");
+	else if (u->oauth == OAUTH_DEVICE_CODE && !u->oauth_device_url)
+		check_fail(c, "oauth = device_code without oauth_device_url");
+	else if (u->oauth != OAUTH_DEVICE_CODE && u->oauth_device_url)
+		check_fail(c, "oauth_device_url has no effect: it is for oauth = device_code");
 }
 
-int check_oauth_secret(const struct config_upstream *u, struct err *e)
+static void oauth_client_has_a_secret(struct check *c)
 {
+	const struct config_upstream *u = upstream_of(c);
+
 	if (u->oauth == OAUTH_CLIENT_CREDENTIALS && !u->oauth_client_secret_file)
-		return wrong(e, "oauth = client_credentials without oauth_client_secret_file: the secret is all "
-				"that says who asks");
-	if (u->oauth == OAUTH_NONE && u->oauth_client_secret_file)
-		return wrong(e, "oauth_client_secret_file has no effect without oauth");
-	return 0;
+		check_fail(c, "oauth = client_credentials without oauth_client_secret_file: the secret is all that says "
+			      "who asks");
 }
 
-int check_oauth_login(const struct config_upstream *u, struct err *e)
+static void oauth_logs_in(struct check *c)
 {
+	const struct config_upstream *u = upstream_of(c);
+
 	if (u->oauth == OAUTH_NONE)
-		return 0;
+		return;
 	if (!u->user)
-		return wrong(e, "oauth without user: the mailbox that the token is for");
+		check_fail(c, "oauth without user: the mailbox that the token is for");
 	if (u->password_file)
-		return wrong(e, "oauth and password_file exclude each other: the token is instead of a password");
-	return 0;
+		check_fail(c, "oauth and password_file exclude each other: the token is instead of a password");
 }
 
-int check_oauth_file(const struct config_upstream *u, struct err *e)
+static void oauth_goes_with_mechanisms(struct check *c)
 {
-	if (u->oauth == OAUTH_NONE && u->oauth_token_file)
-		return wrong(e, "oauth_token_file has no effect without oauth");
+	const struct config_upstream *u = upstream_of(c);
+
+	if (u->oauth != OAUTH_NONE && u->auth_mechanisms & ~BEARER)
+		check_fail(c, "auth_mechanisms: with oauth only OAUTHBEARER and XOAUTH2 can be used");
+	if (u->oauth == OAUTH_NONE && u->auth_mechanisms & BEARER)
+		check_fail(c, "auth_mechanisms: OAUTHBEARER and XOAUTH2 need a token, so oauth is to say how to get it");
+}
+
+static void oauth_has_a_file(struct check *c)
+{
+	const struct config_upstream *u = upstream_of(c);
+
 	if (u->oauth == OAUTH_NONE || u->oauth_token_file || config_oauth_name_is_safe(u->name))
-		return 0;
-	err_set(e, "oauth_token_file is missing: by default a file is named like the upstream, and \"%s\" cannot be the "
-		   "name of a file (letters, digits, - _ .)", u->name);
-	return -1;
+		return;
+	check_fail(c, "oauth_token_file is missing: by default the file is named like the upstream, and \"%s\" cannot be "
+		      "the name of a file (letters, digits, - _ .)", u->name);
 }
 
-int check_oauth_used(const struct config_upstream *u, struct err *e)
+static void oauth_is_used(struct check *c)
 {
-	if (u->oauth != OAUTH_NONE)
-		return 0;
-	if (u->oauth_scope)
-		return wrong(e, "oauth_scope has no effect without oauth");
-	if (u->oauth_ca_file)
-		return wrong(e, "oauth_ca_file has no effect without oauth");
-	return 0;
+	const struct config_upstream *u = upstream_of(c);
+	const struct {
+		const char *key, *value;
+	} keys[] = {
+		{ "oauth_token_url", u->oauth_token_url },
+		{ "oauth_client_id", u->oauth_client_id },
+		{ "oauth_client_secret_file", u->oauth_client_secret_file },
+		{ "oauth_scope", u->oauth_scope },
+		{ "oauth_ca_file", u->oauth_ca_file },
+		{ "oauth_token_file", u->oauth_token_file },
+	};
+
+	for (size_t i = 0; u->oauth == OAUTH_NONE && i < sizeof(keys) / sizeof(*keys); i++) {
+		if (!keys[i].value)
+			continue;
+		check_fail(c, "%s has no effect without oauth", keys[i].key);
+		return;
+	}
 }
 
-int check_oauth_introspection(const struct config *cfg, struct err *e)
+static void introspection_is_complete(struct check *c)
 {
-	if (!cfg->auth_oauth_introspection_url &&
-	    (cfg->auth_oauth_client_id || cfg->auth_oauth_client_secret_file || cfg->auth_oauth_ca_file ||
-	     cfg->auth_oauth_scope || cfg->auth_oauth_user_claim))
-		return wrong(e, "auth_oauth_... has no effect without auth_oauth_introspection_url");
-	if (cfg->auth_oauth_client_secret_file && !cfg->auth_oauth_client_id)
-		return wrong(e, "auth_oauth_client_secret_file without auth_oauth_client_id");
-	return 0;
+	const struct config *cfg = c->cfg;
+	bool more = cfg->auth_oauth_client_id || cfg->auth_oauth_client_secret_file || cfg->auth_oauth_ca_file ||
+		    cfg->auth_oauth_scope || cfg->auth_oauth_user_claim;
+
+	if (!cfg->auth_oauth_introspection_url && more)
+		check_fail(c, "auth_oauth_... has no effect without auth_oauth_introspection_url");
+	else if (cfg->auth_oauth_client_secret_file && !cfg->auth_oauth_client_id)
+		check_fail(c, "auth_oauth_client_secret_file without auth_oauth_client_id");
 }
+
+const struct check_rule check_oauth_rules[] = {
+	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_url", "oauth_client_id", "oauth_device_url" }, oauth_can_be_asked },
+	{ CONFIG_UPSTREAM, { "oauth", "oauth_client_secret_file" }, oauth_client_has_a_secret },
+	{ CONFIG_UPSTREAM, { "oauth", "user", "password_file" }, oauth_logs_in },
+	{ CONFIG_UPSTREAM, { "auth_mechanisms", "oauth" }, oauth_goes_with_mechanisms },
+	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_file" }, oauth_has_a_file },
+	{ CONFIG_UPSTREAM, { "oauth_token_url", "oauth_client_id", "oauth_client_secret_file", "oauth_scope", "oauth" },
+	  oauth_is_used },
+	{ CONFIG_TOP, { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
+	  introspection_is_complete },
+};
+const size_t check_oauth_rule_count = sizeof(check_oauth_rules) / sizeof(check_oauth_rules[0]);

@@ -35,6 +35,7 @@ int config_client_read_secrets(struct config_client_secrets *s, const struct con
 	/* a certificate is no secret, but for a key in the same file */
 	if (read_password(u->password_file, "password_file", &s->password, e) == 0 &&
 	    read_password(u->proxy_password_file, "proxy_password_file", &s->proxy_password, e) == 0 &&
+	    read_password(u->oauth_client_secret_file, "oauth_client_secret_file", &s->oauth_client_secret, e) == 0 &&
 	    read_blob(u->tls_cert, "tls_cert", u->tls_key != NULL, &s->tls_cert, e) == 0 &&
 	    read_blob(u->tls_key, "tls_key", false, &s->tls_key, e) == 0)
 		return 0;
@@ -51,6 +52,7 @@ void config_client_release_secrets(struct config_client_secrets *s)
 {
 	secret_free(s->password);
 	secret_free(s->proxy_password);
+	secret_free(s->oauth_client_secret);
 	release_blob(&s->tls_cert);
 	release_blob(&s->tls_key);
 	*s = (struct config_client_secrets){ 0 };
@@ -90,5 +92,26 @@ void config_client_settings(struct upstream_settings *out, const struct config *
 		.final_timeout_ms = u->final_timeout_ms,
 		.idle_timeout_ms = u->idle_timeout_ms,
 		.attempt_timeout_ms = u->attempt_timeout_ms,
+	};
+}
+
+void config_client_oauth(struct oauth_client *client, struct http_request *way, const struct config_upstream *u,
+			 const struct config_client_secrets *secrets)
+{
+	*client = (struct oauth_client){
+		.upstream = u->name,
+		.grant = u->oauth,
+		.token_url = u->oauth_token_url,
+		.device_url = u->oauth_device_url,
+		.client_id = u->oauth_client_id,
+		.client_secret = secrets->oauth_client_secret,
+		.scope = u->oauth_scope,
+	};
+	*way = (struct http_request){
+		.ca_file = u->oauth_ca_file,
+		.proxy = u->proxy,
+		.proxy_user = u->proxy_user,
+		.proxy_password = secrets->proxy_password,
+		.timeout_ms = CONFIG_OAUTH_TIMEOUT_MS,
 	};
 }

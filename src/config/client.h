@@ -4,11 +4,13 @@
 #define CONFIG_CLIENT_H
 
 #include "config/config.h"
+#include "oauth/grant.h"
+#include "upstream/http.h"
 #include "upstream/upstream.h"
 
 /* What the files named in an upstream section hold; NULL, len 0: none. All owned. */
 struct config_client_secrets {
-	char *password, *proxy_password;
+	char *password, *proxy_password, *oauth_client_secret;
 	struct upstream_blob tls_cert, tls_key;
 };
 
@@ -20,5 +22,10 @@ void config_client_release_secrets(struct config_client_secrets *s);
 /* For one of its addresses. Points into cfg, u and the secrets, which must outlive it. */
 void config_client_settings(struct upstream_settings *out, const struct config *cfg, const struct config_upstream *u,
 			    const struct config_remote *remote, const struct config_client_secrets *secrets);
+
+#define CONFIG_OAUTH_TIMEOUT_MS 30000 /* of one request for a token */
+/* What tokens are asked for with, and the way there: the upstream's own proxy. The same pointers. */
+void config_client_oauth(struct oauth_client *client, struct http_request *way, const struct config_upstream *u,
+			 const struct config_client_secrets *secrets);
 
 #endif

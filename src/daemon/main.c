@@ -59,7 +59,7 @@ static int print_configuration(const struct config *cfg)
 }
 
 /* file NULL: there is none to be used. */
-static bool secret_is_usable(const char *upstream, const char *file)
+static bool secret_is_usable(const char *file)
 {
 	char *secret = NULL;
 	struct err e;
@@ -68,8 +68,6 @@ static bool secret_is_usable(const char *upstream, const char *file)
 		secret_free(secret);
 		return true;
 	}
-	if (upstream)
-		err_prefix(&e, "upstream \"%s\"", upstream);
 	report(NULL, e.text);
 	return false;
 }
@@ -105,14 +103,10 @@ static bool upstreams_are_usable(const struct config *cfg)
 	int status = 0;
 
 	if (pid == 0) {
-		bool usable = secret_is_usable(NULL, cfg->auth_oauth_client_secret_file);
+		bool usable = secret_is_usable(cfg->auth_oauth_client_secret_file);
 
-		for (size_t i = 0; i < cfg->upstream_count; i++) {
-			const struct config_upstream *u = &cfg->upstream[i];
-
-			usable = upstream_is_usable(cfg, u) && usable;
-			usable = secret_is_usable(u->name, u->oauth_client_secret_file) && usable;
-		}
+		for (size_t i = 0; i < cfg->upstream_count; i++)
+			usable = upstream_is_usable(cfg, &cfg->upstream[i]) && usable;
 		_exit(usable ? EXIT_SUCCESS : EXIT_FAILURE);
 	}
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
@@ -148,17 +142,6 @@ static bool groups_are_there(const struct config *cfg)
 	return false;
 }
 
-/* The file of aliases is part of the configuration: what is wrong with it is told with the rest, and by -t. */
-static bool aliases_are_usable(const struct config *cfg)
-{
-	struct rewriting rewriting;
-
-	if (rewriting_init(&rewriting, cfg, report, NULL) < 0)
-		return false;
-	rewriting_release(&rewriting);
-	return true;
-}
-
 /*
  * Beyond the text of the configuration: what it needs of this machine. All of it is told in one run; warnings, if
  * wanted, too (at a start they go to the log).
@@ -166,10 +149,10 @@ static bool aliases_are_usable(const struct config *cfg)
 static bool machine_is_prepared(const struct config *cfg, bool warn)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
-	bool files = service_check_files(cfg, warn, report, NULL), aliases = aliases_are_usable(cfg);
+	bool files = service_check_files(cfg, warn, report, NULL);
 	bool credentials = credentials_are_usable(cfg, report, NULL);
 
-	return users && groups && upstreams && files && aliases && credentials;
+	return users && groups && upstreams && files && credentials;
 }
 
 static void open_log(const struct config *cfg, bool foreground)

@@ -75,8 +75,8 @@ static int read_secrets(struct relay_settings *s, const struct config *cfg, stru
 		err_prefix(e, "upstream \"%s\"", cfg->upstream[i].name);
 		return -1;
 	}
-	s->tokens = relay_tokens_new(cfg, e);
-	return s->tokens ? 0 : -1;
+	s->tokens = relay_tokens_new(cfg, s->secrets);
+	return 0;
 }
 
 static void make_config(struct relay_settings *s, const struct config *cfg)

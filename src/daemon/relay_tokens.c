@@ -7,18 +7,15 @@
 
 #include "base/alloc.h"
 #include "config/paths.h"
-#include "config/secret.h"
 #include "manage/json.h"
 #include "oauth/keeper.h"
 #include "oauth/store.h"
-
-#define ASK_TIMEOUT_MS 30000
 
 struct relay_token {
 	struct relay_credentials credentials;
 	struct oauth_keeper_settings settings;
 	struct oauth_keeper *keeper; /* NULL: no oauth */
-	char *secret, *file; /* owned */
+	char *file; /* owned */
 };
 
 /* ---- what the relay asks --------------------------------------------------------------- */
@@ -77,37 +74,25 @@ static const struct relay_credentials_ops token_ops = { token_start,	  token_sto
 
 /* ---- from the configuration -------------------------------------------------------------- */
 
-static int make_token(struct relay_token *t, const struct config_upstream *u, struct err *e)
+static void make_token(struct relay_token *t, const struct config_upstream *u,
+		       const struct config_client_secrets *secrets)
 {
 	char file[PATH_MAX];
 
-	if (u->oauth_client_secret_file && secret_read(u->oauth_client_secret_file, &t->secret, e) < 0) {
-		err_prefix(e, "upstream \"%s\": oauth_client_secret_file", u->name);
-		return -1;
-	}
 	t->file = mem_strdup(config_oauth_token_file(u, file, sizeof(file)));
-	t->settings = (struct oauth_keeper_settings){
-		.client = { .upstream = u->name, .grant = u->oauth, .token_url = u->oauth_token_url,
-			    .device_url = u->oauth_device_url, .client_id = u->oauth_client_id,
-			    .client_secret = t->secret, .scope = u->oauth_scope },
-		.file = t->file,
-		.way = { .ca_file = u->oauth_ca_file, .timeout_ms = ASK_TIMEOUT_MS },
-	};
+	t->settings.file = t->file;
+	config_client_oauth(&t->settings.client, &t->settings.way, u, secrets);
 	t->keeper = oauth_keeper_new(&t->settings);
 	t->credentials = (struct relay_credentials){ .ops = &token_ops, .c = t->keeper };
-	return 0;
 }
 
-struct relay_token *relay_tokens_new(const struct config *cfg, struct err *e)
+struct relay_token *relay_tokens_new(const struct config *cfg, const struct config_client_secrets *secrets)
 {
 	struct relay_token *tokens = mem_array(cfg->upstream_count, sizeof(*tokens));
 
-	for (size_t i = 0; i < cfg->upstream_count; i++) {
-		if (cfg->upstream[i].oauth == OAUTH_NONE || make_token(&tokens[i], &cfg->upstream[i], e) == 0)
-			continue;
-		relay_tokens_free(tokens, cfg->upstream_count);
-		return NULL;
-	}
+	for (size_t i = 0; i < cfg->upstream_count; i++)
+		if (cfg->upstream[i].oauth != OAUTH_NONE)
+			make_token(&tokens[i], &cfg->upstream[i], &secrets[i]);
 	return tokens;
 }
 
@@ -116,7 +101,6 @@ void relay_tokens_free(struct relay_token *tokens, size_t count)
 	for (size_t i = 0; tokens && i < count; i++) {
 		if (tokens[i].keeper)
 			oauth_keeper_free(tokens[i].keeper);
-		secret_free(tokens[i].secret);
 		free(tokens[i].file);
 	}
 	free(tokens);

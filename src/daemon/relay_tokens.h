@@ -7,16 +7,14 @@
 #ifndef DAEMON_RELAY_TOKENS_H
 #define DAEMON_RELAY_TOKENS_H
 
+#include "config/client.h"
 #include "config/config.h"
 #include "relay/relay.h"
 
 struct relay_token;
 
-/*
- * In the relay, before its rights are dropped: reads the clients' secrets. An entry an upstream, those without oauth
- * too; NULL and e on failure.
- */
-struct relay_token *relay_tokens_new(const struct config *cfg, struct err *e);
+/* An entry an upstream, those without oauth too. cfg and secrets (one an upstream) must outlive it. */
+struct relay_token *relay_tokens_new(const struct config *cfg, const struct config_client_secrets *secrets);
 void relay_tokens_free(struct relay_token *tokens, size_t count); /* NULL is allowed */
 
 /* NULL: this upstream has no oauth. */

@@ -211,6 +211,8 @@ static struct reload *make_reload(struct service *s)
 	admission_watch(&s->admission, r);
 	s->tls = listener_tls_new(s->cfg);
 	listener_tls_register(s->tls, r);
+	rewriting_init(&s->rewriting, s->cfg);
+	rewriting_reload(&s->rewriting, r);
 	return r;
 }
 
@@ -297,12 +299,12 @@ static void ready(void *ctx)
 
 static void release(struct service *s)
 {
-	rewriting_release(&s->rewriting);
 	if (s->has_pid_file)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
 	reload_free(s->reload);
 	admission_release(&s->admission);
+	rewriting_release(&s->rewriting);
 	log_tap(NULL, NULL);
 	if (s->board)
 		scoreboard_destroy(s->board);
@@ -316,31 +318,6 @@ static void release(struct service *s)
 	}
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
-}
-
-/* service_run tells one reason why it could not start: the first. -t tells all. */
-struct first_error {
-	struct err *e;
-	bool told;
-};
-
-static void keep_first(void *ctx, const char *message)
-{
-	struct first_error *first = ctx;
-
-	if (!first->told)
-		err_set(first->e, "%s", message);
-	first->told = true;
-}
-
-static int prepare_rewriting(struct service *s, struct err *e)
-{
-	struct first_error first = { .e = e };
-
-	if (rewriting_init(&s->rewriting, s->cfg, keep_first, &first) < 0)
-		return -1;
-	rewriting_warn(&s->rewriting);
-	return 0;
 }
 
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
@@ -365,7 +342,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	if (s.has_auth)
 		roles.auth = auth_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
-	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 || prepare_rewriting(&s, e) < 0 ||
+	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) || (s.has_auth && prepare_auth(&s, e) < 0) ||
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
@@ -375,6 +352,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 		goto out;
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
+	rewriting_warn(&s.rewriting);
 	r = master_run(&limits, &roles, s.board, e);
 out:
 	release(&s);

@@ -105,9 +105,11 @@ static bool set_way(struct http_call *c, const struct http_request *r)
 {
 	long ms = r->timeout_ms < INT_MAX ? (long)r->timeout_ms : INT_MAX;
 
+	const char *proxy = c->is_plain ? NULL : r->proxy; /* what is said in the clear stays on this machine */
+
 	/* a proxy of the environment or ~/.netrc is no configuration of a daemon */
-	return set_pointer(c, CURLOPT_PROXY, r->proxy ? r->proxy : "") &&
-	       (!r->proxy_user || (set_pointer(c, CURLOPT_PROXYUSERNAME, r->proxy_user) &&
+	return set_pointer(c, CURLOPT_PROXY, proxy ? proxy : "") && set_pointer(c, CURLOPT_NOPROXY, "") &&
+	       (!proxy || !r->proxy_user || (set_pointer(c, CURLOPT_PROXYUSERNAME, r->proxy_user) &&
 				   set_pointer(c, CURLOPT_PROXYPASSWORD, r->proxy_password))) &&
 	       set_long(c, CURLOPT_NETRC, CURL_NETRC_IGNORED) && set_long(c, CURLOPT_NOSIGNAL, 1) &&
 	       set_long(c, CURLOPT_QUICK_EXIT, 1) && set_long(c, CURLOPT_TIMEOUT_MS, ms > 0 ? ms : 1) &&

@@ -251,6 +251,13 @@ void reason_failed(const struct channel *s, CURLcode result, struct upstream_out
 		return;
 	}
 	why->phase = failed_phase(s, result);
+	if (result == CURLE_LOGIN_DENIED && s->settings->bearer && last->code == 334) {
+		/* XOAUTH2: libcurl does not wait for the 535 that follows the reason */
+		why->how = UPSTREAM_ANSWERED;
+		smtp_reply_set(&why->reply, 535, "", "the token was refused");
+		bearer_explain(&why->reply, s->challenge);
+		return;
+	}
 	if (s->parser.complete && last->code >= 400 && (s->answered || last->code == 421)) {
 		why->how = UPSTREAM_ANSWERED;
 		why->reply = *last;

@@ -305,7 +305,9 @@ class Session:
         words = list(self.upstream.extensions)
         if self.upstream.tls and not self.tls:
             words.append("STARTTLS")
-        if self.upstream.users and (self.tls or not self.upstream.tls):
+        if self.upstream.tokens and (self.tls or not self.upstream.tls):
+            words.append(f"AUTH PLAIN LOGIN {' '.join(self.upstream.tokens)}")
+        elif self.upstream.users and (self.tls or not self.upstream.tls):
             words.append("AUTH PLAIN LOGIN")
         lines = ["upstream.test", *words]
         self.act("EHLO", line, "\r\n".join(f"250{'-' if i + 1 < len(lines) else ' '}{word}"
@@ -324,6 +326,9 @@ class Session:
 
     def do_auth(self, line):
         words = line.split()
+        if words[1].upper() in self.upstream.tokens:
+            self.auth_token(line, words)
+            return
         if words[1].upper() == "PLAIN":
             if len(words) < 3:
                 self.say("334 ")
@@ -341,11 +346,31 @@ class Session:
         if self.act("AUTH", line, "235 2.7.0 welcome" if good else "535 5.7.8 wrong").startswith("2"):
             self.user = user
 
+    def auth_token(self, line, words):
+        """OAUTHBEARER (RFC 7628) and XOAUTH2: .tokens[mechanism](token) tells whether it is good."""
+        mechanism = words[1].upper()
+        if len(words) < 3:
+            self.say("334 ")
+            words.append(self.read_line())
+        message = base64.b64decode(words[2], validate=True).decode()
+        match = re.fullmatch(r"n,a=([^,]*),\x01host=[^\x01]*\x01port=\d+\x01auth=Bearer ([^\x01]+)\x01\x01"
+                             if mechanism == "OAUTHBEARER" else r"user=([^\x01]+)\x01auth=Bearer ([^\x01]+)\x01\x01", message)
+        if not match:
+            self.upstream.violation(f"not a message of {mechanism}: {message!r}")
+        self.upstream.logins.append((mechanism, match[1], match[2]))
+        good = self.upstream.tokens[mechanism](match[2])
+        if not good:
+            self.say("334 " + base64.b64encode(b'{"status":"400","schemes":"Bearer","scope":"https://mail.test/"}').decode())
+            if self.read_line() not in ("", "AQ=="):  # RFC 7628 3.2.3: ^A, and what XOAUTH2 says
+                self.upstream.violation("the reason was not acknowledged")
+        if self.act("AUTH", line, "235 2.7.0 welcome" if good else "535 5.7.8 bad token").startswith("2"):
+            self.user = match[1]
+
     def do_mail(self, line):
         match = re.match(r"MAIL FROM:<([^>]*)>(.*)$", line, re.I)
         if not match:
             self.upstream.violation(f"cannot parse {line!r}")
-        if self.upstream.users and not self.user:
+        if (self.upstream.users or self.upstream.tokens) and not self.user:
             ordinary = "530 5.7.0 authenticate first"
         else:
             ordinary = "503 5.5.1 nested MAIL" if self.sender is not None else "250 2.1.0 OK"
@@ -403,10 +428,11 @@ class Upstream:
     """
 
     def __init__(self, test, extensions=("PIPELINING", "8BITMIME", "SIZE 0", "ENHANCEDSTATUSCODES"), rules=(),
-                 tls=None, implicit_tls=False, users=None, reserved=None):
+                 tls=None, implicit_tls=False, users=None, tokens=None, reserved=None):
         self.extensions, self.rules = tuple(extensions), list(rules)
         self.pipelining = "PIPELINING" in map(str.upper, self.extensions)
         self.tls, self.implicit_tls, self.users = tls, implicit_tls, users
+        self.tokens, self.logins = tokens or {}, []
         self.received, self.sessions, self.violations, self.stalls = [], [], [], []
         self.open_sessions = 0
         self.most_open = 0

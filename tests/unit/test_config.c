@@ -12,6 +12,7 @@
 #include "config/types.h"
 #include "config_files.h"
 #include "handler/handler.h"
+#include "rewrite/rules.h"
 #include "unit.h"
 
 static char *dump(const struct config *cfg)
@@ -70,9 +71,10 @@ START_TEST(test_defaults_print_as_written)
 	config_add_listener(&cfg, "l");
 	config_add_upstream(&cfg, "u");
 	config_add_route(&cfg);
+	config_add_rewrite(&cfg);
 	for (size_t i = 0; i < config_option_count; i++) {
 		const struct config_option *o = &config_options[i];
-		const void *objects[] = { &cfg, cfg.listener, cfg.upstream, cfg.route };
+		const void *objects[] = { &cfg, cfg.listener, cfg.upstream, cfg.route, cfg.rewrite };
 		struct buf b;
 
 		if (!o->fallback)
@@ -103,6 +105,9 @@ static const char every_key[] =
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
 	"view_group = v control_group = c\noutbox = /o\n"
+	"default_domain = d.example masquerade = { a.example, \"b.example\" } masquerade_exceptions = { root, \"a b\" }\n"
+	"aliases = /al alias_domains = \"[192.0.2.1]\"\nalways_bcc = \"b@c.example\" redirect_all = \"d@e.example\"\n"
+	"rewrite_headers = yes keep_original_headers = yes remove_headers = { X-A, \"X-*\" }\n"
 	/* the top level's are the listeners', but where they say something else */
 	"relay_from_cert = { \"sha256:" D32 ":" D32 "\", \"name:*.Example.org\" }\n"
 	"client_access = /ca sender_access = /sa recipient_access = /ra auth_senders = /as\n"
@@ -126,7 +131,9 @@ static const char every_key[] =
 	"upstream second { remoteaddr = 127.0.0.1 tls = required tls_verify = pin address_family = ipv4\n"
 	"tls_pin = { \"sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\", \"sha256//AAAAQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\" } }\n"
 	"route {\nsender = { <>, \"*@a.example\" } recipient = .b.example\nauth_user = \"*\" upstream = second }\n"
-	"route { upstream = u }\n";
+	"route { upstream = u }\n"
+	"rewrite {\nmatch = { \"*@a.example\", .b.example } to = \"*@c.example\" apply = { recipient, header } }\n"
+	"rewrite { to = \"x@y.example\" match = \"*\" }\n";
 
 static void check_every_key(const struct config *cfg)
 {
@@ -243,6 +250,23 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->route[0].upstream, "second");
 	ck_assert_uint_eq(cfg->route[1].sender_count + cfg->route[1].recipient_count, 0);
 	ck_assert_str_eq(cfg->route[1].upstream, "u");
+	ck_assert_str_eq(cfg->default_domain, "d.example");
+	ck_assert_uint_eq(cfg->masquerade_count, 2);
+	ck_assert_str_eq(cfg->masquerade[1], "b.example");
+	ck_assert_str_eq(cfg->masquerade_exceptions[1], "a b");
+	ck_assert_str_eq(cfg->alias_domains[0], "[192.0.2.1]");
+	ck_assert_str_eq(cfg->aliases, "/al");
+	ck_assert_str_eq(cfg->always_bcc, "b@c.example");
+	ck_assert_str_eq(cfg->redirect_all, "d@e.example");
+	ck_assert(cfg->rewrite_headers && cfg->keep_original_headers);
+	ck_assert_uint_eq(cfg->remove_headers_count, 2);
+	ck_assert_str_eq(cfg->remove_headers[1], "X-*");
+	ck_assert_uint_eq(cfg->rewrite_count, 2);
+	ck_assert_uint_eq(cfg->rewrite[0].match_count, 2);
+	ck_assert_str_eq(cfg->rewrite[0].match[1], ".b.example");
+	ck_assert_str_eq(cfg->rewrite[0].to, "*@c.example");
+	ck_assert_uint_eq(cfg->rewrite[0].apply, 1u << REWRITE_RECIPIENT | 1u << REWRITE_HEADER);
+	ck_assert_uint_eq(cfg->rewrite[1].apply, 1u << REWRITE_SENDER | 1u << REWRITE_HEADER);
 	ck_assert_str_eq(u->remoteaddr[0].endpoint.host, "2001:db8::1");
 	ck_assert_uint_eq(u->remoteaddr[0].endpoint.port, 1465);
 	ck_assert_int_eq(u->tls, UPSTREAM_TLS_IMPLICIT);

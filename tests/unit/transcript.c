@@ -52,6 +52,8 @@ static void set(struct transcript *t, unsigned line, const char *key, const char
 			strcmp(value, "normalize") == 0 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT;
 	else if (strcmp(key, "enable_smtputf8") == 0)
 		cfg->enable_smtputf8 = yes;
+	else if (strcmp(key, "default_domain") == 0)
+		cfg->unqualified_addresses = true; /* the handler that adds it is not here */
 	else if (strcmp(key, "decode_data") == 0)
 		cfg->decode_data = yes;
 	else if (strcmp(key, "peer") == 0)
