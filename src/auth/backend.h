@@ -66,6 +66,7 @@ struct auth_backend_ops {
 				     const char *mechanism, const char *initial, struct auth_conversation *c,
 				     char user[AUTH_USER_MAX], struct err *e);
 	void (*close)(struct auth_backend *b); /* frees it */
+	bool hashes; /* verify computes a password hash here: not many at a time */
 };
 
 struct auth_backend { /* embedded as first member */

@@ -184,6 +184,7 @@ static const struct auth_backend_ops users_ops = {
 	.verify = users_verify,
 	.lookup = users_lookup,
 	.close = users_close,
+	.hashes = true,
 };
 
 struct auth_backend *auth_users_open(const char *file, struct err *e)

@@ -84,6 +84,8 @@ bool carry_to_fields(const struct envelope *env, const struct spool_state *st, s
 	for (line = text.data; ok && *line != '\n' && (newline = strchr(line, '\n')); line = newline + 1) {
 		const char *name = "Envelope";
 
+		if (st->released && strncmp(line, "hold=", 5) == 0) /* who released it here does not want it held there */
+			continue;
 		if (strncmp(line, "from=", 5) == 0)
 			name = "From";
 		else if (strncmp(line, "to=", 3) == 0)
@@ -224,6 +226,7 @@ int carry_to_json(const struct envelope *env, const struct spool_state *st, json
 	json_put_key(o, "listener", json_text_or_null(env->listener));
 	json_put_key(o, "body", json_string(envelope_body_names[env->body]));
 	json_put_key(o, "smtputf8", json_boolean(env->smtputf8));
+	json_put_key(o, "requiretls", json_boolean(env->requiretls));
 	if (env->ret != RET_UNSET)
 		json_put_key(o, "ret", json_string(env->ret == RET_FULL ? "FULL" : "HDRS"));
 	json_put_key(o, "recipients", list);
@@ -235,7 +238,7 @@ int carry_to_json(const struct envelope *env, const struct spool_state *st, json
 		r = put_address(o, "envid", env->envid, e);
 	if (r == 0)
 		r = put_address(o, "auth", env->auth_user, e);
-	if (r == 0 && !st->released) /* who released it here does not want it held there */
+	if (r == 0 && !st->released) /* as above */
 		r = put_address(o, "hold", env->hold, e);
 	if (r == 0)
 		*out = o;
@@ -295,6 +298,7 @@ enum carried carry_from_json(const json_t *o, struct envelope *env, struct err *
 	take_text(o, "auth", &env->auth_user);
 	take_text(o, "hold", &env->hold);
 	env->smtputf8 = json_is_true(json_object_get(o, "smtputf8"));
+	env->requiretls = json_is_true(json_object_get(o, "requiretls"));
 	for (unsigned i = 0; body && i < ENVELOPE_BODY_COUNT; i++)
 		if (strcmp(body, envelope_body_names[i]) == 0)
 			env->body = (enum envelope_body)i;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/users_file.h"
 #include "cli/access.h"
 #include "cli/criteria.h"
 #include "cli/listing.h"
@@ -20,6 +21,7 @@ struct line {
 	bool unknown_verb;
 	const struct args_option *waiting; /* the option whose value comes next */
 	bool only_operands; /* behind "--" */
+	int operands; /* of the verb, before the last word */
 	const char *typed; /* the last word, without what stands in `before` */
 	char before[64]; /* "--spool=": what each candidate begins with */
 };
@@ -129,6 +131,28 @@ static void put_upstreams(const struct line *l)
 	config_release(&cfg);
 }
 
+/* Names in the users file, of who may read it. */
+static void put_users(const struct line *l)
+{
+	struct users_cursor at = { 0 };
+	struct users_file f;
+	char name[AUTH_USER_MAX];
+	struct config cfg;
+	struct err e;
+
+	if (l->operands == 0 || settings_config(l->cli->config_file, &cfg, &e) < 0)
+		return;
+	if (cfg.auth_users_file && users_file_read(&f, cfg.auth_users_file, &e) == 0) {
+		while (users_file_next(&f, &at)) {
+			snprintf(name, sizeof(name), "%.*s",
+				 (int)(at.name_len < sizeof(name) ? at.name_len : sizeof(name) - 1), at.name);
+			candidate(l, name, NULL);
+		}
+		users_file_release(&f);
+	}
+	config_release(&cfg);
+}
+
 static void put_conditions(const struct line *l)
 {
 	for (int c = 0; c < CONDITION_COUNT; c++)
@@ -146,8 +170,10 @@ static const struct {
 	{ "DIR", put_folders, { NULL } },
 	{ "ID", put_ids, { NULL } },
 	{ "VERB", put_verbs, { NULL } },
+	{ "USER", put_users, { NULL } },
 	{ "UPSTREAM", put_upstreams, { NULL } },
 	{ "STATE", put_conditions, { NULL } },
+	{ "SCHEME", NULL, { "yescrypt", "sha512crypt", "bcrypt" } },
 	{ "FORMAT", NULL, { "eml", "mbox", "spool" } },
 	{ "WHEN", NULL, { "auto", "always", "never" } },
 	{ "KEY", NULL, { "domain", "sender", "sender-domain", "upstream", "reason" } },
@@ -179,6 +205,24 @@ static void put_values(const struct line *l, const char *usage)
 		at += len;
 		at += strcspn(at, "[ |"); /* "ID-PREFIX" is an ID, whatever stands behind the hyphen */
 		at += strspn(at, "[ |");
+	}
+}
+
+/* "add|remove [USER]": what is in small letters is said as it is, and first. */
+static void put_words(const struct line *l, const char *usage)
+{
+	char word[32];
+
+	for (const char *at = usage; l->operands == 0 && *at; at++) {
+		size_t len = strspn(at, "abcdefghijklmnopqrstuvwxyz");
+
+		if (len > 0 && len < sizeof(word)) {
+			snprintf(word, sizeof(word), "%.*s", (int)len, at);
+			candidate(l, word, NULL);
+		}
+		at += len;
+		if (!*at)
+			break;
 	}
 }
 
@@ -264,6 +308,7 @@ static void take_word(struct line *l, const char *word)
 		take_value(l, l->waiting, word);
 		l->waiting = NULL;
 	} else if (l->only_operands || word[0] != '-' || !word[1]) {
+		l->operands += l->verb != NULL;
 		if (!l->verb) {
 			l->verb = verb_find(word);
 			l->unknown_verb = !l->verb;
@@ -329,8 +374,10 @@ enum cli_status complete_words(struct cli *cli, char **words, int count)
 			put_options(&l);
 		else if (!l.verb)
 			put_verbs(&l);
-		else
+		else {
+			put_words(&l, l.verb->operands);
 			put_values(&l, l.verb->operands);
+		}
 	}
 	return cli_finish_output(CLI_DONE);
 }

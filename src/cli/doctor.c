@@ -21,7 +21,6 @@
 #include "cli/settings.h"
 #include "cli/verbs.h"
 #include "config/paths.h"
-#include "config/secret.h"
 #include "doctor/local.h"
 #include "doctor/remote.h"
 #include "submit/submit.h"
@@ -213,7 +212,7 @@ static int make_message(struct submission *s, const struct doctor *d, const stru
 /* ---- upstreams ---------------------------------------------------------------------------- */
 
 static void look_at(struct doctor *d, const struct config_upstream *u, const struct config_remote *remote,
-		    const char *password, const char *password_error)
+		    const struct config_client_secrets *secrets, const char *secrets_error)
 {
 	char text[ENDPOINT_TEXT_MAX];
 	struct doctor_remote subject = { .world = &d->world,
@@ -221,8 +220,8 @@ static void look_at(struct doctor *d, const struct config_upstream *u, const str
 					 .cfg = &d->cfg,
 					 .upstream = u,
 					 .remote = remote,
-					 .password = password,
-					 .password_error = password_error,
+					 .secrets = secrets,
+					 .secrets_error = secrets_error,
 					 .trace = d->verbose ? doctor_print_trace : NULL };
 	struct submission message;
 	struct findings f;
@@ -248,15 +247,14 @@ static void look_at(struct doctor *d, const struct config_upstream *u, const str
 
 static void look_at_upstream(struct doctor *d, const struct config_upstream *u)
 {
-	const char *why = NULL;
-	char *secret = NULL;
+	struct config_client_secrets secrets;
 	struct err e;
+	bool read = config_client_read_secrets(&secrets, u, &e) == 0;
 
-	if (u->password_file && secret_read(u->password_file, &secret, &e) < 0)
-		why = e.text;
 	for (size_t i = 0; i < u->remoteaddr_count; i++)
-		look_at(d, u, &u->remoteaddr[i], secret, why);
-	secret_free(secret);
+		look_at(d, u, &u->remoteaddr[i], read ? &secrets : NULL, e.text);
+	if (read)
+		config_client_release_secrets(&secrets);
 }
 
 /* ---- the verb ----------------------------------------------------------------------------- */

@@ -106,10 +106,10 @@ static void put_size(const struct show *sh, const struct spool_message *m)
 {
 	char text[128], size[16];
 
-	snprintf(text, sizeof(text), "%s (%llu octets of content%s%s%s)",
+	snprintf(text, sizeof(text), "%s (%llu octets of content%s%s%s%s)",
 		 num_format_size(m->content_bytes, size, sizeof(size)), (unsigned long long)m->content_bytes,
 		 m->has_eightbit ? ", 8-bit" : "", m->env.body == BODY_8BITMIME ? ", BODY=8BITMIME" : "",
-		 m->env.smtputf8 ? ", SMTPUTF8" : "");
+		 m->env.smtputf8 ? ", SMTPUTF8" : "", m->env.requiretls ? ", REQUIRETLS" : "");
 	put_field(sh, "Size", text);
 }
 
@@ -265,6 +265,7 @@ static int put_json(const struct show *sh, const struct listing *l, struct err *
 		ASSERT(json_object_set_new(o, "body", json_string(envelope_body_names[l->msg.env.body])) ==
 		       0);
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
+		ASSERT(json_object_set_new(o, "requiretls", json_boolean(l->msg.env.requiretls)) == 0);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
 		put_goes_to(sh, l, o);
 		json_put_key(o, "events", show_log_array(l));

@@ -142,6 +142,86 @@ static void listener_has_addresses(struct check *c)
 		fail(c, "listener \"%s\" has no localaddr", l->name);
 }
 
+/* ---- TLS of listeners ------------------------------------------------------------------ */
+
+static const struct config_listener *listener_of(const struct check *c)
+{
+	return &c->cfg->listener[c->index];
+}
+
+/* What comes over a unix socket does not leave this machine, and is known by its user: no TLS there. */
+static bool has_tcp(const struct config_listener *l)
+{
+	for (size_t i = 0; i < l->localaddr_count; i++)
+		if (l->localaddr[i].kind == ENDPOINT_TCP)
+			return true;
+	return false;
+}
+
+static bool does_tls(const struct config_listener *l)
+{
+	return l->tls != SESSION_TLS_NONE && has_tcp(l);
+}
+
+static void tls_has_a_certificate(struct check *c)
+{
+	const struct config_listener *l = listener_of(c);
+
+	if (does_tls(l) && l->tls_cert_count == 0)
+		fail(c, "listener \"%s\": tls needs a certificate: set tls_cert (and tls_key)", l->name);
+}
+
+static void keys_go_with_certificates(struct check *c)
+{
+	const struct config_listener *l = listener_of(c);
+
+	if (l->tls_key_count > 0 && l->tls_key_count != l->tls_cert_count)
+		fail(c, "listener \"%s\": %zu files in tls_key for %zu in tls_cert: they go in pairs, in the same order",
+		     l->name, l->tls_key_count, l->tls_cert_count);
+}
+
+/* Whoever writes it wants it used: at the top level, by one listener at least. */
+static bool nobody_does_tls(const struct check *c)
+{
+	for (size_t i = 0; i < c->cfg->listener_count; i++)
+		if (does_tls(&c->cfg->listener[i]))
+			return false;
+	return true;
+}
+
+static void certificates_are_used(struct check *c)
+{
+	if (listener_of(c)->tls_cert_count > 0 && nobody_does_tls(c))
+		fail(c, "tls_cert has no effect: set tls = starttls, required or implicit");
+}
+
+static void client_options_need_tls(struct check *c)
+{
+	const struct config_listener *l = listener_of(c);
+
+	if ((l->tls_client_cert != TLS_CLIENT_CERT_NONE || l->tls_client_ca) && nobody_does_tls(c))
+		fail(c, "tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit");
+}
+
+static bool nobody_asks_for_certificates(const struct check *c)
+{
+	for (size_t i = 0; i < c->cfg->listener_count; i++)
+		if (c->cfg->listener[i].tls_client_cert != TLS_CLIENT_CERT_NONE)
+			return false;
+	return true;
+}
+
+/* Without an authority whoever can run openssl has a certificate. To know clients by fingerprints it is asked for. */
+static void client_certificates_are_judged(struct check *c)
+{
+	const struct config_listener *l = listener_of(c);
+
+	if (l->tls_client_cert == TLS_CLIENT_CERT_REQUIRED && !l->tls_client_ca)
+		fail(c, "tls_client_cert = required needs tls_client_ca: without it any certificate would do");
+	if (l->tls_client_ca && nobody_asks_for_certificates(c))
+		fail(c, "tls_client_ca has no effect: set tls_client_cert = ask or required");
+}
+
 /* ---- addresses ----------------------------------------------------------------------- */
 
 static bool same_address(const struct endpoint *a, const struct endpoint *b)
@@ -238,6 +318,17 @@ static void proxies_are_named(struct check *c)
 	if (covers_everyone(l->xclient_from, l->xclient_from_count))
 		fail(c, "listener \"%s\": xclient_from lets everyone say who they are; name the proxies' own addresses",
 		     l->name);
+}
+
+/* ---- the credentials of clients -------------------------------------------------------- */
+
+/* Who is asked must be clear: no order of them would be the right one for everybody. */
+static void one_backend(struct check *c)
+{
+	const struct config *cfg = c->cfg;
+
+	if ((cfg->auth_users_file != NULL) + (cfg->auth_pam_service != NULL) + (cfg->auth_dovecot_socket != NULL) > 1)
+		fail(c, "auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other");
 }
 
 /* ---- upstreams ----------------------------------------------------------------------- */
@@ -435,6 +526,7 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "min_spare", "max_spare" }, spare_in_order },
 	{ CONFIG_TOP, { "max_spare", "max_workers" }, workers_in_order },
 	{ CONFIG_TOP, { "relay_from", "relay_from_anyone" }, not_an_open_relay },
+	{ CONFIG_TOP, { "auth_users_file", "auth_pam_service", "auth_dovecot_socket" }, one_backend },
 	{ CONFIG_TOP, { "decode_data", "enable_smtputf8" }, data_is_text_or_not },
 	{ CONFIG_TOP, { "message_timeout", "session_timeout" }, session_holds_a_message },
 	{ CONFIG_TOP, { "retry_min", "retry_max" }, retry_in_order },
@@ -442,6 +534,11 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "warn_after", "expire_after" }, warned_before_it_expires },
 	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
 	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
+	{ CONFIG_LISTENER, { "tls", "tls_cert", "localaddr" }, tls_has_a_certificate },
+	{ CONFIG_LISTENER, { "tls_key", "tls_cert" }, keys_go_with_certificates },
+	{ CONFIG_LISTENER, { "tls_cert", "tls" }, certificates_are_used },
+	{ CONFIG_LISTENER, { "tls_client_cert", "tls_client_ca", "tls" }, client_options_need_tls },
+	{ CONFIG_LISTENER, { "tls_client_cert", "tls_client_ca" }, client_certificates_are_judged },
 	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
 	{ CONFIG_UPSTREAM, { "remoteaddr", "preset" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
@@ -486,6 +583,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
+	run_rules(&c, check_auth_rules, check_auth_rule_count);
 	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
 }
 

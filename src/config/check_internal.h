@@ -24,6 +24,8 @@ void check_fail(struct check *c, const char *fmt, ...) __attribute__((format(pri
 
 extern const struct check_rule check_upstream_rules[];
 extern const size_t check_upstream_rule_count;
+extern const struct check_rule check_auth_rules[];
+extern const size_t check_auth_rule_count;
 extern const struct check_rule check_oauth_rules[];
 extern const size_t check_oauth_rule_count;
 

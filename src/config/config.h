@@ -18,6 +18,7 @@
 #include "base/cidr.h"
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "listener/tls.h" /* enum tls_profile, tls_client_cert */
 #include "oauth/grant.h" /* enum oauth_grant */
 #include "session/session.h" /* enum bare_newline */
 #include "spool/spool.h" /* enum spool_sync */
@@ -29,8 +30,19 @@ struct config_listener {
 	size_t localaddr_count;
 
 	/* TLS */
+	enum session_tls_mode tls;
+	char **tls_cert; /* files, the chain of each included; owned */
+	size_t tls_cert_count;
+	char **tls_key; /* files, in the same order; none: the keys are in the files of tls_cert; owned */
+	size_t tls_key_count;
+	enum tls_profile tls_profile;
+	char *tls_client_ca; /* file; NULL: none; owned */
+	enum tls_client_cert tls_client_cert;
 
 	/* AUTH */
+	enum session_auth_mode auth;
+	bool auth_without_tls;
+	unsigned auth_mechanisms; /* bits of smtp/mechanism.h; 0: all there are */
 
 	/* who it believes */
 	struct cidr *proxy_protocol; /* clients in these networks are proxies that send a PROXY header; owned */
@@ -158,14 +170,30 @@ struct config {
 	bool relay_from_anyone; /* said in so many words: an open relay is wanted */
 
 	/* tables of clients, senders and recipients; limits per client and user */
+	char **relay_from_cert; /* "sha256:" and 64 digits, "name:host", "name:*.domain": certificates that may relay; owned */
+	size_t relay_from_cert_count;
+	char *client_access, *sender_access, *recipient_access; /* table files (access/rules.h); NULL: none; owned */
+	char *auth_senders; /* table file (access/owners.h); NULL: a user may send as anybody; owned */
+	unsigned client_connections, client_messages_per_minute, client_recipients_per_minute; /* 0: no limit */
+	unsigned user_connections, user_messages_per_minute, user_recipients_per_minute; /* 0: no limit */
+	struct cidr *limits_exempt; /* clients without limits; owned */
+	size_t limits_exempt_count;
 
 	/* the credentials of clients (AUTH) */
+	char *auth_users_file, *auth_pam_service, *auth_dovecot_socket; /* one of them, or none; owned */
 	char *auth_oauth_introspection_url; /* NULL: no tokens of clients; owned, as the next ones */
 	char *auth_oauth_client_id, *auth_oauth_client_secret_file, *auth_oauth_ca_file;
 	char *auth_oauth_scope; /* NULL: any */
 	char *auth_oauth_user_claim; /* NULL: username, else sub */
+	char *auth_user; /* runs the auth process, "root" allowed; NULL: no change of user; owned */
+	int64_t auth_failure_delay_ms;
+	unsigned auth_ban_after; /* failures; 0: nobody is banned */
+	int64_t auth_ban_time_ms;
+	bool received_auth_user; /* the user stands in Received */
 
 	/* TLS of clients */
+	int64_t tls_ticket_lifetime_ms; /* 0: no session tickets */
+	int64_t tls_expiry_warning_ms; /* before a certificate's end; 0: never */
 
 	/* rewriting: the envelope (rewrite/rules.h) */
 	char *default_domain; /* NULL: addresses without a domain are refused, if there are no aliases; owned */

@@ -263,14 +263,12 @@ static void put_inherited(struct loader *l, cfg_t *root, struct config_listener 
 	l->told = false;
 }
 
-/* What the preset says, before what the section does. A name that is none is told with the section's values. */
-static void put_preset(cfg_t *sec, struct config_upstream *u)
+/* The preset of a section; a name that is none is told with the section's values. */
+static const struct preset *preset_of(cfg_t *sec)
 {
 	cfg_opt_t *opt = cfg_getopt(sec, "preset");
-	const struct preset *p = cfg_opt_size(opt) > 0 ? preset_find(value_at(opt, 0)->text) : NULL;
 
-	if (p)
-		preset_apply(p, u);
+	return cfg_opt_size(opt) > 0 ? preset_find(value_at(opt, 0)->text) : NULL;
 }
 
 static bool is_written_for(const struct loader *l, enum config_section object, size_t index, const char *key)
@@ -361,6 +359,7 @@ static void add_section(struct loader *l, cfg_t *root, cfg_t *sec, enum config_s
 			size_t index)
 {
 	struct config_listener *listener;
+	const struct preset *preset;
 	struct config_upstream *u;
 
 	switch (kind) {
@@ -373,8 +372,12 @@ static void add_section(struct loader *l, cfg_t *root, cfg_t *sec, enum config_s
 		break;
 	case CONFIG_UPSTREAM:
 		u = config_add_upstream(l->cfg, name);
-		put_preset(sec, u);
+		preset = preset_of(sec);
+		if (preset)
+			preset_apply(preset, u);
 		put_section(l, sec, kind, u, index);
+		if (preset)
+			preset_apply_oauth(preset, u);
 		work_out_tls(l, u, index);
 		break;
 	case CONFIG_ROUTE:

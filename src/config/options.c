@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "config/paths.h"
 #include "config/types.h"
+#include "smtp/mechanism.h"
 
 #define SECOND ((int64_t)1000)
 #define MINUTE (60 * SECOND)
@@ -26,7 +27,7 @@ bool config_section_has_name(enum config_section section)
 	return section == CONFIG_LISTENER || section == CONFIG_UPSTREAM;
 }
 
-/* In the order of the enums in spool/spool.h, session/session.h, upstream/upstream.h and oauth/grant.h. */
+/* In the order of the enums in spool/spool.h, session/session.h, listener/tls.h, upstream/upstream.h, oauth/grant.h. */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
@@ -38,7 +39,12 @@ static const char *const mechanism_words[] = { UPSTREAM_MECHANISM_NAMES, NULL };
 static const char *const family_words[] = { "any", "ipv4", "ipv6", NULL };
 /* In the order of enum rewrite_use in rewrite/rules.h. */
 static const char *const apply_words[] = { "sender", "recipient", "header", NULL };
+static const char *const auth_words[] = { "none", "offered", "required", NULL };
+static const char *const sasl_words[] = { SMTP_MECHANISM_NAMES, NULL };
 static const char *const oauth_words[] = { "none", "refresh_token", "client_credentials", "device_code", NULL };
+static const char *const listener_tls_words[] = { "none", "starttls", "required", "implicit", NULL };
+static const char *const profile_words[] = { "modern", "intermediate", "legacy", NULL };
+static const char *const client_cert_words[] = { "none", "ask", "required", NULL };
 static const char *const eightbit_words[] = { "strict", "pass", NULL };
 
 #define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
@@ -102,8 +108,37 @@ const struct config_option config_options[] = {
 	  .help = "an open relay is wanted" },
 
 	/* tables of clients, senders and recipients; limits per client and user */
+	{ "relay_from_cert", TOP(relay_from_cert), .count_offset = offsetof(struct config, relay_from_cert_count),
+	  TYPE(certificates), .help = "certificates whose clients may relay" },
+	{ "client_access", TOP(client_access), TYPE(path), .help = "table of clients and what becomes of them" },
+	{ "sender_access", TOP(sender_access), TYPE(path), .help = "table of senders and what becomes of them" },
+	{ "recipient_access", TOP(recipient_access), TYPE(path),
+	  .help = "table of recipients and what becomes of them" },
+	{ "auth_senders", TOP(auth_senders), TYPE(path), .help = "table of users and the senders they may use" },
+	/* A quarter of the workers there are by default. What a client sends in a minute says little of a smarthost's. */
+	{ "client_connections", TOP(client_connections), TYPE(count), RANGE(0, 10000), .fallback = "50",
+	  .help = "connections of one client at a time; 0: no limit" },
+	{ "client_messages_per_minute", TOP(client_messages_per_minute), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "0", .help = "messages of one client in a minute; 0: no limit" },
+	{ "client_recipients_per_minute", TOP(client_recipients_per_minute), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "0", .help = "recipients of one client in a minute; 0: no limit" },
+	{ "user_connections", TOP(user_connections), TYPE(count), RANGE(0, 10000), .fallback = "50",
+	  .help = "connections of one user at a time; 0: no limit" },
+	{ "user_messages_per_minute", TOP(user_messages_per_minute), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "0", .help = "messages of one user in a minute; 0: no limit" },
+	{ "user_recipients_per_minute", TOP(user_recipients_per_minute), TYPE(count), RANGE(0, 1000000),
+	  .fallback = "0", .help = "recipients of one user in a minute; 0: no limit" },
+	{ "limits_exempt", TOP(limits_exempt), .count_offset = offsetof(struct config, limits_exempt_count),
+	  TYPE(networks), .fallback = "{ \"127.0.0.0/8\", \"::1\" }",
+	  .help = "networks whose clients have no limits" },
 
 	/* the credentials of clients (AUTH) */
+	{ "auth_users_file", TOP(auth_users_file), TYPE(path),
+	  .help = "clients' names and passwords: this file ('posthouse user')" },
+	{ "auth_pam_service", TOP(auth_pam_service), TYPE(text),
+	  .help = "clients' names and passwords: what PAM says for this service" },
+	{ "auth_dovecot_socket", TOP(auth_dovecot_socket), TYPE(path),
+	  .help = "clients' names and passwords: what Dovecot says on this socket" },
 	{ "auth_oauth_introspection_url", TOP(auth_oauth_introspection_url), TYPE(url),
 	  .help = "where tokens of clients are asked about (RFC 7662); default: none are taken" },
 	{ "auth_oauth_client_id", TOP(auth_oauth_client_id), TYPE(text),
@@ -116,8 +151,23 @@ const struct config_option config_options[] = {
 	  .help = "scope that a client's token must have; default: any" },
 	{ "auth_oauth_user_claim", TOP(auth_oauth_user_claim), TYPE(text),
 	  .help = "what of the answer is the user; default: username, else sub" },
+	{ "auth_user", TOP(auth_user), TYPE(account), .fallback = "posthouse-auth",
+	  .help = "runs the auth process, when started as root" },
+	{ "auth_failure_delay", TOP(auth_failure_delay_ms), TYPE(time), RANGE(0, MINUTE / 4), .fallback = "2s",
+	  .help = "the answer to a failed AUTH comes that much later" },
+	{ "auth_ban_after", TOP(auth_ban_after), TYPE(count), RANGE(0, 1000000), .fallback = "10",
+	  .help = "failed AUTHs from an address that ban it for a while; 0: none do" },
+	{ "auth_ban_time", TOP(auth_ban_time_ms), TYPE(time), RANGE(1, 7 * DAY), .fallback = "10m",
+	  .help = "in which failures are counted, and for which an address is banned" },
+	{ "received_auth_user", TOP(received_auth_user), TYPE(bool), .fallback = "no",
+	  .help = "Received says who logged in" },
 
 	/* TLS of clients */
+	/* As long as a client may come back without a full handshake is as long as a stolen ticket key is of use. */
+	{ "tls_ticket_lifetime", TOP(tls_ticket_lifetime_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "2h",
+	  .help = "how long a TLS client can resume its session; 0: not at all" },
+	{ "tls_expiry_warning", TOP(tls_expiry_warning_ms), TYPE(time), RANGE(0, 365 * DAY), .fallback = "14d",
+	  .help = "daily warning that long before a certificate of a listener ends; 0: none" },
 
 	/* rewriting: the envelope */
 	{ "default_domain", TOP(default_domain), TYPE(hostname),
@@ -206,8 +256,26 @@ const struct config_option config_options[] = {
 	  TYPE(local), .help = "addresses to listen on" },
 
 	/* listener: TLS */
+	{ "tls", LISTENER(tls), .also_top = true, TYPE(word), .words = listener_tls_words, .fallback = "none",
+	  .help = "encryption of clients" },
+	{ "tls_cert", LISTENER(tls_cert), .count_offset = offsetof(struct config_listener, tls_cert_count),
+	  .also_top = true, TYPE(paths), .help = "certificates with their chains (PEM); by the name a client asks for" },
+	{ "tls_key", LISTENER(tls_key), .count_offset = offsetof(struct config_listener, tls_key_count),
+	  .also_top = true, TYPE(paths), .help = "their private keys (PEM); default: they are in tls_cert" },
+	{ "tls_profile", LISTENER(tls_profile), .also_top = true, TYPE(word), .words = profile_words,
+	  .fallback = "intermediate", .help = "versions and ciphers of TLS" },
+	{ "tls_client_cert", LISTENER(tls_client_cert), .also_top = true, TYPE(word), .words = client_cert_words,
+	  .fallback = "none", .help = "whether clients show certificates of their own" },
+	{ "tls_client_ca", LISTENER(tls_client_ca), .also_top = true, TYPE(path),
+	  .help = "authorities that sign clients' certificates (PEM)" },
 
 	/* listener: AUTH */
+	{ "auth", LISTENER(auth), TYPE(word), .words = auth_words, .also_top = true, .fallback = "none",
+	  .help = "whether clients can, or must, log in" },
+	{ "auth_without_tls", LISTENER(auth_without_tls), TYPE(bool), .also_top = true, .fallback = "no",
+	  .help = "AUTH is offered on connections without encryption, too" },
+	{ "auth_mechanisms", LISTENER(auth_mechanisms), TYPE(set), .words = sasl_words,
+	  .also_top = true, .help = "AUTH mechanisms that may be used; default: all that the backend has" },
 
 	/* listener: who it believes (PROXY, XCLIENT) */
 	{ "proxy_protocol", LISTENER(proxy_protocol),

@@ -18,6 +18,7 @@
 
 struct preset_value {
 	const char *key, *value; /* as they would be written in the section */
+	unsigned grants; /* only with one of these, 1u << enum oauth_grant; 0: in any case */
 };
 
 struct preset {
@@ -34,7 +35,9 @@ extern const size_t preset_count;
 
 /* NULL when there is none of that name. */
 const struct preset *preset_find(const char *name);
-/* Sets the values, over the defaults. */
+/* Sets the values over the defaults, before those of the section. */
 void preset_apply(const struct preset *p, struct config_upstream *u);
+/* And behind them, those that go with the section's `oauth`, where it has none. */
+void preset_apply_oauth(const struct preset *p, struct config_upstream *u);
 
 #endif

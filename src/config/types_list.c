@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* See types.h: the values that are lists. */
 #include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +10,8 @@
 #include "base/num.h"
 #include "config/types_internal.h"
 #include "manage/route.h"
+#include "smtp/path.h"
+#include "smtp/pattern.h"
 
 static size_t *count_field(const struct config_option *o, void *object)
 {
@@ -234,6 +238,70 @@ const struct config_type config_type_recipients = { "patterns", true, recipients
 const struct config_type config_type_auth_users = { "patterns", true, auth_users_parse, patterns_format,
 						    patterns_clear };
 
+/* ---- certificates that may relay ----------------------------------------------------- */
+
+#define SHA256_DIGITS 64
+
+/* 64 hexadecimal digits in lower case into out; in the text each pair may be followed by a colon. */
+static bool read_fingerprint(const char *text, char out[SHA256_DIGITS + 1])
+{
+	size_t n = 0;
+
+	for (; *text; text++) {
+		if (*text == ':' && n > 0 && n % 2 == 0 && text[1] && text[1] != ':')
+			continue;
+		if (!isxdigit((unsigned char)*text) || n == SHA256_DIGITS)
+			return false;
+		out[n++] = (char)tolower((unsigned char)*text);
+	}
+	out[n] = '\0';
+	return n == SHA256_DIGITS;
+}
+
+/*
+ * A host, a mail address, or *.domain. The star must not stand for what anybody can get a certificate for: below
+ * two names at least.
+ */
+static int check_name(const char *name, struct err *e)
+{
+	bool wild = strncmp(name, "*.", 2) == 0;
+	const char *rest = wild ? name + 2 : name;
+
+	if (wild ? !smtp_is_domain(rest, strlen(rest)) : !smtp_is_domain(rest, strlen(rest)) && !pattern_is_address(rest)) {
+		err_set(e, "\"name:%s\": a host name, a mail address, or *.DOMAIN is wanted behind name:", name);
+		return -1;
+	}
+	if (wild && !strchr(rest, '.')) {
+		err_set(e, "\"name:%s\" lets everyone relay who gets a certificate below \"%s\": name a domain of yours", name,
+			rest);
+		return -1;
+	}
+	return 0;
+}
+
+static int certificates_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	char fingerprint[SHA256_DIGITS + 1], plain[SHA256_DIGITS + 8];
+	bool is_name = strncmp(text, "name:", 5) == 0;
+
+	if (types_check_text(text, e) != 0 || (is_name && check_name(text + 5, e) != 0))
+		return -1;
+	if (!is_name && (strncmp(text, "sha256:", 7) != 0 || !read_fingerprint(text + 7, fingerprint))) {
+		err_set(e, "\"%s\": write sha256: and the 64 digits of a certificate's fingerprint, or name:HOST", text);
+		return -1;
+	}
+	if (is_name) {
+		add_text(o, object, text);
+	} else {
+		snprintf(plain, sizeof(plain), "sha256:%s", fingerprint);
+		add_text(o, object, plain);
+	}
+	return 0;
+}
+
+const struct config_type config_type_certificates = { "certificates", true, certificates_parse, patterns_format,
+						      patterns_clear };
+
 /* ---- words of rewriting ----------------------------------------------------------------- */
 
 static int domains_parse(const struct config_option *o, void *object, const char *text, struct err *e)
@@ -283,3 +351,19 @@ const struct config_type config_type_local_parts = { "local parts", true, local_
 						     patterns_clear };
 const struct config_type config_type_header_names = { "names", true, header_names_parse, patterns_format,
 						      patterns_clear };
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static int paths_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0)
+		return -1;
+	if (text[0] != '/') {
+		err_set(e, "\"%s\" is not an absolute path", text);
+		return -1;
+	}
+	add_text(o, object, text);
+	return 0;
+}
+
+const struct config_type config_type_paths = { "paths", true, paths_parse, patterns_format, patterns_clear };

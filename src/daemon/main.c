@@ -22,6 +22,7 @@
 #include "config/dump.h"
 #include "config/secret.h"
 #include "daemon/background.h"
+#include "daemon/credentials.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
 #include "handler/handler.h"
@@ -114,12 +115,13 @@ static bool upstreams_are_usable(const struct config *cfg)
 /* The same for users that are missing: both are told, and -t tells them too. NULL: nothing changes the user. */
 static bool users_are_there(const struct config *cfg)
 {
-	const char *name[] = { cfg->user, cfg->smtp_user };
+	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
+	const char *name[] = { cfg->user, cfg->smtp_user, service_offers_auth(cfg) ? auth_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		if (name[i] && rights_of_user(&rights, name[i], &e) < 0) {
 			report(NULL, e.text);
 			there = false;
@@ -140,24 +142,17 @@ static bool groups_are_there(const struct config *cfg)
 	return false;
 }
 
-/* The file of aliases is part of the configuration: what is wrong with it is told with the rest, and by -t. */
-static bool aliases_are_usable(const struct config *cfg)
-{
-	struct rewriting rewriting;
-
-	if (rewriting_init(&rewriting, cfg, report, NULL) < 0)
-		return false;
-	rewriting_release(&rewriting);
-	return true;
-}
-
-/* Beyond the text of the configuration: what it needs of this machine. All of it is told in one run. */
-static bool machine_is_prepared(const struct config *cfg)
+/*
+ * Beyond the text of the configuration: what it needs of this machine. All of it is told in one run; warnings, if
+ * wanted, too (at a start they go to the log).
+ */
+static bool machine_is_prepared(const struct config *cfg, bool warn)
 {
 	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
-	bool files = service_check_files(cfg, report, NULL), aliases = aliases_are_usable(cfg);
+	bool files = service_check_files(cfg, warn, report, NULL);
+	bool credentials = credentials_are_usable(cfg, report, NULL);
 
-	return users && groups && upstreams && files && aliases;
+	return users && groups && upstreams && files && credentials;
 }
 
 static void open_log(const struct config *cfg, bool foreground)
@@ -217,7 +212,7 @@ int main(int argc, char *argv[])
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_DUMP)
 		status = print_configuration(&cfg);
-	else if (!machine_is_prepared(&cfg))
+	else if (!machine_is_prepared(&cfg, o.action == DAEMON_CHECK))
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_CHECK)
 		status = EXIT_SUCCESS;

@@ -295,6 +295,7 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	cfg->enable_smtputf8 = o->smtputf8;
 	replace(&cfg->user, mem_strdup("nobody"));
 	replace(&cfg->smtp_user, mem_strdup("nobody"));
+	replace(&cfg->auth_user, mem_strdup("nobody"));
 	spool = quick_spool(o, world, &e);
 	if (!spool) {
 		report(ctx, e.text);
@@ -321,6 +322,7 @@ int daemon_options_configure(const struct daemon_options *o, const struct daemon
 	if (world->euid != 0 || o->no_setuid) {
 		replace(&cfg->user, NULL);
 		replace(&cfg->smtp_user, NULL);
+		replace(&cfg->auth_user, NULL);
 	}
 	return result;
 }

@@ -209,7 +209,8 @@ static enum fate play(const struct outbox_player *p, int fd, const struct stat *
 					       .rejected = on_rejected,
 					       .trace = p->events->trace ? on_trace : NULL,
 					       .ctx = &play };
-	const struct session_peer peer = { .text = p->peer, .address = "unix", .listener = "outbox", .may_relay = true };
+	const struct session_peer peer = { .text = p->peer, .address = "unix", .listener = "outbox",
+					   .refusal = p->refusal };
 	struct file_io io = { .io.ops = &file_ops, .control = p->control, .fd = fd, .size = st->st_size };
 	enum fate fate;
 

@@ -26,6 +26,7 @@ struct outbox_player {
 	struct handler *handler;
 	const struct session_events *events; /* told as for any session */
 	struct control *control; /* a stop ends it between two messages, or inside one as a session's */
+	const struct smtp_reply *refusal; /* local programs are not welcome: what they are told (session_peer); NULL: they are */
 	int64_t expire_after_ms; /* what could not be taken in for so long is put with the refused */
 	char *peer; /* gets "unix:uid=1000" of each file's owner, for the events */
 	size_t peer_cap;

@@ -134,6 +134,9 @@ int relay_main(void *ctx, struct child_start *start)
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
 	close(s->event_fd[1]);
+	for (int i = 0; i < 2; i++)
+		if (s->auth_fd[i] >= 0)
+			close(s->auth_fd[i]);
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;

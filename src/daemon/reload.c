@@ -221,7 +221,7 @@ bool reload_check(struct reload *r, void (*report)(void *ctx, const char *text),
 			report(ctx, e.text);
 			good = false;
 		} else {
-			what->drop(what->ctx);
+			what->swap(what->ctx);
 		}
 	}
 	return good;

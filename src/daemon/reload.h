@@ -47,8 +47,8 @@ void reload_free(struct reload *r);
 /* The first time, before the first fork: reads all and brings it into use. -1: it cannot be used, e says why. */
 int reload_start(struct reload *r, struct err *e);
 /*
- * Reads all and drops it; tells what is wrong with each, in one run. Returns whether all is well. For
- * posthoused -t, in a process that ends soon: it has seen secrets.
+ * The same for posthoused -t: tells what is wrong with each, in one run. Returns whether all is well. In a
+ * process that ends soon: it has seen secrets.
  */
 bool reload_check(struct reload *r, void (*report)(void *ctx, const char *text), void *ctx);
 

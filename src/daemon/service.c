@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "daemon/outbox.h"
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
+#include "daemon/listener_tls.h"
 #include "daemon/reload.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -38,17 +40,38 @@ int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *contro
 	return 0;
 }
 
+bool service_offers_auth(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->listener_count; i++)
+		if (cfg->listener[i].auth != SESSION_AUTH_NONE)
+			return true;
+	return false;
+}
+
+/* root stays root: PAM may need it (posthouse.conf(5), auth_user). */
+static int find_auth_rights(struct service *s, struct err *e)
+{
+	const char *user = s->cfg->auth_user;
+
+	if (!s->has_auth || strcmp(user, "root") == 0)
+		return 0;
+	if (rights_of_user(&s->auth_rights, user, e) < 0)
+		return -1;
+	rights_add_groups_of(&s->auth_rights, user);
+	return 0;
+}
+
 static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights = s->relay_rights = (struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	s->worker_rights = s->relay_rights = s->auth_rights = (struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
 		return -1;
 	if (geteuid() != 0 || !cfg->user || !cfg->smtp_user)
 		return 0;
 	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
-	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0)
+	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0 || find_auth_rights(s, e) < 0)
 		return -1;
 	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
 	if (s->relay_rights.uid != s->worker_rights.uid)
@@ -90,6 +113,21 @@ static int prepare_spool(struct service *s, struct err *e)
 		return -1;
 	/* refused when the user's pipe budget is used up: a smaller one only means more rescans */
 	(void)fcntl(s->notice_fd[1], F_SETPIPE_SZ, NOTICE_PIPE_BYTES);
+	return 0;
+}
+
+/* Room for the requests of a few hundred workers while the auth process is being restarted. */
+#define AUTH_QUEUE_BYTES (1 << 20)
+
+static int prepare_auth(struct service *s, struct err *e)
+{
+	const int size = AUTH_QUEUE_BYTES;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->auth_fd) < 0) {
+		err_set_os(e, errno, "cannot make the socket pair from workers to auth");
+		return -1;
+	}
+	(void)setsockopt(s->auth_fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	return 0;
 }
 
@@ -170,20 +208,30 @@ static struct reload *make_reload(struct service *s)
 {
 	struct reload *r = reload_new();
 
-	(void)s;
+	admission_watch(&s->admission, r);
+	s->tls = listener_tls_new(s->cfg);
+	listener_tls_register(s->tls, r);
+	rewriting_init(&s->rewriting, s->cfg);
+	rewriting_reload(&s->rewriting, r);
 	return r;
 }
 
-bool service_check_files(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
+bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text), void *ctx)
 {
 	struct service s = { .cfg = cfg };
 	pid_t pid = fork();
 	int status = 0;
 
 	if (pid == 0) {
-		struct reload *r = make_reload(&s);
+		struct reload *r;
 
+		admission_init(&s.admission, cfg, handler_kind_find(cfg->handler));
+		s.admission.report = report;
+		s.admission.ctx = ctx;
+		r = make_reload(&s);
 		status = reload_check(r, report, ctx) ? 0 : 1;
+		if (warn)
+			listener_tls_warnings(s.tls, report, ctx);
 		reload_free(r);
 		_exit(status);
 	}
@@ -203,6 +251,13 @@ static void worker_lost(void *ctx)
 	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "");
 }
 
+static void worker_ended(void *ctx, unsigned slot)
+{
+	struct service *s = ctx;
+
+	limits_clear_slot(&s->admission.limits, slot);
+}
+
 static bool reload_files(void *ctx)
 {
 	struct service *s = ctx;
@@ -214,6 +269,7 @@ static bool tick(void *ctx)
 {
 	struct service *s = ctx;
 
+	listener_tls_tick(s->tls);
 	return reload_tick(s->reload);
 }
 
@@ -243,11 +299,12 @@ static void ready(void *ctx)
 
 static void release(struct service *s)
 {
-	rewriting_release(&s->rewriting);
 	if (s->has_pid_file)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
 	reload_free(s->reload);
+	admission_release(&s->admission);
+	rewriting_release(&s->rewriting);
 	log_tap(NULL, NULL);
 	if (s->board)
 		scoreboard_destroy(s->board);
@@ -256,63 +313,46 @@ static void release(struct service *s)
 			close(s->notice_fd[i]);
 		if (s->event_fd[i] >= 0)
 			close(s->event_fd[i]);
+		if (s->auth_fd[i] >= 0)
+			close(s->auth_fd[i]);
 	}
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 }
 
-/* service_run tells one reason why it could not start: the first. -t tells all. */
-struct first_error {
-	struct err *e;
-	bool told;
-};
-
-static void keep_first(void *ctx, const char *message)
-{
-	struct first_error *first = ctx;
-
-	if (!first->told)
-		err_set(first->e, "%s", message);
-	first->told = true;
-}
-
-static int prepare_rewriting(struct service *s, struct err *e)
-{
-	struct first_error first = { .e = e };
-
-	if (rewriting_init(&s->rewriting, s->cfg, keep_first, &first) < 0)
-		return -1;
-	rewriting_warn(&s->rewriting);
-	return 0;
-}
-
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
 {
 	struct service s = { .cfg = cfg, .lock_fd = -1, .notice_fd = { -1, -1 },
-			     .event_fd = { -1, -1 }, .on_ready = on_ready,
+			     .event_fd = { -1, -1 }, .auth_fd = { -1, -1 }, .on_ready = on_ready,
 			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
-	struct master_roles roles = { .worker = worker_main, .worker_lost = worker_lost, .ready = ready,
+	struct master_roles roles = { .worker = worker_main, .worker_ended = worker_ended, .worker_lost = worker_lost, .ready = ready,
 				      .reload = reload_files, .tick = tick, .ctx = &s };
 	int r = -1;
 
 	listening_init(&s.listening);
-	s.reload = make_reload(&s);
 	s.handler = handler_kind_find(cfg->handler);
+	admission_init(&s.admission, cfg, s.handler);
+	s.reload = make_reload(&s);
 	s.has_relay = s.handler == handler_kind_find("spool");
+	s.has_auth = service_offers_auth(cfg);
 	if (s.has_relay)
 		roles.relay = relay_main;
+	if (s.has_auth)
+		roles.auth = auth_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
-	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 || prepare_rewriting(&s, e) < 0 ||
-	    (s.has_relay && prepare_spool(&s, e) < 0) ||
+	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
+	    (s.has_relay && prepare_spool(&s, e) < 0) || (s.has_auth && prepare_auth(&s, e) < 0) ||
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 ||
-	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0)
+	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
+	    admission_count(&s.admission, cfg->max_workers, e) < 0)
 		goto out;
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
+	rewriting_warn(&s.rewriting);
 	r = master_run(&limits, &roles, s.board, e);
 out:
 	release(&s);

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "daemon/admission.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
@@ -18,20 +19,25 @@
 #include "master/scoreboard.h"
 #include "master/supervise.h"
 
+struct listener_tls;
 struct reload;
 
 struct service {
 	const struct config *cfg;
 	struct reload *reload; /* what workers inherit of files; the relay and others that need none of it free it */
+	struct listener_tls *tls; /* of clients; belongs to reload */
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
+	struct admission admission; /* who may do what */
 	struct rewriting rewriting; /* of the workers' mail */
-	struct rights worker_rights, relay_rights;
+	struct rights worker_rights, relay_rights, auth_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
 	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
 	int event_fd[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
+	bool has_auth; /* a listener offers AUTH */
+	int auth_fd[2]; /* workers write to the second, the auth process reads (auth/protocol.h); the master keeps both */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	bool has_pid_file; /* written, so to be removed */
 	int64_t started_wall_us;
@@ -45,9 +51,9 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 
 /*
  * What is in files besides the configuration (certificates, tables): all of it is read, what is wrong is
- * reported. In a process of its own that ends at once, as this one must not have held a secret.
+ * reported; warn: also what soon will be. In a process of its own that ends at once, as this one must not have held a secret.
  */
-bool service_check_files(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx);
+bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text), void *ctx);
 
 /* view_group and control_group; with s->relay_rights known. */
 int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *control_gid, struct err *e);
@@ -55,5 +61,9 @@ int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *contro
 /* Roles for master_run; ctx is the service. Each returns an exit status. */
 int worker_main(void *ctx, struct child_start *start);
 int relay_main(void *ctx, struct child_start *start);
+int auth_main(void *ctx, struct child_start *start);
+
+/* Whether a listener of the configuration offers AUTH. */
+bool service_offers_auth(const struct config *cfg);
 
 #endif

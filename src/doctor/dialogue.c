@@ -35,11 +35,12 @@ static void on_session(void *ctx, const struct upstream_conn *c, bool ready)
 {
 	struct run *r = ctx;
 
-	if (!ready)
+	if (r->d->ready) /* the second time, and all is known */
 		return;
-	r->d->ready = true;
+	r->d->ready = ready;
 	r->d->ready_ms = clock_mono_ms() - r->began_mono_ms;
 	r->d->features = *upstream_conn_features(c);
+	r->d->has_tls = upstream_conn_tls(c, &r->d->tls);
 	snprintf(r->d->remote, sizeof(r->d->remote), "%s", upstream_conn_remote(c));
 }
 

@@ -32,8 +32,10 @@ struct dialogue_line {
 struct dialogue {
 	struct dialogue_line *line; /* owned */
 	size_t line_count;
-	bool ready; /* the session came up: features and remote are valid */
-	struct upstream_features features;
+	bool ready; /* the session came up */
+	struct upstream_features features; /* what was announced so far */
+	bool has_tls; /* tls is what is known of the encryption, also when the session failed by it */
+	struct upstream_tls_info tls;
 	char remote[ENDPOINT_TEXT_MAX];
 	int64_t ready_ms; /* how long that took */
 	struct upstream_outcome why; /* not ready: where it ended, and why */

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,8 +108,6 @@ void check_users(void *subject, struct findings *f)
 
 /* ---- secrets ---------------------------------------------------------------------------- */
 
-#define CREDENTIAL "credential:"
-
 /* Keys whose file holds a secret on a line. */
 static const char *const secret_keys[] = { "password_file", "proxy_password_file", "oauth_client_secret_file",
 					   "auth_oauth_client_secret_file" };
@@ -142,7 +141,7 @@ static void secret(const struct doctor_local *d, struct findings *f, const char 
 	size_t len;
 	struct err e;
 
-	if (strncmp(file, CREDENTIAL, strlen(CREDENTIAL)) == 0) {
+	if (strncmp(file, SECRET_CREDENTIAL, strlen(SECRET_CREDENTIAL)) == 0 && !getenv("CREDENTIALS_DIRECTORY")) {
 		finding_add(f, FINDING_SKIPPED, "%s: %s is known to the service only: systemd hands it over", what, file);
 		return;
 	}

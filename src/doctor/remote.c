@@ -8,6 +8,12 @@
 
 #include "base/clock.h"
 #include "config/options.h"
+#include "config/secret.h"
+
+static bool has_oauth(const void *subject)
+{
+	return ((const struct doctor_remote *)subject)->upstream->oauth != OAUTH_NONE;
+}
 
 static bool has_message(const void *subject)
 {
@@ -15,6 +21,8 @@ static bool has_message(const void *subject)
 }
 
 const struct doctor_check doctor_remote_checks[] = {
+	{ "settings", NULL, NULL, check_settings },
+	{ "token", NULL, has_oauth, check_token },
 	{ "resolve", NULL, NULL, check_resolve },
 	{ "connect", "resolve", NULL, check_connect },
 	{ "greeting", "connect", NULL, check_greeting },
@@ -29,6 +37,80 @@ void doctor_remote_release(struct doctor_remote *d)
 {
 	if (d->talked)
 		dialogue_release(&d->dialogue);
+	secret_free(d->token);
+	d->token = NULL;
+}
+
+static const char *token_of(void *token)
+{
+	return token;
+}
+
+void doctor_remote_settings(const struct doctor_remote *d, struct upstream_settings *s)
+{
+	static const struct config_client_secrets none;
+	bool oauth = d->upstream->oauth != OAUTH_NONE;
+
+	config_client_settings(s, d->cfg, d->upstream, d->remote, d->secrets ? d->secrets : &none);
+	if (oauth) {
+		s->bearer = token_of;
+		s->bearer_ctx = d->token;
+	}
+	if (d->secrets && (!oauth || d->token))
+		return;
+	/* without what is needed for it there is no log-in; check_auth says why */
+	s->user = NULL;
+	s->mechanisms = 0;
+	s->bearer = NULL;
+}
+
+/* What can be wrong with them without asking anybody: certificate and key, pins, what libcurl can do. */
+void check_settings(void *subject, struct findings *f)
+{
+	const struct doctor_remote *d = subject;
+	struct upstream_settings s;
+	struct err e;
+
+	if (!d->secrets) {
+		finding_add(f, FINDING_WARNING, "%s", d->secrets_error);
+		finding_advise(f, "without it there is no log-in below; the secrets of this machine are looked at with --local");
+		return;
+	}
+	doctor_remote_settings(d, &s);
+	if (upstream_settings_check(&s, &e) < 0) {
+		finding_add(f, FINDING_FAILED, "%s", e.text);
+		return;
+	}
+	finding_add(f, FINDING_OK, "%s%s%s", d->upstream->preset ? "preset " : "", d->upstream->preset ? d->upstream->preset : "complete",
+		    d->upstream->proxy ? ", through a proxy" : "");
+}
+
+/* Where the connection goes: there, or to the proxy. */
+static int first_stop(const struct doctor_remote *d, struct endpoint *ep, const char **what, struct err *e)
+{
+	const char *at;
+
+	*ep = d->remote->endpoint;
+	*what = "";
+	if (!d->upstream->proxy)
+		return 0;
+	*what = "proxy ";
+	at = strstr(d->upstream->proxy, "://");
+	return endpoint_parse(at ? at + 3 : d->upstream->proxy, -1, ep, e);
+}
+
+/* address_family leaves out the others. */
+static void keep_family(struct doctor_remote *d)
+{
+	int wanted = d->upstream->address_family == UPSTREAM_FAMILY_IPV4 ? AF_INET : AF_INET6;
+	size_t kept = 0;
+
+	if (d->upstream->address_family == UPSTREAM_FAMILY_ANY)
+		return;
+	for (size_t i = 0; i < d->address_count; i++)
+		if (d->address[i].address.ss_family == wanted)
+			d->address[kept++] = d->address[i];
+	d->address_count = kept;
 }
 
 bool doctor_remote_is_near(const struct doctor_remote *d)
@@ -48,24 +130,31 @@ static bool is_number(const struct doctor_address *a, const char *host)
 void check_resolve(void *subject, struct findings *f)
 {
 	struct doctor_remote *d = subject;
-	const struct endpoint *ep = &d->remote->endpoint;
 	int64_t began = clock_mono_ms();
 	char one[DOCTOR_ADDRESS_TEXT_MAX];
+	struct endpoint ep;
+	const char *what;
 	struct buf all;
 	struct err e;
 
-	if (d->world->resolve(d->world->ctx, ep->host, ep->port, d->timeout_ms, d->address, &d->address_count, &e) < 0) {
-		finding_add(f, FINDING_FAILED, "%s", e.text);
+	if (first_stop(d, &ep, &what, &e) < 0) {
+		finding_add(f, FINDING_FAILED, "%s%s", what, e.text);
+		return;
+	}
+	if (d->world->resolve(d->world->ctx, ep.host, ep.port, d->timeout_ms, d->address, &d->address_count, &e) < 0) {
+		finding_add(f, FINDING_FAILED, "%s%s", what, e.text);
 		finding_advise(f, "is the name right, and does this machine resolve others (/etc/resolv.conf)? `getent ahosts %s` asks the same way",
-			       ep->host);
+			       ep.host);
 		return;
 	}
+	keep_family(d);
 	if (d->address_count == 0) {
-		finding_add(f, FINDING_FAILED, "%s has no address", ep->host);
+		finding_add(f, FINDING_FAILED, "%s%s has no address%s", what, ep.host,
+			    d->upstream->address_family == UPSTREAM_FAMILY_ANY ? "" : " of that address_family");
 		return;
 	}
-	if (d->address_count == 1 && is_number(&d->address[0], ep->host)) {
-		finding_add(f, FINDING_OK, "%s needs no look-up", ep->host);
+	if (d->address_count == 1 && is_number(&d->address[0], ep.host)) {
+		finding_add(f, FINDING_OK, "%s%s needs no look-up", what, ep.host);
 		return;
 	}
 	buf_init(&all, FINDING_TEXT_MAX);
@@ -74,7 +163,7 @@ void check_resolve(void *subject, struct findings *f)
 		*strrchr(one, ':') = '\0'; /* the port */
 		buf_addf(&all, "%s%s", i ? ", " : "", one);
 	}
-	finding_add(f, FINDING_OK, "%s is %s (%lld ms)", ep->host, all.data, (long long)(clock_mono_ms() - began));
+	finding_add(f, FINDING_OK, "%s%s is %s (%lld ms)", what, ep.host, all.data, (long long)(clock_mono_ms() - began));
 	buf_release(&all);
 }
 

@@ -22,10 +22,11 @@ struct keyword {
 
 static void read_size(const struct doctor_remote *d, const char *parameters, struct findings *f)
 {
-	uint64_t limit = d->dialogue.features.size_limit_bytes, ours = d->cfg->data_size_limit_bytes;
+	uint64_t limit, ours = d->cfg->data_size_limit_bytes;
 	char text[16], its[16];
 
-	(void)parameters;
+	if (!num_parse_u64(parameters, strlen(parameters), UINT64_MAX, &limit))
+		limit = 0; /* RFC 1870 4: none is said */
 	num_format_size(limit, its, sizeof(its));
 	num_format_size(ours, text, sizeof(text));
 	if (limit == 0) {

@@ -29,8 +29,8 @@ struct doctor_address {
 const char *doctor_address_format(const struct doctor_address *a, char out[DOCTOR_ADDRESS_TEXT_MAX]);
 
 enum doctor_daemon {
-	DOCTOR_DAEMON_RUNS,
 	DOCTOR_DAEMON_ABSENT,
+	DOCTOR_DAEMON_RUNS,
 	DOCTOR_DAEMON_DENIED, /* we may not ask: e says whom it takes */
 	DOCTOR_DAEMON_FAILED /* it does not answer: e */
 };

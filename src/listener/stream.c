@@ -7,9 +7,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
+#include "listener/stream_internal.h"
 
-static bool must_stop(const struct stream *s)
+bool stream_must_stop(const struct stream *s)
 {
 	return s->control->stopping && (s->interruptible || clock_mono_ms() >= s->control->stop_by_mono_ms);
 }
@@ -26,7 +28,7 @@ static enum io_result wait_for(struct stream *s, short events, int64_t deadline_
 		int64_t until = deadline_mono_ms, left;
 		int n;
 
-		if (stoppable && must_stop(s))
+		if (stoppable && stream_must_stop(s))
 			return IO_STOP;
 		if (stoppable && s->control->stop_by_mono_ms < until)
 			until = s->control->stop_by_mono_ms;
@@ -45,17 +47,15 @@ static enum io_result wait_for(struct stream *s, short events, int64_t deadline_
 	}
 }
 
-static enum io_result stream_read(struct session_io *io, void *data, size_t cap, int64_t deadline_mono_ms,
-				  size_t *got)
+enum io_result stream_receive(struct stream *s, void *data, size_t cap, int64_t deadline_mono_ms, bool stoppable,
+			      size_t *got)
 {
-	struct stream *s = (struct stream *)io;
-
 	for (;;) {
 		enum io_result r;
 		ssize_t n;
 
 		/* before the data: a client that never lacks any must not outlive the service */
-		if (must_stop(s))
+		if (stoppable && stream_must_stop(s))
 			return IO_STOP;
 		n = recv(s->fd, data, cap, 0);
 		if (n > 0) {
@@ -68,15 +68,14 @@ static enum io_result stream_read(struct session_io *io, void *data, size_t cap,
 			continue;
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			return IO_ERROR;
-		r = wait_for(s, POLLIN, deadline_mono_ms, true);
+		r = wait_for(s, POLLIN, deadline_mono_ms, stoppable);
 		if (r != IO_OK)
 			return r;
 	}
 }
 
-static enum io_result stream_write(struct session_io *io, const void *data, size_t len, int64_t deadline_mono_ms)
+enum io_result stream_send(struct stream *s, const void *data, size_t len, int64_t deadline_mono_ms)
 {
-	struct stream *s = (struct stream *)io;
 	const char *p = data;
 
 	while (len > 0) {
@@ -116,18 +115,67 @@ void stream_linger(struct stream *s, int64_t most_ms)
 	}
 }
 
+static enum io_result stream_read(struct session_io *io, void *data, size_t cap, int64_t deadline_mono_ms, size_t *got)
+{
+	struct stream *s = (struct stream *)io;
+
+	if (s->tls)
+		return stream_tls_read(s->tls, data, cap, deadline_mono_ms, got);
+	return stream_receive(s, data, cap, deadline_mono_ms, true, got);
+}
+
+static enum io_result stream_write(struct session_io *io, const void *data, size_t len, int64_t deadline_mono_ms)
+{
+	struct stream *s = (struct stream *)io;
+
+	if (s->tls)
+		return stream_tls_write(s->tls, data, len, deadline_mono_ms);
+	return stream_send(s, data, len, deadline_mono_ms);
+}
+
+static enum io_result stream_start_tls(struct session_io *io, int64_t deadline_mono_ms, struct err *e)
+{
+	struct stream *s = (struct stream *)io;
+
+	ASSERT(s->server && !s->tls);
+	return stream_tls_start(s, deadline_mono_ms, e);
+}
+
+static const struct session_tls *stream_tls(struct session_io *io)
+{
+	return stream_tls_of((struct stream *)io);
+}
+
 static void stream_interruptible(struct session_io *io, bool yes)
 {
 	((struct stream *)io)->interruptible = yes;
 }
 
-static const struct session_io_ops stream_ops = { .read = stream_read, .write = stream_write,
-						 .interruptible = stream_interruptible };
+static const struct session_io_ops clear_ops = { .read = stream_read, .write = stream_write,
+						.interruptible = stream_interruptible };
+static const struct session_io_ops tls_ops = { .read = stream_read, .write = stream_write,
+					      .interruptible = stream_interruptible, .start_tls = stream_start_tls,
+					      .tls = stream_tls };
 
 void stream_init(struct stream *s, int fd, struct control *control)
 {
-	s->io.ops = &stream_ops;
-	s->fd = fd;
-	s->control = control;
-	s->interruptible = true;
+	*s = (struct stream){ .io.ops = &clear_ops, .fd = fd, .control = control, .interruptible = true };
+}
+
+void stream_offer_tls(struct stream *s, const struct tls_server *server)
+{
+	s->io.ops = &tls_ops;
+	s->server = server;
+}
+
+const struct session_tls *stream_tls_of(const struct stream *s)
+{
+	return s->tls ? stream_tls_info(s->tls) : NULL;
+}
+
+void stream_close(struct stream *s)
+{
+	if (s->tls)
+		stream_tls_end(s->tls);
+	s->tls = NULL;
 }

@@ -113,6 +113,7 @@ static void describe(struct envelope *env, const struct report *r)
 	envelope_add_rcpt(env, r->to, strlen(r->to));
 	env->body = report_is_eightbit(r) ? BODY_8BITMIME : BODY_7BIT;
 	env->smtputf8 = report_is_utf8(r);
+	env->requiretls = about->requiretls; /* RFC 8689 5 */
 	envelope_set(&env->peer, peer, strlen(peer));
 	envelope_set(&env->helo, r->hostname, strlen(r->hostname));
 	envelope_set(&env->protocol, "local", 5);

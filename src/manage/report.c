@@ -158,8 +158,8 @@ static const char *remote_name(const char *remote, char out[ENDPOINT_TEXT_MAX])
 
 static bool returns_whole(const struct report *r)
 {
-	/* RFC 3461 4.3: only where a failure is reported; RET=HDRS always wins */
-	return r->kind == REPORT_FAILED && r->original->env.ret != RET_HDRS &&
+	/* RFC 3461 4.3: only where a failure is reported; RET=HDRS always wins, and REQUIRETLS means it (RFC 8689 5) */
+	return r->kind == REPORT_FAILED && r->original->env.ret != RET_HDRS && !r->original->env.requiretls &&
 	       r->original->content_bytes <= r->return_limit_bytes;
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "smtp/path.h"
+#include "smtp/pattern.h"
 
 static bool domain_matches(const char *pattern, const char *value)
 {
@@ -35,30 +35,6 @@ bool route_pattern_matches(enum route_field field, const char *pattern, const ch
 	return domain_matches(pattern, value);
 }
 
-/* What may stand behind the '@' of a pattern: a domain, one with a dot in front, an address literal. */
-static bool is_domain(const char *text)
-{
-	char address[SMTP_PATH_MAX + 2] = "x@";
-	struct smtp_path path;
-	const char *why;
-	size_t len, used;
-
-	text += text[0] == '.' && text[1] != '[';
-	len = strlen(text) + 2;
-	if (len > SMTP_PATH_MAX)
-		return false;
-	strcpy(address + 2, text);
-	return smtp_path_parse(address, len, SMTP_PATH_UTF8_OK, &path, &used, &why) == 0 && used == len;
-}
-
-/* user@domain. A '*' could stand in an address (RFC 5321 4.1.2), but who writes one means something else. */
-static bool is_address(const char *text)
-{
-	const char *at = strrchr(text, '@');
-
-	return at && at > text && at[1] != '.' && is_domain(at + 1) && !strpbrk(text, "*<> \t");
-}
-
 static bool is_pattern(enum route_field field, const char *pattern)
 {
 	if (strcmp(pattern, "*") == 0)
@@ -66,12 +42,12 @@ static bool is_pattern(enum route_field field, const char *pattern)
 	if (strcmp(pattern, "<>") == 0)
 		return field == ROUTE_SENDER;
 	if (strncmp(pattern, "*@", 2) == 0)
-		return is_domain(pattern + 2);
+		return pattern_is_domain(pattern + 2);
 	if (strchr(pattern, '@'))
-		return is_address(pattern);
+		return pattern_is_address(pattern);
 	if (field == ROUTE_AUTH_USER)
 		return pattern[0] != '\0' && !strchr(pattern, '*');
-	return is_domain(pattern);
+	return pattern_is_domain(pattern);
 }
 
 int route_pattern_check(enum route_field field, const char *pattern, struct err *e)

@@ -16,7 +16,15 @@
 
 const char *child_role_name(enum child_role role)
 {
-	return role == ROLE_WORKER ? "worker" : "relay";
+	switch (role) {
+	case ROLE_WORKER:
+		return "worker";
+	case ROLE_RELAY:
+		return "relay";
+	case ROLE_AUTH:
+		return "auth";
+	}
+	return "?";
 }
 
 static void child_signals(void)

@@ -9,7 +9,8 @@
 
 #include "base/err.h"
 
-enum child_role { ROLE_WORKER, ROLE_RELAY };
+enum child_role { ROLE_WORKER, ROLE_RELAY, ROLE_AUTH };
+#define CHILD_ROLES 3
 
 struct child {
 	pid_t pid; /* 0: this place is free */

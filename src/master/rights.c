@@ -61,6 +61,19 @@ void rights_add_group(struct rights *r, gid_t gid)
 	r->extra_gid[r->extra_count++] = gid;
 }
 
+void rights_add_groups_of(struct rights *r, const char *user)
+{
+	gid_t gid[RIGHTS_EXTRA_MAX];
+	int count = RIGHTS_EXTRA_MAX;
+
+	/* -1: there are more; those that fit are there */
+	if (getgrouplist(user, r->gid, gid, &count) < 0)
+		count = RIGHTS_EXTRA_MAX;
+	for (int i = 0; i < count && r->extra_count < RIGHTS_EXTRA_MAX; i++)
+		if (gid[i] != r->gid)
+			rights_add_group(r, gid[i]);
+}
+
 int rights_drop(const struct rights *r, struct err *e)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 
-#define RIGHTS_EXTRA_MAX 3
+#define RIGHTS_EXTRA_MAX 16
 
 struct rights {
 	bool change; /* false: keep what we have (an ordinary user, or -n) */
@@ -24,6 +24,8 @@ int rights_of_user(struct rights *r, const char *user, struct err *e);
 /* Looks a group up; the message for a missing one names the command that makes it. */
 int rights_of_group(gid_t *gid, const char *group, struct err *e);
 void rights_add_group(struct rights *r, gid_t gid); /* at most RIGHTS_EXTRA_MAX */
+/* The groups that the system has the user in, as far as there is room. */
+void rights_add_groups_of(struct rights *r, const char *user);
 /*
  * In a child, after the fork: becomes that user, with those groups, and
  * makes sure that there is no way back; no exec gains rights from here on

@@ -26,9 +26,9 @@ struct master {
 	const struct master_limits *limits;
 	const struct master_roles *roles;
 	struct scoreboard *board;
-	struct child *child; /* board->slots workers, then the relay */
+	struct child *child; /* board->slots workers, then the relay, then auth */
 	unsigned child_count;
-	struct backoff worker_backoff, relay_backoff;
+	struct backoff backoff[CHILD_ROLES];
 	unsigned generation; /* of the last worker started */
 	int signal_fd;
 	int wake_fd[2]; /* workers write: idle ones run out */
@@ -41,9 +41,28 @@ struct master {
 	int64_t last_tick_mono_ms;
 };
 
-static struct child *relay_of(struct master *m)
+/* What runs at most once: its place, and what it runs. NULL: this service has none. */
+static int (*single_role(const struct master *m, enum child_role role))(void *ctx, struct child_start *start)
 {
-	return &m->child[m->board->slots];
+	switch (role) {
+	case ROLE_WORKER:
+		return NULL;
+	case ROLE_RELAY:
+		return m->roles->relay;
+	case ROLE_AUTH:
+		return m->roles->auth;
+	}
+	return NULL;
+}
+
+static unsigned single_index(const struct master *m, enum child_role role)
+{
+	return m->board->slots + (unsigned)role - ROLE_RELAY;
+}
+
+static _Atomic bool *single_ready(const struct master *m, enum child_role role)
+{
+	return role == ROLE_AUTH ? &m->board->shared->auth_ready : &m->board->shared->relay_ready;
 }
 
 /* ---- being born -------------------------------------------------------------- */
@@ -60,7 +79,7 @@ static _Noreturn void live(struct master *m, enum child_role role, struct child_
 			close(m->child[i].control_fd);
 	free(m->child);
 	status = role == ROLE_WORKER ? m->roles->worker(m->roles->ctx, start) :
-				       m->roles->relay(m->roles->ctx, start);
+				       single_role(m, role)(m->roles->ctx, start);
 	exit(status);
 }
 
@@ -88,7 +107,7 @@ static bool spawn(struct master *m, enum child_role role, unsigned index)
 		log_msg(LOG_LEVEL_ERROR, "spawn_failed", "%s", e.text);
 		if (role == ROLE_WORKER)
 			atomic_store(&start.slot->state, SLOT_FREE);
-		backoff_note(role == ROLE_WORKER ? &m->worker_backoff : &m->relay_backoff, true, 0, clock_mono_ms());
+		backoff_note(&m->backoff[role], true, 0, clock_mono_ms());
 		return false;
 	}
 	c->slot = index;
@@ -97,10 +116,13 @@ static bool spawn(struct master *m, enum child_role role, unsigned index)
 	return true;
 }
 
-static void spawn_relay(struct master *m)
+static void spawn_single(struct master *m, enum child_role role)
 {
-	if (m->roles->relay && relay_of(m)->pid == 0 && clock_mono_ms() >= m->relay_backoff.not_before_mono_ms)
-		spawn(m, ROLE_RELAY, m->board->slots);
+	unsigned index = single_index(m, role);
+
+	if (single_role(m, role) && m->child[index].pid == 0 &&
+	    clock_mono_ms() >= m->backoff[role].not_before_mono_ms)
+		spawn(m, role, index);
 }
 
 static void grow_pool(struct master *m)
@@ -108,7 +130,7 @@ static void grow_pool(struct master *m)
 	struct scoreboard_count count;
 	unsigned want;
 
-	if (clock_mono_ms() < m->worker_backoff.not_before_mono_ms)
+	if (clock_mono_ms() < m->backoff[ROLE_WORKER].not_before_mono_ms)
 		return;
 	scoreboard_count(m->board, &count);
 	want = pool_to_start(&m->limits->pool, &count);
@@ -199,14 +221,16 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		atomic_store(&m->board->slot[c->slot].generation, 0); /* nobody reports here any more */
 		atomic_store(&m->board->slot[c->slot].pid, 0);
 		atomic_store(&m->board->slot[c->slot].state, SLOT_FREE);
+		if (m->roles->worker_ended)
+			m->roles->worker_ended(m->roles->ctx, c->slot);
 		m->worker_lost = m->worker_lost || failed;
 		if (failed && m->roles->worker_lost)
 			m->roles->worker_lost(m->roles->ctx);
-		backoff_note(&m->worker_backoff, failed, lived, now);
+		backoff_note(&m->backoff[ROLE_WORKER], failed, lived, now);
 	} else {
-		atomic_store(&m->board->shared->relay_ready, false);
-		/* a relay that ends by itself did so for a reason it has logged: not a hot loop either */
-		backoff_note(&m->relay_backoff, failed || !c->told, lived, now);
+		atomic_store(single_ready(m, c->role), false);
+		/* one that ends by itself did so for a reason it has logged: not a hot loop either */
+		backoff_note(&m->backoff[c->role], failed || !c->told, lived, now);
 	}
 	/* who cannot do its work at the start will not learn it: whoever started us is to hear of it */
 	if (WIFEXITED(wait_status) && failed && !m->announced && !m->stopping) {
@@ -278,8 +302,11 @@ static void announce_when_ready(struct master *m)
 {
 	struct scoreboard_count count;
 
-	if (m->announced || (m->roles->relay && !atomic_load(&m->board->shared->relay_ready)))
+	if (m->announced)
 		return;
+	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
+		if (single_role(m, role) && !atomic_load(single_ready(m, role)))
+			return;
 	scoreboard_count(m->board, &count);
 	if (count.idle + count.busy == 0)
 		return;
@@ -297,12 +324,12 @@ static int next_wait_ms(const struct master *m)
 		wait = 20;
 	if (m->stopping && m->kill_at_mono_ms - now < wait)
 		wait = m->kill_at_mono_ms - now;
-	if (!m->stopping && m->worker_backoff.not_before_mono_ms > now &&
-	    m->worker_backoff.not_before_mono_ms - now < wait)
-		wait = m->worker_backoff.not_before_mono_ms - now;
-	if (!m->stopping && m->relay_backoff.not_before_mono_ms > now &&
-	    m->relay_backoff.not_before_mono_ms - now < wait)
-		wait = m->relay_backoff.not_before_mono_ms - now;
+	for (int role = 0; role < CHILD_ROLES && !m->stopping; role++) {
+		int64_t left = m->backoff[role].not_before_mono_ms - now;
+
+		if (left > 0 && left < wait)
+			wait = left;
+	}
 	return wait < 0 ? 0 : (int)wait;
 }
 
@@ -314,7 +341,8 @@ static void loop(struct master *m)
 
 		if (!m->stopping) {
 			tick(m);
-			spawn_relay(m);
+			spawn_single(m, ROLE_RELAY);
+			spawn_single(m, ROLE_AUTH);
 			grow_pool(m);
 			shrink_pool(m);
 			announce_when_ready(m);
@@ -363,12 +391,12 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 		close(m.signal_fd);
 		return -1;
 	}
-	m.child_count = board->slots + 1;
+	m.child_count = board->slots + CHILD_ROLES - 1;
 	m.child = mem_array(m.child_count, sizeof(*m.child));
 	proctitle_set("master");
 	loop(&m);
 	if (m.never_ready)
-		err_set(e, "a worker or the relay could not start: its own line in the log says why");
+		err_set(e, "a worker, the relay or auth could not start: its own line in the log says why");
 	else
 		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
 	free(m.child);

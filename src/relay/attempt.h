@@ -49,7 +49,10 @@ struct attempt {
 	struct attempt_rcpt *answer; /* same order; owned */
 	size_t upstream; /* index in the routes */
 	const char *remote_name; /* address as configured, of the connection that took it; outlives the attempt */
-	char remote[80]; /* address and port really connected to */
+	char remote[ENDPOINT_TEXT_MAX]; /* address and port really connected to, or behind a proxy asked for */
+	char via[80]; /* the proxy's; "": none */
+	char tls_version[16]; /* "TLSv1.3"; "": not encrypted */
+	enum upstream_verified verified;
 	bool upstream_does_dsn; /* it tells of success itself (RFC 3461) */
 	bool is_removed; /* an operator took it out of the spool meanwhile: nothing is saved, nobody is told */
 	bool is_changed; /* the state is not what the disk has */

@@ -76,6 +76,11 @@ static void log_recipient(const struct attempt *a, size_t index, const struct fa
 	log_str(&line, "to", env->rcpt[index].address);
 	log_str(&line, "upstream", r->upstream);
 	log_str(&line, "remote", a->remote[0] ? a->remote : NULL);
+	log_str(&line, "via", a->via[0] ? a->via : NULL);
+	if (a->tls_version[0]) {
+		log_str(&line, "tls", a->tls_version);
+		log_str(&line, "verified", upstream_verified_name(a->verified));
+	}
 	log_int(&line, "tries", r->tries);
 	log_seconds(&line, "delay", (clock_wall_us() - env->arrived_wall_us) / 1000);
 	if (r->status == RCPT_PENDING)

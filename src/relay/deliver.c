@@ -188,6 +188,17 @@ static struct attempt *begin(struct relay_conn *rc, const char *id)
 	return NULL;
 }
 
+static void note_way(struct attempt *a, const struct upstream_conn *conn)
+{
+	const struct upstream_features *f = upstream_conn_features(conn);
+
+	a->upstream_does_dsn = f->dsn;
+	a->verified = f->verified;
+	snprintf(a->tls_version, sizeof(a->tls_version), "%s", f->tls_version);
+	snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
+	snprintf(a->via, sizeof(a->via), "%s", upstream_conn_via(conn));
+}
+
 struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 {
 	struct relay_conn *rc = ctx;
@@ -220,8 +231,7 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 		(void)bucket_take(&u->bucket, clock_mono_ms());
 		a->owner = rc;
 		a->remote_name = rc->remote->config->name;
-		a->upstream_does_dsn = upstream_conn_features(conn)->dsn;
-		snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
+		note_way(a, conn);
 		list_add(&r->attempts, a);
 		rc->taken++;
 		if (is_probing)

@@ -32,7 +32,7 @@ const struct outcome_rule outcome_rules[] = {
 	  "the message went out whole and no answer came: it may have been delivered" },
 	{ UPSTREAM_NO_ANSWER, ALL, ANY, { VERDICT_UNTOUCHED, false }, "an idle connection ended" },
 	{ UPSTREAM_UNSUPPORTED, ALL, ANY, { VERDICT_FAILED, false },
-	  "this upstream cannot take the message: size, 8-bit content or UTF-8 addresses (RFC 1870, 6152, 6531)" },
+	  "this upstream cannot take the message: size, 8-bit content, UTF-8 addresses, REQUIRETLS (RFC 1870, 6152, 6531, 8689)" },
 	{ UPSTREAM_SOURCE_FAILED, ALL, ANY, { VERDICT_DEFERRED, false },
 	  "our own disk did not give the content" },
 	{ UPSTREAM_NOT_STARTED, ALL, ANY, { VERDICT_UNTOUCHED, false },

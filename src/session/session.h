@@ -35,12 +35,13 @@ struct session_config {
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
 	bool decode_data; /* smtpd's: 8BITMIME is not offered */
+	bool requiretls; /* RFC 8689, in sessions with TLS: what is behind us can honour it */
 	bool unqualified_addresses; /* are taken: the handler knows a domain for them */
 	enum session_tls_mode tls; /* STARTTLS (RFC 3207); other than NONE only with an io that can */
 	enum session_auth_mode auth; /* RFC 4954; REQUIRED: no MAIL without */
 	bool auth_without_tls; /* AUTH is offered in the clear, too */
 	struct session_authenticator *authenticator; /* NULL: auth is NONE */
-	struct session_policy *policy; /* NULL: peer->may_relay is all */
+	struct session_policy *policy; /* NULL: nobody may relay, and nothing else is asked */
 	int64_t command_timeout_ms; /* waiting for a command: 5 minutes */
 	int64_t data_timeout_ms; /* waiting for a block of the content: 5 minutes (3 for the client's side) */
 	int64_t message_timeout_ms; /* one message from MAIL to its end */
@@ -52,7 +53,6 @@ struct session_peer {
 	const char *text; /* "192.0.2.1:4711", "unix:uid=0,pid=7" */
 	const char *address; /* "192.0.2.1", for Received and X-Peer; "unix" */
 	const char *listener;
-	bool may_relay;
 	bool may_xclient; /* a proxy that is believed when it says for whom it speaks (XCLIENT) */
 	/* 4yz or 5yz instead of the greeting, and the end: this client is not wanted now. NULL: it is welcome */
 	const struct smtp_reply *refusal;

@@ -95,6 +95,7 @@ void auth_mechanisms(const struct session *s, struct buf *out);
 bool auth_is_offered(const struct session *s);
 /* Whether STARTTLS would be answered with 220. */
 bool starttls_is_offered(const struct session *s);
+bool requiretls_is_offered(const struct session *s);
 
 /*
  * A verdict as it goes to the client: the handler's own reply, if it gave

@@ -50,6 +50,7 @@ static const struct {
 	{ "ENHANCEDSTATUSCODES", always, NULL }, /* RFC 2034 */
 	{ "DSN", dsn_is_offered, NULL }, /* RFC 3461 */
 	{ "SMTPUTF8", smtputf8, NULL }, /* RFC 6531 */
+	{ "REQUIRETLS", requiretls_is_offered, NULL }, /* RFC 8689 */
 	{ "HELP", always, NULL },
 };
 

@@ -68,6 +68,17 @@ static bool take_auth(struct session *s, const struct smtp_param *p)
 	return false;
 }
 
+/* RFC 8689 2 */
+static bool take_requiretls(struct session *s, const struct smtp_param *p)
+{
+	if (p->value) {
+		session_reply(s, 501, "5.5.4", "Error: REQUIRETLS takes no arguments");
+		return false;
+	}
+	s->env.requiretls = true;
+	return true;
+}
+
 static bool any(const struct session *s)
 {
 	(void)s;
@@ -93,6 +104,7 @@ static const struct {
 	{ "BODY", not_decoded, take_body },
 	{ "SMTPUTF8", smtputf8_enabled, take_smtputf8 },
 	{ "AUTH", auth_is_offered, take_auth },
+	{ "REQUIRETLS", requiretls_is_offered, take_requiretls },
 	{ "RET", dsn_is_offered, dsn_take_ret },
 	{ "ENVID", dsn_is_offered, dsn_take_envid },
 };

@@ -23,11 +23,6 @@ static bool is_admitted(struct session *s, const struct path_argument *rcpt)
 		session_reply(s, 553, "5.6.7", "Error: a non-ASCII address needs SMTPUTF8");
 		return false;
 	}
-	if (s->handler->ops->relays && !s->peer->may_relay) {
-		session_reply(s, 554, "5.7.1", "Relay access denied: %s is not in relay_from",
-			      s->peer->address);
-		return false;
-	}
 	return true;
 }
 
@@ -37,7 +32,12 @@ static bool policy_passes(struct session *s)
 	struct session_policy *policy = s->cfg->policy;
 	struct smtp_reply reply = { .code = 0 };
 
-	return !policy || session_policy_passes(s, policy->ops->rcpt(policy, &client, &s->env, &reply), &reply);
+	if (policy)
+		return session_policy_passes(s, policy->ops->rcpt(policy, &client, &s->env, &reply), &reply);
+	if (!s->handler->ops->relays)
+		return true;
+	session_reply(s, 554, "5.7.1", "Relay access denied");
+	return false;
 }
 
 /* One recipient more, what it wants of notifications taken from asked; false when it was refused. */

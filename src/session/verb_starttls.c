@@ -12,6 +12,12 @@ bool starttls_is_offered(const struct session *s)
 	return s->cfg->tls != SESSION_TLS_NONE && s->io->ops->start_tls && !session_tls(s);
 }
 
+/* RFC 8689 2: a message that came in the clear cannot ask for it any more */
+bool requiretls_is_offered(const struct session *s)
+{
+	return s->cfg->requiretls && s->handler->ops->relays && session_tls(s);
+}
+
 static void tell(struct session *s, const struct err *why)
 {
 	if (s->events && s->events->tls)

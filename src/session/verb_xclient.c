@@ -34,8 +34,12 @@ static bool take_address(struct told *t, const char *value)
 	unsigned char address[16];
 	bool prefix = strncasecmp(value, "IPV6:", 5) == 0;
 
-	if (is_unknown(value))
+	t->has_address = true;
+	t->ipv6 = false;
+	if (is_unknown(value)) { /* then it is nobody: what the proxy may do is not for its clients */
+		strcpy(t->address, "unknown");
 		return true;
+	}
 	value += prefix ? 5 : 0;
 	t->ipv6 = inet_pton(AF_INET6, value, address) == 1;
 	if (!t->ipv6 && (prefix || inet_pton(AF_INET, value, address) != 1))
@@ -46,7 +50,6 @@ static bool take_address(struct told *t, const char *value)
 	} else {
 		inet_ntop(t->ipv6 ? AF_INET6 : AF_INET, address, t->address, sizeof(t->address));
 	}
-	t->has_address = true;
 	return true;
 }
 
@@ -140,7 +143,6 @@ static void become_client(struct session *s, const struct told *t)
 	s->told_peer = *s->peer;
 	s->told_peer.text = s->told_text;
 	s->told_peer.address = s->told_address;
-	s->told_peer.may_relay = false; /* that was said of the proxy */
 	s->peer = &s->told_peer;
 	envelope_set(&s->env.peer, s->told_text, strlen(s->told_text));
 	if (s->events && s->events->peer)

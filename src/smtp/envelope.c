@@ -57,6 +57,7 @@ void envelope_reset(struct envelope *env)
 	env->rcpt_cap = 0;
 	env->body = BODY_7BIT;
 	env->smtputf8 = false;
+	env->requiretls = false;
 	env->ret = RET_UNSET;
 	env->envid = NULL;
 	env->hold = NULL;

@@ -47,6 +47,7 @@ struct envelope {
 	size_t rcpt_cap;
 	enum envelope_body body;
 	bool smtputf8; /* MAIL said SMTPUTF8 (RFC 6531 3.4) */
+	bool requiretls; /* MAIL said REQUIRETLS (RFC 8689): only over TLS that is verified */
 	enum envelope_ret ret; /* what a report is to return */
 	char *envid; /* RFC 3461 4.4: xtext as received, NULL when absent; owned */
 	char *auth_user; /* who the client logged in as, NULL: nobody; owned */

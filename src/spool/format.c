@@ -155,6 +155,7 @@ bool format_envelope(const struct envelope *env, struct buf *out)
 	     put_line(out, "protocol", env->protocol) && put_line(out, "listener", env->listener) &&
 	     put_line(out, "from", env->sender) && put_line(out, "body", envelope_body_names[env->body]) &&
 	     put_line(out, "smtputf8", env->smtputf8 ? "yes" : "no") &&
+	     (!env->requiretls || put_line(out, "requiretls", "yes")) &&
 	     (env->ret == RET_UNSET || put_line(out, "ret", ret_names[env->ret])) &&
 	     (!env->envid || put_line(out, "envid", env->envid)) &&
 	     (!env->auth_user || put_line(out, "auth", env->auth_user)) &&
@@ -213,6 +214,13 @@ static bool parse_smtputf8(struct envelope *env, const struct kv_pair *pair)
 	return env->smtputf8 || strcmp(pair->value, "no") == 0;
 }
 
+/* Written only where it was said: a version that knows nothing of it refuses the message, and does not send it. */
+static bool parse_requiretls(struct envelope *env, const struct kv_pair *pair)
+{
+	env->requiretls = true;
+	return strcmp(pair->value, "yes") == 0;
+}
+
 static bool parse_ret(struct envelope *env, const struct kv_pair *pair)
 {
 	env->ret = strcmp(pair->value, ret_names[RET_FULL]) == 0 ? RET_FULL : RET_HDRS;
@@ -260,7 +268,7 @@ static bool parse_notify(struct envelope *env, const struct kv_pair *pair)
 
 /*
  * Every key a reader knows. One it does not know may ask for something it
- * would not honour (a later REQUIRETLS, say), so it is an error and not skipped.
+ * would not honour (REQUIRETLS was such a one), so it is an error and not skipped.
  */
 static const struct {
 	const char *key;
@@ -276,6 +284,7 @@ static const struct {
 	{ "from", parse_from, 0 },
 	{ "body", parse_body, 0 },
 	{ "smtputf8", parse_smtputf8, 0 },
+	{ "requiretls", parse_requiretls, 0 },
 	{ "ret", parse_ret, 0 },
 	{ "envid", parse_envid, 0 },
 	{ "auth", NULL, offsetof(struct envelope, auth_user) },

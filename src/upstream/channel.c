@@ -73,10 +73,11 @@ static void on_command(struct channel *s, const char *line, size_t len)
 		channel_trace_command(&s->trace, line, len);
 		s->step = starts_with(line, len, "STARTTLS") ? UPSTREAM_TLS_HANDSHAKE : UPSTREAM_GREETING;
 	}
-	if ((ehlo || helo) && s->features.tls)
-		tls_note_session(&s->watch, s->easy);
-	if (ehlo || helo) /* only the last EHLO counts (RFC 3207 4.2) */
+	if (ehlo || helo) { /* only the last EHLO counts (RFC 3207 4.2) */
 		s->features = (struct upstream_features){ .tls = s->features.tls };
+		if (s->features.tls)
+			tls_note_session(&s->watch, s->easy, &s->features);
+	}
 	s->said_ehlo = ehlo;
 	s->answered = false;
 }

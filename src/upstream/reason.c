@@ -136,26 +136,6 @@ static const char *socks_reason(const struct channel *s)
 	return NULL;
 }
 
-static bool say_proxy(const struct channel *s, CURLcode result, const char *words, struct buf *out)
-{
-	const char *socks = socks_reason(s);
-	long code = 0;
-
-	if (!is_of_proxy(s) || result == CURLE_COULDNT_RESOLVE_PROXY)
-		return false;
-	curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &code);
-	if (code == 407)
-		return buf_addf(out, "proxy %s: it refused proxy_user or its password, or wants one (407)",
-				s->settings->proxy);
-	if (code >= 300)
-		return buf_addf(out, "proxy %s: it answered %ld to CONNECT", s->settings->proxy, code);
-	if (socks)
-		return buf_addf(out, "proxy %s: %s", s->settings->proxy, socks);
-	if (is_lost_connection(result))
-		return buf_addf(out, "proxy %s: it closed the connection (%s)", s->settings->proxy, words);
-	return buf_addf(out, "proxy %s: %s", s->settings->proxy, words);
-}
-
 static bool say_connect(const struct channel *s, CURLcode result, const char *words, struct buf *out)
 {
 	long os_error = 0;
@@ -169,6 +149,28 @@ static bool say_connect(const struct channel *s, CURLcode result, const char *wo
 		/* libcurl tells of a host and a port, which are ours to please it */
 		return buf_addf(out, "cannot connect: %s", strerror(os_error ? (int)os_error : ECONNREFUSED));
 	return buf_addf(out, os_error ? "%s: %s" : "%s", words, strerror((int)os_error));
+}
+
+static bool say_proxy(const struct channel *s, CURLcode result, const char *words, struct buf *out)
+{
+	const char *socks = socks_reason(s);
+	long code = 0;
+
+	if (!is_of_proxy(s))
+		return false;
+	if (result == CURLE_COULDNT_CONNECT && !socks)
+		return buf_addf(out, "proxy %s: ", s->settings->proxy) && say_connect(s, result, words, out);
+	curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &code);
+	if (code == 407)
+		return buf_addf(out, "proxy %s: it refused proxy_user or its password, or wants one (407)",
+				s->settings->proxy);
+	if (code >= 300)
+		return buf_addf(out, "proxy %s: it answered %ld to CONNECT", s->settings->proxy, code);
+	if (socks)
+		return buf_addf(out, "proxy %s: %s", s->settings->proxy, socks);
+	if (is_lost_connection(result))
+		return buf_addf(out, "proxy %s: it closed the connection (%s)", s->settings->proxy, words);
+	return buf_addf(out, "proxy %s: %s", s->settings->proxy, words);
 }
 
 /* ---- in words: the session ---------------------------------------------------------------- */

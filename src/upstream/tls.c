@@ -111,7 +111,15 @@ void tls_release(struct tls_watch *w)
 	memset(w, 0, sizeof(*w));
 }
 
-void tls_note_session(struct tls_watch *w, CURL *easy)
+static enum upstream_verified verified(const struct tls_watch *w)
+{
+	/* libcurl ends the session otherwise */
+	if (!w->verify || !w->version[0])
+		return UPSTREAM_NOT_VERIFIED;
+	return w->how == UPSTREAM_VERIFY_PIN ? UPSTREAM_VERIFIED_PIN : UPSTREAM_VERIFIED_CA;
+}
+
+void tls_note_session(struct tls_watch *w, CURL *easy, struct upstream_features *f)
 {
 	struct curl_tlssessioninfo *session = NULL;
 	const SSL *ssl;
@@ -123,6 +131,8 @@ void tls_note_session(struct tls_watch *w, CURL *easy)
 	snprintf(w->version, sizeof(w->version), "%s", SSL_get_version(ssl));
 	snprintf(w->cipher, sizeof(w->cipher), "%s", SSL_get_cipher_name(ssl));
 	keep_chain(w, SSL_get_peer_cert_chain(ssl)); /* a session that is resumed verifies nothing anew */
+	memcpy(f->tls_version, w->version, sizeof(f->tls_version));
+	f->verified = verified(w);
 }
 
 /* ---- in words -------------------------------------------------------------------------- */
@@ -133,7 +143,7 @@ static void describe_certificate(X509 *cert, int depth, struct buf *out)
 
 	certificate_describe(cert, &c);
 	buf_addf(out, depth == 0 ? " (the server's certificate" : " (certificate %d of its chain", depth + 1);
-	buf_addf(out, ": subject %s, issuer %s", c.subject, c.issuer);
+	buf_addf(out, ": subject %s, issuer %s, key %s", c.subject, c.issuer, c.key);
 	certificate_add_validity(&c, out);
 	buf_adds(out, ")");
 }
@@ -187,10 +197,10 @@ static bool explain_alert(const struct tls_watch *w, struct buf *out)
 	return true;
 }
 
-/* OpenSSL's words in libcurl's: "error:0A000102:SSL routines::unsupported protocol" */
+/* OpenSSL's words in libcurl's: "error:0A000102:SSL routines::unsupported protocol", "OpenSSL/3.0.1: error:..." */
 static bool explain_error(const char *words, struct buf *out)
 {
-	const char *reason = strncmp(words, "error:", 6) == 0 ? strstr(words, "::") : NULL;
+	const char *error = strstr(words, "error:"), *reason = error ? strstr(error, "::") : NULL;
 
 	if (!reason)
 		return false;
@@ -220,8 +230,7 @@ bool tls_info(const struct tls_watch *w, struct upstream_tls_info *info)
 		return false;
 	memcpy(info->version, w->version, sizeof(info->version));
 	memcpy(info->cipher, w->cipher, sizeof(info->cipher));
-	if (w->verify && w->version[0])
-		info->verified = w->how == UPSTREAM_VERIFY_PIN ? UPSTREAM_VERIFIED_PIN : UPSTREAM_VERIFIED_CA;
+	info->verified = verified(w);
 	for (int i = 0; w->chain && i < sk_X509_num(w->chain) && i < UPSTREAM_CHAIN_MAX; i++)
 		certificate_describe(sk_X509_value(w->chain, i), &info->chain[info->chain_count++]);
 	return true;

@@ -34,7 +34,7 @@ struct tls_watch {
 /* False: this libcurl does not let us. Must stay where it is until the easy handle is gone. */
 bool tls_watch(struct tls_watch *w, CURL *easy, const struct upstream_settings *settings, enum upstream_tls tls);
 /* The handshake is complete and libcurl has the connection in hand (inside its callbacks). */
-void tls_note_session(struct tls_watch *w, CURL *easy);
+void tls_note_session(struct tls_watch *w, CURL *easy, struct upstream_features *f);
 void tls_release(struct tls_watch *w);
 
 /* Why the handshake failed, where that can be said better than in libcurl's words: false, nothing added. */

@@ -121,6 +121,9 @@ struct upstream_settings {
 	int64_t attempt_timeout_ms;
 };
 
+/* How it is known who the server is */
+enum upstream_verified { UPSTREAM_NOT_VERIFIED, UPSTREAM_VERIFIED_CA, UPSTREAM_VERIFIED_PIN };
+
 /* What the EHLO that counts (the last one) announced. */
 struct upstream_features {
 	bool esmtp; /* EHLO was answered, not only HELO */
@@ -129,10 +132,10 @@ struct upstream_features {
 	uint64_t size_limit_bytes; /* 0: no fixed limit */
 	bool requiretls; /* RFC 8689 */
 	bool tls; /* the session is encrypted */
+	char tls_version[16]; /* "TLSv1.3"; "" when it is not */
+	enum upstream_verified verified;
 	char auth[128]; /* the mechanisms offered, as they stand behind AUTH; "": none, or no AUTH; cut if longer */
 };
-
-enum upstream_verified { UPSTREAM_NOT_VERIFIED, UPSTREAM_VERIFIED_CA, UPSTREAM_VERIFIED_PIN };
 
 /* One certificate of the server's chain. Printable ASCII, other octets escaped; cut if longer. */
 struct upstream_certificate {
@@ -185,8 +188,8 @@ const char *upstream_phase_name(enum upstream_phase phase);
 enum upstream_how {
 	UPSTREAM_ANSWERED, /* the upstream's reply to `phase` is in `reply` */
 	UPSTREAM_NO_ANSWER, /* connection lost or timed out in `phase`; `reply.text` says how */
-	UPSTREAM_UNSUPPORTED, /* not tried: this upstream cannot take it (SIZE, 8BITMIME, SMTPUTF8); `reply` is worded
-				 as 552 5.3.4, 554 5.6.3, 550 5.6.7 */
+	UPSTREAM_UNSUPPORTED, /* not tried: this upstream cannot take it (SIZE, 8BITMIME, SMTPUTF8, REQUIRETLS); `reply`
+				 is worded as 552 5.3.4, 554 5.6.3, 550 5.6.7, 550 5.7.30 */
 	UPSTREAM_SOURCE_FAILED, /* our own content could not be read; the connection was closed before the final dot */
 	/*
 	 * The connection ended (lost, 421) before any of it was answered: as if never handed out. Only the

@@ -25,7 +25,7 @@ static void check_address(const struct smtp_path *path)
 		ASSERT((unsigned char)*p >= ' ' && *p != 0x7f &&
 		       ((unsigned char)*p < 0x80 || path->needs_smtputf8));
 	ASSERT(smtp_path_parse(text, (size_t)len,
-			       SMTP_PATH_NULL_OK | SMTP_PATH_POSTMASTER_OK | SMTP_PATH_UTF8_OK, &again, &used,
+			       SMTP_PATH_NULL_OK | SMTP_PATH_UNQUALIFIED_OK | SMTP_PATH_UTF8_OK, &again, &used,
 			       &why) == 0);
 	ASSERT(used == (size_t)len && strcmp(again.address, path->address) == 0);
 	ASSERT(again.local_len == path->local_len && again.needs_smtputf8 == path->needs_smtputf8);
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	size--;
-	if (smtp_path_parse(text, size, data[0] & 7, &path, &used, &why) != 0) {
+	if (smtp_path_parse(text, size, data[0] & 15, &path, &used, &why) != 0) {
 		ASSERT(why && *why);
 	} else {
 		ASSERT(used <= size);

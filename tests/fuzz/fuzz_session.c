@@ -10,6 +10,7 @@
 
 #include "fake_handler.h"
 #include "fake_io.h"
+#include "fake_policy.h"
 #include "fuzz.h"
 #include "session/session.h"
 
@@ -61,9 +62,9 @@ static enum session_end play(const uint8_t *data, size_t size, uint8_t settings,
 				      .bare_newline =
 					      settings & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT,
 				      .enable_smtputf8 = settings & 2,
-				      .decode_data = settings & 4 };
-	struct session_peer peer = { .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan",
-				     .may_relay = !(settings & 16) };
+				      .decode_data = settings & 4,
+				      .policy = settings & 16 ? &fake_policy_closed : &fake_policy_open };
+	struct session_peer peer = { .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
 	struct session_events events = { .accepted = on_accepted };
 	struct fake_handler handler;
 	struct fake_io io;

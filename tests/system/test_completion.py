@@ -70,6 +70,20 @@ def test_every_verb_and_option(t):
             raise AssertionError(f"{word} has no description")
 
 
+def test_user(t):
+    """What user can do first, then whom it can do it to."""
+    config, _ids = place(t)
+    users = t.tmp / "users"
+    users.write_text("# x\nalice:!\nal\x1bex:!\nbob:nonsense\n")
+    users.chmod(0o600)
+    config.write_text(config.read_text() + f'auth_users_file = "{users}"\n')
+    equal(names(t, "--config", config, "user", ""), ["add", "passwd", "remove", "list"], "first")
+    equal(names(t, "--config", config, "user", "--stdin", "pa"), ["passwd"], "behind an option")
+    equal(names(t, "--config", config, "user", "remove", ""), ["alice", "al?ex", "bob"], "users")
+    equal(names(t, "--config", config, "user", "remove", "b"), ["bob"], "one user")
+    equal(names(t, "user", "add", "--scheme", ""), ["yescrypt", "sha512crypt", "bcrypt"], "schemes")
+
+
 def test_values(t):
     config, ids = place(t)
     equal(answer(t, "--config", config, "show", ""), [(ids[0], "one@example.org"), (ids[1], "<>")], "ids")

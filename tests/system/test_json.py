@@ -41,6 +41,7 @@ RUNS = {
     "expire": ("Results", CHANGES),
     "bounce": ("Results", CHANGES),
     "remove": ("Results", CHANGES),
+    "user": ("user", [["list", "--file", "USERS"]]),
     "suspend": ("suspend and resume", [["--upstream", "main", "--for", "30m", "--reason", "x"], []]),
     "resume": ("suspend and resume", [["--upstream", "main"], []]),
     "export": ("export and import", [["--format", "mbox", "--output", "OUT"]]),
@@ -97,6 +98,9 @@ def make(t):
     config = t.tmp / "j.conf"
     config.write_text(f'localaddr = "127.0.0.1:25"\nspool = "{spool}"\nupstream "main" {{ remoteaddr = "192.0.2.1:25" }}\n'
                       'route { recipient = "example.net" upstream = "main" }\n')
+    users = t.tmp / "users"
+    users.write_text("alice:!\nbob:{PLAIN}x\nb\xe4d:{FOO}x\n", encoding="latin-1")
+    users.chmod(0o600)
     return config, ids
 
 
@@ -104,7 +108,7 @@ def run_json(t, config, ids, verb, arguments):
     """Objects of the verb, one run for each message if there is "ID" among the arguments."""
     found = []
     for one in ids if "ID" in arguments else [None]:
-        argv = [{"ID": one, "OUT": config.parent / "out"}.get(word, word) for word in arguments]
+        argv = [{"ID": one, "OUT": config.parent / "out", "USERS": config.parent / "users"}.get(word, word) for word in arguments]
         run = t.run([BUILDDIR / "posthouse", "--config", config, verb, "--json", *argv])
         if run.returncode not in (0, 1) and verb != "check":
             raise AssertionError(f"{verb} {argv}: {run.returncode}\n{run.stderr.decode()}")

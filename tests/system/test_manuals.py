@@ -72,7 +72,7 @@ def test_keys(_t):
     for line in page("posthouse.conf.5").splitlines():
         if line.startswith(".Sh "):
             section = {"KEYS": "top", "LISTENER SECTIONS": "listener", "UPSTREAM SECTIONS": "upstream",
-                       "ROUTE SECTIONS": "route"}.get(line[4:])
+                       "ROUTE SECTIONS": "route", "REWRITE SECTIONS": "rewrite"}.get(line[4:])
         found = re.fullmatch(r"\.It Ic ([a-z_0-9]+)\b(.*)", line)
         if not found:
             continue
@@ -92,12 +92,12 @@ def test_presets(_t):
     section = page("posthouse.conf.5").split(".Sh PRESETS\n")[1].split("\n.Sh ")[0]
     documented = {}
     for name, body in re.findall(r"^\.It Cm (\S+)\n((?:(?!\.It |\.El).*\n)*)", section, re.M):
-        values = dict(re.findall(r"^\.Ic (\S+)\n\.Li (\S+)", body, re.M))
-        host = re.search(r"^[A-Z].*:\n\.Li (\S+)|:\n\.Li (\S+:\d+)", body, re.M)
-        values["remoteaddr"] = "?" if ".Ic remoteaddr" in body else host[1] or host[2]
-        documented[name] = (values, re.findall(r"^\.Lk (\S+)$", body, re.M))
-    expected = {name: (dict(value.split("=") for value in values.split()), source.split())
-                for name, values, source in table("preset")}
+        values = [f"{key}={value}" for key, value in re.findall(r"^\.Ic (\S+)\n\.Li (?:\\\(dq)?(.*?)(?:\\\(dq)?(?: [.,;])?$", body, re.M)]
+        host = re.search(r":\n\.Li (\S+:\d+)", body)
+        values = [v for v in values if not v.startswith("remoteaddr=")]
+        values.append("remoteaddr=" + ("?" if ".Ic remoteaddr" in body else host[1]))
+        documented[name] = (sorted(values), re.findall(r"^\.Lk (\S+)$", body, re.M))
+    expected = {name: (sorted(values.strip("|").split("|")), source.split()) for name, values, source in table("preset")}
     equal(sorted(documented), sorted(expected), "presets in posthouse.conf(5)")
     for name, values in expected.items():
         equal(documented[name], values, name)

@@ -62,6 +62,21 @@ def test_proxy_header_says_who_it_is(t):
             equal(client.cmd("RCPT TO:<b@example.org>").code, 554, "the reply to RCPT")
 
 
+def test_unknown_client_is_not_the_proxy(t):
+    """Proxies on this machine, which may relay: who they cannot name may not, and may not say who it is."""
+    relay, _ = daemon(t, 'proxy_protocol = "127.0.0.1"\nxclient_from = { "127.0.0.1", "127.0.0.2" }\n')
+    for header in (v2("192.0.2.8", 4712, command=0x20), b"PROXY UNKNOWN\r\n"):
+        with through(relay, header) as client:
+            equal(client.cmd("XCLIENT ADDR=127.0.0.1").code, 550, "the reply to XCLIENT")
+            client.cmd("MAIL FROM:<a@example.net>", 250)
+            equal(client.cmd("RCPT TO:<b@example.org>").code, 554, "the reply to RCPT")
+    with Client(relay, source="127.0.0.2") as client:
+        client.cmd("XCLIENT ADDR=[UNAVAILABLE] NAME=[UNAVAILABLE]", 220)
+        client.cmd("EHLO client.test", 250)
+        client.cmd("MAIL FROM:<a@example.net>", 250)
+        equal(client.cmd("RCPT TO:<b@example.org>").code, 554, "the reply to RCPT")
+
+
 def test_proxy_header_and_commands_in_one_segment(t):
     relay, upstream = daemon(t, 'proxy_protocol = "127.0.0.1"\n')
     client = Client(relay, helo=None)

@@ -3,7 +3,7 @@
  * Prints the tables for tests/system/test_manuals.py, a line an entry:
  *   key SECTION KEY DEFAULT     (tabs between; SECTION "top" at the top level, DEFAULT "" when there is none)
  *   option LETTER NAME ARGUMENT
- *   preset NAME KEY=VALUE ... SOURCE ... (spaces between; remoteaddr=? when the section must say it)
+ *   preset NAME KEY=VALUE ... SOURCE ... (bars between values; remoteaddr=? when the section must say it)
  */
 #include <stdio.h>
 
@@ -29,9 +29,9 @@ int main(void)
 	for (size_t i = 0; i < preset_count; i++) {
 		const struct preset *p = &presets[i];
 
-		printf("preset\t%s\t%s", p->name, p->remoteaddr_like ? "remoteaddr=? " : "");
+		printf("preset\t%s\t%s", p->name, p->remoteaddr_like ? "remoteaddr=?|" : "");
 		for (const struct preset_value *v = p->value; v->key; v++)
-			printf("%s=%s ", v->key, v->value);
+			printf("%s=%s|", v->key, v->value);
 		printf("\t%s\n", p->source);
 	}
 	return 0;

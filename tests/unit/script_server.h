@@ -6,8 +6,11 @@
  *   "> text"   sends it, with CRLF        "| text"   sends it as it is
  *   "< MAIL"   a line must come that begins so; "<" any line
  *   "data"     content up to its final dot
- *   "tls N"    the server's side of a TLS handshake with certificate N
+ *   "tls N [MOST] [client]"   the server's side of a TLS handshake with certificate N, of this version ("1.1")
+ *              at most, insisting on a certificate of the authority's
  *   "tls? N"   the same, but it must fail: the client must not like it
+ *   "x< 0501"  these octets must come      "x> 0500"   sends them
+ *   "from A"   the client's address must be A
  *   "eof"      reads until the client closes
  *   "hang"     does nothing more, until it is killed
  *   "close"    closes     "reset"   closes with RST
@@ -80,10 +83,19 @@ static inline bool peer_line(struct script_peer *p, char line[2000])
 	return true;
 }
 
-static inline bool peer_tls(struct script_peer *p, int cert)
+static inline bool peer_tls(struct script_peer *p, const char *how)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	int cert = atoi(how);
 
+	SSL_CTX_set_security_level(ctx, 0); /* whatever a bad server shows */
+	SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+	if (strstr(how, " 1."))
+		SSL_CTX_set_max_proto_version(ctx, TLS1_VERSION + atoi(strstr(how, " 1.") + 3));
+	if (strstr(how, "client")) {
+		X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), certs_ca);
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	}
 	SSL_CTX_use_certificate(ctx, certs[cert].x509);
 	SSL_CTX_use_PrivateKey(ctx, certs[cert].key);
 	p->ssl = SSL_new(ctx);
@@ -91,6 +103,43 @@ static inline bool peer_tls(struct script_peer *p, int cert)
 	SSL_set_fd(p->ssl, p->fd);
 	/* with TLS 1.3 the server hears of the client's refusal only when it reads */
 	return SSL_accept(p->ssl) == 1;
+}
+
+/* Octets as hexadecimal digits, to be sent or expected. */
+static inline bool peer_octets(struct script_peer *p, const char *hex, bool expected)
+{
+	char octets[1000];
+	size_t len = strlen(hex) / 2;
+
+	ASSERT(len <= sizeof(octets));
+	for (size_t i = 0; i < len; i++) {
+		unsigned octet;
+
+		ASSERT(sscanf(hex + 2 * i, "%2x", &octet) == 1);
+		octets[i] = (char)octet;
+	}
+	if (!expected) {
+		peer_write(p, octets, len);
+		return true;
+	}
+	while (p->len < len) {
+		ssize_t got = peer_read(p, p->in + p->len, len - p->len);
+
+		if (got <= 0)
+			return false;
+		p->len += (size_t)got;
+	}
+	p->len = 0;
+	return memcmp(p->in, octets, len) == 0;
+}
+
+static inline bool peer_is_from(const struct script_peer *p, const char *address, char got[2000])
+{
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+
+	return getpeername(p->fd, (struct sockaddr *)&sin, &len) == 0 &&
+	       strcmp(inet_ntop(AF_INET, &sin.sin_addr, got, 2000), address) == 0;
 }
 
 static inline void peer_close(struct script_peer *p, bool reset)
@@ -134,10 +183,14 @@ static inline bool peer_step(struct script_peer *p, const char *step, char got[2
 	}
 	if (step[0] == '<')
 		return peer_line(p, got) && (!step[1] || strncmp(got, step + 2, strlen(step + 2)) == 0);
+	if (step[0] == 'x')
+		return peer_octets(p, step + 3, step[1] == '<');
 	if (strncmp(step, "tls? ", 5) == 0)
-		return !peer_tls(p, atoi(step + 5)) || SSL_read(p->ssl, got, 1) <= 0;
+		return !peer_tls(p, step + 5) || SSL_read(p->ssl, got, 1) <= 0;
 	if (strncmp(step, "tls ", 4) == 0)
-		return peer_tls(p, atoi(step + 4));
+		return peer_tls(p, step + 4);
+	if (strncmp(step, "from ", 5) == 0)
+		return peer_is_from(p, step + 5, got);
 	if (strcmp(step, "data") == 0)
 		return peer_data(p);
 	if (strcmp(step, "eof") == 0)

@@ -224,6 +224,38 @@ START_TEST(one_report_for_all_that_failed)
 }
 END_TEST
 
+/* RFC 8689 5; and the flag goes through the spool, twice */
+START_TEST(the_report_of_a_requiretls_message_is_one)
+{
+	struct spool_message m;
+	struct spool_state st;
+	struct spool_id report;
+	struct envelope env;
+	struct err e;
+	char *text;
+
+	spool_world_envelope(&env, NOW_US, SENDER, "c@example.org");
+	env.requiretls = true;
+	env.ret = RET_FULL; /* does not count */
+	spool_world_commit(&spool, &env, "Subject: x\r\n\r\nsecret\r\n", id);
+	open_message(&m, &st);
+	ck_assert(m.env.requiretls && m.env.ret == RET_FULL);
+	fail_rcpt(&st, 0, RCPT_FAILED);
+	fail_rcpt(&st, 1, RCPT_FAILED);
+	fail_rcpt(&st, 2, RCPT_FAILED);
+	ck_assert(bounce_prepare(&without, &m.env, &st));
+	report = st.report_id;
+	ck_assert_int_eq(bounce_commit(&without, &spool, &m, &st, NULL, &e), 0);
+	text = read_report(report.text, &env);
+	ck_assert(env.requiretls);
+	ck_assert_ptr_nonnull(strstr(text, "Subject: x\r\n"));
+	ck_assert_ptr_null(strstr(text, "secret"));
+	envelope_release(&env);
+	free(text);
+	close_message(&m, &st);
+}
+END_TEST
+
 START_TEST(a_repetition_has_the_same_id)
 {
 	struct spool_message m;
@@ -411,7 +443,7 @@ int main(void)
 	const TTest *const tests[] = {
 		postmaster_hears_nothing_of_what_he_did_not_get,
 		one_report_for_all_that_failed,
-		a_repetition_has_the_same_id,
+		the_report_of_a_requiretls_message_is_one, a_repetition_has_the_same_id,
 		who_failed_since_is_not_lost,
 		a_failure_leaves_the_state_as_it_was,
 		who_is_warned_of_a_delay,

@@ -132,7 +132,7 @@ START_TEST(certificates_are_verified)
 		const char *text;
 	} rows[] = {
 		{ CERT_WRONG_NAME, true, "it is for other.example, not for the host name '127.0.0.1'" },
-		{ CERT_EXPIRED, true, "certificate has expired (the server's certificate: subject CN=a server, issuer CN=the authority, valid" },
+		{ CERT_EXPIRED, true, "certificate has expired (the server's certificate: subject CN=a server, issuer CN=the authority, key EC P-256, valid" },
 		{ CERT_UNKNOWN_CA, true, "unable to get local issuer certificate" },
 		{ CERT_GOOD, false,
 		  "unable to get local issuer certificate" }, /* the system does not know our CA */

@@ -12,6 +12,7 @@
 #include "config/types.h"
 #include "config_files.h"
 #include "handler/handler.h"
+#include "rewrite/rules.h"
 #include "unit.h"
 
 static char *dump(const struct config *cfg)
@@ -70,9 +71,10 @@ START_TEST(test_defaults_print_as_written)
 	config_add_listener(&cfg, "l");
 	config_add_upstream(&cfg, "u");
 	config_add_route(&cfg);
+	config_add_rewrite(&cfg);
 	for (size_t i = 0; i < config_option_count; i++) {
 		const struct config_option *o = &config_options[i];
-		const void *objects[] = { &cfg, cfg.listener, cfg.upstream, cfg.route };
+		const void *objects[] = { &cfg, cfg.listener, cfg.upstream, cfg.route, cfg.rewrite };
 		struct buf b;
 
 		if (!o->fallback)
@@ -89,6 +91,8 @@ START_TEST(test_defaults_print_as_written)
 }
 END_TEST
 
+#define D32 "AB:cd:01:23:45:67:89:ef:AB:cd:01:23:45:67:89:ef"
+
 /* Every key with a value that is not its default. */
 static const char every_key[] =
 	"hostname = \"[192.0.2.1]\"\nhandler = debug\nspool = /s\nspool_sync = strict\nmin_free = 1G\n"
@@ -101,10 +105,20 @@ static const char every_key[] =
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
 	"view_group = v control_group = c\noutbox = /o\n"
+	"default_domain = d.example masquerade = { a.example, \"b.example\" } masquerade_exceptions = { root, \"a b\" }\n"
+	"aliases = /al alias_domains = \"[192.0.2.1]\"\nalways_bcc = \"b@c.example\" redirect_all = \"d@e.example\"\n"
+	"rewrite_headers = yes keep_original_headers = yes remove_headers = { X-A, \"X-*\" }\n"
 	/* the top level's are the listeners', but where they say something else */
+	"relay_from_cert = { \"sha256:" D32 ":" D32 "\", \"name:*.Example.org\" }\n"
+	"client_access = /ca sender_access = /sa recipient_access = /ra auth_senders = /as\n"
+	"client_connections = 41 client_messages_per_minute = 42 client_recipients_per_minute = 43\n"
+	"user_connections = 44 user_messages_per_minute = 45 user_recipients_per_minute = 46 limits_exempt = 10.0.0.0/8\n"
 	"proxy_protocol = { 192.0.2.1, 192.0.2.2 }\nxclient_from = 192.0.2.3\n"
 	"listener a { localaddr = { \"127.0.0.1\", \"[::1]:0\", \"unix:/run/a b\" } }\n"
-	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} }\n"
+	"tls_ticket_lifetime = 35m\ntls_expiry_warning = 36d\ntls = implicit\ntls_cert = { \"/c1\", '/c 2' }\n"
+	"tls_key = { /k1, /k2 }\ntls_profile = legacy\ntls_client_cert = required\ntls_client_ca = /cca\n"
+	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} tls = required tls_key = {} tls_cert = /c3\n"
+	"tls_profile = modern tls_client_cert = ask }\n"
 	"upstream u {\nremoteaddr = { \"[2001:db8::1]:1465 weight=1000\", \"b  weight=1 \", 'c:2' }\ntls = implicit\ntls_ca_file = \"/ca\"\n"
 	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no\n"
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
@@ -117,7 +131,9 @@ static const char every_key[] =
 	"upstream second { remoteaddr = 127.0.0.1 tls = required tls_verify = pin address_family = ipv4\n"
 	"tls_pin = { \"sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\", \"sha256//AAAAQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\" } }\n"
 	"route {\nsender = { <>, \"*@a.example\" } recipient = .b.example\nauth_user = \"*\" upstream = second }\n"
-	"route { upstream = u }\n";
+	"route { upstream = u }\n"
+	"rewrite {\nmatch = { \"*@a.example\", .b.example } to = \"*@c.example\" apply = { recipient, header } }\n"
+	"rewrite { to = \"x@y.example\" match = \"*\" }\n";
 
 static void check_every_key(const struct config *cfg)
 {
@@ -166,6 +182,36 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->listener[0].localaddr[1].host, "::1");
 	ck_assert_str_eq(cfg->listener[0].localaddr[2].path, "/run/a b");
 	ck_assert_str_eq(cfg->listener[1].name, "b-c.d_E");
+	ck_assert_uint_eq(cfg->relay_from_cert_count, 2);
+	ck_assert_str_eq(cfg->relay_from_cert[0], "sha256:abcd0123456789efabcd0123456789efabcd0123456789efabcd0123456789ef");
+	ck_assert_str_eq(cfg->relay_from_cert[1], "name:*.Example.org");
+	ck_assert_str_eq(cfg->client_access, "/ca");
+	ck_assert_str_eq(cfg->sender_access, "/sa");
+	ck_assert_str_eq(cfg->recipient_access, "/ra");
+	ck_assert_str_eq(cfg->auth_senders, "/as");
+	ck_assert_uint_eq(cfg->client_connections, 41);
+	ck_assert_uint_eq(cfg->client_messages_per_minute, 42);
+	ck_assert_uint_eq(cfg->client_recipients_per_minute, 43);
+	ck_assert_uint_eq(cfg->user_connections, 44);
+	ck_assert_uint_eq(cfg->user_messages_per_minute, 45);
+	ck_assert_uint_eq(cfg->user_recipients_per_minute, 46);
+	ck_assert_uint_eq(cfg->limits_exempt_count, 1);
+	ck_assert_int_eq(cfg->tls_ticket_lifetime_ms, 35 * 60000);
+	ck_assert_int_eq(cfg->tls_expiry_warning_ms, 36 * INT64_C(86400000));
+	ck_assert_int_eq(cfg->listener[0].tls, SESSION_TLS_IMPLICIT);
+	ck_assert_uint_eq(cfg->listener[0].tls_cert_count, 2);
+	ck_assert_str_eq(cfg->listener[0].tls_cert[1], "/c 2");
+	ck_assert_uint_eq(cfg->listener[0].tls_key_count, 2);
+	ck_assert_str_eq(cfg->listener[0].tls_key[0], "/k1");
+	ck_assert_int_eq(cfg->listener[0].tls_profile, TLS_PROFILE_LEGACY);
+	ck_assert_int_eq(cfg->listener[0].tls_client_cert, TLS_CLIENT_CERT_REQUIRED);
+	ck_assert_str_eq(cfg->listener[0].tls_client_ca, "/cca");
+	ck_assert_int_eq(cfg->listener[1].tls, SESSION_TLS_REQUIRED);
+	ck_assert_uint_eq(cfg->listener[1].tls_cert_count, 1);
+	ck_assert_uint_eq(cfg->listener[1].tls_key_count, 0);
+	ck_assert_int_eq(cfg->listener[1].tls_profile, TLS_PROFILE_MODERN);
+	ck_assert_int_eq(cfg->listener[1].tls_client_cert, TLS_CLIENT_CERT_ASK);
+	ck_assert_str_eq(cfg->listener[1].tls_client_ca, "/cca");
 	ck_assert_uint_eq(cfg->listener[0].proxy_protocol_count, 2);
 	ck_assert_uint_eq(cfg->listener[1].proxy_protocol_count, 2);
 	ck_assert_uint_eq(cfg->listener[0].xclient_from_count, 1);
@@ -204,6 +250,23 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->route[0].upstream, "second");
 	ck_assert_uint_eq(cfg->route[1].sender_count + cfg->route[1].recipient_count, 0);
 	ck_assert_str_eq(cfg->route[1].upstream, "u");
+	ck_assert_str_eq(cfg->default_domain, "d.example");
+	ck_assert_uint_eq(cfg->masquerade_count, 2);
+	ck_assert_str_eq(cfg->masquerade[1], "b.example");
+	ck_assert_str_eq(cfg->masquerade_exceptions[1], "a b");
+	ck_assert_str_eq(cfg->alias_domains[0], "[192.0.2.1]");
+	ck_assert_str_eq(cfg->aliases, "/al");
+	ck_assert_str_eq(cfg->always_bcc, "b@c.example");
+	ck_assert_str_eq(cfg->redirect_all, "d@e.example");
+	ck_assert(cfg->rewrite_headers && cfg->keep_original_headers);
+	ck_assert_uint_eq(cfg->remove_headers_count, 2);
+	ck_assert_str_eq(cfg->remove_headers[1], "X-*");
+	ck_assert_uint_eq(cfg->rewrite_count, 2);
+	ck_assert_uint_eq(cfg->rewrite[0].match_count, 2);
+	ck_assert_str_eq(cfg->rewrite[0].match[1], ".b.example");
+	ck_assert_str_eq(cfg->rewrite[0].to, "*@c.example");
+	ck_assert_uint_eq(cfg->rewrite[0].apply, 1u << REWRITE_RECIPIENT | 1u << REWRITE_HEADER);
+	ck_assert_uint_eq(cfg->rewrite[1].apply, 1u << REWRITE_SENDER | 1u << REWRITE_HEADER);
 	ck_assert_str_eq(u->remoteaddr[0].endpoint.host, "2001:db8::1");
 	ck_assert_uint_eq(u->remoteaddr[0].endpoint.port, 1465);
 	ck_assert_int_eq(u->tls, UPSTREAM_TLS_IMPLICIT);

@@ -22,7 +22,7 @@ static const struct {
 	{ GOOD "a|b = x", "t.conf:3: unknown key \"a|b\"\n" },
 	{ GOOD "_ = x\ntitle = x", "t.conf:3: unknown key \"_\"\nt.conf:4: unknown key \"title\"\n" },
 	{ GOOD "'spool' = x", "t.conf:3: unknown key \"'spool'\"\n" },
-	{ GOOD "tls = none", "t.conf:3: unknown key \"tls\"\n" },
+	{ GOOD "tls_pin = none", "t.conf:3: unknown key \"tls_pin\"\n" },
 	{ "remoteaddr = a\nlistener l {\n localaddr = :1\n spool = /x\n title = x }",
 	  "t.conf:4: unknown key \"spool\" in section listener\nt.conf:5: unknown key \"title\" in section listener\n" },
 	{ GOOD "spool = /a\n#\nspool = /b", "t.conf:5: spool is set twice, first at t.conf:3\n" },
@@ -188,6 +188,24 @@ static const struct {
 	{ "localaddr = :1\nupstream u { remoteaddr = a\nattempt_timeout = 9m }",
 	  "t.conf:3: attempt_timeout is shorter than final_timeout: the upstream would never get the time that final_timeout "
 	  "gives it\n" },
+	/* TLS of listeners */
+	{ GOOD "tls = opportunistic", "t.conf:3: tls: \"opportunistic\" is not one of none, starttls, required or implicit\n" },
+	{ GOOD "tls = starttls", "t.conf:3: listener \"default\": tls needs a certificate: set tls_cert (and tls_key)\n" },
+	{ GOOD "tls = starttls tls_cert = c.pem", "t.conf:3: tls_cert: \"c.pem\" is not an absolute path\n" },
+	{ GOOD "tls = starttls tls_cert = { /c, /d }\ntls_key = /k",
+	  "t.conf:4: listener \"default\": 1 files in tls_key for 2 in tls_cert: they go in pairs, in the same order\n" },
+	{ GOOD "tls_cert = /c", "t.conf:3: tls_cert has no effect: set tls = starttls, required or implicit\n" },
+	{ GOOD "tls_client_cert = ask",
+	  "t.conf:3: tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit\n" },
+	{ GOOD "tls = implicit tls_cert = /c\ntls_client_cert = required",
+	  "t.conf:4: tls_client_cert = required needs tls_client_ca: without it any certificate would do\n" },
+	{ GOOD "tls = implicit tls_cert = /c\ntls_client_ca = /ca",
+	  "t.conf:4: tls_client_ca has no effect: set tls_client_cert = ask or required\n" },
+	{ GOOD "tls = implicit tls_cert = /c tls_ticket_lifetime = 8d",
+	  "t.conf:3: tls_ticket_lifetime: \"8d\" is not from 0s to 7d\n" },
+	/* a unix socket has none, so nothing is missing, and nothing used */
+	{ "localaddr = 'unix:/s' remoteaddr = x\ntls = required tls_cert = /c",
+	  "t.conf:2: tls_cert has no effect: set tls = starttls, required or implicit\n" },
 	/* an upstream's TLS, AUTH and way */
 	{ UP(":465", "tls_ca_file = /p tls_verify = pin\ntls_pin = '" PIN "'"),
 	  "t.conf:3: tls_ca_file has no effect with tls_verify = pin\n" },

@@ -27,7 +27,11 @@ START_TEST(keywords_are_read_without_regard_to_case)
 
 	ck_assert(f.pipelining && f.eightbitmime && f.smtputf8 && f.chunking && f.dsn && f.starttls);
 	ck_assert(f.enhancedstatuscodes && f.size && f.size_limit_bytes == 35882577);
-	ck_assert(!f.esmtp && !f.tls);
+	ck_assert(!f.esmtp && !f.tls && !f.requiretls);
+	ck_assert_str_eq(f.auth, "PLAIN LOGIN");
+	f = announced("RequireTLS\nAUTH=LOGIN\nauth CRAM-MD5 \x1b[2J");
+	ck_assert(f.requiretls);
+	ck_assert_str_eq(f.auth, "CRAM-MD5 ?[2J");
 }
 END_TEST
 
@@ -214,6 +218,48 @@ START_TEST(the_longest_commands_fit)
 }
 END_TEST
 
+START_TEST(requiretls_goes_verified_or_not_at_all)
+{
+	static const struct {
+		bool announced;
+		enum upstream_verified verified;
+		const char *sender, *mail; /* NULL: refused */
+	} cases[] = {
+		{ true, UPSTREAM_VERIFIED_CA, "a@b", "MAIL FROM:<a@b> REQUIRETLS" },
+		{ true, UPSTREAM_VERIFIED_PIN, "a@b", "MAIL FROM:<a@b> REQUIRETLS" },
+		{ true, UPSTREAM_NOT_VERIFIED, "a@b", NULL },
+		{ false, UPSTREAM_VERIFIED_CA, "a@b", NULL },
+		/* RFC 8689 5: a report is not given up for it */
+		{ true, UPSTREAM_VERIFIED_CA, "", "MAIL FROM:<> REQUIRETLS" },
+		{ true, UPSTREAM_NOT_VERIFIED, "", "MAIL FROM:<>" },
+		{ false, UPSTREAM_VERIFIED_CA, "", "MAIL FROM:<>" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct upstream_features f = { .requiretls = cases[i].announced, .verified = cases[i].verified };
+		struct fake_txn *t = fake_new("x", 1, "", 0);
+		char line[COMMAND_MAX];
+		struct smtp_reply refusal;
+
+		envelope_set(&t->env.sender, cases[i].sender, strlen(cases[i].sender));
+		t->env.requiretls = true;
+		ck_assert_int_eq(command_can_take(&f, 0, &t->txn, &refusal), cases[i].mail != NULL);
+		if (cases[i].mail) {
+			command_mail(line, &f, &t->txn);
+			ck_assert_str_eq(line, cases[i].mail);
+		} else {
+			ck_assert_int_eq(refusal.code, 550);
+			ck_assert_str_eq(refusal.enhanced, "5.7.30");
+		}
+		t->env.requiretls = false; /* and nobody else is told to */
+		ck_assert(command_can_take(&f, 0, &t->txn, &refusal));
+		command_mail(line, &f, &t->txn);
+		ck_assert_ptr_null(strstr(line, "REQUIRETLS"));
+		fake_free(t);
+	}
+}
+END_TEST
+
 START_TEST(an_address_of_any_length_fits_or_is_refused)
 {
 	for (size_t len = COMMAND_ADDRESS_MAX - 1; len <= COMMAND_ADDRESS_MAX + 1; len++) {
@@ -368,7 +414,7 @@ int main(void)
 		  an_odd_size_is_no_limit, parameters_follow_from_message_and_features,
 		  notifications_are_asked_of_those_who_know_them,
 		  the_longest_commands_fit,
-		  an_address_of_any_length_fits_or_is_refused,
+		  requiretls_goes_verified_or_not_at_all, an_address_of_any_length_fits_or_is_refused,
 		  content_is_stuffed_and_ended_wherever_it_is_cut, random_content_is_stuffed_as_the_slow_way,
 		  a_source_that_fails_or_is_short_never_ends);
 	return unit_run(s);

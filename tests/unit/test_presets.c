@@ -87,6 +87,31 @@ START_TEST(test_tls)
 }
 END_TEST
 
+/* What belongs to a grant comes with that grant, and only where the section has nothing itself. */
+START_TEST(test_oauth)
+{
+	struct config cfg;
+	const struct config_upstream *u;
+
+	files_load_good(&cfg, "localaddr = :1\nupstream a { preset = office365 user = \"a@x.example\" oauth = device_code oauth_client_id = i }\n"
+			      "upstream b { preset = office365 user = \"a@x.example\" oauth = client_credentials oauth_client_id = i"
+			      " oauth_client_secret_file = /s oauth_token_url = \"https://t.example/\" }\n"
+			      "upstream c { preset = gmail user = \"a@x.example\" password_file = /p }\n"
+			      "upstream d { preset = gmail user = \"a@x.example\" oauth_scope = x oauth = refresh_token oauth_client_id = i }\n");
+	u = cfg.upstream;
+	ck_assert_str_eq(u[0].oauth_token_url, "https://login.microsoftonline.com/organizations/oauth2/v2.0/token");
+	ck_assert_str_eq(u[0].oauth_device_url, "https://login.microsoftonline.com/organizations/oauth2/v2.0/devicecode");
+	ck_assert_str_eq(u[0].oauth_scope, "https://outlook.office.com/SMTP.Send offline_access");
+	ck_assert_str_eq(u[1].oauth_token_url, "https://t.example/");
+	ck_assert_str_eq(u[1].oauth_scope, "https://outlook.office365.com/.default");
+	ck_assert_ptr_null(u[2].oauth_token_url);
+	ck_assert_ptr_null(u[2].oauth_scope);
+	ck_assert_str_eq(u[3].oauth_token_url, "https://oauth2.googleapis.com/token");
+	ck_assert_str_eq(u[3].oauth_scope, "x");
+	config_release(&cfg);
+}
+END_TEST
+
 START_TEST(test_errors)
 {
 	struct buf errors;
@@ -141,6 +166,7 @@ static Suite *suite(void)
 	tcase_add_test(c, test_table);
 	tcase_add_test(c, test_section_wins);
 	tcase_add_test(c, test_tls);
+	tcase_add_test(c, test_oauth);
 	tcase_add_test(c, test_errors);
 	tcase_add_test(c, test_dump);
 	suite_add_tcase(s, c);

@@ -12,6 +12,7 @@
 #include "session/command.h"
 #include "session/input.h"
 #include "transcript.h"
+#include "fake_policy.h"
 #include "unit.h"
 
 /* One session with everything around it. */
@@ -29,8 +30,7 @@ static void setup(struct run *r, const char *input)
 {
 	memset(r, 0, sizeof(*r));
 	transcript_default_config(&r->cfg);
-	r->peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan",
-					 .may_relay = true };
+	r->peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
 	fake_handler_init(&r->handler, true);
 	fake_io_init(&r->io, input, strlen(input), FAKE_WHOLE);
 	buf_init(&r->told, 1 << 20);
@@ -506,12 +506,17 @@ START_TEST(relaying_is_asked_of_those_who_relay)
 	struct run r;
 
 	setup(&r, HELLO MAIL RCPT);
-	r.peer.may_relay = false;
+	r.cfg.policy = &fake_policy_closed;
 	run(&r);
 	ck_assert_str_eq(last_line(&r), "554 5.7.1 Relay access denied: 192.0.2.1 is not in relay_from");
 	teardown(&r);
 	setup(&r, HELLO MAIL RCPT);
-	r.peer.may_relay = false;
+	r.cfg.policy = NULL; /* forgotten is not allowed */
+	run(&r);
+	ck_assert_str_eq(last_line(&r), "554 5.7.1 Relay access denied");
+	teardown(&r);
+	setup(&r, HELLO MAIL RCPT);
+	r.cfg.policy = NULL;
 	fake_handler_release(&r.handler);
 	fake_handler_init(&r.handler, false);
 	run(&r);

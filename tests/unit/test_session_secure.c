@@ -151,8 +151,7 @@ static void setup(void)
 {
 	memset(&w, 0, sizeof(w));
 	transcript_default_config(&w.cfg);
-	w.peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan",
-					.may_relay = true };
+	w.peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
 	fake_handler_init(&w.handler, true);
 	fake_io_init(&w.io, "", 0, FAKE_WHOLE);
 	w.io.can_tls = true;
@@ -240,6 +239,27 @@ START_TEST(starttls_in_its_place_only)
 	out = said("EHLO x\r\nSTARTTLS\r\nQUIT\r\n");
 	lacks(out, "250-STARTTLS");
 	has(out, "502 5.5.1 Error: STARTTLS is not offered here\r\n");
+}
+END_TEST
+
+START_TEST(requiretls_under_tls_only)
+{
+	const char *out;
+
+	w.cfg.requiretls = true;
+	out = said("EHLO x\r\nMAIL FROM:<a@example.net> REQUIRETLS\r\nQUIT\r\n");
+	lacks(out, "REQUIRETLS");
+	has(out, "555 5.5.4");
+	w.io.is_tls = true;
+	out = said("EHLO x\r\nMAIL FROM:<a@example.net> REQUIRETLS=yes\r\nMAIL FROM:<a@example.net> requiretls\r\n"
+		   "RCPT TO:<b@example.org>\r\nDATA\r\n.\r\nQUIT\r\n");
+	has(out, "250-REQUIRETLS\r\n");
+	has(out, "501 5.5.4 Error: REQUIRETLS takes no arguments\r\n250 2.1.0 OK\r\n250 2.1.5 OK\r\n");
+	ck_assert(w.handler.seen.requiretls);
+	out = said("EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n.\r\nQUIT\r\n");
+	ck_assert(!w.handler.seen.requiretls);
+	w.cfg.requiretls = false; /* nobody behind us could */
+	lacks(said("EHLO x\r\nQUIT\r\n"), "REQUIRETLS");
 }
 END_TEST
 
@@ -442,6 +462,7 @@ int main(void)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, starttls_forgets_what_was_said_before);
 	tcase_add_test(c, starttls_in_its_place_only);
+	tcase_add_test(c, requiretls_under_tls_only);
 	tcase_add_test(c, after_a_failed_handshake_nothing_is_said);
 	tcase_add_test(c, tls_required_comes_first);
 	tcase_add_test(c, auth_dialogues);

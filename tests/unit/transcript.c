@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/num.h"
 #include "fake_handler.h"
+#include "fake_policy.h"
 #include "unit.h"
 
 /* the file is the name of the test case */
@@ -23,6 +24,7 @@ void transcript_default_config(struct session_config *cfg)
 	cfg->max_recipients = 1000;
 	cfg->max_received = 50;
 	cfg->max_errors = 100;
+	cfg->policy = &fake_policy_open;
 }
 
 /* ---- reading a file --------------------------------------------------------- */
@@ -50,10 +52,12 @@ static void set(struct transcript *t, unsigned line, const char *key, const char
 			strcmp(value, "normalize") == 0 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT;
 	else if (strcmp(key, "enable_smtputf8") == 0)
 		cfg->enable_smtputf8 = yes;
+	else if (strcmp(key, "default_domain") == 0)
+		cfg->unqualified_addresses = true; /* the handler that adds it is not here */
 	else if (strcmp(key, "decode_data") == 0)
 		cfg->decode_data = yes;
 	else if (strcmp(key, "peer") == 0)
-		t->stranger = strcmp(value, "stranger") == 0;
+		t->cfg.policy = strcmp(value, "stranger") == 0 ? &fake_policy_closed : &fake_policy_open;
 	else
 		bad(line, "unknown setting %s", key);
 }
@@ -257,8 +261,7 @@ static bool send_more(struct fake_io *io, void *ctx)
 
 void transcript_play(const struct transcript *t, enum fake_cut cut, unsigned seed)
 {
-	struct session_peer peer = { .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "default",
-				     .may_relay = !t->stranger };
+	struct session_peer peer = { .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "default" };
 	struct play p = { .t = t };
 
 	fake_handler_init(&p.handler, true);

@@ -27,7 +27,6 @@ struct transcript_step {
 struct transcript {
 	const char *file;
 	struct session_config cfg;
-	bool stranger;
 	struct transcript_step *step;
 	size_t count;
 };

@@ -25,7 +25,9 @@ struct client {
 	bool keep_open; /* no QUIT when there is nothing more */
 	bool ready, closed, ever_ready;
 	struct upstream_features features;
-	char remote[100];
+	char remote[300], via[100];
+	struct upstream_tls_info tls, tls_at_end;
+	bool has_tls;
 	struct upstream_outcome why;
 	struct buf trace;
 	/* what to do to the connection from inside a callback */
@@ -40,6 +42,8 @@ static inline void on_ready(struct upstream_conn *conn, void *ctx)
 	c->ready = true;
 	c->features = *upstream_conn_features(conn);
 	snprintf(c->remote, sizeof(c->remote), "%s", upstream_conn_remote(conn));
+	snprintf(c->via, sizeof(c->via), "%s", upstream_conn_via(conn));
+	c->has_tls = upstream_conn_tls(conn, &c->tls);
 	if (c->in_ready)
 		c->in_ready(conn);
 }
@@ -71,6 +75,7 @@ static inline void on_closed(struct upstream_conn *conn, void *ctx, const struct
 	c->closed = true;
 	c->why = *why;
 	c->ever_ready = ever_ready;
+	upstream_conn_tls(conn, &c->tls_at_end);
 	ck_assert(ever_ready == c->ready);
 	event_base_loopbreak(c->base);
 }

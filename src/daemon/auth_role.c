@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The auth process: its secrets, its rights, then auth_server_run. It holds no
+ * listening socket, no spool and no key of a certificate; what it needs of
+ * files it opens as auth_user, so that these need to be readable by nobody else.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "auth/introspect.h"
+#include "auth/server.h"
+#include "base/log.h"
+#include "base/proctitle.h"
+#include "config/secret.h"
+#include "daemon/credentials.h"
+#include "daemon/reload.h"
+#include "daemon/service.h"
+
+#define HASHINGS_PER_CPU 2 /* one more than computes, to be there when it ends */
+
+/* What the other processes have and this one has no business with. */
+static void close_others(struct service *s)
+{
+	listening_release(&s->listening, false);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	for (int i = 0; i < 2; i++)
+		if (s->notice_fd[i] >= 0)
+			close(s->notice_fd[i]);
+	if (s->event_fd[0] >= 0)
+		close(s->event_fd[0]);
+	close(s->auth_fd[1]);
+	reload_free(s->reload); /* keys of certificates among it */
+	s->reload = NULL;
+}
+
+static unsigned hashings_at_a_time(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return HASHINGS_PER_CPU * (cpus > 0 ? (unsigned)cpus : 1);
+}
+
+static int serve(struct service *s, struct child_start *start, char *client_secret, struct err *e)
+{
+	const struct config *cfg = s->cfg;
+	const struct introspect_settings introspect = {
+		.url = cfg->auth_oauth_introspection_url,
+		.client_id = cfg->auth_oauth_client_id,
+		.client_secret = client_secret,
+		.ca_file = cfg->auth_oauth_ca_file,
+		.scope = cfg->auth_oauth_scope,
+		.user_claim = cfg->auth_oauth_user_claim,
+	};
+	struct auth_server_config config = {
+		.request_fd = s->auth_fd[0],
+		.control = &start->control,
+		.introspect = cfg->auth_oauth_introspection_url ? &introspect : NULL,
+		.max_exchanges = cfg->max_workers,
+		.max_hashings = hashings_at_a_time(),
+		.client_timeout_ms = cfg->command_timeout_ms,
+		.ban = { cfg->auth_ban_after, cfg->auth_ban_time_ms, cfg->auth_failure_delay_ms },
+		.mechanisms = &s->board->shared->auth_mechanisms,
+		.ready = &s->board->shared->auth_ready,
+	};
+	int r;
+
+	config.backend = credentials_open(cfg, e);
+	if (!config.backend) {
+		if (s->auth_rights.change)
+			err_prefix(e, "as user \"%s\" (auth_user)", cfg->auth_user);
+		return -1;
+	}
+	r = auth_server_run(&config, e);
+	config.backend->ops->close(config.backend);
+	return r;
+}
+
+int auth_main(void *ctx, struct child_start *start)
+{
+	struct service *s = ctx;
+	char *client_secret = NULL;
+	struct err e;
+	int r = -1;
+
+	proctitle_set("auth");
+	close_others(s);
+	/* the file may be root's alone */
+	if ((!s->cfg->auth_oauth_client_secret_file ||
+	     secret_read(s->cfg->auth_oauth_client_secret_file, &client_secret, &e) == 0) &&
+	    rights_drop(&s->auth_rights, &e) == 0)
+		r = serve(s, start, client_secret, &e);
+	if (r < 0)
+		log_msg(LOG_LEVEL_ERROR, "auth_role_failed", "%s", e.text);
+	secret_free(client_secret);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

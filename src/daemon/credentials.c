@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/* See credentials.h. */
+#include "daemon/credentials.h"
+
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "auth/users_file.h"
+
+bool credentials_are_configured(const struct config *cfg)
+{
+	return cfg->auth_users_file || cfg->auth_pam_service || cfg->auth_dovecot_socket;
+}
+
+struct auth_backend *credentials_open(const struct config *cfg, struct err *e)
+{
+	struct auth_backend *b = NULL;
+
+	if (cfg->auth_users_file) {
+		b = auth_users_open(cfg->auth_users_file, e);
+		if (!b)
+			err_prefix(e, "auth_users_file");
+	} else if (cfg->auth_pam_service) {
+		b = auth_pam_open(cfg->auth_pam_service, e);
+		if (!b)
+			err_prefix(e, "auth_pam_service");
+	} else if (cfg->auth_dovecot_socket) {
+		b = auth_dovecot_open(cfg->auth_dovecot_socket, e);
+		if (!b)
+			err_prefix(e, "auth_dovecot_socket");
+	} else {
+		err_set(e, "none of auth_users_file, auth_pam_service and auth_dovecot_socket is set");
+	}
+	return b;
+}
+
+static bool look(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
+{
+	struct users_summary sum = { .wrong = 0 };
+	struct auth_backend *b;
+	struct users_file f;
+	struct err e;
+
+	b = credentials_open(cfg, &e);
+	if (!b) {
+		report(ctx, e.text);
+		return false;
+	}
+	b->ops->close(b);
+	if (cfg->auth_users_file && users_file_read(&f, cfg->auth_users_file, &e) == 0) {
+		users_file_check(&f, &sum, report, ctx);
+		users_file_release(&f);
+	}
+	return sum.wrong == 0;
+}
+
+bool credentials_are_usable(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (!credentials_are_configured(cfg))
+		return true;
+	pid = fork();
+	if (pid == 0)
+		_exit(look(cfg, report, ctx) ? EXIT_SUCCESS : EXIT_FAILURE);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: ISC */
+/* See listener_tls.h. */
+#include "daemon/listener_tls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+
+/* The contexts by listener of the configuration; NULL: that one has no TLS. */
+struct set {
+	struct tls_server **server; /* owned; NULL: nothing is loaded */
+};
+
+struct listener_tls {
+	const struct config *cfg;
+	struct tls_tickets *tickets; /* NULL: no resumption */
+	struct set used, loaded;
+	int64_t warned_mono_ms; /* 0: not since the certificates in use were loaded */
+};
+
+/* ---- contexts --------------------------------------------------------------------------- */
+
+static void set_release(const struct listener_tls *t, struct set *set)
+{
+	for (size_t i = 0; set->server && i < t->cfg->listener_count; i++)
+		tls_server_free(set->server[i]);
+	free(set->server);
+	set->server = NULL;
+}
+
+static struct tls_server *make_server(const struct listener_tls *t, const struct config_listener *l, struct err *e)
+{
+	const struct tls_settings settings = {
+		.listener = l->name,
+		.cert = l->tls_cert,
+		.cert_count = l->tls_cert_count,
+		.key = l->tls_key,
+		.key_count = l->tls_key_count,
+		.profile = l->tls_profile,
+		.client_ca = l->tls_client_ca,
+		.client_cert = l->tls_client_cert,
+		.tickets = t->tickets,
+	};
+	struct tls_server *server = tls_server_new(&settings, e);
+
+	if (!server)
+		err_prefix(e, "listener \"%s\"", l->name);
+	return server;
+}
+
+/* A unix socket has no TLS, whatever the listener says: config/check.c has the reason. */
+static bool wants_tls(const struct config_listener *l)
+{
+	bool tcp = false;
+
+	for (size_t i = 0; i < l->localaddr_count; i++)
+		tcp = tcp || l->localaddr[i].kind == ENDPOINT_TCP;
+	return tcp && l->tls != SESSION_TLS_NONE;
+}
+
+/* Once: they outlive the certificates that sessions began with. */
+static int make_tickets(struct listener_tls *t, struct err *e)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < t->cfg->listener_count; i++)
+		any = any || wants_tls(&t->cfg->listener[i]);
+	if (!any || t->tickets || t->cfg->tls_ticket_lifetime_ms == 0)
+		return 0;
+	t->tickets = tls_tickets_new(t->cfg->tls_ticket_lifetime_ms, e);
+	return t->tickets ? 0 : -1;
+}
+
+static int load(void *ctx, struct err *e)
+{
+	struct listener_tls *t = ctx;
+
+	t->loaded.server = mem_array(t->cfg->listener_count, sizeof(*t->loaded.server));
+	if (make_tickets(t, e) < 0) {
+		set_release(t, &t->loaded);
+		return -1;
+	}
+	for (size_t i = 0; i < t->cfg->listener_count; i++) {
+		if (!wants_tls(&t->cfg->listener[i]))
+			continue;
+		t->loaded.server[i] = make_server(t, &t->cfg->listener[i], e);
+		if (!t->loaded.server[i]) {
+			set_release(t, &t->loaded);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void swap(void *ctx)
+{
+	struct listener_tls *t = ctx;
+
+	set_release(t, &t->used);
+	t->used = t->loaded;
+	t->loaded.server = NULL;
+	t->warned_mono_ms = 0;
+}
+
+static void drop(void *ctx)
+{
+	struct listener_tls *t = ctx;
+
+	set_release(t, &t->loaded);
+}
+
+static void release(void *ctx)
+{
+	struct listener_tls *t = ctx;
+
+	set_release(t, &t->loaded);
+	set_release(t, &t->used);
+	tls_tickets_free(t->tickets);
+	free(t);
+}
+
+static const char *file_of(const struct config_listener *l, size_t index)
+{
+	if (index < l->tls_cert_count)
+		return l->tls_cert[index];
+	index -= l->tls_cert_count;
+	if (index < l->tls_key_count)
+		return l->tls_key[index];
+	return index == l->tls_key_count ? l->tls_client_ca : NULL;
+}
+
+static const char *file(void *ctx, size_t index)
+{
+	const struct listener_tls *t = ctx;
+
+	for (size_t i = 0; i < t->cfg->listener_count; i++) {
+		const struct config_listener *l = &t->cfg->listener[i];
+		size_t count = l->tls_cert_count + l->tls_key_count + (l->tls_client_ca ? 1 : 0);
+
+		if (!wants_tls(l))
+			continue;
+		if (index < count)
+			return file_of(l, index);
+		index -= count;
+	}
+	return NULL;
+}
+
+struct listener_tls *listener_tls_new(const struct config *cfg)
+{
+	struct listener_tls *t = mem_alloc(sizeof(*t));
+
+	t->cfg = cfg;
+	return t;
+}
+
+void listener_tls_register(struct listener_tls *t, struct reload *r)
+{
+	reload_add(r, &(struct reloadable){ .what = "certificates", .file = file, .load = load, .swap = swap,
+					    .drop = drop, .release = release, .ctx = t });
+}
+
+const struct tls_server *listener_tls_server(const struct listener_tls *t, size_t index)
+{
+	return t->used.server ? t->used.server[index] : NULL;
+}
+
+/* ---- the end of certificates ---------------------------------------------------------------- */
+
+typedef void tell_function(void *ctx, const struct tls_certificate *cert, int64_t left_ms);
+
+/* Each file once, however many listeners use it. */
+static bool is_told(const struct listener_tls *t, size_t listener, size_t index, const char *name)
+{
+	struct tls_certificate cert;
+
+	for (size_t i = 0; i <= listener; i++)
+		for (size_t k = 0; listener_tls_server(t, i) && (i < listener || k < index) &&
+				   tls_server_certificate(t->used.server[i], k, &cert); k++)
+			if (strcmp(cert.file, name) == 0)
+				return true;
+	return false;
+}
+
+static void for_ending(const struct listener_tls *t, tell_function *tell, void *ctx)
+{
+	int64_t now_us = clock_wall_us();
+	struct tls_certificate cert;
+
+	for (size_t i = 0; i < t->cfg->listener_count; i++) {
+		const struct tls_server *server = listener_tls_server(t, i);
+
+		for (size_t k = 0; server && tls_server_certificate(server, k, &cert); k++) {
+			int64_t left_ms = (cert.ends_wall_us - now_us) / 1000;
+
+			if (left_ms < t->cfg->tls_expiry_warning_ms && !is_told(t, i, k, cert.file))
+				tell(ctx, &cert, left_ms);
+		}
+	}
+}
+
+static void log_ending(void *ctx, const struct tls_certificate *cert, int64_t left_ms)
+{
+	char ends[CLOCK_UTC_MAX];
+	struct log_line line;
+
+	(void)ctx;
+	log_begin(&line, left_ms > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
+		  left_ms > 0 ? "certificate_expires" : "certificate_expired");
+	log_str(&line, "file", cert->file);
+	log_str(&line, "names", cert->names);
+	log_str(&line, "ends", clock_format_utc(cert->ends_wall_us, ends));
+	log_int(&line, "days", left_ms / DAY_MS);
+	log_end(&line);
+}
+
+void listener_tls_tick(struct listener_tls *t)
+{
+	if (t->tickets)
+		tls_tickets_tick(t->tickets);
+	if (t->cfg->tls_expiry_warning_ms == 0 ||
+	    (t->warned_mono_ms != 0 && clock_mono_ms() - t->warned_mono_ms < DAY_MS))
+		return;
+	t->warned_mono_ms = clock_mono_ms();
+	for_ending(t, log_ending, NULL);
+}
+
+struct text_report {
+	void (*report)(void *ctx, const char *text);
+	void *ctx;
+};
+
+static void tell_ending(void *ctx, const struct tls_certificate *cert, int64_t left_ms)
+{
+	const struct text_report *r = ctx;
+	char ends[CLOCK_UTC_MAX];
+	struct err e;
+
+	err_set(&e, "warning: %s: the certificate (%s) ends in %lld days, at %s", cert->file, cert->names,
+		(long long)(left_ms / DAY_MS), clock_format_utc(cert->ends_wall_us, ends));
+	r->report(r->ctx, e.text);
+}
+
+void listener_tls_warnings(const struct listener_tls *t, void (*report)(void *ctx, const char *text), void *ctx)
+{
+	struct text_report r = { report, ctx };
+
+	if (t->cfg->tls_expiry_warning_ms > 0)
+		for_ending(t, tell_ending, &r);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The TLS of all listeners: what the configuration says made into contexts,
+ * read again when its files change (reload.h), its ticket keys turned, and a
+ * warning while a certificate nears its end. Runs in the master; the workers
+ * inherit what is in use.
+ */
+#ifndef DAEMON_LISTENER_TLS_H
+#define DAEMON_LISTENER_TLS_H
+
+#include "config/config.h"
+#include "daemon/reload.h"
+#include "listener/tls.h"
+
+struct listener_tls;
+
+/* Nothing is read yet. Freed by the registry it is registered in. */
+struct listener_tls *listener_tls_new(const struct config *cfg);
+/* The certificates of all listeners, as one thing: a new one that does not fit keeps all of them as they were. */
+void listener_tls_register(struct listener_tls *t, struct reload *r);
+
+/* In use for the index-th listener of the configuration; NULL: it has no TLS. */
+const struct tls_server *listener_tls_server(const struct listener_tls *t, size_t index);
+
+/* Logs what is near its end, or past it, once a day. Call once a second. Ticket keys are turned, too. */
+void listener_tls_tick(struct listener_tls *t);
+/* The same at once, as text. */
+void listener_tls_warnings(const struct listener_tls *t, void (*report)(void *ctx, const char *text), void *ctx);
+
+#endif
