@@ -506,6 +506,66 @@ def test_as_another_user(t):
     equal(by_check["greeting"]["level"], "ok", str(by_check["greeting"]))
 
 
+# ---- what clients meet ------
+
+def listener_config(t, listener, top=""):
+    path = t.tmp / "l.conf"
+    path.write_text(f'spool = "{t.tmp}/spool"\nhostname = "relay.test"\nuser = "{ROOT_USERS[0]}"\nsmtp_user = "{ROOT_USERS[1]}"\n'
+                    f'remoteaddr = "127.0.0.1:25"\n{top}\nlistener "in" {{\nlocaladdr = "127.0.0.1:0"\n{listener}\n}}\n')
+    return path
+
+
+def test_listener_certificates(t):
+    authority = Authority(t)
+    authority.server_context("DNS:relay.test", "one")
+    authority.server_context("DNS:relay.test", "two")
+    keys = 'tls = starttls\ntls_cert = "{0}/{1}.pem"\ntls_key = "{0}/{2}.key"'
+    report = Report(t, listener_config(t, keys.format(t.tmp, "one", "one")), "--local")
+    report.has("certificates", "warning", r'listener "in": .*one.pem .relay.test, .*([Ee][Cc]).* ends at', "renew")  # of two days
+    report = Report(t, listener_config(t, keys.format(t.tmp, "one", "one"), "tls_expiry_warning = 1h"), "--local")
+    report.has("certificates", "ok", "one.pem.*until")
+    Report(t, listener_config(t, keys.format(t.tmp, "one", "two")), "--local").has("certificates", "failed", "one.pem|two.key", "not start")
+    Report(t, listener_config(t, keys.format(t.tmp, "none", "one")), "--local").has("certificates", "failed", "none.pem")
+    expired_context(t, authority)
+    Report(t, listener_config(t, keys.format(t.tmp, "old", "old")), "--local").has("certificates", "failed", "old.pem.*over since 2021-01-01", "renew")
+
+
+def test_tables(t):
+    table, aliases = t.tmp / "senders", t.tmp / "aliases"
+    table.write_text("bad@example.org reject\n")
+    aliases.write_text("root: admin@example.org\n")
+    config = listener_config(t, "", f'sender_access = "{table}"\naliases = "{aliases}"')
+    report = Report(t, config, "--local")
+    report.has("tables", "ok", "can be used")
+    report.has("tables", "ok", "aliases: .* has 1")
+    table.write_text("bad@example.org reject\nworse@example.org nonsense\nworst@example.org what\n")
+    aliases.write_text("root: |/bin/sh\n")
+    report = Report(t, config, "--local")
+    equal(len(report.of("tables", "failed")), 3, "errors")
+    report.has("tables", "failed", "senders:2.*nonsense", "not start")
+    report.has("tables", "failed", "aliases:1")
+
+
+def test_logins(t):
+    users = t.tmp / "users"
+    users.write_text("nonsense\n")
+    users.chmod(0o600)
+    config = listener_config(t, "auth = offered\nauth_without_tls = yes", f'auth_users_file = "{users}"\nauth_user = "{ROOT_USERS[0]}"')
+    report = Report(t, config, "--local")
+    report.has("logins", "failed", "users:1", "cannot log in")
+    report.has("logins", "warning", "nobody can log in", "posthouse user add")
+    if os.geteuid() == 0:
+        report.has("logins", "failed", f'cannot be read by user "{ROOT_USERS[0]}"', "chown")
+    report.has("users", "ok", "auth_user")
+    users.chmod(0o644)
+    Report(t, config, "--local").has("logins", "failed", "users", "user add")
+    config = listener_config(t, "auth = offered\nauth_without_tls = yes", f'auth_dovecot_socket = "{t.tmp}/nobody"')
+    Report(t, config, "--local").has("logins", "failed", "nobody", "Dovecot running")
+    config = listener_config(t, "auth = offered\nauth_without_tls = yes", 'auth_pam_service = "posthouse-has-no-such"')
+    Report(t, config, "--local").has("logins", "warning", "posthouse-has-no-such", "other")
+    equal(Report(t, listener_config(t, "", f'auth_users_file = "{users}"'), "--local").of("logins"), [], "where nobody may log in")
+
+
 # ---- a real one ---------------------------------------------------------------
 
 def test_postfix(t):
