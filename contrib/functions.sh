@@ -47,6 +47,7 @@ packages() {
 		test  tmux                 command tmux
 		test  openssl              command openssl
 		test  swaks                command swaks
+		test  libnet-ssleay-perl   perl Net::SSLeay
 		test  postfix              command smtp-source
 		test  haproxy              command haproxy
 		test  e2fsprogs            command mkfs.ext4
@@ -65,6 +66,7 @@ have() {
 	command) command -v "$2" >/dev/null 2>&1 ;;
 	compiler) command -v "${CC:-gcc}" >/dev/null 2>&1 || { [ -z "${CC:-}" ] && command -v cc >/dev/null 2>&1; } ;;
 	header) [ -e "/usr/include/$2" ] ;;
+	perl) command -v perl >/dev/null 2>&1 && perl -M"$2" -e 1 2>/dev/null ;;
 	library) command -v pkg-config >/dev/null 2>&1 && pkg-config --atleast-version="$3" "$2" 2>/dev/null ;;
 	esac
 }

@@ -118,6 +118,7 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 	const struct credential *clear = users_entry_find(u, CREDENTIAL_CLEAR);
 	const char *locked = users_entry_locked(u);
 
+	memcpy(out->user, u->name, sizeof(out->user));
 	if (locked) {
 		err_set(e, "user %s may not log in (%s in %s)", u->name, locked, path);
 		return AUTH_FAILED;
@@ -127,7 +128,6 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 			path);
 		return AUTH_FAILED;
 	}
-	memcpy(out->user, u->name, sizeof(out->user));
 	if (scram) {
 		out->has_scram_sha256 = true;
 		out->iterations = scram->iterations;
@@ -138,6 +138,20 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 	if (clear)
 		memcpy(out->password, clear->clear, sizeof(out->password));
 	return AUTH_OK;
+}
+
+/* How costly SCRAM is for the others, so that it is no other for who does not exist. */
+static void show_iterations(const struct users_file *f, const char *name, struct auth_secret *out)
+{
+	const struct credential *scram;
+	struct users_entry u;
+
+	if (!users_file_stand_in(f, name, &u))
+		return;
+	scram = users_entry_find(&u, CREDENTIAL_SCRAM);
+	if (scram)
+		out->iterations = scram->iterations;
+	users_entry_cleanse(&u);
 }
 
 static enum auth_result users_lookup(struct auth_backend *b, const char *name, struct auth_secret *out, struct err *e)
@@ -166,6 +180,8 @@ static enum auth_result users_lookup(struct auth_backend *b, const char *name, s
 	case USERS_UNUSABLE:
 		break;
 	}
+	if (result != AUTH_OK)
+		show_iterations(&f, prepared, out);
 	users_file_release(&f);
 	return result;
 }

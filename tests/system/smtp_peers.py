@@ -200,6 +200,7 @@ class Session:
     def __init__(self, upstream, sock, number):
         self.upstream, self.socket, self.number = upstream, sock, number
         self.buffer = bytearray()
+        self.raw = bytearray()  # everything that came, as it came
         self.lines = []  # commands
         self.tls = False
         self.user = None  # authenticated
@@ -214,6 +215,7 @@ class Session:
         if not data:
             raise EOFError
         self.buffer += data
+        self.raw += data
 
     def read_line(self):
         while (end := self.buffer.find(b"\n")) < 0:
