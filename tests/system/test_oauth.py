@@ -2,6 +2,7 @@
 """OAuth 2 for upstreams: the relay gets tokens, keeps them good, and logs in with them; whatever the token endpoint
 and the upstream do."""
 
+import base64
 import json
 import os
 import re
@@ -381,6 +382,44 @@ def test_two_upstreams_one_without(t):
     equal(other.wait_messages()[0].rcpts, ["b@other.test"], "recipients")
     relay.wait_for("upstream_down", upstream="main")
     wait_until(lambda: relay.queue(), "the message waits for the other recipient")
+
+
+# ---- tokens of clients -------------------------------------------------------------
+
+def log_in_with(relay, mechanism, token, user="relay@example.test"):
+    """The reply to AUTH with this token, and the challenge before it ("" without one)."""
+    message = f"n,a={user},\x01auth=Bearer {token}\x01\x01" if mechanism == "OAUTHBEARER" else \
+        f"user={user}\x01auth=Bearer {token}\x01\x01"
+    with Client(relay) as client:
+        reply = client.cmd(f"AUTH {mechanism} {base64.b64encode(message.encode()).decode()}")
+        if reply.code != 334:
+            return reply, ""
+        return client.cmd("AQ=="), base64.b64decode(reply.lines[0]).decode()
+
+
+def test_tokens_of_clients(t):
+    server = TokenServer(t)
+    secret = t.tmp / "secret"
+    secret.write_text("hush\n")
+    secret.chmod(0o600)
+    if os.geteuid() == 0:
+        shutil.chown(secret, harness.ROOT_USERS[0])
+    server.tokens["at-good"] = time.monotonic() + 3600
+    user = f'auth_user = "{harness.ROOT_USERS[0]}"\n' if os.geteuid() == 0 else ""
+    relay = t.daemon(Upstream(t), config=f'{user}auth = "offered"\nauth_without_tls = yes\nlog_level = "debug"\n'
+                     f'auth_failure_delay = "0s"\nauth_oauth_introspection_url = "{server.base}/introspect"\n'
+                     f'auth_oauth_client_id = "client"\nauth_oauth_client_secret_file = "{secret}"\n').ready()
+    for mechanism in ("OAUTHBEARER", "XOAUTH2"):
+        equal(log_in_with(relay, mechanism, "at-good")[0].code, 235, mechanism)
+        reply, challenge = log_in_with(relay, mechanism, "at-other")
+        equal((reply.code, json.loads(challenge)["status"]), (535, "invalid_token"), "a token that is not active")
+        equal(log_in_with(relay, mechanism, "at-good", "root@example.test")[0].code, 535, "another user")
+        server.on("/introspect", HTML, times=1)
+        equal(log_in_with(relay, mechanism, "at-good")[0].code, 454, "the server is not well")
+        equal(log_in_with(relay, mechanism, "b ad")[0].code // 100, 5, "no token at all")
+    server.close()
+    equal(log_in_with(relay, "XOAUTH2", "at-good")[0].code, 454, "the server is gone")
+    no_secrets(relay)
 
 
 # ---- posthouse oauth --------------------------------------------------------------
