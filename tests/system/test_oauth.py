@@ -23,7 +23,7 @@ class World:
     """A token server, an upstream that takes its tokens, and the file with what the relay has."""
 
     def __init__(self, t, mechanisms=("XOAUTH2",), authority=None, **options):
-        self.t, self.authority = t, authority
+        self.t, self.authority, self.probe = t, authority, ("50ms", "200ms")
         self.server = TokenServer(t, tls=authority and authority.server_context(), **options)
         self.upstream = Upstream(t, tokens={m: self.server.is_good for m in mechanisms})
         self.folder = t.tmp / "oauth"
@@ -61,7 +61,7 @@ class World:
         return (f'upstream "main" {{\n remoteaddr = "{harness.address(self.upstream)}"\n tls = "none"\n'
                 f' user = "relay@example.test"\n oauth = "{grant}"\n oauth_token_url = "{self.server.base}/token"\n'
                 f' oauth_client_id = "client"\n oauth_client_secret_file = "{self.secret}"\n'
-                f' oauth_token_file = "{self.file}"\n probe_min = "50ms"\n probe_max = "200ms"{ca}{device}\n {more}\n}}\n')
+                f' oauth_token_file = "{self.file}"\n probe_min = "{self.probe[0]}"\n probe_max = "{self.probe[1]}"{ca}{device}\n {more}\n}}\n')
 
     def relay(self, grant="refresh_token", top="", more="", **options):
         return self.t.daemon(config='log_level = "debug"\n' + top + self.section(grant, more), **options)
@@ -295,6 +295,7 @@ def test_refused_by_the_endpoint(t):
 
 def test_no_token(t):
     world = World(t)
+    world.probe = ("1h", "1h")
     relay = world.relay("device_code")
     submit(relay)
     down = relay.wait_for("upstream_down")
