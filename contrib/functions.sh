@@ -47,6 +47,7 @@ packages() {
 		test  tmux                 command tmux
 		test  openssl              command openssl
 		test  swaks                command swaks
+		test  gsasl                command gsasl
 		test  libnet-ssleay-perl   perl Net::SSLeay
 		test  postfix              command smtp-source
 		test  haproxy              command haproxy
