@@ -49,6 +49,8 @@ packages() {
 		test  swaks                command swaks
 		test  postfix              command smtp-source
 		test  haproxy              command haproxy
+		test  microsocks           command microsocks
+		test  sasl2-bin            command saslpasswd2
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs
