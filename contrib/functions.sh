@@ -47,6 +47,7 @@ packages() {
 		test  tmux                 command tmux
 		test  openssl              command openssl
 		test  swaks                command swaks
+		test  libnet-ssleay-perl   perl Net::SSLeay
 		test  postfix              command smtp-source
 		test  haproxy              command haproxy
 		test  microsocks           command microsocks
@@ -67,6 +68,7 @@ have() {
 	command) command -v "$2" >/dev/null 2>&1 ;;
 	compiler) command -v "${CC:-gcc}" >/dev/null 2>&1 || { [ -z "${CC:-}" ] && command -v cc >/dev/null 2>&1; } ;;
 	header) [ -e "/usr/include/$2" ] ;;
+	perl) command -v perl >/dev/null 2>&1 && perl -M"$2" -e 1 2>/dev/null ;;
 	library) command -v pkg-config >/dev/null 2>&1 && pkg-config --atleast-version="$3" "$2" 2>/dev/null ;;
 	esac
 }
@@ -97,7 +99,8 @@ apt_install() {
 }
 
 # Postfix brings smtp-source and smtp-sink. It must come without a
-# configuration (then its service has nothing to start) and without being started.
+# configuration (then its service has nothing to start). Neither it nor Dovecot
+# may be started.
 install_packages() {
 	apt_log=$(mktemp) || return 1
 	policy=
@@ -107,6 +110,10 @@ install_packages() {
 		*' postfix '*)
 			echo 'postfix postfix/main_mailer_type select No configuration' |
 				$as_root debconf-set-selections || :
+			;;
+		esac
+		case " $* " in
+		*' postfix '* | *' dovecot-core '*)
 			if ! [ -e /usr/sbin/policy-rc.d ]; then
 				policy=/usr/sbin/policy-rc.d
 				printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null &&

@@ -58,7 +58,11 @@ struct auth_backend_ops {
 	/* A password. On AUTH_OK the name that is to stand in log and envelope is in user[]. NULL: exchange does it all. */
 	enum auth_result (*verify)(struct auth_backend *b, const struct auth_client *client, const char *name,
 				   const char *password, char user[AUTH_USER_MAX], struct err *e);
-	/* The secrets of a user; AUTH_FAILED when there is none. NULL: this backend knows none. */
+	/*
+	 * The secrets of a user; AUTH_FAILED when there is none: then out holds the user's name if it is a known one
+	 * without a secret, and iterations as users that are there have them, for who makes one up. NULL: this
+	 * backend knows none.
+	 */
 	enum auth_result (*lookup)(struct auth_backend *b, const char *name, struct auth_secret *out,
 				   struct err *e);
 	/* The whole exchange, for a backend that does SASL itself; else NULL. initial: NULL when there was none. */
@@ -80,5 +84,7 @@ struct auth_backend { /* embedded as first member */
 struct auth_backend *auth_users_open(const char *file, struct err *e);
 struct auth_backend *auth_pam_open(const char *service, struct err *e);
 struct auth_backend *auth_dovecot_open(const char *socket_path, struct err *e);
+/* For clients with tokens only (introspect.h): it knows nobody and has no mechanism. */
+struct auth_backend *auth_tokens_open(void);
 
 #endif

@@ -29,6 +29,9 @@ static enum channel_result take(int fd, struct channel_message *m)
 	/* MSG_TRUNC: the true length, also of what is too long */
 	ssize_t n = recv(fd, m->text, AUTH_MESSAGE_MAX, MSG_DONTWAIT | MSG_TRUNC);
 
+	/* told once, before what was sent to us, when the other side closed without having read all */
+	if (n < 0 && errno == ECONNRESET)
+		n = recv(fd, m->text, AUTH_MESSAGE_MAX, MSG_DONTWAIT | MSG_TRUNC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return CHANNEL_TIMEOUT;
 	if (n <= 0 || n > AUTH_MESSAGE_MAX)

@@ -169,13 +169,14 @@ static enum authenticator_result await_answer(struct auth_asker *c, int64_t dead
 	return result;
 }
 
-/* The message holds a secret: cleared behind it. */
-static bool say(struct auth_asker *c, struct buf *message)
+/*
+ * The message holds a secret: cleared behind it. Whether it could be sent is no matter: the answer to who is banned is
+ * there before the question, and then nobody listens any more.
+ */
+static void say(struct auth_asker *c, struct buf *message)
 {
-	bool sent = channel_send(c->fd, message);
-
+	(void)channel_send(c->fd, message);
 	explicit_bzero(message->data, message->len);
-	return sent;
 }
 
 static void put_binding(struct buf *message, const struct session_tls *tls)
@@ -198,7 +199,7 @@ static enum authenticator_result ask_begin(struct session_authenticator *a, cons
 	unsigned set = offered(of(a), client);
 	struct auth_asker *c = of(a);
 	struct buf message;
-	bool sent;
+	bool fits;
 
 	end_exchange(a);
 	memset(out, 0, sizeof(*out));
@@ -214,9 +215,10 @@ static enum authenticator_result ask_begin(struct session_authenticator *a, cons
 	kv_puts(&message, "plus", set & SMTP_MECHANISM_BIT(SMTP_MECHANISM_SCRAM_SHA_256_PLUS) ? "1" : "0");
 	put_binding(&message, client->tls);
 	/* the ceiling is above that of the session's lines */
-	sent = (!initial || kv_puts(&message, "initial", initial)) && say(c, &message);
+	fits = !initial || kv_puts(&message, "initial", initial);
+	say(c, &message);
 	buf_release(&message);
-	return sent ? await_answer(c, deadline_mono_ms, out) : AUTHENTICATOR_TEMPORARY;
+	return fits ? await_answer(c, deadline_mono_ms, out) : AUTHENTICATOR_TEMPORARY;
 }
 
 static enum authenticator_result ask_step(struct session_authenticator *a, const char *response,
@@ -224,15 +226,16 @@ static enum authenticator_result ask_step(struct session_authenticator *a, const
 {
 	struct auth_asker *c = of(a);
 	struct buf message;
-	bool sent;
+	bool fits;
 
 	if (c->fd < 0)
 		return AUTHENTICATOR_TEMPORARY;
 	buf_init(&message, AUTH_MESSAGE_MAX);
-	sent = kv_puts(&message, "response", response) && say(c, &message);
+	fits = kv_puts(&message, "response", response);
+	say(c, &message);
 	buf_release(&message);
 	out->challenge = "";
-	return sent ? await_answer(c, deadline_mono_ms, out) : AUTHENTICATOR_TEMPORARY;
+	return fits ? await_answer(c, deadline_mono_ms, out) : AUTHENTICATOR_TEMPORARY;
 }
 
 static const struct session_authenticator_ops asker_ops = {

@@ -19,7 +19,7 @@
 #include "auth/prep.h"
 
 #define FAKE_SALT_BYTES 16 /* as `posthouse user` makes them */
-#define FAKE_ITERATIONS 4096
+#define FAKE_ITERATIONS 20000
 #define KEY_BYTES 32
 
 struct state {
@@ -52,6 +52,7 @@ static void encode(const unsigned char *data, size_t len, char *out, size_t cap)
 /* Somebody whose password nobody knows. What the same name leads to is the same each time. */
 static void make_up(struct state *s, const char *name)
 {
+	unsigned iterations = s->secret.iterations; /* the backend's: as others have them */
 	unsigned char bytes[32];
 
 	memset(&s->secret, 0, sizeof(s->secret));
@@ -63,7 +64,7 @@ static void make_up(struct state *s, const char *name)
 	encode(bytes, KEY_BYTES, s->secret.server_key, sizeof(s->secret.server_key));
 	derive(s->m, "password", name, bytes);
 	encode(bytes, KEY_BYTES, s->secret.password, sizeof(s->secret.password));
-	s->secret.iterations = FAKE_ITERATIONS;
+	s->secret.iterations = iterations ? iterations : FAKE_ITERATIONS;
 	s->secret.has_scram_sha256 = true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* One exchange as the auth process sees it: a request, a child, its outcome, an answer. See server_internal.h. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,10 +214,16 @@ static struct job *free_job(struct server *s)
 
 void job_begin(struct server *s, int fd, const struct auth_address *client)
 {
+	struct pollfd worker = { fd, 0, 0 };
 	int64_t now = clock_mono_ms();
 	struct job *j;
 	pid_t pid;
 
+	/* it may have waited long, and nobody waits for it any more */
+	if (poll(&worker, 1, 0) > 0) {
+		close(fd);
+		return;
+	}
 	if (ban_is_banned(&s->bans, client, now)) {
 		answer(fd, "banned", NULL);
 		close(fd);

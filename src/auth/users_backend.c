@@ -118,16 +118,17 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 	const struct credential *clear = users_entry_find(u, CREDENTIAL_CLEAR);
 	const char *locked = users_entry_locked(u);
 
+	memcpy(out->user, u->name, sizeof(out->user));
 	if (locked) {
 		err_set(e, "user %s may not log in (%s in %s)", u->name, locked, path);
 		return AUTH_FAILED;
 	}
+	memcpy(out->user, u->name, sizeof(out->user));
 	if (!scram && !clear) {
 		err_set(e, "user %s has no secret for this mechanism in %s: 'posthouse user passwd' makes it", u->name,
 			path);
 		return AUTH_FAILED;
 	}
-	memcpy(out->user, u->name, sizeof(out->user));
 	if (scram) {
 		out->has_scram_sha256 = true;
 		out->iterations = scram->iterations;
@@ -138,6 +139,19 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 	if (clear)
 		memcpy(out->password, clear->clear, sizeof(out->password));
 	return AUTH_OK;
+}
+
+/* What is made up for somebody who does not exist must not be told from what is there. */
+static void give_iterations(const struct users_file *f, const char *name, struct auth_secret *out)
+{
+	const struct credential *scram;
+	struct users_entry u;
+
+	if (!users_file_stand_in(f, name, &u))
+		return;
+	scram = users_entry_find(&u, CREDENTIAL_SCRAM);
+	out->iterations = scram ? scram->iterations : 0;
+	users_entry_cleanse(&u);
 }
 
 static enum auth_result users_lookup(struct auth_backend *b, const char *name, struct auth_secret *out, struct err *e)
@@ -166,6 +180,8 @@ static enum auth_result users_lookup(struct auth_backend *b, const char *name, s
 	case USERS_UNUSABLE:
 		break;
 	}
+	if (result != AUTH_OK)
+		give_iterations(&f, prepared, out);
 	users_file_release(&f);
 	return result;
 }

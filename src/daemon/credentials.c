@@ -3,10 +3,13 @@
 #include "daemon/credentials.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "auth/users_file.h"
+#include "daemon/service.h"
+#include "master/rights.h"
 
 bool credentials_are_configured(const struct config *cfg)
 {
@@ -29,10 +32,25 @@ struct auth_backend *credentials_open(const struct config *cfg, struct err *e)
 		b = auth_dovecot_open(cfg->auth_dovecot_socket, e);
 		if (!b)
 			err_prefix(e, "auth_dovecot_socket");
+	} else if (cfg->auth_oauth_introspection_url) {
+		b = auth_tokens_open();
 	} else {
 		err_set(e, "none of auth_users_file, auth_pam_service and auth_dovecot_socket is set");
 	}
 	return b;
+}
+
+/* What the auth process cannot read is no use, whatever root can. */
+static int become_auth_user(const struct config *cfg, struct err *e)
+{
+	struct rights rights;
+
+	if (geteuid() != 0 || !cfg->auth_user || strcmp(cfg->auth_user, "root") == 0)
+		return 0;
+	if (rights_of_user(&rights, cfg->auth_user, e) < 0)
+		return -1;
+	rights_add_groups_of(&rights, cfg->auth_user);
+	return rights_drop(&rights, e);
 }
 
 static bool look(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
@@ -42,7 +60,7 @@ static bool look(const struct config *cfg, void (*report)(void *ctx, const char 
 	struct users_file f;
 	struct err e;
 
-	b = credentials_open(cfg, &e);
+	b = become_auth_user(cfg, &e) == 0 ? credentials_open(cfg, &e) : NULL;
 	if (!b) {
 		report(ctx, e.text);
 		return false;
@@ -60,7 +78,8 @@ bool credentials_are_usable(const struct config *cfg, void (*report)(void *ctx, 
 	int status = 0;
 	pid_t pid;
 
-	if (!credentials_are_configured(cfg))
+	/* without AUTH nobody reads them: the users may be made first, and the account of the process later */
+	if (!credentials_are_configured(cfg) || !service_offers_auth(cfg))
 		return true;
 	pid = fork();
 	if (pid == 0)

@@ -431,6 +431,17 @@ static struct session_config session_config_for_all(struct worker *w)
 	};
 }
 
+static void offer_auth(struct worker *w, size_t index)
+{
+	const struct config_listener *l = &w->service->cfg->listener[index];
+	struct session_config *session = &w->session[index];
+
+	auth_asker_init(&w->asker[index], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_ALL);
+	session->auth = l->auth;
+	session->auth_without_tls = l->auth_without_tls;
+	session->authenticator = &w->asker[index].authenticator;
+}
+
 static void configure_sessions(struct worker *w)
 {
 	const struct config *cfg = w->service->cfg;
@@ -441,14 +452,9 @@ static void configure_sessions(struct worker *w)
 	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1], .control = &w->start->control,
 						 .mechanisms = &w->service->board->shared->auth_mechanisms };
 	for (size_t i = 0; i < cfg->listener_count; i++) {
-		const struct config_listener *l = &cfg->listener[i];
-
 		w->session[i] = w->local_session[i] = session_config_for_all(w);
-		auth_asker_init(&w->asker[i], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_ALL);
-		w->session[i].tls = l->tls;
-		w->session[i].auth = l->auth;
-		w->session[i].auth_without_tls = l->auth_without_tls;
-		w->session[i].authenticator = &w->asker[i].authenticator;
+		w->session[i].tls = cfg->listener[i].tls;
+		offer_auth(w, i);
 	}
 	w->outbox_session = session_config_for_all(w);
 	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
@@ -459,6 +465,7 @@ static int open_all(struct worker *w, struct err *e)
 {
 	const struct config *cfg = w->service->cfg;
 	struct handler_setup setup = { .hostname = cfg->hostname, .spooled = on_spooled, .spooled_ctx = w,
+				       .show_user = cfg->received_auth_user,
 				       .min_free_bytes = cfg->min_free_bytes, .decode_data = cfg->decode_data };
 
 	if (rights_drop(&w->service->worker_rights, e) < 0)

@@ -26,6 +26,9 @@ const struct doctor_check doctor_local_checks[] = {
 	{ "space", "spool", NULL, check_space },
 	{ "daemon", "configuration", NULL, check_daemon },
 	{ "listeners", "configuration", NULL, check_listeners },
+	{ "certificates", "configuration", NULL, check_certificates },
+	{ "tables", "configuration", NULL, check_tables },
+	{ "logins", "configuration", NULL, check_logins },
 	{ "hostname", "configuration", NULL, check_hostname },
 	{ "clock", NULL, NULL, check_clock },
 	{ "limits", "configuration", NULL, check_limits },
@@ -101,6 +104,10 @@ void check_users(void *subject, struct findings *f)
 		    (o->type != &config_type_account && o->type != &config_type_group))
 			continue;
 		name = *(char *const *)(const void *)((const char *)d->cfg + o->offset);
+		/* it runs only where clients may log in, and may be root, for PAM */
+		if (name && o->offset == offsetof(struct config, auth_user) &&
+		    (!doctor_offers_auth(d->cfg) || strcmp(name, "root") == 0))
+			continue;
 		if (name)
 			account(d, f, o->key, name, o->type == &config_type_group);
 	}
@@ -202,13 +209,6 @@ static const struct {
 	const char *key, *without;
 } file_keys[] = {
 	{ "tls_ca_file", "no upstream certificate can be verified" },
-	{ "aliases", "posthoused does not start" },
-	{ "client_access", "posthoused does not start" },
-	{ "sender_access", "posthoused does not start" },
-	{ "recipient_access", "posthoused does not start" },
-	{ "auth_senders", "posthoused does not start" },
-	{ "auth_users_file", "nobody can log in" },
-	{ "masquerade_exceptions", "posthoused does not start" },
 };
 
 static void file(const struct doctor_local *d, struct findings *f, const char *key, const char *without, const char *path)

@@ -26,6 +26,9 @@ struct doctor_local {
 extern const struct doctor_check doctor_local_checks[];
 extern const size_t doctor_local_check_count;
 
+/* Whether clients may log in anywhere. */
+bool doctor_offers_auth(const struct config *cfg);
+
 /* ---- the checks, a file or two each ------------------------------------------------------ */
 
 void check_configuration(void *subject, struct findings *f);
@@ -37,6 +40,9 @@ void check_filesystem(void *subject, struct findings *f);
 void check_space(void *subject, struct findings *f);
 void check_daemon(void *subject, struct findings *f);
 void check_listeners(void *subject, struct findings *f); /* local_listen.c */
+void check_certificates(void *subject, struct findings *f); /* local_clients.c */
+void check_tables(void *subject, struct findings *f);
+void check_logins(void *subject, struct findings *f);
 void check_hostname(void *subject, struct findings *f); /* local_machine.c */
 void check_clock(void *subject, struct findings *f);
 void check_limits(void *subject, struct findings *f);

@@ -11,6 +11,7 @@ static const struct doctor_phrase tls_phrases[] = {
 				"of a trusted network: tls = none" },
 	{ "certificate has expired", "its operator has to renew the certificate; is this machine's clock right?" },
 	{ "not yet valid", "is this machine's clock right?" },
+	{ "not for the host name", "write into remoteaddr the name that the certificate is for" },
 	{ "subject name", "write into remoteaddr the name that the certificate is for" },
 	{ "does not match", "write into remoteaddr the name that the certificate is for" },
 	{ "self-signed certificate in certificate chain", "if it is an authority of your own, name its certificate: tls_ca_file" },
@@ -122,7 +123,10 @@ void check_tls(void *subject, struct findings *f)
 	doctor_remote_talk(d);
 	if (!g->ready && g->why.phase == UPSTREAM_TLS_HANDSHAKE) {
 		doctor_remote_failed(d, f);
-		if (!doctor_advise_by(f, tls_phrases, doctor_remote_why(d, &why)))
+		doctor_remote_why(d, &why);
+		if (g->why.how == UPSTREAM_ANSWERED)
+			finding_advise(f, "it offers STARTTLS and refuses it: its certificate or set-up is out of order, which its operator has to see to");
+		else if (!doctor_advise_by(f, tls_phrases, why.data))
 			finding_advise(f, "openssl s_client -connect %s:%u%s shows the handshake", d->remote->endpoint.host,
 				       (unsigned)d->remote->endpoint.port,
 				       d->upstream->tls == UPSTREAM_TLS_IMPLICIT ? "" : " -starttls smtp");

@@ -68,6 +68,7 @@ struct handler_setup {
 	struct spool *spool; /* "spool" only */
 	void (*spooled)(void *ctx, const char *id); /* called after each durable commit: tells the relay */
 	void *spooled_ctx;
+	bool show_user; /* "spool": Received says who logged in */
 	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */
 	bool decode_data; /* "debug": lines as text instead of Python's b'...' */
 };

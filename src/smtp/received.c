@@ -8,6 +8,8 @@
 #include "smtp/date.h"
 #include "smtp/path.h"
 
+#define USER_MAX 255
+
 const char *smtp_peer_address(const char *peer, char out[SMTP_PEER_ADDRESS_MAX])
 {
 	const char *end = strrchr(peer, ':');
@@ -58,6 +60,15 @@ static void put_peer(struct buf *b, const char *peer)
 		buf_addf(b, " ([%s%s])", strchr(address, ':') ? "IPv6:" : "", address);
 }
 
+/* A comment, folded as it may be long. What ends or nests comments, and what is no ASCII, does not get into it. */
+static void put_user(struct buf *b, const char *user)
+{
+	buf_adds(b, "\r\n\t(authenticated as ");
+	for (size_t i = 0; user[i] && i < USER_MAX; i++)
+		buf_addc(b, user[i] > ' ' && user[i] < 0x7f && !strchr("()\\", user[i]) ? user[i] : '?');
+	buf_adds(b, ")");
+}
+
 /* Only what can stand in a header field of this message: non-ASCII needs SMTPUTF8 (RFC 6532 3.2). */
 static bool may_stand(const char *address, bool smtputf8)
 {
@@ -68,7 +79,8 @@ static bool may_stand(const char *address, bool smtputf8)
 	return true;
 }
 
-bool smtp_received_write(struct buf *out, const struct envelope *env, const char *hostname, int64_t wall_us)
+bool smtp_received_write(struct buf *out, const struct envelope *env, const char *hostname, int64_t wall_us,
+			 bool show_user)
 {
 	char date[SMTP_DATE_MAX];
 	struct buf b;
@@ -78,6 +90,8 @@ bool smtp_received_write(struct buf *out, const struct envelope *env, const char
 	buf_adds(&b, "Received: from ");
 	put_helo(&b, env->helo);
 	put_peer(&b, env->peer);
+	if (show_user && env->auth_user)
+		put_user(&b, env->auth_user);
 	buf_addf(&b, "\r\n\tby %.*s with %.20s", SMTP_DOMAIN_MAX, hostname, env->protocol);
 	if (env->id[0])
 		buf_addf(&b, " id %s", env->id);

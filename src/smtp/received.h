@@ -15,13 +15,14 @@
 #define SMTP_RECEIVED_MAX 2048 /* octets at most, whatever the client said */
 
 /*
- * Appends "Received: from HELO ([address]) by hostname with PROTOCOL id ID
- * [for <recipient>]; date", folded, CRLF ended. "for" only with exactly one
+ * Appends "Received: from HELO ([address]) [(authenticated as USER)] by hostname with PROTOCOL id ID
+ * [for <recipient>]; date", folded, CRLF ended. The user only with show_user: it is somebody's login. "for" only with exactly one
  * recipient (RFC 5321 7.2: more would tell each of the others). Octets of the client's HELO that
- * could end or bend the field become '?'. False (and nothing is added) when
+ * and of the user that could end or bend the field become '?'. False (and nothing is added) when
  * out's ceiling would be passed.
  */
-bool smtp_received_write(struct buf *out, const struct envelope *env, const char *hostname, int64_t wall_us);
+bool smtp_received_write(struct buf *out, const struct envelope *env, const char *hostname, int64_t wall_us,
+			 bool show_user);
 
 #define SMTP_PEER_ADDRESS_MAX 64
 /* The address in envelope.peer without port and brackets, "unix" for a local one, into out; returns out. */

@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 
-from certificates import issue
+from upstream_certificates import issue
 from harness import Skip, equal, need_program
 from smtp_peers import Authority, Upstream
 from test_peers import postfix

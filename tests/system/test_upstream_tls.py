@@ -9,7 +9,7 @@ import re
 import ssl
 
 import harness
-from certificates import issue, self_signed
+from upstream_certificates import issue, self_signed
 from harness import BUILDDIR, equal
 from smtp_peers import Authority, Client, Upstream
 from test_relay import CONTENT, delivered_once, start, submit

@@ -11,7 +11,7 @@ import threading
 import time
 
 import harness
-from certificates import issue
+from upstream_certificates import issue
 from harness import equal, need_program, wait_until
 from smtp_peers import Authority, Upstream
 from test_relay import delivered_once, start, submit

@@ -244,6 +244,7 @@ START_TEST(test_tls_reasons)
 		{ "the server offers no STARTTLS, and TLS is required", "right port" },
 		{ "certificate not accepted: certificate has expired (the server's ...)", "renew" },
 		{ "certificate not accepted: certificate is not yet valid", "clock" },
+		{ "certificate not accepted: it is for a.example, not for the host name 'x'", "remoteaddr" },
 		{ "SSL: no alternative certificate subject name matches target host name 'x'", "remoteaddr" },
 		{ "certificate not accepted: unable to get local issuer certificate", "ca-certificates" },
 		{ "certificate not accepted: self-signed certificate", "tls_ca_file" },
@@ -259,6 +260,11 @@ START_TEST(test_tls_reasons)
 		run();
 		expect_advice(&f, "tls", FINDING_FAILED, cases[i].reason, cases[i].advice);
 	}
+	ends(UPSTREAM_ANSWERED, UPSTREAM_TLS_HANDSHAKE, 454, "TLS not available due to local problem");
+	run();
+	expect_advice(&f, "tls", FINDING_FAILED, "454 TLS not available", "offers STARTTLS and refuses it");
+	ends(UPSTREAM_NO_ANSWER, UPSTREAM_TLS_HANDSHAKE, 0, "something else");
+	run();
 	/* TLS from the first byte: nothing was greeted */
 	expect(&f, "greeting", FINDING_SKIPPED, "TLS comes first");
 	cfg.upstream[0].tls = UPSTREAM_TLS_IMPLICIT;

@@ -522,7 +522,7 @@ static void check_received(struct envelope *env, const char *expected)
 	char *date;
 
 	buf_init(&b, 8192);
-	ck_assert(smtp_received_write(&b, env, "relay.example.org", 1795378221000000));
+	ck_assert(smtp_received_write(&b, env, "relay.example.org", 1795378221000000, true));
 	date = strstr(b.data, ";\r\n\t");
 	ck_assert_ptr_nonnull(date);
 	ck_assert_str_eq(date, ";\r\n\tSun, 22 Nov 2026 20:10:21 +0000\r\n");
@@ -556,6 +556,12 @@ START_TEST(received)
 	envelope_set(&env.helo, "", 0);
 	check_received(&env, "Received: from unknown (unix uid=1000)\r\n"
 			     "\tby relay.example.org with ESMTP id 0m4x7f3q9zkab1cd");
+	envelope_set(&env.auth_user, "dave@example.org", 16);
+	check_received(&env, "Received: from unknown (unix uid=1000)\r\n\t(authenticated as dave@example.org)\r\n"
+			     "\tby relay.example.org with ESMTP id 0m4x7f3q9zkab1cd");
+	envelope_set(&env.auth_user, "d)\r\nX: \\(\xc3\xbc", 12);
+	check_received(&env, "Received: from unknown (unix uid=1000)\r\n\t(authenticated as d?" "?" "?X:?" "?" "?" "?" "?)\r\n"
+			     "\tby relay.example.org with ESMTP id 0m4x7f3q9zkab1cd");
 	envelope_release(&env);
 }
 END_TEST
@@ -579,12 +585,13 @@ START_TEST(received_with_strangers_text)
 	check_received(&env, "Received: from a??b????c?????d?????Subject:?x ([192.0.2.1])\r\n"
 			     "\tby relay.example.org with UTF8SMTP\r\n\tfor <j\xc3\xbc@example.org>");
 	memset(huge, 'x', sizeof(huge));
+	envelope_set(&env.auth_user, huge, sizeof(huge));
 	memset(long_name, 'y', 300);
 	long_name[300] = '\0';
 	envelope_set(&env.helo, huge, sizeof(huge));
 	envelope_set(&env.peer, huge, sizeof(huge));
 	buf_init(&b, SMTP_RECEIVED_MAX);
-	ck_assert(smtp_received_write(&b, &env, long_name, 0));
+	ck_assert(smtp_received_write(&b, &env, long_name, 0, true));
 	/* RFC 5322 2.1.1 */
 	for (const char *line = b.data, *end; *line; line = end + 2) {
 		end = strstr(line, "\r\n");
@@ -594,7 +601,7 @@ START_TEST(received_with_strangers_text)
 	buf_release(&b);
 	/* no room: nothing */
 	buf_init(&b, 40);
-	ck_assert(!smtp_received_write(&b, &env, "relay.example.org", 0));
+	ck_assert(!smtp_received_write(&b, &env, "relay.example.org", 0, true));
 	ck_assert_uint_eq(b.len, 0);
 	buf_release(&b);
 	envelope_release(&env);

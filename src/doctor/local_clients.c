@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Checks of what clients meet: certificates of listeners, tables of who may do what, aliases, and where log-ins are
+ * verified; with the code that the daemon reads them with. See local.h.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "access/access.h"
+#include "auth/users_file.h"
+#include "base/clock.h"
+#include "doctor/local.h"
+#include "listener/tls.h"
+#include "rewrite/aliases.h"
+
+#define DAY_US INT64_C(86400000000)
+
+/* What keeps us from looking is no failure of what we would look at. */
+static void cannot_use(const struct doctor_local *d, struct findings *f, const struct err *e, const char *advice)
+{
+	bool denied = e->os_error == EACCES && d->world->euid != 0;
+
+	finding_add(f, denied ? FINDING_WARNING : FINDING_FAILED, "%s", e->text);
+	finding_advise(f, "%s", denied ? "to look at it, run this as root" : advice);
+}
+
+/* ---- certificates of listeners ------------------------------------------------------------- */
+
+static void certificate(const struct doctor_local *d, struct findings *f, const struct config_listener *l,
+			const struct tls_certificate *c)
+{
+	int64_t left = c->ends_wall_us - d->world->now_wall_us(d->world->ctx);
+	char until[CLOCK_UTC_MAX];
+
+	if (c->ends_wall_us == INT64_MAX)
+		snprintf(until, sizeof(until), "(unknown)");
+	else
+		clock_format_utc(c->ends_wall_us, until);
+	until[10] = '\0'; /* the date */
+	if (left <= 0) {
+		finding_add(f, FINDING_FAILED, "listener \"%s\": %s (%s, %s) is over since %s", l->name, c->file, c->names, c->key_type, until);
+		finding_advise(f, "renew it; posthoused takes the new files over by itself");
+	} else if (left < d->cfg->tls_expiry_warning_ms * 1000) {
+		finding_add(f, FINDING_WARNING, "listener \"%s\": %s (%s, %s) ends at %s, in %lld days", l->name, c->file, c->names,
+			    c->key_type, until, (long long)(left / DAY_US));
+		finding_advise(f, "renew it; posthoused takes the new files over by itself");
+	} else {
+		finding_add(f, FINDING_OK, "listener \"%s\": %s (%s, %s), until %s", l->name, c->file, c->names, c->key_type, until);
+	}
+}
+
+void check_certificates(void *subject, struct findings *f)
+{
+	const struct doctor_local *d = subject;
+
+	for (size_t i = 0; i < d->cfg->listener_count; i++) {
+		const struct config_listener *l = &d->cfg->listener[i];
+		const struct tls_settings settings = { .listener = l->name,
+						       .cert = l->tls_cert,
+						       .cert_count = l->tls_cert_count,
+						       .key = l->tls_key,
+						       .key_count = l->tls_key_count,
+						       .profile = l->tls_profile,
+						       .client_ca = l->tls_client_ca,
+						       .client_cert = l->tls_client_cert };
+		struct tls_certificate c;
+		struct tls_server *server;
+		struct err e;
+
+		if (l->tls_cert_count == 0)
+			continue;
+		server = tls_server_new(&settings, &e);
+		if (!server) {
+			err_prefix(&e, "listener \"%s\"", l->name);
+			cannot_use(d, f, &e, "posthoused does not start with it, and a running one keeps the old");
+			continue;
+		}
+		for (size_t k = 0; tls_server_certificate(server, k, &c); k++)
+			certificate(d, f, l, &c);
+		tls_server_free(server);
+	}
+}
+
+/* ---- tables and aliases ---------------------------------------------------------------------- */
+
+static void take_error(void *ctx, const char *message)
+{
+	finding_add(ctx, FINDING_FAILED, "%s", message);
+	finding_advise(ctx, "posthoused does not start with it, and a running one keeps the old");
+}
+
+static void aliases(const struct doctor_local *d, struct findings *f)
+{
+	const struct config *cfg = d->cfg;
+	const char *const usual[] = { cfg->hostname, "localhost", "localhost.localdomain" };
+	struct aliases_setup setup = { usual, sizeof(usual) / sizeof(usual[0]), cfg->max_recipients };
+	struct aliases *a;
+
+	if (cfg->alias_domains_count > 0) {
+		setup.domain = (const char *const *)cfg->alias_domains;
+		setup.domain_count = cfg->alias_domains_count;
+	}
+	a = aliases_load(cfg->aliases, &setup, take_error, f);
+	if (a)
+		finding_add(f, FINDING_OK, "aliases: %s has %zu", cfg->aliases, aliases_count(a));
+	aliases_free(a);
+}
+
+void check_tables(void *subject, struct findings *f)
+{
+	const struct doctor_local *d = subject;
+	const struct config *cfg = d->cfg;
+	const struct access_files files = { .rules = { [RULES_CLIENT] = cfg->client_access,
+						       [RULES_SENDER] = cfg->sender_access,
+						       [RULES_RECIPIENT] = cfg->recipient_access },
+					    .owners = cfg->auth_senders,
+					    .may_hold = strcmp(cfg->handler, "spool") == 0 };
+	struct access_tables tables;
+
+	if (cfg->client_access || cfg->sender_access || cfg->recipient_access || cfg->auth_senders) {
+		memset(&tables, 0, sizeof(tables));
+		if (access_tables_load(&tables, &files, take_error, f) == 0) {
+			finding_add(f, FINDING_OK, "the tables of clients, senders and recipients can be used");
+			access_tables_release(&tables);
+		}
+	}
+	if (cfg->aliases)
+		aliases(d, f);
+}
+
+/* ---- log-ins ------------------------------------------------------------------------------- */
+
+bool doctor_offers_auth(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->listener_count; i++)
+		if (cfg->listener[i].auth != SESSION_AUTH_NONE)
+			return true;
+	return false;
+}
+
+/* The auth process reads it with its own rights, at each log-in. */
+static bool user_may_read(const char *file, const char *user)
+{
+	const struct passwd *pw = user ? getpwnam(user) : NULL;
+	struct stat st;
+
+	if (!pw || pw->pw_uid == 0 || stat(file, &st) != 0)
+		return true; /* not known to be wrong */
+	return st.st_uid == pw->pw_uid ? st.st_mode & S_IRUSR : st.st_gid == pw->pw_gid ? st.st_mode & S_IRGRP : false;
+}
+
+static void take_user_error(void *ctx, const char *message)
+{
+	finding_add(ctx, FINDING_FAILED, "%s", message);
+	finding_advise(ctx, "that user cannot log in: posthouse user puts it right");
+}
+
+static void users(const struct doctor_local *d, struct findings *f)
+{
+	const char *file = d->cfg->auth_users_file;
+	struct users_summary sum = { 0 };
+	struct users_file u;
+	struct err e;
+
+	if (users_file_read(&u, file, &e) < 0) {
+		cannot_use(d, f, &e, "nobody can log in: posthouse user add NAME makes it");
+		return;
+	}
+	users_file_check(&u, &sum, take_user_error, f);
+	users_file_release(&u);
+	if (sum.users == 0) {
+		finding_add(f, FINDING_WARNING, "%s: nobody can log in", file);
+		finding_advise(f, "posthouse user add NAME");
+	} else {
+		finding_add(f, FINDING_OK, "%s: %zu user%s can log in, %zu of them by SCRAM", file, sum.users, sum.users == 1 ? "" : "s",
+			    sum.with_scram);
+	}
+	if (d->world->euid == 0 && !user_may_read(file, d->cfg->auth_user)) {
+		finding_add(f, FINDING_FAILED, "%s cannot be read by user \"%s\", who verifies log-ins", file, d->cfg->auth_user);
+		finding_advise(f, "chown %s: %s; chmod 600 %s", d->cfg->auth_user, file, file);
+	}
+}
+
+static void dovecot(const struct doctor_local *d, struct findings *f)
+{
+	struct doctor_address a = { .len = sizeof(struct sockaddr_un) };
+	struct sockaddr_un *un = (struct sockaddr_un *)(void *)&a.address;
+	const char *path = d->cfg->auth_dovecot_socket;
+	struct err e;
+
+	if (strlen(path) >= sizeof(un->sun_path)) {
+		finding_add(f, FINDING_FAILED, "%s is too long for a socket", path);
+		return;
+	}
+	un->sun_family = AF_UNIX;
+	strcpy(un->sun_path, path);
+	if (d->world->connect(d->world->ctx, &a, d->timeout_ms, NULL, 0, &e) < 0) {
+		err_prefix(&e, "auth_dovecot_socket %s", path);
+		cannot_use(d, f, &e, "is Dovecot running, and does it have that unix_listener in service auth?");
+		return;
+	}
+	finding_add(f, FINDING_OK, "Dovecot takes connections on %s", path);
+}
+
+static void pam(const struct doctor_local *d, struct findings *f)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "/etc/pam.d/%s", d->cfg->auth_pam_service);
+	if (access(path, R_OK) == 0) {
+		finding_add(f, FINDING_OK, "%s is there", path);
+		return;
+	}
+	finding_add(f, FINDING_WARNING, "%s: %s", path, strerror(errno));
+	finding_advise(f, "without it PAM asks the service \"other\", which mostly refuses all");
+}
+
+void check_logins(void *subject, struct findings *f)
+{
+	const struct doctor_local *d = subject;
+
+	if (!doctor_offers_auth(d->cfg))
+		return;
+	if (d->cfg->auth_users_file)
+		users(d, f);
+	if (d->cfg->auth_dovecot_socket)
+		dovecot(d, f);
+	if (d->cfg->auth_pam_service)
+		pam(d, f);
+}
