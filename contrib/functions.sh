@@ -51,6 +51,8 @@ packages() {
 		test  libnet-ssleay-perl   perl Net::SSLeay
 		test  postfix              command smtp-source
 		test  haproxy              command haproxy
+		test  microsocks           command microsocks
+		test  sasl2-bin            command saslpasswd2
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs
