@@ -16,6 +16,7 @@
 #include "manage/route.h"
 #include "rewrite/rules.h"
 
+static void tell(struct check *c, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void tell(struct check *c, const char *fmt, va_list ap)
 {
 	char text[2048];
