@@ -97,7 +97,8 @@ apt_install() {
 }
 
 # Postfix brings smtp-source and smtp-sink. It must come without a
-# configuration (then its service has nothing to start) and without being started.
+# configuration (then its service has nothing to start). Neither it nor Dovecot
+# may be started.
 install_packages() {
 	apt_log=$(mktemp) || return 1
 	policy=
@@ -107,6 +108,10 @@ install_packages() {
 		*' postfix '*)
 			echo 'postfix postfix/main_mailer_type select No configuration' |
 				$as_root debconf-set-selections || :
+			;;
+		esac
+		case " $* " in
+		*' postfix '* | *' dovecot-core '*)
 			if ! [ -e /usr/sbin/policy-rc.d ]; then
 				policy=/usr/sbin/policy-rc.d
 				printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null &&

@@ -142,6 +142,9 @@ static bool take_action(const struct rules *r, struct lines *l, char *at, bool m
 			    word ? "\"" : "the action is missing", word ? word : "", word ? "\" is no action" : "");
 		return false;
 	}
+	for (char *c = at; *c; c++)
+		if (*c == '\t')
+			*c = ' ';
 	if (strlen(at) > TEXT_MAX) {
 		lines_error(l, "the text is longer than %d octets", TEXT_MAX);
 		return false;
@@ -162,7 +165,7 @@ static bool take_action(const struct rules *r, struct lines *l, char *at, bool m
 	}
 	snprintf(held_by, sizeof(held_by), "held by %s", rules_names[r->kind]);
 	p->tag = tag_of(w->action, 0);
-	set_value(p, "", *at ? at : held_by);
+	set_value(p, "", *at || w->action == RULE_ALLOW ? at : held_by);
 	return true;
 }
 

@@ -59,8 +59,9 @@ struct auth_backend_ops {
 	enum auth_result (*verify)(struct auth_backend *b, const struct auth_client *client, const char *name,
 				   const char *password, char user[AUTH_USER_MAX], struct err *e);
 	/*
-	 * The secrets of a user; AUTH_FAILED when there is none, then out->user is set if the user is known, and
-	 * out->iterations may say what those of others have, so that nobody can tell. NULL: this backend knows none.
+	 * The secrets of a user; AUTH_FAILED when there is none: then out holds the user's name if it is a known one
+	 * without a secret, and iterations as users that are there have them, for who makes one up. NULL: this
+	 * backend knows none.
 	 */
 	enum auth_result (*lookup)(struct auth_backend *b, const char *name, struct auth_secret *out,
 				   struct err *e);

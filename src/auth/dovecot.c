@@ -32,7 +32,7 @@ struct dovecot_backend {
 struct connection {
 	const char *path;
 	int fd;
-	int64_t deadline_mono_ms;
+	int64_t deadline_mono_ms; /* of the wait that is on; that of a client moves with each of its answers */
 	char in[DOVECOT_LINE_MAX + 1]; /* and a NUL */
 	size_t len, taken; /* what of it was given out */
 };
@@ -214,11 +214,12 @@ static int say(const struct connection *c, struct buf *text, struct err *e)
 }
 
 /* The client's answer to a challenge, passed on. AUTH_OK: it is on its way. */
-static enum auth_result answer(struct connection *c, struct auth_conversation *talk, const char *challenge,
-			       struct buf *out, struct err *e)
+static enum auth_result answer(struct connection *c, const struct auth_client *client, struct auth_conversation *talk,
+			       const char *challenge, struct buf *out, struct err *e)
 {
 	const char *text = talk->ask(talk, challenge);
 
+	c->deadline_mono_ms = client->deadline_mono_ms;
 	if (!text) {
 		err_set(e, "cancelled by the client, or out of time");
 		return AUTH_FAILED;
@@ -231,8 +232,9 @@ static enum auth_result answer(struct connection *c, struct auth_conversation *t
 	return say(c, out, e) < 0 ? AUTH_TEMPORARY : AUTH_OK;
 }
 
-static enum auth_result talk_until_end(struct connection *c, struct auth_conversation *talk, struct buf *out,
-				       char user[AUTH_USER_MAX], struct err *e)
+static enum auth_result talk_until_end(struct connection *c, const struct auth_client *client,
+				       struct auth_conversation *talk, struct buf *out, char user[AUTH_USER_MAX],
+				       struct err *e)
 {
 	enum auth_result result = AUTH_OK;
 
@@ -247,7 +249,7 @@ static enum auth_result talk_until_end(struct connection *c, struct auth_convers
 		case DOVECOT_REPLY_OTHER:
 			break;
 		case DOVECOT_REPLY_CONT:
-			result = answer(c, talk, reply.challenge, out, e);
+			result = answer(c, client, talk, reply.challenge, out, e);
 			break;
 		case DOVECOT_REPLY_OK:
 			memcpy(user, reply.user, AUTH_USER_MAX);
@@ -278,7 +280,7 @@ static enum auth_result exchange_over(struct connection *c, const struct dovecot
 	buf_init(&out, REQUEST_MAX);
 	dovecot_begin(&out, client, mechanism, initial);
 	if (say(c, &out, e) == 0)
-		result = talk_until_end(c, talk, &out, user, e);
+		result = talk_until_end(c, client, talk, &out, user, e);
 	buf_release(&out);
 	return result;
 }

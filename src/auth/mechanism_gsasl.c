@@ -52,7 +52,7 @@ static void encode(const unsigned char *data, size_t len, char *out, size_t cap)
 /* Somebody whose password nobody knows. What the same name leads to is the same each time. */
 static void make_up(struct state *s, const char *name)
 {
-	unsigned iterations = s->secret.iterations;
+	unsigned iterations = s->secret.iterations; /* the backend's: as others have them */
 	unsigned char bytes[32];
 
 	memset(&s->secret, 0, sizeof(s->secret));
@@ -64,7 +64,7 @@ static void make_up(struct state *s, const char *name)
 	encode(bytes, KEY_BYTES, s->secret.server_key, sizeof(s->secret.server_key));
 	derive(s->m, "password", name, bytes);
 	encode(bytes, KEY_BYTES, s->secret.password, sizeof(s->secret.password));
-	s->secret.iterations = iterations > 0 ? iterations : FAKE_ITERATIONS;
+	s->secret.iterations = iterations ? iterations : FAKE_ITERATIONS;
 	s->secret.has_scram_sha256 = true;
 }
 

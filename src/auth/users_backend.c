@@ -123,6 +123,7 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 		err_set(e, "user %s may not log in (%s in %s)", u->name, locked, path);
 		return AUTH_FAILED;
 	}
+	memcpy(out->user, u->name, sizeof(out->user));
 	if (!scram && !clear) {
 		err_set(e, "user %s has no secret for this mechanism in %s: 'posthouse user passwd' makes it", u->name,
 			path);
@@ -140,8 +141,8 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 	return AUTH_OK;
 }
 
-/* How costly SCRAM is for the others, so that it is no other for who does not exist. */
-static void show_iterations(const struct users_file *f, const char *name, struct auth_secret *out)
+/* What is made up for somebody who does not exist must not be told from what is there. */
+static void give_iterations(const struct users_file *f, const char *name, struct auth_secret *out)
 {
 	const struct credential *scram;
 	struct users_entry u;
@@ -149,8 +150,7 @@ static void show_iterations(const struct users_file *f, const char *name, struct
 	if (!users_file_stand_in(f, name, &u))
 		return;
 	scram = users_entry_find(&u, CREDENTIAL_SCRAM);
-	if (scram)
-		out->iterations = scram->iterations;
+	out->iterations = scram ? scram->iterations : 0;
 	users_entry_cleanse(&u);
 }
 
@@ -181,7 +181,7 @@ static enum auth_result users_lookup(struct auth_backend *b, const char *name, s
 		break;
 	}
 	if (result != AUTH_OK)
-		show_iterations(&f, prepared, out);
+		give_iterations(&f, prepared, out);
 	users_file_release(&f);
 	return result;
 }

@@ -184,15 +184,7 @@ static const struct {
 static void put_values(const struct line *l, const char *usage)
 {
 	for (const char *at = usage; *at;) {
-		size_t len = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), word = strspn(at, "abcdefghijklmnopqrstuvwxyz");
-		char literal[24];
-
-		/* "login|status": a word to be written as it stands */
-		if (word > 0 && word < sizeof(literal)) {
-			memcpy(literal, at, word);
-			literal[word] = '\0';
-			candidate(l, literal, NULL);
-		}
+		size_t len = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
 		for (size_t i = 0; len > 0 && i < sizeof(values) / sizeof(values[0]); i++) {
 			if (strlen(values[i].name) != len || memcmp(values[i].name, at, len) != 0)

@@ -173,6 +173,10 @@ static enum cli_status find_file(struct user_job *job, const struct arguments *a
 	}
 	if (!job->file)
 		job->file = mem_strdup_or_null(cfg.auth_users_file);
+	if (cfg.auth_user) {
+		free(job->auth_user);
+		job->auth_user = mem_strdup(cfg.auth_user);
+	}
 	config_release(&cfg);
 	if (job->file)
 		return CLI_DONE;

@@ -14,7 +14,6 @@
 #include "config/types.h"
 #include "handler/handler.h"
 #include "manage/route.h"
-#include "rewrite/rules.h"
 
 static void tell(struct check *c, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void tell(struct check *c, const char *fmt, va_list ap)
@@ -427,7 +426,7 @@ static void route_leads_somewhere(struct check *c)
 	fail(c, "upstream: there is no upstream \"%s\"", to);
 }
 
-static bool section_is_bad(const struct check *c, enum config_section section, size_t index)
+bool check_section_is_bad(const struct check *c, enum config_section section, size_t index)
 {
 	for (const char *const *key = c->rule->keys; *key; key++)
 		if (c->source->is_bad && c->source->is_bad(c->source->ctx, section, index, *key))
@@ -443,76 +442,10 @@ static void route_can_be_reached(struct check *c)
 	for (size_t i = 0; i < c->index; i++) {
 		struct route_rule before = config_route_rule(&c->cfg->route[i]);
 
-		if (section_is_bad(c, CONFIG_ROUTE, i) || !route_rule_covers(&before, &rule))
+		if (check_section_is_bad(c, CONFIG_ROUTE, i) || !route_rule_covers(&before, &rule))
 			continue;
 		fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
 		     c->index + 1, i + 1);
-		return;
-	}
-}
-
-/* ---- rewriting ------------------------------------------------------------------------- */
-
-static void masquerade_has_exceptions(struct check *c)
-{
-	if (c->cfg->masquerade_exceptions_count > 0 && c->cfg->masquerade_count == 0)
-		fail(c, "masquerade_exceptions has no effect without masquerade");
-}
-
-static void alias_domains_have_aliases(struct check *c)
-{
-	if (c->cfg->alias_domains_count > 0 && !c->cfg->aliases)
-		fail(c, "alias_domains has no effect without aliases");
-}
-
-static void original_headers_are_rewritten(struct check *c)
-{
-	if (c->cfg->keep_original_headers && !c->cfg->rewrite_headers)
-		fail(c, "keep_original_headers has no effect without rewrite_headers");
-}
-
-static bool a_rule_rewrites_headers(const struct config *cfg)
-{
-	for (size_t i = 0; i < cfg->rewrite_count; i++)
-		if (cfg->rewrite[i].apply & 1u << REWRITE_HEADER)
-			return true;
-	return false;
-}
-
-static void headers_have_rules(struct check *c)
-{
-	const struct config *cfg = c->cfg;
-
-	if (cfg->rewrite_headers && !cfg->default_domain && cfg->masquerade_count == 0 && !a_rule_rewrites_headers(cfg) &&
-	    !is_bad(c, CONFIG_REWRITE, "apply"))
-		fail(c, "rewrite_headers has no effect without default_domain, masquerade or a section rewrite for the header");
-}
-
-static void rewrite_is_whole(struct check *c)
-{
-	const struct config_rewrite *r = &c->cfg->rewrite[c->index];
-
-	if (r->match_count == 0)
-		fail(c, "the section rewrite has no match: patterns of the addresses it is for, \"*\" for all");
-	if (!r->to)
-		fail(c, "the section rewrite has no to: an address, or *@domain");
-}
-
-static void rewrite_can_be_reached(struct check *c)
-{
-	const struct config_rewrite *r = &c->cfg->rewrite[c->index];
-	struct route_rule rule = { .pattern[ROUTE_RECIPIENT] = (const char *const *)r->match,
-				   .pattern_count[ROUTE_RECIPIENT] = r->match_count };
-
-	for (size_t i = 0; i < c->index; i++) {
-		const struct config_rewrite *b = &c->cfg->rewrite[i];
-		struct route_rule before = { .pattern[ROUTE_RECIPIENT] = (const char *const *)b->match,
-					     .pattern_count[ROUTE_RECIPIENT] = b->match_count };
-
-		if (section_is_bad(c, CONFIG_REWRITE, i) || (r->apply & ~b->apply) || b->match_count == 0 ||
-		    r->match_count == 0 || !route_rule_covers(&before, &rule))
-			continue;
-		fail(c, "rewrite %zu is never used: rewrite %zu, before it, takes all that it would take", c->index + 1, i + 1);
 		return;
 	}
 }
@@ -549,12 +482,6 @@ static const struct check_rule rules[] = {
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },
-	{ CONFIG_TOP, { "masquerade", "masquerade_exceptions" }, masquerade_has_exceptions },
-	{ CONFIG_TOP, { "aliases", "alias_domains" }, alias_domains_have_aliases },
-	{ CONFIG_TOP, { "rewrite_headers", "keep_original_headers" }, original_headers_are_rewritten },
-	{ CONFIG_TOP, { "default_domain", "masquerade", "rewrite_headers" }, headers_have_rules },
-	{ CONFIG_REWRITE, { "match", "to" }, rewrite_is_whole },
-	{ CONFIG_REWRITE, { "match", "apply" }, rewrite_can_be_reached },
 };
 
 static void run_rule(struct check *c, const struct check_rule *rule, size_t index)
@@ -585,6 +512,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
+	run_rules(&c, check_rewrite_rules, check_rewrite_rule_count);
 	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
 }
 

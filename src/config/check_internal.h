@@ -22,10 +22,15 @@ struct check_rule {
 /* The rule is broken: the message, for the place of its keys. */
 void check_fail(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Whether one of the rule's keys could not be read in another section of this kind. */
+bool check_section_is_bad(const struct check *c, enum config_section section, size_t index);
+
 extern const struct check_rule check_upstream_rules[];
 extern const size_t check_upstream_rule_count;
 extern const struct check_rule check_auth_rules[];
 extern const size_t check_auth_rule_count;
+extern const struct check_rule check_rewrite_rules[];
+extern const size_t check_rewrite_rule_count;
 extern const struct check_rule check_oauth_rules[];
 extern const size_t check_oauth_rule_count;
 

@@ -65,26 +65,40 @@ static void oauth_has_a_file(struct check *c)
 		      "the name of a file (letters, digits, - _ .)", u->name);
 }
 
-static void oauth_is_used(struct check *c)
+static void no_effect(struct check *c, const char *key, const char *value)
 {
-	const struct config_upstream *u = upstream_of(c);
-	const struct {
-		const char *key, *value;
-	} keys[] = {
-		{ "oauth_token_url", u->oauth_token_url },
-		{ "oauth_client_id", u->oauth_client_id },
-		{ "oauth_client_secret_file", u->oauth_client_secret_file },
-		{ "oauth_scope", u->oauth_scope },
-		{ "oauth_ca_file", u->oauth_ca_file },
-		{ "oauth_token_file", u->oauth_token_file },
-	};
+	if (upstream_of(c)->oauth == OAUTH_NONE && value)
+		check_fail(c, "%s has no effect without oauth", key);
+}
 
-	for (size_t i = 0; u->oauth == OAUTH_NONE && i < sizeof(keys) / sizeof(*keys); i++) {
-		if (!keys[i].value)
-			continue;
-		check_fail(c, "%s has no effect without oauth", keys[i].key);
-		return;
-	}
+static void token_url_is_used(struct check *c)
+{
+	no_effect(c, "oauth_token_url", upstream_of(c)->oauth_token_url);
+}
+
+static void client_id_is_used(struct check *c)
+{
+	no_effect(c, "oauth_client_id", upstream_of(c)->oauth_client_id);
+}
+
+static void client_secret_is_used(struct check *c)
+{
+	no_effect(c, "oauth_client_secret_file", upstream_of(c)->oauth_client_secret_file);
+}
+
+static void scope_is_used(struct check *c)
+{
+	no_effect(c, "oauth_scope", upstream_of(c)->oauth_scope);
+}
+
+static void ca_file_is_used(struct check *c)
+{
+	no_effect(c, "oauth_ca_file", upstream_of(c)->oauth_ca_file);
+}
+
+static void token_file_is_used(struct check *c)
+{
+	no_effect(c, "oauth_token_file", upstream_of(c)->oauth_token_file);
 }
 
 static void introspection_is_complete(struct check *c)
@@ -105,8 +119,12 @@ const struct check_rule check_oauth_rules[] = {
 	{ CONFIG_UPSTREAM, { "oauth", "user", "password_file" }, oauth_logs_in },
 	{ CONFIG_UPSTREAM, { "auth_mechanisms", "oauth" }, oauth_goes_with_mechanisms },
 	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_file" }, oauth_has_a_file },
-	{ CONFIG_UPSTREAM, { "oauth_token_url", "oauth_client_id", "oauth_client_secret_file", "oauth_scope", "oauth" },
-	  oauth_is_used },
+	{ CONFIG_UPSTREAM, { "oauth_token_url", "oauth" }, token_url_is_used },
+	{ CONFIG_UPSTREAM, { "oauth_client_id", "oauth" }, client_id_is_used },
+	{ CONFIG_UPSTREAM, { "oauth_client_secret_file", "oauth" }, client_secret_is_used },
+	{ CONFIG_UPSTREAM, { "oauth_scope", "oauth" }, scope_is_used },
+	{ CONFIG_UPSTREAM, { "oauth_ca_file", "oauth" }, ca_file_is_used },
+	{ CONFIG_UPSTREAM, { "oauth_token_file", "oauth" }, token_file_is_used },
 	{ CONFIG_TOP, { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
 	  introspection_is_complete },
 };

@@ -37,7 +37,8 @@ static int load_aliases(void *ctx, struct err *e)
 	struct rewriting *r = ctx;
 	const struct config *cfg = r->cfg;
 	const char *const usual[] = { cfg->hostname, "localhost", "localhost.localdomain" };
-	struct aliases_setup setup = { .domain = usual, .domain_count = sizeof(usual) / sizeof(usual[0]),
+	struct aliases_setup setup = { .domain = usual,
+				       .domain_count = sizeof(usual) / sizeof(usual[0]),
 				       .expansion_max = cfg->max_recipients };
 	struct errors errors = { .first = e };
 	size_t len;
@@ -83,8 +84,12 @@ static void release_aliases(void *ctx)
 
 void rewriting_reload(struct rewriting *r, struct reload *to)
 {
-	const struct reloadable aliases = { .what = "aliases", .file = aliases_file, .load = load_aliases,
-					    .swap = swap_aliases, .drop = drop_aliases, .release = release_aliases,
+	const struct reloadable aliases = { .what = "aliases",
+					    .file = aliases_file,
+					    .load = load_aliases,
+					    .swap = swap_aliases,
+					    .drop = drop_aliases,
+					    .release = release_aliases,
 					    .ctx = r };
 
 	if (r->cfg->aliases)
@@ -102,7 +107,9 @@ void rewriting_init(struct rewriting *r, const struct config *cfg)
 		const struct config_rewrite *from = &cfg->rewrite[i];
 
 		r->rule[i] = (struct rewrite_rule){ .match = (const char *const *)from->match,
-						    .match_count = from->match_count, .to = from->to, .apply = from->apply };
+						    .match_count = from->match_count,
+						    .to = from->to,
+						    .apply = from->apply };
 	}
 	r->rules = (struct rewrite_rules){
 		.default_domain = cfg->default_domain,
@@ -135,11 +142,13 @@ void rewriting_warn(const struct rewriting *r)
 
 	if (r->rules.redirect_all)
 		log_msg(LOG_LEVEL_WARNING, "redirect_all",
-			"ALL MAIL GOES TO %s AND TO NOBODY ELSE: redirect_all is set, whoever a message names as its "
+			"ALL MAIL GOES TO %s AND TO NOBODY ELSE: redirect_all is set, whoever a message "
+			"names as its "
 			"recipients does not get it",
 			r->rules.redirect_all);
 	if (field_is_removed(&r->rules, received, sizeof(received) - 1))
 		log_msg(LOG_LEVEL_WARNING, "remove_headers",
-			"remove_headers takes out Received: a message that goes round in a circle through this relay is not "
+			"remove_headers takes out Received: a message that goes round in a circle through "
+			"this relay is not "
 			"recognised any more (max_received)");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The rewriting that a configuration asks for: its values as rewrite/rules.h has them, and the file of aliases, which
- * the master reads for the workers (reload.h), as it may be readable for root only.
+ * The rewriting that a configuration asks for: its values as rewrite/rules.h has them, and the file of
+ * aliases, which the master reads for the workers (reload.h), as it may be readable for root only.
  */
 #ifndef DAEMON_REWRITING_H
 #define DAEMON_REWRITING_H
@@ -12,7 +12,8 @@
 
 struct rewriting {
 	const struct config *cfg;
-	struct rewrite_rules rules; /* points into the configuration, which outlives it; its aliases are ours */
+	struct rewrite_rules
+		rules; /* points into the configuration, which outlives it; its aliases are ours */
 	struct rewrite_rule *rule; /* owned */
 	struct aliases *beside; /* read and not in use yet */
 };
@@ -21,7 +22,8 @@ struct rewriting {
 void rewriting_init(struct rewriting *r, const struct config *cfg);
 /* Registers the aliases, if there are any to be: read, used and freed from there on. */
 void rewriting_reload(struct rewriting *r, struct reload *to);
-void rewriting_release(struct rewriting *r); /* also of one that is all zero; the aliases are reload's to free */
+void rewriting_release(
+	struct rewriting *r); /* also of one that is all zero; the aliases are reload's to free */
 
 /* What an operator should be reminded of at each start. */
 void rewriting_warn(const struct rewriting *r);

@@ -86,7 +86,8 @@ bool aliases_local_name(const struct aliases *a, const char *address, char *name
 	return true;
 }
 
-static bool expand(struct aliases *a, struct alias *one, bool (*each)(void *ctx, const char *address), void *ctx)
+static bool expand(struct aliases *a, struct alias *one, bool (*each)(void *ctx, const char *address),
+		   void *ctx)
 {
 	if (one->turn == a->turn)
 		return true;
@@ -95,13 +96,15 @@ static bool expand(struct aliases *a, struct alias *one, bool (*each)(void *ctx,
 	for (size_t i = 0; i < one->target_count; i++) {
 		const struct alias_target *t = &one->target[i];
 
-		if (t->alias != ALIAS_NONE ? !expand(a, &a->alias[t->alias], each, ctx) : !each(ctx, t->address))
+		if (t->alias != ALIAS_NONE ? !expand(a, &a->alias[t->alias], each, ctx)
+					   : !each(ctx, t->address))
 			return false;
 	}
 	return true;
 }
 
-void aliases_expand_at(struct aliases *a, size_t index, bool (*each)(void *ctx, const char *address), void *ctx)
+void aliases_expand_at(struct aliases *a, size_t index, bool (*each)(void *ctx, const char *address),
+		       void *ctx)
 {
 	if (++a->turn == 0) { /* once in four thousand million: the marks of long ago must not count */
 		for (size_t i = 0; i < a->count; i++)
@@ -111,7 +114,8 @@ void aliases_expand_at(struct aliases *a, size_t index, bool (*each)(void *ctx, 
 	(void)expand(a, &a->alias[index], each, ctx);
 }
 
-bool aliases_expand(struct aliases *a, const char *address, bool (*each)(void *ctx, const char *address), void *ctx)
+bool aliases_expand(struct aliases *a, const char *address, bool (*each)(void *ctx, const char *address),
+		    void *ctx)
 {
 	char name[SMTP_PATH_MAX];
 	size_t i;
@@ -156,7 +160,8 @@ static int read_all(int fd, const char *file, struct buf *text, struct err *e)
 	return 0;
 }
 
-struct aliases *aliases_load(const char *file, const struct aliases_setup *setup, aliases_report *report, void *ctx)
+struct aliases *aliases_load(const char *file, const struct aliases_setup *setup, aliases_report *report,
+			     void *ctx)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct aliases *a = NULL;

@@ -35,19 +35,22 @@ struct aliases_setup {
 /* Gets each error, "file:line: ..." */
 typedef void aliases_report(void *ctx, const char *message);
 
-/* NULL when there was an error; all of them are reported (the first twenty). The setup's strings are copied. */
-struct aliases *aliases_parse(const char *file, const char *text, size_t len, const struct aliases_setup *setup,
-			      aliases_report *report, void *ctx);
+/* NULL when there was an error; all of them are reported (the first twenty). The setup's strings are copied.
+ */
+struct aliases *aliases_parse(const char *file, const char *text, size_t len,
+			      const struct aliases_setup *setup, aliases_report *report, void *ctx);
 /* The same from a file. */
-struct aliases *aliases_load(const char *file, const struct aliases_setup *setup, aliases_report *report, void *ctx);
+struct aliases *aliases_load(const char *file, const struct aliases_setup *setup, aliases_report *report,
+			     void *ctx);
 void aliases_free(struct aliases *a); /* of NULL: nothing */
 
 size_t aliases_count(const struct aliases *a);
 
 /*
- * Calls each(ctx, address) for all that an address leads to (one may come twice); they may lack a domain. each returns false
- * to stop. False, and no call: it is not local, or there is no such alias.
+ * Calls each(ctx, address) for all that an address leads to (one may come twice); they may lack a domain.
+ * each returns false to stop. False, and no call: it is not local, or there is no such alias.
  */
-bool aliases_expand(struct aliases *a, const char *address, bool (*each)(void *ctx, const char *address), void *ctx);
+bool aliases_expand(struct aliases *a, const char *address, bool (*each)(void *ctx, const char *address),
+		    void *ctx);
 
 #endif

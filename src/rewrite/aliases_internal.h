@@ -33,9 +33,11 @@ struct aliases {
 
 /* The index of a name, letters in any case; or ALIAS_NONE. */
 size_t aliases_find(const struct aliases *a, const char *name);
-/* The local part of a local address without quotes, into name (SMTP_PATH_MAX); false: the address is not local. */
+/* The local part of a local address without quotes, into name (SMTP_PATH_MAX); false: the address is not
+ * local. */
 bool aliases_local_name(const struct aliases *a, const char *address, char *name);
 /* aliases_expand() for an alias by its index. */
-void aliases_expand_at(struct aliases *a, size_t index, bool (*each)(void *ctx, const char *address), void *ctx);
+void aliases_expand_at(struct aliases *a, size_t index, bool (*each)(void *ctx, const char *address),
+		       void *ctx);
 
 #endif

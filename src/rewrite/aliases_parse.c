@@ -76,21 +76,24 @@ static void add_target(struct parser *p, struct alias *alias, const char *item)
 
 	if (unsupported) {
 		fail(p, p->line,
-		     "alias \"%s\": \"%.100s\" is %s: posthouse relays mail, it delivers nothing on this machine; name a "
-		     "mail address",
+		     "alias \"%s\": \"%.100s\" is %s: posthouse relays mail, it delivers nothing on this "
+		     "machine; name a mail address",
 		     alias->name, item, unsupported);
 		return;
 	}
 	item += final;
 	len = strlen(item);
-	if (smtp_path_parse(item, len, SMTP_PATH_UTF8_OK | SMTP_PATH_UNQUALIFIED_OK, &path, &used, &why) != 0 ||
+	if (smtp_path_parse(item, len, SMTP_PATH_UTF8_OK | SMTP_PATH_UNQUALIFIED_OK, &path, &used, &why) !=
+		    0 ||
 	    used != len) {
 		fail(p, p->line, "alias \"%s\": \"%.100s\" is no address: %s", alias->name, item, why);
 		return;
 	}
 	alias->target = mem_resize(alias->target, alias->target_count + 1, sizeof(*alias->target));
 	t = &alias->target[alias->target_count++];
-	*t = (struct alias_target){ .address = mem_strdup(path.address), .final = final, .alias = ALIAS_NONE };
+	*t = (struct alias_target){ .address = mem_strdup(path.address),
+				    .final = final,
+				    .alias = ALIAS_NONE };
 }
 
 /* The list behind the colon; text is changed. Commas in quotes are not those of the list. */
@@ -128,7 +131,8 @@ static void read_targets(struct parser *p, struct alias *alias, char *text)
 
 /* ---- one alias -------------------------------------------------------------------------------- */
 
-/* The name before the colon, quotes taken away, in lower case; text moves behind the colon. NULL: it was refused. */
+/* The name before the colon, quotes taken away, in lower case; text moves behind the colon. NULL: it was
+ * refused. */
 static char *read_name(struct parser *p, char **text)
 {
 	char *from = *text, *to = *text, *name = *text;
@@ -156,7 +160,8 @@ static char *read_name(struct parser *p, char **text)
 	else if (!quoted && strpbrk(name, " \t\"\\,<>()"))
 		fail(p, p->line, "\"%.100s\" is no name of an alias: put it in quotes", name);
 	else if (!quoted && strchr(name, '@'))
-		fail(p, p->line, "\"%.100s\": an alias has no domain; use a section rewrite for whole addresses", name);
+		fail(p, p->line,
+		     "\"%.100s\": an alias has no domain; use a section rewrite for whole addresses", name);
 	else if (to - name >= SMTP_PATH_MAX)
 		fail(p, p->line, "the name of an alias is longer than %d octets", SMTP_PATH_MAX - 1);
 	else
@@ -215,7 +220,8 @@ static void read_lines(struct parser *p, const char *text, size_t len)
 		if (memchr(begin, '\0', (size_t)(stop - begin)))
 			fail(p, line, "a NUL octet");
 		else if (begin > text && logical.len == 0)
-			fail(p, line, "a line that begins with a space goes on with an alias, and there is none before");
+			fail(p, line,
+			     "a line that begins with a space goes on with an alias, and none is before it");
 		else if (!buf_add(&logical, text, (size_t)(stop - text)))
 			fail(p, line, "an alias is longer than %u octets", LINE_MAX_OCTETS);
 	}
@@ -239,8 +245,8 @@ static void find_duplicates(struct parser *p)
 
 	for (size_t i = 1; i < a->count; i++)
 		if (strcasecmp(a->alias[i - 1].name, a->alias[i].name) == 0)
-			fail(p, a->alias[i].line, "alias \"%s\" stands twice, before on line %u", a->alias[i].name,
-			     a->alias[i - 1].line);
+			fail(p, a->alias[i].line, "alias \"%s\" stands twice, before on line %u",
+			     a->alias[i].name, a->alias[i - 1].line);
 }
 
 /* Which targets are aliases themselves. */
@@ -274,7 +280,8 @@ static bool measure(struct parser *p, struct alias *one, unsigned level)
 		if (!below)
 			continue;
 		if (below->on_path) {
-			fail(p, one->line, "alias \"%s\" leads back to itself by \"%s\"%s", below->name, one->name,
+			fail(p, one->line, "alias \"%s\" leads back to itself by \"%s\"%s", below->name,
+			     one->name,
 			     below == one ? ": write a backslash before the name to mean the address" : "");
 			ok = false;
 		} else if (below->depth == 0 && level < ALIASES_DEPTH_MAX) {
@@ -288,7 +295,8 @@ static bool measure(struct parser *p, struct alias *one, unsigned level)
 	one->on_path = false;
 	one->depth = deepest + 1;
 	if (ok && one->depth > ALIASES_DEPTH_MAX) {
-		fail(p, one->line, "alias \"%s\" leads to aliases more than %d deep", one->name, ALIASES_DEPTH_MAX);
+		fail(p, one->line, "alias \"%s\" leads to aliases more than %d deep", one->name,
+		     ALIASES_DEPTH_MAX);
 		ok = false;
 	}
 	return ok;
@@ -323,15 +331,18 @@ static void find_too_large(struct parser *p)
 
 		aliases_expand_at(p->a, i, count_one, &c);
 		if (c.count > c.most)
-			fail(p, one->line, "alias \"%s\" leads to more than %zu addresses (max_recipients)", one->name, c.most);
+			fail(p, one->line, "alias \"%s\" leads to more than %zu addresses (max_recipients)",
+			     one->name, c.most);
 	}
 }
 
-struct aliases *aliases_parse(const char *file, const char *text, size_t len, const struct aliases_setup *setup,
-			      aliases_report *report, void *ctx)
+struct aliases *aliases_parse(const char *file, const char *text, size_t len,
+			      const struct aliases_setup *setup, aliases_report *report, void *ctx)
 {
 	struct aliases *a = mem_alloc(sizeof(*a));
-	struct parser p = { .file = file, .a = a, .expansion_max = setup->expansion_max, .report = report, .ctx = ctx };
+	struct parser p = {
+		.file = file, .a = a, .expansion_max = setup->expansion_max, .report = report, .ctx = ctx
+	};
 
 	a->domain = mem_array(setup->domain_count + 1, sizeof(*a->domain));
 	for (; a->domain_count < setup->domain_count; a->domain_count++)

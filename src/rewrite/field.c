@@ -10,7 +10,7 @@
 #define LINE_MAX_OCTETS 998 /* RFC 5322 2.1.1, without CRLF */
 #define FOLD_FROM 78 /* a shorter beginning of a line is not worth it, and could be white space only */
 
-static const char *const sender_fields[] = { "From",	    "Sender",	     "Reply-To",
+static const char *const sender_fields[] = { "From",        "Sender",        "Reply-To",
 					     "Resent-From", "Resent-Sender", "Resent-Reply-To" };
 
 static bool is_name(const char *name, size_t len, const char *wanted)
@@ -64,7 +64,8 @@ static size_t rest_of_line(const char *at, const char *end)
 	return (size_t)((newline ? newline : end) - at);
 }
 
-/* A longer address must not make a line that others refuse: then it begins the next one (CFWS may stand there). */
+/* A longer address must not make a line that others refuse: then it begins the next one (CFWS may stand
+ * there). */
 static bool put_address(struct rewriting *w, const char *address, const char *behind)
 {
 	size_t so_far = line_so_far(w->out);
@@ -85,7 +86,8 @@ static bool take_address(void *ctx, const struct listed_address *listed, struct 
 	case REWRITE_SAME:
 		return true;
 	case REWRITE_CHANGED:
-		if (buf_add(w->out, w->copied, (size_t)(at - w->copied)) && put_address(w, out, at + listed->len)) {
+		if (buf_add(w->out, w->copied, (size_t)(at - w->copied)) &&
+		    put_address(w, out, at + listed->len)) {
 			w->copied = at + listed->len;
 			w->changed = true;
 			return true;

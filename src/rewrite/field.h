@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One field of a message's header: its addresses rewritten where they stand (RFC 5322 3.4), everything else (names,
- * comments, groups, folding, encoded words) as it was. Only a comment in the middle of an address goes with it.
- * Pure.
+ * One field of a message's header: its addresses rewritten where they stand (RFC 5322 3.4), everything else
+ * (names, comments, groups, folding, encoded words) as it was. Only a comment in the middle of an address
+ * goes with it. Pure.
  */
 #ifndef REWRITE_FIELD_H
 #define REWRITE_FIELD_H

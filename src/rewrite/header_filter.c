@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* See header_filter.h. A state machine over octets; whole lines are looked for where nothing is to be decided. */
+/* See header_filter.h. A state machine over octets; whole lines are looked for where nothing is to be
+ * decided. */
 #include "rewrite/header_filter.h"
 
 #include <string.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The content of a message on its way: fields of its header rewritten or taken out, everything else passed as it
- * came, in the pieces it came in. Ends with the header: the empty line, or a line that is no field. Not more than
- * one field is kept in memory, up to FILTER_FIELD_MAX octets; a longer one passes unchanged and is counted. Pure.
+ * The content of a message on its way: fields of its header rewritten or taken out, everything else passed as
+ * it came, in the pieces it came in. Ends with the header: the empty line, or a line that is no field. Not
+ * more than one field is kept in memory, up to FILTER_FIELD_MAX octets; a longer one passes unchanged and is
+ * counted. Pure.
  */
 #ifndef REWRITE_HEADER_FILTER_H
 #define REWRITE_HEADER_FILTER_H

@@ -24,7 +24,8 @@ struct rewrite_handler {
 	const struct rewrite_rules *rules;
 
 	bool open; /* the next one has a transaction */
-	struct envelope inner; /* sender and recipients are ours, everything else is borrowed from the session's */
+	struct envelope
+		inner; /* sender and recipients are ours, everything else is borrowed from the session's */
 	struct rcpt_set seen; /* of inner */
 	struct link *link; /* owned */
 	size_t link_count, link_cap;
@@ -94,8 +95,8 @@ static enum handler_verdict refuse(struct smtp_reply *reply, int code, const cha
 	return HANDLER_REFUSE;
 }
 
-static enum handler_verdict refuse_invalid(const struct rewrite_handler *r, const char *what, const char *address,
-					   const char *why, struct smtp_reply *reply)
+static enum handler_verdict refuse_invalid(const struct rewrite_handler *r, const char *what,
+					   const char *address, const char *why, struct smtp_reply *reply)
 {
 	rewrite_log_failed(&r->inner, what, address, why);
 	return refuse(reply, 451, "4.3.0", "Error: an address cannot be rewritten; try again later");
@@ -169,7 +170,8 @@ static enum handler_verdict rewrite_mail(struct handler *h, struct envelope *env
 
 	ASSERT(!r->open);
 	borrow(r, env);
-	if (rewrite_address(r->rules, REWRITE_SENDER, env->sender, env->smtputf8, sender, &why) == REWRITE_INVALID)
+	if (rewrite_address(r->rules, REWRITE_SENDER, env->sender, env->smtputf8, sender, &why) ==
+	    REWRITE_INVALID)
 		return refuse_invalid(r, "from", env->sender, why, reply);
 	r->inner.sender = mem_strdup(sender);
 	r->open = true;
@@ -281,13 +283,16 @@ static enum handler_verdict filter_verdict(const struct rewrite_handler *r, enum
 		return HANDLER_REFUSE; /* the next one has filled the reply */
 	case FILTER_INVALID:
 		rewrite_log_failed(&r->inner, "header", NULL, r->filter.why.text);
-		return refuse(reply, 451, "4.3.0", "Error: an address of the header cannot be rewritten; try again later");
+		return refuse(reply, 451, "4.3.0",
+			      "Error: an address of the header cannot be rewritten; try again later");
 	}
 	return HANDLER_REFUSE;
 }
 
-/* A copy for the archive. Not of reports: when the archive's own comes back it would be copied again and again. */
-static enum handler_verdict add_bcc(struct rewrite_handler *r, const struct envelope *env, struct smtp_reply *reply)
+/* A copy for the archive. Not of reports: when the archive's own comes back it would be copied again and
+ * again. */
+static enum handler_verdict add_bcc(struct rewrite_handler *r, const struct envelope *env,
+				    struct smtp_reply *reply)
 {
 	size_t before = r->inner.rcpt_count;
 
@@ -300,7 +305,8 @@ static enum handler_verdict add_bcc(struct rewrite_handler *r, const struct enve
 	}
 	/* no fault of the message: it waits until the copy can be made */
 	rewrite_log_failed(&r->inner, "always_bcc", r->rules->always_bcc, reply->text);
-	return refuse(reply, 451, "4.3.0", "Error: the message cannot be copied as is required; try again later");
+	return refuse(reply, 451, "4.3.0",
+		      "Error: the message cannot be copied as is required; try again later");
 }
 
 /* Who it was for, when all of it goes to one. */
@@ -320,7 +326,8 @@ static enum handler_verdict put_original_recipients(struct rewrite_handler *r, c
 	return verdict;
 }
 
-static enum handler_verdict rewrite_data_begin(struct handler *h, struct envelope *env, struct smtp_reply *reply)
+static enum handler_verdict rewrite_data_begin(struct handler *h, struct envelope *env,
+					       struct smtp_reply *reply)
 {
 	struct rewrite_handler *r = self(h);
 	enum handler_verdict verdict;
@@ -364,7 +371,8 @@ static void log_changes(const struct rewrite_handler *r, const struct envelope *
 		rewrite_log_header(&r->inner, &r->filter);
 }
 
-static enum handler_verdict rewrite_data_end(struct handler *h, struct envelope *env, struct smtp_reply *reply)
+static enum handler_verdict rewrite_data_end(struct handler *h, struct envelope *env,
+					     struct smtp_reply *reply)
 {
 	struct rewrite_handler *r = self(h);
 	enum handler_verdict verdict = HANDLER_ACCEPT;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the log says of rewriting: `event=rewritten id=ID from=NEW from_was=OLD`, the same with to= and to_was=, a line
- * each, before the line `event=accepted` with what the client said. All of it escaped, as the log does.
+ * What the log says of rewriting: `event=rewritten id=ID from=NEW from_was=OLD`, the same with to= and
+ * to_was=, a line each, before the line `event=accepted` with what the client said. All of it escaped, as the
+ * log does.
  */
 #ifndef REWRITE_REWRITE_LOG_H
 #define REWRITE_REWRITE_LOG_H

@@ -24,8 +24,8 @@ bool rewrite_touches_header(const struct rewrite_rules *r)
 
 bool rewrite_is_wanted(const struct rewrite_rules *r)
 {
-	return rewrite_adds_domain(r) || rewrite_touches_header(r) || r->masquerade_count > 0 || r->rule_count > 0 ||
-	       r->always_bcc || r->redirect_all;
+	return rewrite_adds_domain(r) || rewrite_touches_header(r) || r->masquerade_count > 0 ||
+	       r->rule_count > 0 || r->always_bcc || r->redirect_all;
 }
 
 /* ---- one address --------------------------------------------------------------------- */
@@ -67,8 +67,8 @@ int rewrite_target_check(const char *to, struct err *e)
 	snprintf(address, sizeof(address), "%s%s", at[0] == '@' ? "x" : "", at[0] == '@' ? at : to);
 	if (address[0] != '<' && is_address(address, SMTP_PATH_UTF8_OK, &why))
 		return 0;
-	err_set(e, "\"%s\" is no address to rewrite to (user@domain, or *@domain to keep the local part): %s", to,
-		address[0] == '<' ? "write it without brackets" : why);
+	err_set(e, "\"%s\" is no address to rewrite to (user@domain, or *@domain to keep the local part): %s",
+		to, address[0] == '<' ? "write it without brackets" : why);
 	return -1;
 }
 
@@ -83,7 +83,8 @@ static void set_domain(char work[WORK_MAX], const char *domain)
 	snprintf(work + local_len, WORK_MAX - local_len, "@%s", domain);
 }
 
-static const struct rewrite_rule *find_rule(const struct rewrite_rules *r, enum rewrite_use use, const char *address)
+static const struct rewrite_rule *find_rule(const struct rewrite_rules *r, enum rewrite_use use,
+					    const char *address)
 {
 	for (size_t i = 0; i < r->rule_count; i++) {
 		const struct rewrite_rule *rule = &r->rule[i];
@@ -108,7 +109,8 @@ static void apply_rule(const struct rewrite_rule *rule, char work[WORK_MAX])
 static bool is_unmasked(const struct rewrite_rules *r, const char *address, size_t local_len)
 {
 	for (size_t i = 0; i < r->unmasked_count; i++)
-		if (strlen(r->unmasked[i]) == local_len && strncasecmp(r->unmasked[i], address, local_len) == 0)
+		if (strlen(r->unmasked[i]) == local_len &&
+		    strncasecmp(r->unmasked[i], address, local_len) == 0)
 			return true;
 	return false;
 }
@@ -139,7 +141,8 @@ static const char *added_domain(const struct rewrite_rules *r, enum rewrite_use 
 {
 	if (r->default_domain)
 		return r->default_domain;
-	/* in the envelope an address that was no alias must still lead somewhere; a header may stay as it is */
+	/* in the envelope an address that was no alias must still lead somewhere; a header may stay as it is
+	 */
 	return r->aliases && use != REWRITE_HEADER ? r->hostname : NULL;
 }
 
@@ -168,7 +171,8 @@ enum rewrite_outcome rewrite_address(const struct rewrite_rules *r, enum rewrite
 		strcpy(out, work);
 		return REWRITE_CHANGED;
 	}
-	return is_address(address, flags | SMTP_PATH_UNQUALIFIED_OK, &ignored) ? REWRITE_INVALID : REWRITE_SAME;
+	return is_address(address, flags | SMTP_PATH_UNQUALIFIED_OK, &ignored) ? REWRITE_INVALID
+									       : REWRITE_SAME;
 }
 
 /* ---- recipients -------------------------------------------------------------------------- */
@@ -236,7 +240,9 @@ static bool add_target(void *ctx, const char *address)
 enum rewrite_outcome rewrite_recipient(const struct rewrite_rules *r, const char *address, bool utf8,
 				       struct rewrite_targets *t, const char **why)
 {
-	struct expansion x = { .rules = r, .utf8 = utf8, .targets = t, .outcome = REWRITE_CHANGED, .why = why };
+	struct expansion x = {
+		.rules = r, .utf8 = utf8, .targets = t, .outcome = REWRITE_CHANGED, .why = why
+	};
 
 	if (r->aliases && aliases_expand(r->aliases, address, add_target, &x))
 		return x.outcome;

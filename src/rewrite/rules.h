@@ -67,9 +67,9 @@ enum rewrite_outcome {
 };
 
 /*
- * One address; utf8: SMTPUTF8 is in effect. out always gets an address, after REWRITE_INVALID the old one, and then
- * *why is a constant phrase. One that was none before (a header may hold anything) and is none after counts as
- * REWRITE_SAME.
+ * One address; utf8: SMTPUTF8 is in effect. out always gets an address, after REWRITE_INVALID the old one,
+ * and then *why is a constant phrase. One that was none before (a header may hold anything) and is none after
+ * counts as REWRITE_SAME.
  */
 enum rewrite_outcome rewrite_address(const struct rewrite_rules *r, enum rewrite_use use, const char *address,
 				     bool utf8, char out[SMTP_PATH_MAX], const char **why);

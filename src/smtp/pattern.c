@@ -6,24 +6,27 @@
 
 #include "smtp/path.h"
 
+static bool is_mailbox(const char *text)
+{
+	size_t len = strlen(text), used;
+	struct smtp_path path;
+	const char *why;
+
+	return smtp_path_parse(text, len, SMTP_PATH_UTF8_OK, &path, &used, &why) == 0 && used == len;
+}
+
 bool pattern_is_domain(const char *text)
 {
 	char address[SMTP_PATH_MAX + 2] = "x@";
-	struct smtp_path path;
-	const char *why;
-	size_t len, used;
 
 	text += text[0] == '.' && text[1] != '[';
-	len = strlen(text) + 2;
-	if (len > SMTP_PATH_MAX)
+	if (strlen(text) + 2 > SMTP_PATH_MAX)
 		return false;
 	strcpy(address + 2, text);
-	return smtp_path_parse(address, len, SMTP_PATH_UTF8_OK, &path, &used, &why) == 0 && used == len;
+	return is_mailbox(address);
 }
 
 bool pattern_is_address(const char *text)
 {
-	const char *at = strrchr(text, '@');
-
-	return at && at > text && at[1] != '.' && pattern_is_domain(at + 1) && !strpbrk(text, "*<> \t");
+	return text[0] != '@' && !strpbrk(text, "*<> \t") && is_mailbox(text);
 }

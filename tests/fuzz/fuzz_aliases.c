@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A file of aliases. Promises: what is taken has no loop and no expansion past the limit; every address it leads to is
- * one; what is refused says where and why in printable characters.
+ * A file of aliases. Promises: what is taken has no loop and no expansion past the limit; every address it
+ * leads to is one; what is refused says where and why in printable characters.
  */
 #include <string.h>
 
@@ -27,7 +27,8 @@ static bool check_address(void *ctx, const char *address)
 	size_t *count = ctx, used, len = strlen(address);
 	const char *why;
 
-	ASSERT(smtp_path_parse(address, len, SMTP_PATH_UTF8_OK | SMTP_PATH_UNQUALIFIED_OK, &path, &used, &why) == 0);
+	ASSERT(smtp_path_parse(address, len, SMTP_PATH_UTF8_OK | SMTP_PATH_UNQUALIFIED_OK, &path, &used,
+			       &why) == 0);
 	ASSERT(used == len && ++*count <= MOST);
 	return true;
 }

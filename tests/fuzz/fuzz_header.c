@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A message's content through the header filter, cut where the first octets say.
- * Promises: the way it is cut makes no difference; a field is held up to its ceiling only; without rules it comes out
- * as it went in; a second time changes nothing more (the rules here lead to addresses that no rule matches); and the
- * body is never touched.
+ * Promises: the way it is cut makes no difference; a field is held up to its ceiling only; without rules it
+ * comes out as it went in; a second time changes nothing more (the rules here lead to addresses that no rule
+ * matches); and the body is never touched.
  */
 #include <string.h>
 
@@ -39,8 +39,8 @@ static bool keep(void *ctx, const char *data, size_t len)
 }
 
 /* cut 0: in one piece, else in pieces of up to so many octets */
-static enum filter_result run(const struct rewrite_rules *r, const char *data, size_t size, bool utf8, unsigned cut,
-			      struct buf *out)
+static enum filter_result run(const struct rewrite_rules *r, const char *data, size_t size, bool utf8,
+			      unsigned cut, struct buf *out)
 {
 	enum filter_result result = FILTER_OK;
 	struct header_filter f;

@@ -31,9 +31,9 @@ class Reply:
 
 
 class Client:
-    """A raw SMTP client. Each call has a deadline; a server that closes gives EOFError."""
+    """A raw SMTP client, from the address `source` if one is given. Each call has a deadline; a server that closes gives EOFError."""
 
-    def __init__(self, remote, helo="client.test", family=None):
+    def __init__(self, remote, helo="client.test", family=None, source=None):
         if isinstance(remote, (str, bytes)):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(DEADLINE)
@@ -41,7 +41,8 @@ class Client:
         else:
             port = remote if isinstance(remote, int) else remote.port
             host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
-            self.socket = socket.create_connection((host, port), timeout=DEADLINE)
+            self.socket = socket.create_connection((host, port), timeout=DEADLINE,
+                                                   source_address=(source, 0) if source else None)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.greeting = None

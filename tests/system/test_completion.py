@@ -86,6 +86,9 @@ def test_user(t):
 
 def test_values(t):
     config, ids = place(t)
+    equal(names(t, "--config", config, "oauth", "l"), ["login"], "what oauth can do")
+    equal(names(t, "--config", config, "oauth", "login", ""), names(t, "--config", config, "suspend", "--upstream", ""),
+          "upstreams")
     equal(answer(t, "--config", config, "show", ""), [(ids[0], "one@example.org"), (ids[1], "<>")], "ids")
     equal(answer(t, f"--config={config}", "show", ids[1]), [(ids[1], "<>")], "one id")
     equal(names(t, "show", "--spool", t.tmp / "spool", ""), ids, "ids, the option behind the verb")

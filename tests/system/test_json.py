@@ -41,6 +41,7 @@ RUNS = {
     "expire": ("Results", CHANGES),
     "bounce": ("Results", CHANGES),
     "remove": ("Results", CHANGES),
+    "oauth": ("oauth", [["status"]]),
     "user": ("user", [["list", "--file", "USERS"]]),
     "suspend": ("suspend and resume", [["--upstream", "main", "--for", "30m", "--reason", "x"], []]),
     "resume": ("suspend and resume", [["--upstream", "main"], []]),
@@ -97,6 +98,8 @@ def make(t):
     (spool / "queue" / "README").write_text("not a message")
     config = t.tmp / "j.conf"
     config.write_text(f'localaddr = "127.0.0.1:25"\nspool = "{spool}"\nupstream "main" {{ remoteaddr = "192.0.2.1:25" }}\n'
+                      f'upstream "token" {{ remoteaddr = "192.0.2.1:465" user = "u" oauth = "refresh_token" '
+                      f'oauth_client_id = "i" oauth_token_url = "https://192.0.2.1/t" oauth_token_file = "{t.tmp}/token" }}\n'
                       'route { recipient = "example.net" upstream = "main" }\n')
     users = t.tmp / "users"
     users.write_text("alice:!\nbob:{PLAIN}x\nb\xe4d:{FOO}x\n", encoding="latin-1")

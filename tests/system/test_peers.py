@@ -228,8 +228,9 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-def postfix(t, upstream, services="", main=""):
-    """A Postfix of its own in the test's folder, which sends everything on to `upstream`."""
+def postfix(t, upstream, services="", main="", files=None):
+    """A Postfix of its own in the test's folder, which sends everything on to `upstream`; files: more of its
+    configuration's folder."""
     need_root()
     need_program("postfix")
     master = pathlib.Path("/usr/lib/postfix/sbin/master")
@@ -248,6 +249,9 @@ def postfix(t, upstream, services="", main=""):
     shutil.chown(folder / "data", "postfix")
     (folder / "config/main.cf").write_text(POSTFIX_MAIN.format(dir=folder, next=upstream.port) + main)
     (folder / "config/master.cf").write_text(POSTFIX_MASTER.format(port=port) + services)
+    for name, text in (files or {}).items():
+        (folder / "config" / name).parent.mkdir(exist_ok=True)
+        (folder / "config" / name).write_text(text)
     process = t.start([master, "-c", folder / "config", "-s"], name="postfix")
     process.port, process.config = port, folder / "config"
 

@@ -11,6 +11,8 @@
 #include "unit.h"
 
 #define PIN "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+#define URL "https://login.example/t"
+#define REFRESH "oauth = refresh_token oauth_client_id = i oauth_token_url = '" URL "'"
 #define UP(port, lines) "localaddr = :1\nupstream a { remoteaddr = b" port "\n" lines " }"
 
 static const struct {
@@ -134,6 +136,12 @@ static const struct {
 	{ GOOD "min_spare = 4\nmax_spare = 3", "t.conf:4: min_spare (4) is more than max_spare (3)\n" },
 	{ GOOD "max_spare = 201", "t.conf:3: max_spare (201) is more than max_workers (200)\n" },
 	{ GOOD "max_spare = x\nmax_workers = 1", "t.conf:3: max_spare: \"x\" is not a number\n" },
+	{ GOOD "auth_users_file = \"/u\"\nauth_pam_service = \"p\"",
+	  "t.conf:4: auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other\n" },
+	{ GOOD "auth_dovecot_socket = \"/u\"\nauth_pam_service = \"p\"",
+	  "t.conf:4: auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other\n" },
+	{ GOOD "auth_users_file = \"users\"", "t.conf:3: auth_users_file: \"users\" is not an absolute path\n" },
+	{ GOOD "auth_dovecot_socket = \"sock\"", "t.conf:3: auth_dovecot_socket: \"sock\" is not an absolute path\n" },
 	{ GOOD "decode_data = yes enable_smtputf8 = on", "t.conf:3: decode_data and enable_smtputf8 exclude each other\n" },
 	{ GOOD "message_timeout = 3h", "t.conf:3: message_timeout is longer than session_timeout\n" },
 	{ GOOD "retry_max = 1s", "t.conf:3: retry_min is longer than retry_max\n" },
@@ -264,6 +272,38 @@ static const struct {
 	  "t.conf:3: remoteaddr 192.0.2.1 can never be reached: address_family and source_address leave only IPv6\n" },
 	{ "localaddr = :1\nupstream a { remoteaddr = '[::1]:25'\nsource_address = 192.0.2.1 }",
 	  "t.conf:3: remoteaddr ::1 can never be reached: address_family and source_address leave only IPv4\n" },
+	/* OAuth 2 */
+	{ UP(":465", "user = u\noauth = device_code"), "t.conf:4: oauth without oauth_token_url: where are tokens to be asked for?\n" },
+	{ UP(":465", "user = u oauth = refresh_token\noauth_token_url = '" URL "'"),
+	  "t.conf:4: oauth without oauth_client_id: as whom are tokens to be asked for?\n" },
+	{ UP(":465", "user = u\noauth = device_code oauth_client_id = i oauth_token_url = '" URL "'"),
+	  "t.conf:4: oauth = device_code without oauth_device_url\n" },
+	{ UP(":465", "user = u " REFRESH "\noauth_device_url = '" URL "'"),
+	  "t.conf:4: oauth_device_url has no effect: it is for oauth = device_code\n" },
+	{ UP(":465", "user = u\noauth = client_credentials oauth_client_id = i oauth_token_url = '" URL "'"),
+	  "t.conf:4: oauth = client_credentials without oauth_client_secret_file: the secret is all that says who asks\n" },
+	{ UP(":465", REFRESH), "t.conf:3: oauth without user: the mailbox that the token is for\n" },
+	{ UP(":465", REFRESH " user = u\npassword_file = /p"),
+	  "t.conf:4: oauth and password_file exclude each other: the token is instead of a password\n" },
+	{ UP("", REFRESH " tls = opportunistic\nuser = u"),
+	  "t.conf:4: user: the password could be read on its way to b: set tls = required or implicit\n" },
+	{ UP(":465", REFRESH " user = u\nauth_mechanisms = { XOAUTH2, PLAIN }"),
+	  "t.conf:4: auth_mechanisms: with oauth only OAUTHBEARER and XOAUTH2 can be used\n" },
+	{ UP(":465", "user = u password_file = /p\nauth_mechanisms = XOAUTH2"),
+	  "t.conf:4: auth_mechanisms: OAUTHBEARER and XOAUTH2 need a token, so oauth is to say how to get it\n" },
+	{ UP(":465", "oauth_token_url = '" URL "'"), "t.conf:3: oauth_token_url has no effect without oauth\n" },
+	{ UP(":465", "oauth_client_id = i"), "t.conf:3: oauth_client_id has no effect without oauth\n" },
+	{ UP(":465", "oauth_client_secret_file = /s"), "t.conf:3: oauth_client_secret_file has no effect without oauth\n" },
+	{ UP(":465", "oauth_scope = s"), "t.conf:3: oauth_scope has no effect without oauth\n" },
+	{ UP(":465", "oauth_ca_file = /s"), "t.conf:3: oauth_ca_file has no effect without oauth\n" },
+	{ UP(":465", "oauth_token_file = /s"), "t.conf:3: oauth_token_file has no effect without oauth\n" },
+	{ UP(":465", REFRESH " user = u\noauth_token_url = 'http://login.example/t'"),
+	  "t.conf:4: oauth_token_url is set twice, first at t.conf:3\n" },
+	{ UP(":465", "user = u oauth = refresh_token oauth_client_id = i\noauth_token_url = 'http://login.example/t'"),
+	  "t.conf:4: oauth_token_url: http would show secrets on their way: https, or a server on this machine (127.0.0.1)\n" },
+	{ GOOD "auth_oauth_client_id = i", "t.conf:3: auth_oauth_... has no effect without auth_oauth_introspection_url\n" },
+	{ GOOD "auth_oauth_introspection_url = '" URL "'\nauth_oauth_client_secret_file = /p",
+	  "t.conf:4: auth_oauth_client_secret_file without auth_oauth_client_id\n" },
 	/* routes */
 	{ GOOD "route x { upstream = default }", "t.conf:3: section route has no name: route { ... }\n" },
 	{ GOOD "route {\n}\nroute { sender = a\nzork = 1 }", "t.conf:3: the route has no upstream\n"

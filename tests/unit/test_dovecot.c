@@ -280,6 +280,7 @@ struct talk {
 	struct auth_conversation conversation;
 	const char *const *answers; /* NULL ended: then the client is gone */
 	struct buf challenges;
+	struct auth_client *late; /* whose deadline has passed when this answer comes; NULL: nobody's */
 };
 
 static const char *ask(struct auth_conversation *c, const char *challenge)
@@ -287,6 +288,8 @@ static const char *ask(struct auth_conversation *c, const char *challenge)
 	struct talk *t = (struct talk *)c;
 
 	buf_addf(&t->challenges, "[%s]", challenge);
+	if (t->late)
+		t->late->deadline_mono_ms = clock_mono_ms() - 1;
 	return *t->answers ? *t->answers++ : NULL;
 }
 
@@ -408,6 +411,29 @@ START_TEST(test_server_out_of_order)
 }
 END_TEST
 
+/* The auth process gives each wait a new deadline: the one that counts is that behind the client's answer. */
+START_TEST(test_deadline_moves)
+{
+	static const char *const script[] = { HELLO, "< AUTH\t1\tLOGIN", "> CONT\t1\tVXNlcm5hbWU6", "hang", NULL };
+	static const char *const answers[] = { "YQ==", NULL };
+	struct auth_client client = { "192.0.2.1", true, clock_mono_ms() + 20000 };
+	struct talk talk = { .conversation = { ask }, .answers = answers, .late = &client };
+	char user[AUTH_USER_MAX];
+	pid_t pid = serve(script);
+	struct auth_backend *b;
+	struct err e = { 0, "" };
+
+	buf_init(&talk.challenges, 1000);
+	b = auth_dovecot_open(path, &e);
+	ck_assert_int_eq(b->ops->exchange(b, &client, "LOGIN", NULL, &talk.conversation, user, &e), AUTH_TEMPORARY);
+	ck_assert_int_eq(e.os_error, ETIMEDOUT);
+	b->ops->close(b);
+	buf_release(&talk.challenges);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+END_TEST
+
 START_TEST(test_mechanisms)
 {
 	static const char *const script[] = { HELLO, NULL };
@@ -466,8 +492,8 @@ int main(void)
 	Suite *s = suite_create("dovecot");
 	TCase *c = tcase_create("exchange");
 	const TTest *const tests[] = {
-		test_exchange, test_client_gives_up, test_initial_is_checked, test_server_out_of_order, test_mechanisms,
-		test_full_backlog,
+		test_exchange, test_client_gives_up, test_initial_is_checked, test_server_out_of_order, test_deadline_moves,
+		test_mechanisms, test_full_backlog,
 	};
 
 	UNIT_CASE(s, test_split, test_handshake, test_bad_handshakes, test_requests, test_replies, test_user_too_long);

@@ -48,15 +48,24 @@ static void no_error(void *ctx, const char *message)
 
 static void world_init(struct world *w)
 {
-	const struct aliases_setup setup = { .domain = LIST("localhost"), .domain_count = 1, .expansion_max = 100 };
+	const struct aliases_setup setup = { .domain = LIST("localhost"),
+					     .domain_count = 1,
+					     .expansion_max = 100 };
 
 	memset(w, 0, sizeof(*w));
 	fake_handler_init(&w->fake, true);
 	w->fake.id = "theid";
-	w->rules = (struct rewrite_rules){ .default_domain = "default.example", .hostname = "relay.example", .rule = some_rules,
-					   .rule_count = 3, .max_recipients = 10, .headers = true, .keep_original = true,
-					   .remove = removed, .remove_count = 1 };
-	w->rules.aliases = aliases_parse("aliases", aliases_text, strlen(aliases_text), &setup, no_error, NULL);
+	w->rules = (struct rewrite_rules){ .default_domain = "default.example",
+					   .hostname = "relay.example",
+					   .rule = some_rules,
+					   .rule_count = 3,
+					   .max_recipients = 10,
+					   .headers = true,
+					   .keep_original = true,
+					   .remove = removed,
+					   .remove_count = 1 };
+	w->rules.aliases =
+		aliases_parse("aliases", aliases_text, strlen(aliases_text), &setup, no_error, NULL);
 	w->handler = rewrite_handler_open(&w->fake.handler, &w->rules);
 	envelope_init(&w->env);
 	envelope_set(&w->env.peer, "192.0.2.1:4711", 14);
@@ -128,7 +137,8 @@ static void accept_content(struct world *w, const char *text)
 	ck_assert_int_eq(end(w), HANDLER_ACCEPT);
 }
 
-static void check_rcpt(const struct world *w, size_t i, const char *address, unsigned notify, const char *orcpt)
+static void check_rcpt(const struct world *w, size_t i, const char *address, unsigned notify,
+		       const char *orcpt)
 {
 	const struct envelope_rcpt *r = &w->fake.seen.rcpt[i];
 
@@ -158,13 +168,17 @@ START_TEST(a_message)
 	ck_assert_int_eq(rcpt(&w, "x@y.example", 0, NULL), HANDLER_ACCEPT);
 	ck_assert_int_eq(rcpt(&w, "q@old.example", FAILURE, "rfc822;z@z.example"), HANDLER_ACCEPT);
 	accept_content(&w, "From: <joe@old.example>\r\nX-Mailer: a\r\n\r\nX-Mailer: b\r\n");
-	ck_assert_str_eq(w.fake.log.data, "mail <joe@new.example>;rcpt <a@example.org>;rcpt <b@example.org>;rcpt <c@example.org>;"
-					  "rcpt <d@new.example>;rcpt <x@y.example>;rcpt <q@new.example>;begin;end;");
+	ck_assert_str_eq(
+		w.fake.log.data,
+		"mail <joe@new.example>;rcpt <a@example.org>;rcpt <b@example.org>;rcpt <c@example.org>;"
+		"rcpt <d@new.example>;rcpt <x@y.example>;rcpt <q@new.example>;begin;end;");
 	check_rcpt(&w, 0, "a@example.org", SUCCESS, "rfc822;ops");
 	check_rcpt(&w, 3, "d@new.example", SUCCESS, "rfc822;ops");
 	check_rcpt(&w, 4, "x@y.example", 0, NULL);
 	check_rcpt(&w, 5, "q@new.example", FAILURE, "rfc822;z@z.example");
-	ck_assert_str_eq(w.fake.content.data, "From: <joe@new.example>\r\nX-Original-From: <joe@old.example>\r\n\r\nX-Mailer: b\r\n");
+	ck_assert_str_eq(
+		w.fake.content.data,
+		"From: <joe@new.example>\r\nX-Original-From: <joe@old.example>\r\n\r\nX-Mailer: b\r\n");
 	/* everything else of the envelope is there, and the id came back */
 	ck_assert_str_eq(w.fake.seen.peer, "192.0.2.1:4711");
 	ck_assert_str_eq(w.fake.seen.auth_user, "joe");
@@ -174,7 +188,8 @@ START_TEST(a_message)
 	/* the session's own stays as the client said it */
 	ck_assert_str_eq(w.env.sender, "joe@old.example");
 	ck_assert_uint_eq(w.env.rcpt_count, 3);
-	ck_assert(strstr(w.lines.data, "event=rewritten id=theid from=joe@new.example from_was=joe@old.example\n"));
+	ck_assert(strstr(w.lines.data,
+			 "event=rewritten id=theid from=joe@new.example from_was=joe@old.example\n"));
 	ck_assert(strstr(w.lines.data, "event=rewritten id=theid to=d@new.example to_was=ops\n"));
 	ck_assert(strstr(w.lines.data, "event=rewritten id=theid fields_rewritten=1 fields_removed=1\n"));
 	ck_assert(!strstr(w.lines.data, "to=x@y.example"));
@@ -196,7 +211,8 @@ START_TEST(the_null_sender_stays)
 }
 END_TEST
 
-/* Two recipients become one: it comes once, and who asked for a notification gets it, also when asked for later. */
+/* Two recipients become one: it comes once, and who asked for a notification gets it, also when asked for
+ * later. */
 START_TEST(one_address_comes_once)
 {
 	struct world w;
@@ -227,7 +243,8 @@ START_TEST(invalid_addresses_are_refused_for_now)
 	ck_assert_str_eq(w.reply.enhanced, "4.3.0");
 	w.handler->ops->abort(w.handler); /* as the session does */
 	ck_assert_str_eq(w.fake.log.data, "");
-	ck_assert(strstr(w.lines.data, "event=rewrite_failed peer=192.0.2.1:4711 what=from address=bad@example.org"));
+	ck_assert(strstr(w.lines.data,
+			 "event=rewrite_failed peer=192.0.2.1:4711 what=from address=bad@example.org"));
 	envelope_reset(&w.env);
 
 	ck_assert_int_eq(mail(&w, "good@example.org"), HANDLER_ACCEPT);
@@ -333,7 +350,8 @@ START_TEST(a_copy_of_each)
 	smtp_reply_set(&w.fake.refusal, 550, "5.1.1", "no such archive");
 	ck_assert_int_eq(begin(&w), HANDLER_REFUSE);
 	ck_assert_int_eq(w.reply.code, 451);
-	ck_assert(strstr(w.lines.data, "what=always_bcc address=archive@example.org msg=\"no such archive\""));
+	ck_assert(
+		strstr(w.lines.data, "what=always_bcc address=archive@example.org msg=\"no such archive\""));
 	w.handler->ops->abort(w.handler);
 	world_release(&w);
 }
@@ -368,8 +386,9 @@ START_TEST(refusals_behind_pass)
 		world_init(&w);
 		w.fake.refuse_at = at;
 		smtp_reply_set(&w.fake.refusal, 452, "4.3.1", "full");
-		if (mail(&w, "s@example.org") == HANDLER_ACCEPT && rcpt(&w, "x@one.example", 0, NULL) == HANDLER_ACCEPT &&
-		    begin(&w) == HANDLER_ACCEPT && chunk(&w, "From: a@old.example\r\n") == HANDLER_ACCEPT &&
+		if (mail(&w, "s@example.org") == HANDLER_ACCEPT &&
+		    rcpt(&w, "x@one.example", 0, NULL) == HANDLER_ACCEPT && begin(&w) == HANDLER_ACCEPT &&
+		    chunk(&w, "From: a@old.example\r\n") == HANDLER_ACCEPT &&
 		    chunk(&w, "A: b\r\n\r\n") == HANDLER_ACCEPT)
 			ck_assert_int_eq(end(&w), HANDLER_REFUSE);
 		ck_assert_int_eq(w.reply.code, 452);
@@ -408,8 +427,8 @@ int main(void)
 	Suite *s = suite_create("rewrite_handler");
 
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "test_rewrite_handler");
-	UNIT_CASE(s, a_message, the_null_sender_stays, one_address_comes_once, invalid_addresses_are_refused_for_now,
-		  recipients_are_bounded, a_refusal_behind_an_alias, a_copy_of_each, all_goes_to_one, refusals_behind_pass,
-		  one_message_after_the_other);
+	UNIT_CASE(s, a_message, the_null_sender_stays, one_address_comes_once,
+		  invalid_addresses_are_refused_for_now, recipients_are_bounded, a_refusal_behind_an_alias,
+		  a_copy_of_each, all_goes_to_one, refusals_behind_pass, one_message_after_the_other);
 	return unit_run(s);
 }
