@@ -11,12 +11,8 @@ import time
 import harness
 from harness import BUILDDIR, ROOT_USERS, ReservedPort, Skip, equal, need_program, need_root
 from smtp_peers import DROP, RESET, STALL, Authority, Upstream
+from test_auth_backends import Dovecot
 from test_peers import postfix
-
-try:
-    from test_auth_backends import Dovecot
-except ImportError:
-    Dovecot = None
 
 LEVELS = ("ok", "warning", "skipped", "failed")
 
@@ -571,8 +567,6 @@ def test_logins(t):
 def test_postfix(t):
     """Postfix with STARTTLS, and AUTH by Dovecot, as the upstream."""
     need_root()
-    if not Dovecot:
-        raise Skip("test_auth_backends has no Dovecot")
     authority = Authority(t)
     authority.server_context()
     users = t.tmp / "passwd"
