@@ -13,7 +13,8 @@ import secrets
 import subprocess
 
 import harness
-from harness import BUILDDIR, Skip, equal, need_program, need_root
+from harness import AUTH_USER, BUILDDIR, Skip, equal, need_program, need_root
+from smtp_peers import Client, Upstream
 
 POSTHOUSE = BUILDDIR / "posthouse"
 CHECK = BUILDDIR / "tests/unit/auth_check"
@@ -198,6 +199,7 @@ userdb {{
 }}
 service auth {{
   unix_listener client {{
+    user = {AUTH_USER}
     mode = 0600
   }}
 }}
@@ -304,10 +306,85 @@ def test_one_file_for_both(t):
 
 # ---- the daemon -----------------------------------------------------------------------------------------
 
+AUTH = "auth = offered\nauth_without_tls = yes\nauth_failure_delay = 0\n"
+
+
+def offered(client):
+    return {word for line in client.ehlo.lines if line.startswith("AUTH ") for word in line.split()[1:]}
+
+
+def answer_scram(client, name, password):
+    """The reply that ends AUTH SCRAM-SHA-256."""
+    scram = Scram(name, password)
+    reply = client.cmd("AUTH SCRAM-SHA-256 " + scram.first())
+    if reply.code == 334:
+        reply = client.cmd(scram.final(reply.text))
+    if reply.code == 334:
+        scram.verify(reply.text)
+        reply = client.cmd("")
+    return reply
+
+
+def test_daemon_with_dovecot(t):
+    """Its mechanisms are offered and work; without it, clients are told to come back; it is found again."""
+    users = dovecot_users(t)
+    dovecot = Dovecot(t, users)
+    relay = t.daemon(Upstream(t), config=f'{AUTH}auth_dovecot_socket = "{dovecot.socket}"\n').ready()
+    with Client(relay) as client:
+        equal(offered(client), {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"}, "mechanisms")
+        equal(client.cmd("AUTH PLAIN " + plain("bob", "x")).code, 535, "a wrong password")
+        equal(answer_scram(client, "bob", "x").code, 535, "SCRAM with a wrong password")
+        equal(answer_scram(client, "bob", "b").code, 235, "SCRAM")
+    relay.wait_for("authenticated", user="bob", mechanism="SCRAM-SHA-256")
+    with Client(relay) as client:
+        challenge = client.cmd("AUTH CRAM-MD5", 334)
+        equal(client.cmd(cram("Alice@Example.org", "wonder land", challenge.text)).code, 235, "CRAM-MD5")
+    relay.wait_for("authenticated", user="alice@example.org", mechanism="CRAM-MD5")
+    with Client(relay) as client:
+        client.cmd("AUTH LOGIN", 334)
+        client.cmd(b64("real"), 334)
+        equal(client.cmd(b64("r")).code, 235, "LOGIN")
+    relay.wait_for("authenticated", user="renamed")
+    dovecot.process.kill_all()
+    with Client(relay) as client:
+        equal(client.cmd("AUTH PLAIN " + plain("bob", "b")).code, 454, "without Dovecot")
+    (t.tmp / "run/master.pid").unlink(missing_ok=True)
+    dovecot.socket.unlink(missing_ok=True)
+    Dovecot(t, users)
+    with Client(relay) as client:
+        equal(client.cmd("AUTH PLAIN " + plain("bob", "b")).code, 235, "with another Dovecot")
+
+
+def test_daemon_with_pam(t):
+    """A service of our own, in a view of /etc/pam.d that only this daemon has."""
+    need_root()
+    unshare = need_program("unshare", "util-linux")
+    services, script = t.tmp / "pam.d", t.tmp / "script"
+    services.mkdir()
+    script.write_text("password=$(tr -d '\\000')\n[ \"$password\" = 'open sesame' ] && [ \"$PAM_USER\" = alibaba ] &&"
+                      "[ \"$PAM_RHOST\" = 127.0.0.1 ]\n")
+    script.chmod(0o644)
+    (services / "posthouse-test").write_text(f"auth sufficient pam_exec.so expose_authtok quiet /bin/sh {script}\n"
+                                             "auth required pam_deny.so\naccount required pam_permit.so\n")
+    (services / "other").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
+    own = [unshare, "--mount", "/bin/sh", "-c", 'mount --bind "$0" /etc/pam.d && exec "$@"', services]
+    if t.run([*own, "true"]).returncode != 0:
+        raise Skip("nothing can be mounted here")
+    run = t.run([CHECK, "pam", "posthouse-no-such-service"])
+    if b"built without PAM" in run.stderr:
+        raise Skip("built without PAM")
+    relay = t.daemon(Upstream(t), config=f'{AUTH}auth_pam_service = "posthouse-test"\n', prefix=own).ready()
+    with Client(relay) as client:
+        equal(offered(client), {"PLAIN", "LOGIN"}, "mechanisms")
+        for name, password, code in (("alibaba", "open barley", 535), ("kasim", "open sesame", 535), ("root", "", 535),
+                                     ("alibaba", "open sesame", 235)):
+            equal(client.cmd("AUTH PLAIN " + plain(name, password)).code, code, f"{name}, {password}")
+    relay.wait_for("authenticated", user="alibaba")
+
+
 def check_configuration(t, text):
     config = t.tmp / "auth.conf"
-    config.write_text('localaddr = "127.0.0.1:25"\nremoteaddr = "127.0.0.1:26"\nauth = offered\nauth_without_tls = yes\n'
-                      + text)
+    config.write_text('localaddr = "127.0.0.1:25"\nremoteaddr = "127.0.0.1:26"\n' + AUTH + text)
     run = t.run([BUILDDIR / "posthoused", "-t", "-n", "-f", config])
     return run.returncode, run.stderr.decode()
 
