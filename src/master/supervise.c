@@ -305,7 +305,7 @@ static void announce_when_ready(struct master *m)
 	if (m->announced)
 		return;
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
-		if (single_role(m, role) && !atomic_load(single_ready(m, role)))
+		if (single_role(m, (enum child_role)role) && !atomic_load(single_ready(m, (enum child_role)role)))
 			return;
 	scoreboard_count(m->board, &count);
 	if (count.idle + count.busy == 0)

@@ -2,6 +2,7 @@
 """OAuth 2 for upstreams: the relay gets tokens, keeps them good, and logs in with them; whatever the token endpoint
 and the upstream do."""
 
+import base64
 import json
 import os
 import re
@@ -22,7 +23,7 @@ class World:
     """A token server, an upstream that takes its tokens, and the file with what the relay has."""
 
     def __init__(self, t, mechanisms=("XOAUTH2",), authority=None, **options):
-        self.t, self.authority = t, authority
+        self.t, self.authority, self.probe = t, authority, ("50ms", "200ms")
         self.server = TokenServer(t, tls=authority and authority.server_context(), **options)
         self.upstream = Upstream(t, tokens={m: self.server.is_good for m in mechanisms})
         self.folder = t.tmp / "oauth"
@@ -60,7 +61,7 @@ class World:
         return (f'upstream "main" {{\n remoteaddr = "{harness.address(self.upstream)}"\n tls = "none"\n'
                 f' user = "relay@example.test"\n oauth = "{grant}"\n oauth_token_url = "{self.server.base}/token"\n'
                 f' oauth_client_id = "client"\n oauth_client_secret_file = "{self.secret}"\n'
-                f' oauth_token_file = "{self.file}"\n probe_min = "50ms"\n probe_max = "200ms"{ca}{device}\n {more}\n}}\n')
+                f' oauth_token_file = "{self.file}"\n probe_min = "{self.probe[0]}"\n probe_max = "{self.probe[1]}"{ca}{device}\n {more}\n}}\n')
 
     def relay(self, grant="refresh_token", top="", more="", **options):
         return self.t.daemon(config='log_level = "debug"\n' + top + self.section(grant, more), **options)
@@ -294,6 +295,7 @@ def test_refused_by_the_endpoint(t):
 
 def test_no_token(t):
     world = World(t)
+    world.probe = ("1h", "1h")
     relay = world.relay("device_code")
     submit(relay)
     down = relay.wait_for("upstream_down")
@@ -381,6 +383,44 @@ def test_two_upstreams_one_without(t):
     equal(other.wait_messages()[0].rcpts, ["b@other.test"], "recipients")
     relay.wait_for("upstream_down", upstream="main")
     wait_until(lambda: relay.queue(), "the message waits for the other recipient")
+
+
+# ---- tokens of clients -------------------------------------------------------------
+
+def log_in_with(relay, mechanism, token, user="relay@example.test"):
+    """The reply to AUTH with this token, and the challenge before it ("" without one)."""
+    message = f"n,a={user},\x01auth=Bearer {token}\x01\x01" if mechanism == "OAUTHBEARER" else \
+        f"user={user}\x01auth=Bearer {token}\x01\x01"
+    with Client(relay) as client:
+        reply = client.cmd(f"AUTH {mechanism} {base64.b64encode(message.encode()).decode()}")
+        if reply.code != 334:
+            return reply, ""
+        return client.cmd("AQ=="), base64.b64decode(reply.lines[0]).decode()
+
+
+def test_tokens_of_clients(t):
+    server = TokenServer(t)
+    secret = t.tmp / "secret"
+    secret.write_text("hush\n")
+    secret.chmod(0o600)
+    if os.geteuid() == 0:
+        shutil.chown(secret, harness.ROOT_USERS[0])
+    server.tokens["at-good"] = time.monotonic() + 3600
+    user = f'auth_user = "{harness.ROOT_USERS[0]}"\n' if os.geteuid() == 0 else ""
+    relay = t.daemon(Upstream(t), config=f'{user}auth = "offered"\nauth_without_tls = yes\nlog_level = "debug"\n'
+                     f'auth_failure_delay = "0s"\nauth_oauth_introspection_url = "{server.base}/introspect"\n'
+                     f'auth_oauth_client_id = "client"\nauth_oauth_client_secret_file = "{secret}"\n').ready()
+    for mechanism in ("OAUTHBEARER", "XOAUTH2"):
+        equal(log_in_with(relay, mechanism, "at-good")[0].code, 235, mechanism)
+        reply, challenge = log_in_with(relay, mechanism, "at-other")
+        equal((reply.code, json.loads(challenge)["status"]), (535, "invalid_token"), "a token that is not active")
+        equal(log_in_with(relay, mechanism, "at-good", "root@example.test")[0].code, 535, "another user")
+        server.on("/introspect", HTML, times=1)
+        equal(log_in_with(relay, mechanism, "at-good")[0].code, 454, "the server is not well")
+        equal(log_in_with(relay, mechanism, "b ad")[0].code // 100, 5, "no token at all")
+    server.close()
+    equal(log_in_with(relay, "XOAUTH2", "at-good")[0].code, 454, "the server is gone")
+    no_secrets(relay)
 
 
 # ---- posthouse oauth --------------------------------------------------------------
