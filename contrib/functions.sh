@@ -47,9 +47,12 @@ packages() {
 		test  tmux                 command tmux
 		test  openssl              command openssl
 		test  swaks                command swaks
+		test  gsasl                command gsasl
 		test  libnet-ssleay-perl   perl Net::SSLeay
 		test  postfix              command smtp-source
 		test  haproxy              command haproxy
+		test  microsocks           command microsocks
+		test  sasl2-bin            command saslpasswd2
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs

@@ -44,6 +44,7 @@ static const char *ask(struct auth_conversation *c, const char *challenge)
 	bool sent, bad;
 
 	alarm(0);
+	x->mechanism.cancelled = true;
 	buf_init(&message, AUTH_MESSAGE_MAX);
 	sent = kv_puts(&message, "challenge", challenge) && channel_send(x->fd, &message);
 	buf_release(&message);
@@ -54,7 +55,8 @@ static const char *ask(struct auth_conversation *c, const char *challenge)
 		if (strcmp(pair.key, "response") == 0 && strlen(pair.value) == pair.len)
 			response = pair.value;
 	begin_work(x);
-	return bad ? NULL : response;
+	x->mechanism.cancelled = bad || !response;
+	return x->mechanism.cancelled ? NULL : response;
 }
 
 static bool read_hex(struct exchange *x, const struct kv_pair *pair)

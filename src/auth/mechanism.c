@@ -162,6 +162,9 @@ static enum exchange_end pass_through(struct mechanism *m)
 
 	user[AUTH_USER_MAX - 1] = '\0';
 	memcpy(m->outcome->user, user, sizeof(user));
+	/* who says nothing has guessed nothing */
+	if (m->cancelled && result != AUTH_OK)
+		return EXCHANGE_CANCELLED;
 	return mechanism_judged(m, result, &e);
 }
 

@@ -20,6 +20,7 @@ struct mechanism {
 	const char *binding_type; /* NULL: no channel to bind to */
 	const unsigned char *binding;
 	size_t binding_len;
+	bool cancelled; /* the conversation is over: ask() said NULL */
 };
 
 /* By outcome->mechanism, a name in capitals. Fills the outcome's user, reason and guess. */

@@ -259,6 +259,9 @@ static enum exchange_end step_all(struct state *s, Gsasl_session *session, const
 			gsasl_free(output);
 			if (!input)
 				return EXCHANGE_CANCELLED;
+			/* the library would take that for the beginning */
+			if (code == GSASL_NEEDS_MORE && input[0] == '\0')
+				return mechanism_end(s->m, EXCHANGE_MALFORMED, "empty");
 		} else {
 			gsasl_free(output);
 		}

@@ -253,73 +253,6 @@ static void addresses_differ(struct check *c)
 	}
 }
 
-/* ---- who may relay ------------------------------------------------------------------ */
-
-static bool net_within(const struct cidr *net, const struct cidr *outer)
-{
-	unsigned bytes = outer->prefix_bits / 8, rest = outer->prefix_bits % 8;
-
-	if (net->family != outer->family || net->prefix_bits < outer->prefix_bits)
-		return false;
-	if (memcmp(net->address, outer->address, bytes) != 0)
-		return false;
-	return rest == 0 || ((net->address[bytes] ^ outer->address[bytes]) >> (8 - rest)) == 0;
-}
-
-/* The share of `whole` that the networks cover together, 0 to 1. Those inside of another count once. */
-static double coverage(const struct cidr *net, size_t count, const struct cidr *whole)
-{
-	double share = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		bool counted = !net_within(&net[i], whole);
-		double part = 1;
-
-		if (net_within(whole, &net[i]))
-			return 1;
-		for (size_t k = 0; k < count && !counted; k++)
-			counted = k != i && net_within(&net[i], &net[k]) &&
-				  (k < i || net[k].prefix_bits < net[i].prefix_bits);
-		for (unsigned bits = whole->prefix_bits; bits < net[i].prefix_bits; bits++)
-			part /= 2;
-		share += counted ? 0 : part;
-	}
-	return share;
-}
-
-static bool covers_everyone(const struct cidr *net, size_t count)
-{
-	/* Every address there is: of IPv6 only 2000::/3 is given out (RFC 4291 2.4). */
-	static const struct cidr ipv4 = { .family = AF_INET, .prefix_bits = 0 };
-	static const struct cidr ipv6 = { .family = AF_INET6, .prefix_bits = 3, .address = { 0x20 } };
-
-	return coverage(net, count, &ipv4) >= 1 || coverage(net, count, &ipv6) >= 1;
-}
-
-static void not_an_open_relay(struct check *c)
-{
-	const struct config *cfg = c->cfg;
-
-	if (cfg->relay_from_anyone)
-		return;
-	if (covers_everyone(cfg->relay_from, cfg->relay_from_count))
-		fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
-			"relay_from_anyone = yes");
-}
-
-/* Who is believed about its clients' addresses can make anybody a client of relay_from. */
-static void proxies_are_named(struct check *c)
-{
-	const struct config_listener *l = &c->cfg->listener[c->index];
-
-	if (covers_everyone(l->proxy_protocol, l->proxy_protocol_count))
-		fail(c, "listener \"%s\": proxy_protocol lets everyone say who they are; name the proxies' own addresses",
-		     l->name);
-	if (covers_everyone(l->xclient_from, l->xclient_from_count))
-		fail(c, "listener \"%s\": xclient_from lets everyone say who they are; name the proxies' own addresses",
-		     l->name);
-}
-
 /* ---- the credentials of clients -------------------------------------------------------- */
 
 /* Who is asked must be clear: no order of them would be the right one for everybody. */
@@ -459,7 +392,6 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "localaddr" }, something_to_listen_on },
 	{ CONFIG_TOP, { "min_spare", "max_spare" }, spare_in_order },
 	{ CONFIG_TOP, { "max_spare", "max_workers" }, workers_in_order },
-	{ CONFIG_TOP, { "relay_from", "relay_from_anyone" }, not_an_open_relay },
 	{ CONFIG_TOP, { "auth_users_file", "auth_pam_service", "auth_dovecot_socket" }, one_backend },
 	{ CONFIG_TOP, { "decode_data", "enable_smtputf8" }, data_is_text_or_not },
 	{ CONFIG_TOP, { "message_timeout", "session_timeout" }, session_holds_a_message },
@@ -473,7 +405,6 @@ static const struct check_rule rules[] = {
 	{ CONFIG_LISTENER, { "tls_cert", "tls" }, certificates_are_used },
 	{ CONFIG_LISTENER, { "tls_client_cert", "tls_client_ca", "tls" }, client_options_need_tls },
 	{ CONFIG_LISTENER, { "tls_client_cert", "tls_client_ca" }, client_certificates_are_judged },
-	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
 	{ CONFIG_UPSTREAM, { "remoteaddr", "preset" }, upstream_has_an_address },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
@@ -510,6 +441,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	struct check c = { .cfg = cfg, .source = source };
 
 	run_rules(&c, rules, sizeof(rules) / sizeof(rules[0]));
+	run_rules(&c, check_access_rules, check_access_rule_count);
 	run_rules(&c, check_upstream_rules, check_upstream_rule_count);
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
 	run_rules(&c, check_rewrite_rules, check_rewrite_rule_count);

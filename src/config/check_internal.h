@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of rules share: check.c runs them all, check_upstream.c has those of an upstream's way and
+/* What the files of rules share: check.c runs them all, check_access.c has
+ * those of who may relay, check_upstream.c has those of an upstream's way and
  * TLS, check_oauth.c those of OAuth 2. */
 #ifndef CONFIG_CHECK_INTERNAL_H
 #define CONFIG_CHECK_INTERNAL_H
@@ -25,6 +26,8 @@ void check_fail(struct check *c, const char *fmt, ...) __attribute__((format(pri
 /* Whether one of the rule's keys could not be read in another section of this kind. */
 bool check_section_is_bad(const struct check *c, enum config_section section, size_t index);
 
+extern const struct check_rule check_access_rules[];
+extern const size_t check_access_rule_count;
 extern const struct check_rule check_upstream_rules[];
 extern const size_t check_upstream_rule_count;
 extern const struct check_rule check_auth_rules[];

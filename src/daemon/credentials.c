@@ -62,6 +62,8 @@ static bool look(const struct config *cfg, void (*report)(void *ctx, const char 
 
 	b = become_auth_user(cfg, &e) == 0 ? credentials_open(cfg, &e) : NULL;
 	if (!b) {
+		if (cfg->auth_user && geteuid() != 0)
+			err_prefix(&e, "as user \"%s\" (auth_user)", cfg->auth_user);
 		report(ctx, e.text);
 		return false;
 	}

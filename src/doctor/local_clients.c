@@ -42,10 +42,8 @@ static void certificate(const struct doctor_local *d, struct findings *f, const 
 	else
 		clock_format_utc(c->ends_wall_us, until);
 	until[10] = '\0'; /* the date */
-	if (left <= 0) {
-		finding_add(f, FINDING_FAILED, "listener \"%s\": %s (%s, %s) is over since %s", l->name, c->file, c->names, c->key_type, until);
-		finding_advise(f, "renew it; posthoused takes the new files over by itself");
-	} else if (left < d->cfg->tls_expiry_warning_ms * 1000) {
+	/* one that is over was refused before */
+	if (left < d->cfg->tls_expiry_warning_ms * 1000) {
 		finding_add(f, FINDING_WARNING, "listener \"%s\": %s (%s, %s) ends at %s, in %lld days", l->name, c->file, c->names,
 			    c->key_type, until, (long long)(left / DAY_US));
 		finding_advise(f, "renew it; posthoused takes the new files over by itself");

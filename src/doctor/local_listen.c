@@ -104,7 +104,7 @@ static void taken(const struct doctor_local *d, struct findings *f, const char *
 		if (greets)
 			greeting(d, f, at, a);
 		else
-			finding_add(f, FINDING_OK, "%s: somebody listens", at);
+			finding_add(f, FINDING_OK, "%s: somebody listens, and is not to greet first", at);
 	} else if (known) {
 		finding_add(f, FINDING_FAILED, "%s: taken by process %ld (%s)", at, (long)pid, name);
 		finding_advise(f, "end it, or choose another localaddr: posthoused could not start");
@@ -163,6 +163,12 @@ static void unix_socket(const struct doctor_local *d, struct findings *f, const 
 	}
 }
 
+/* Who expects TLS, or a PROXY header, says nothing before. */
+static bool greets(const struct config_listener *l)
+{
+	return l->tls != SESSION_TLS_IMPLICIT && l->proxy_protocol_count == 0;
+}
+
 static void listener(const struct doctor_local *d, struct findings *f, const struct config_listener *l,
 		     const struct sockets *s)
 {
@@ -190,7 +196,7 @@ static void listener(const struct doctor_local *d, struct findings *f, const str
 			continue;
 		}
 		for (size_t k = 0; k < count; k++)
-			tcp(d, f, at, &found[k], s, true);
+			tcp(d, f, at, &found[k], s, greets(l));
 	}
 }
 

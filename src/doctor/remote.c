@@ -196,6 +196,10 @@ void check_connect(void *subject, struct findings *f)
 	char at[DOCTOR_ADDRESS_TEXT_MAX];
 	bool any = false;
 
+	if (d->upstream->source_address.ipv4 || d->upstream->source_address.ipv6 || d->upstream->source_address.interface) {
+		finding_add(f, FINDING_OK, "tried with the session, from source_address");
+		return;
+	}
 	for (size_t i = 0; i < d->address_count; i++) {
 		int64_t began = clock_mono_ms();
 

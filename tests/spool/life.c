@@ -17,6 +17,7 @@
 #include "spool/txn.h"
 
 #define WALL_US 1795000000123456
+static char born_hold[] = "a table said so";
 #define FAR_FUTURE_US (WALL_US * 2)
 
 void life_violation(struct life *l, const char *fmt, ...)
@@ -91,6 +92,8 @@ static struct spool_txn *begin(struct life *l, size_t i, size_t content_len)
 	envelope_set(&env.sender, "from@example.org", 16);
 	for (size_t r = 0; r < LIFE_RCPTS; r++)
 		envelope_add_rcpt(&env, rcpts[r], strlen(rcpts[r]));
+	if (m->born_held)
+		envelope_set(&env.hold, born_hold, strlen(born_hold));
 	t = spool_txn_begin(&l->worker, &env);
 	strcpy(m->id, env.id);
 	m->content = content_of(content_len);
@@ -134,6 +137,12 @@ void life_accept(struct life *l, size_t i, size_t content_len)
 		life_violation(l, "answer %d for \"%s\"", result, e.text);
 }
 
+void life_accept_held(struct life *l, size_t i, size_t content_len)
+{
+	l->mail[i].born_held = true;
+	life_accept(l, i, content_len);
+}
+
 void life_abort(struct life *l, size_t i, size_t content_len)
 {
 	struct spool_txn *t = begin(l, i, content_len);
@@ -152,16 +161,28 @@ static bool is_ours(const struct life *l, size_t i)
 	return l->is_open && m->acknowledged && !m->leaving && !m->cornered && !fault_is_dead();
 }
 
-/* What the ledger has, with more delivered or held. */
-static void make_state(struct life *l, size_t i, int delivered, bool held, struct spool_state *st)
+static int delivered_by(enum life_change change)
+{
+	return change == LIFE_DELIVER_FIRST ? 0 : change == LIFE_DELIVER_SECOND ? 1 : -1;
+}
+
+/* What the ledger has, and what is to be changed. */
+static void make_state(struct life *l, size_t i, enum life_change what, struct spool_state *st)
 {
 	struct life_mail *m = &l->mail[i];
+	struct envelope env = { .rcpt_count = LIFE_RCPTS, .hold = m->born_held ? born_hold : NULL };
+	int delivered = delivered_by(what);
 
-	spool_state_init(st, LIFE_RCPTS);
+	spool_state_init_for(st, &env);
+	if (m->released || what == LIFE_RELEASE)
+		spool_state_let_go(st);
+	m->holding = m->holding || what == LIFE_HOLD;
+	m->releasing = m->releasing || what == LIFE_RELEASE;
 	st->tries = ++m->saves;
 	st->next_attempt_wall_us = WALL_US + 600000000;
 	st->last_attempt_wall_us = WALL_US;
-	st->held = held || m->held;
+	if (m->held || what == LIFE_HOLD)
+		spool_state_hold(st, NULL);
 	for (int r = 0; r < LIFE_RCPTS; r++)
 		if (r == delivered || m->delivered[r])
 			rcpt_state_set(&st->rcpt[r], RCPT_DELIVERED, WALL_US, "main", NULL,
@@ -170,40 +191,46 @@ static void make_state(struct life *l, size_t i, int delivered, bool held, struc
 			rcpt_state_set(&st->rcpt[r], RCPT_PENDING, WALL_US, "main", NULL, "450 4.2.1 busy");
 }
 
-static void note_saved(struct life_mail *m, int delivered, bool held)
+static void note_saved(struct life_mail *m, enum life_change what)
 {
 	m->saved = m->saves;
-	m->held = m->held || held;
-	if (delivered >= 0)
-		m->delivered[delivered] = true;
+	m->held = m->held || what == LIFE_HOLD;
+	m->released = m->released || what == LIFE_RELEASE;
+	if (delivered_by(what) >= 0)
+		m->delivered[delivered_by(what)] = true;
 }
 
-static void save(struct life *l, size_t i, int delivered, bool held)
+static void save(struct life *l, size_t i, enum life_change what)
 {
 	struct spool_state st;
 	struct err e;
 
 	if (!is_ours(l, i))
 		return;
-	make_state(l, i, delivered, held, &st);
+	make_state(l, i, what, &st);
 	if (spool_state_save(&st, &l->relay, l->mail[i].id, &e) == 0 && !fault_is_dead())
-		note_saved(&l->mail[i], delivered, held);
+		note_saved(&l->mail[i], what);
 	spool_state_release(&st);
 }
 
 void life_defer(struct life *l, size_t i)
 {
-	save(l, i, -1, false);
+	save(l, i, LIFE_DEFER);
 }
 
 void life_hold(struct life *l, size_t i)
 {
-	save(l, i, -1, true);
+	save(l, i, LIFE_HOLD);
+}
+
+void life_release(struct life *l, size_t i)
+{
+	save(l, i, LIFE_RELEASE);
 }
 
 void life_deliver(struct life *l, size_t i, size_t rcpt)
 {
-	save(l, i, (int)rcpt, false);
+	save(l, i, rcpt == 0 ? LIFE_DELIVER_FIRST : LIFE_DELIVER_SECOND);
 }
 
 void life_remove(struct life *l, size_t i)
@@ -219,11 +246,6 @@ void life_remove(struct life *l, size_t i)
 	m->left = spool_remove(&l->relay, m->id, &e) == 0 && !fault_is_dead();
 }
 
-static int delivered_by(enum life_change change)
-{
-	return change == LIFE_DELIVER_FIRST ? 0 : change == LIFE_DELIVER_SECOND ? 1 : -1;
-}
-
 static void stage(struct life *l, size_t i, enum life_change what, struct spool_change *change)
 {
 	struct spool_state st;
@@ -236,7 +258,7 @@ static void stage(struct life *l, size_t i, enum life_change what, struct spool_
 		spool_change_remove(change);
 		return;
 	}
-	make_state(l, i, delivered_by(what), what == LIFE_HOLD, &st);
+	make_state(l, i, what, &st);
 	spool_change_save(&l->relay, change, &st);
 	spool_state_release(&st);
 }
@@ -260,7 +282,7 @@ void life_batch(struct life *l, size_t from, const enum life_change *what, size_
 		if (what[i] == LIFE_REMOVE)
 			m->left = m->left_for_good = true;
 		else
-			note_saved(m, delivered_by(what[i]), what[i] == LIFE_HOLD);
+			note_saved(m, what[i]);
 	}
 }
 
@@ -313,6 +335,7 @@ unsigned long life_ledger_hash(const struct life *l)
 		text[n++] = (unsigned char)(m->acknowledged | m->refused << 1 | m->leaving << 2 |
 					    m->left << 3 | m->damaged << 4 | m->cornered << 5 | m->held << 6 |
 					    m->left_for_good << 7);
+		text[n++] = (unsigned char)(m->born_held | m->releasing << 1 | m->released << 2 | m->holding << 3);
 		text[n++] = (unsigned char)m->saves;
 		text[n++] = (unsigned char)m->saved;
 		text[n++] = (unsigned char)m->len;

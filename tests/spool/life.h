@@ -27,7 +27,9 @@ struct life_mail {
 	bool refused; /* commit said something else */
 	unsigned saves, saved; /* states begun to be saved; the last that was answered 0, counted from 1 */
 	bool delivered[LIFE_RCPTS]; /* in a state whose saving was answered 0 */
-	bool held; /* the same */
+	bool holding, held; /* a hold was begun; and it was in a state whose saving was answered 0 */
+	bool born_held; /* its envelope says that it is held from its first moment */
+	bool releasing, released; /* it was to be released of that; and that was answered 0 */
 	bool leaving; /* spool_remove was called */
 	bool left; /* and answered 0 */
 	bool left_for_good; /* by a batch, which makes it durable */
@@ -61,12 +63,15 @@ void life_stop(struct life *l);
 
 /* Each is a verb of worker or relay; a verb about a message that is not acknowledged does nothing. */
 void life_accept(struct life *l, size_t i, size_t content_len);
+/* The same, of one that comes held. */
+void life_accept_held(struct life *l, size_t i, size_t content_len);
 void life_abort(struct life *l, size_t i, size_t content_len);
 void life_defer(struct life *l, size_t i);
 void life_hold(struct life *l, size_t i);
+void life_release(struct life *l, size_t i);
 void life_deliver(struct life *l, size_t i, size_t rcpt); /* saves the state */
 void life_remove(struct life *l, size_t i);
-enum life_change { LIFE_DEFER, LIFE_HOLD, LIFE_DELIVER_FIRST, LIFE_DELIVER_SECOND, LIFE_REMOVE };
+enum life_change { LIFE_DEFER, LIFE_HOLD, LIFE_DELIVER_FIRST, LIFE_DELIVER_SECOND, LIFE_REMOVE, LIFE_RELEASE };
 /* change[i] for mail i, together (spool/batch.h); mail from.. on. */
 void life_batch(struct life *l, size_t from, const enum life_change *change, size_t count);
 void life_damage(struct life *l, size_t i);

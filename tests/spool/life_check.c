@@ -63,8 +63,9 @@ static bool is_as_it_was(const struct spool_message *m, const struct life_mail *
 	return n == 0 && got == mail->len && memcmp(back, mail->content, got) == 0;
 }
 
-static void load_state(struct check *c, const char *id, struct found *found)
+static void load_state(struct check *c, const struct envelope *env, struct found *found)
 {
+	const char *id = env->id;
 	struct spool_state st;
 	struct stat info;
 	struct err e = { 0 };
@@ -72,7 +73,7 @@ static void load_state(struct check *c, const char *id, struct found *found)
 
 	snprintf(path, sizeof(path), "%s/deep/spool/state/%s", c->base, id);
 	found->has_state = stat(path, &info) == 0;
-	spool_state_init(&st, LIFE_RCPTS);
+	spool_state_init_for(&st, env);
 	switch (spool_state_load(&st, &c->spool, id, &e)) {
 	case SPOOL_READ_OK:
 		break;
@@ -112,8 +113,8 @@ static void open_message(void *ctx, const char *id)
 		found->is_queued = true;
 		if (!is_as_it_was(&m, mail))
 			life_violation(c->l, "message %s is not what was accepted", id);
+		load_state(c, &m.env, found);
 		spool_message_close(&m);
-		load_state(c, id, found);
 		break;
 	case SPOOL_READ_CORRUPT:
 		if (c->crash != LIFE_POWER_CUT && !mail->damaged)
@@ -160,6 +161,10 @@ static void judge(struct check *c, const struct life_mail *m, const struct found
 				       rcpt_status_name(found->status[r]));
 	if (m->held && !found->held)
 		life_violation(c->l, "was recorded as held and is not any more");
+	if (m->born_held && !m->releasing && !found->held)
+		life_violation(c->l, "SENT: it came held, nobody released it, and it is not held");
+	if (m->released && found->held && !m->holding)
+		life_violation(c->l, "was recorded as released and is held again");
 	if (c->crash != LIFE_POWER_CUT && (found->tries < m->saved || found->tries > m->saves))
 		life_violation(c->l, "state %u was saved, state %u is there", m->saved, found->tries);
 }

@@ -133,6 +133,40 @@ static void batch_of_postponements(struct life *l)
 	life_batch(l, 1, changes, 2);
 }
 
+/* Its envelope says that it is held: before any state, with one that is not synced, after its release. */
+static void accept_held(struct life *l)
+{
+	life_accept_held(l, 0, SMALL);
+}
+
+static void release_and_deliver(struct life *l)
+{
+	life_defer(l, 0);
+	life_release(l, 0);
+	life_defer(l, 0);
+	life_deliver(l, 0, 0);
+	life_deliver(l, 0, 1);
+	life_remove(l, 0);
+}
+
+static void accept_three_held(struct life *l)
+{
+	life_accept_held(l, 0, SMALL);
+	life_accept_held(l, 1, 0);
+	life_accept_held(l, 2, LARGE);
+	life_accept(l, 3, SMALL);
+}
+
+static void batch_of_releases(struct life *l)
+{
+	static const enum life_change changes[] = { LIFE_RELEASE, LIFE_DEFER, LIFE_RELEASE, LIFE_HOLD };
+
+	life_batch(l, 0, changes, 4);
+	life_release(l, 1);
+	life_hold(l, 0); /* by hand, this time */
+	life_defer(l, 2);
+}
+
 static void damaged_message(struct life *l)
 {
 	life_accept(l, 0, SMALL);
@@ -199,6 +233,10 @@ static const struct scenario scenarios[] = {
 	{ "batch of removals", accept_and_deliver, batch_of_removals },
 	{ "batch of all kinds", accept_and_deliver, batch_of_all_kinds },
 	{ "batch of postponements", accept_and_deliver, batch_of_postponements },
+	{ "accept held", NULL, accept_held },
+	{ "release and deliver", accept_held, release_and_deliver },
+	{ "accept three held", NULL, accept_three_held },
+	{ "batch of releases", accept_three_held, batch_of_releases },
 	{ "quarantine", damaged_message, quarantine_and_go_on },
 	{ "recovery", leftovers, recover_and_go_on },
 	{ "whole life", NULL, whole_life },
@@ -506,6 +544,14 @@ static const struct {
 	  { "no fsync of a hold", DISK_LOG_TREE, SPOOL_SYNC_FILE, 0, false },
 	  { FAULT_FILE_SYNC_DOES_NOTHING, false, 0 },
 	  "recorded as held" },
+	{ "release and deliver",
+	  { "no fsync of a release", DISK_JOURNAL, SPOOL_SYNC_FILE, 0, false },
+	  { FAULT_FILE_SYNC_DOES_NOTHING, false, 0 },
+	  "recorded as released" },
+	{ "batch of releases",
+	  { "no fsync of the states", DISK_LOG_TREE, SPOOL_SYNC_FILE, 0, false },
+	  { FAULT_FILE_SYNC_DOES_NOTHING, false, 0 },
+	  "recorded as " },
 	{ "batch of states",
 	  { "no sync of the content", DISK_JOURNAL, SPOOL_SYNC_FILE, 0, false },
 	  { 0, false, 1 },

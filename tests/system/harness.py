@@ -432,6 +432,8 @@ class Test:
             lines.append('hostname = "relay.test"')
         if os.geteuid() == 0 and not has("user"):
             lines += [f'user = "{ROOT_USERS[0]}"', f'smtp_user = "{ROOT_USERS[1]}"']
+            if not has("auth_user"):
+                lines.append(f'auth_user = "{AUTH_USER}"')
         path = self.tmp / f"{name}.conf"
         path.write_text("\n".join([*lines, text]) + "\n")
         return path
@@ -490,7 +492,7 @@ def address(remote):
 
 
 def system_users():
-    """Two unprivileged users that exist everywhere, for tests that start as root."""
+    """Unprivileged users that exist everywhere, for tests that start as root."""
     import pwd
     found = []
     for name in ("nobody", "daemon", "bin", "sys", "mail"):
@@ -503,6 +505,7 @@ def system_users():
 
 
 ROOT_USERS = (system_users() + ["nobody", "nobody"])[:2]
+AUTH_USER = (system_users() + ["nobody"] * 3)[2]
 
 
 # ---- running a file ------------------------------------------------------

@@ -384,7 +384,7 @@ def test_show_json(t):
     for ident, entry in zip(ids, listed, strict=True):
         shown = json.loads(posthouse(t, "--spool", spool, "show", "--json", ident)[0])
         equal({k: v for k, v in shown.items() if k in entry}, entry, "what queue --json says")
-        equal(set(shown) - set(entry), {"body", "smtputf8", "headers", "routing", "events"}, "more fields")
+        equal(set(shown) - set(entry), {"body", "smtputf8", "requiretls", "headers", "routing", "events"}, "more fields")
     equal(shown["headers"], [{"name": "Subject", "value": "large"}], "headers")
 
 

@@ -8,7 +8,7 @@ import re
 import shutil
 
 from upstream_certificates import issue
-from harness import Skip, equal, need_program
+from harness import Skip, equal, need_program, need_root
 from smtp_peers import Authority, Upstream
 from test_peers import postfix
 from test_relay import start, submit
@@ -40,6 +40,7 @@ smtpd_relay_restrictions = permit_sasl_authenticated, reject
 
 def sasl_postfix(t, ca, last, mechanisms):
     """It offers these mechanisms under TLS and takes mail only from relay@postfix.test."""
+    need_root()
     need_program("saslpasswd2", "sasl2-bin")
     plugins = [p.name for p in pathlib.Path("/usr/lib").glob("*/sasl2/lib*.so")]
     for word in ("sasldb", *(m.split("-SHA")[0].replace("-", "").lower() for m in mechanisms.split())):

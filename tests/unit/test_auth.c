@@ -535,7 +535,7 @@ END_TEST
 START_TEST(guesses_side_by_side_gain_nothing)
 {
 	struct auth_asker slow;
-	char password[8];
+	char password[16];
 
 	auth_world_init(&w);
 	w.config.ban = (struct ban_limits){ .after = 3, .time_ms = 60000 };
@@ -561,7 +561,7 @@ END_TEST
 START_TEST(nobody_here_is_banned)
 {
 	static const char *const local[] = { "127.0.0.1", "::1", "unix" };
-	char password[8];
+	char password[16];
 
 	auth_world_init(&w);
 	w.config.ban = (struct ban_limits){ .after = 2, .time_ms = 60000 };

@@ -150,6 +150,19 @@ static const struct {
 	  "t.conf:4: localaddr: \"unix:/a\" stands twice\n" },
 	{ GOOD "relay_from = { 10.0.0.0/8, 0.0.0.0/0 }",
 	  "t.conf:3: relay_from lets everyone relay; if an open relay is wanted, say so: relay_from_anyone = yes\n" },
+	{ GOOD "relay_from_cert = { sha256:12:34, \"name:\", \"name:*\", \"name:*.org\", name:-x, name:a@b@, md5:00, name:a.example }",
+	  "t.conf:3: relay_from_cert: \"sha256:12:34\": write sha256: and the 64 digits of a certificate's fingerprint, or name:HOST\n"
+	  "t.conf:3: relay_from_cert: \"name:\": a host name, a mail address, or *.DOMAIN is wanted behind name:\n"
+	  "t.conf:3: relay_from_cert: \"name:*\": a host name, a mail address, or *.DOMAIN is wanted behind name:\n"
+	  "t.conf:3: relay_from_cert: \"name:*.org\" lets everyone relay who gets a certificate below \"org\": name a domain of yours\n"
+	  "t.conf:3: relay_from_cert: \"name:-x\": a host name, a mail address, or *.DOMAIN is wanted behind name:\n"
+	  "t.conf:3: relay_from_cert: \"name:a@b@\": a host name, a mail address, or *.DOMAIN is wanted behind name:\n"
+	  "t.conf:3: relay_from_cert: \"md5:00\": write sha256: and the 64 digits of a certificate's fingerprint, or name:HOST\n" },
+	{ GOOD "relay_from_cert = name:a.example",
+	  "t.conf:3: relay_from_cert has no effect: no listener asks for certificates (tls, tls_client_cert)\n" },
+	{ GOOD "tls = required tls_cert = /c tls_client_cert = ask\nrelay_from_cert = name:a.example",
+	  "t.conf:4: relay_from_cert: \"name:a.example\" has no effect: names count below a tls_client_ca, and no listener has one\n" },
+	{ GOOD "auth_senders = /t", "t.conf:3: auth_senders has no effect: no listener has auth\n" },
 	{ GOOD "relay_from = ::/0",
 	  "t.conf:3: relay_from lets everyone relay; if an open relay is wanted, say so: relay_from_anyone = yes\n" },
 	{ GOOD "relay_from = { 0.0.0.0/1, 128.0.0.0/2, 129.0.0.0/8, 192.0.0.0/2 }",

@@ -403,6 +403,10 @@ START_TEST(test_listeners)
 	w.line = "";
 	run("listeners");
 	expect_advice(&f, "listeners", FINDING_FAILED, "does not greet", "max_workers");
+	cfg.listener[0].tls = SESSION_TLS_IMPLICIT;
+	run("listeners");
+	expect(&f, "listeners", FINDING_OK, "is not to greet first");
+	cfg.listener[0].tls = SESSION_TLS_NONE;
 	w.line = "421 4.3.2 busy";
 	run("listeners");
 	expect(&f, "listeners", FINDING_WARNING, "421 4.3.2 busy");

@@ -442,6 +442,17 @@ START_TEST(test_proxy)
 }
 END_TEST
 
+START_TEST(test_source)
+{
+	cfg.upstream[0].source_address.ipv4 = mem_strdup("192.0.2.7");
+	w.connect_error[0] = ECONNREFUSED; /* from elsewhere */
+	run();
+	expect(&f, "connect", FINDING_OK, "with the session");
+	ck_assert_uint_eq(w.connects, 0);
+	ck_assert_str_eq(w.asked.source_ipv4, "192.0.2.7");
+}
+END_TEST
+
 START_TEST(test_family)
 {
 	w.resolve[1] = "2001:db8::1";
@@ -499,7 +510,7 @@ int main(void)
 	Suite *s = suite_create("doctor_remote");
 	TCase *c = tcase_create("checks");
 	const TTest *const tests[] = { test_resolve,	  test_connect,	 test_settings, test_greeting, test_tls, test_certificates,
-				       test_tls_reasons, test_keywords, test_no_ehlo,  test_auth,	    test_token, test_proxy, test_family, test_send };
+				       test_tls_reasons, test_keywords, test_no_ehlo,  test_auth,	    test_token, test_proxy, test_source, test_family, test_send };
 
 	tcase_add_checked_fixture(c, enter, leave);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "spool/checksum.h"
+#include "spool/file.h"
 #include "spool/state.h"
 #include "spool_world.h"
 #include "unit.h"
@@ -58,6 +59,7 @@ static void same_state(const struct spool_state *a, const struct spool_state *b)
 	ck_assert_int_eq(a->held, b->held);
 	ck_assert_int_eq(a->uncertain, b->uncertain);
 	ck_assert_int_eq(a->warned, b->warned);
+	ck_assert_int_eq(a->released, b->released);
 	same_text(a->hold_reason, b->hold_reason, "hold_reason");
 	same_text(a->route, b->route, "route");
 	ck_assert_str_eq(a->report_id.text, b->report_id.text);
@@ -116,7 +118,7 @@ static void fill(struct spool_state *st, const char *ugly)
 	spool_state_init(st, 5);
 	st->tries = UINT32_MAX;
 	st->last_attempt_wall_us = YEAR_9999_US;
-	st->held = st->uncertain = st->warned = true;
+	st->held = st->released = st->uncertain = st->warned = true;
 	st->hold_reason = strdup(ugly);
 	st->route = strdup(ugly);
 	strcpy(st->report_id.text, id);
@@ -457,6 +459,99 @@ START_TEST(peek_refuses_what_is_no_state)
 }
 END_TEST
 
+/* ---- held by its envelope ------------------------------------------------------------- */
+
+static const struct envelope born_held = { .rcpt_count = 2, .hold = (char *)(uintptr_t) "a table said so" };
+
+static void load_born_held(struct spool_state *st, enum spool_read expected)
+{
+	struct err e;
+
+	spool_state_init_for(st, &born_held);
+	ck_assert_int_eq(spool_state_load(st, &spool, id, &e), expected);
+}
+
+static void save_and_release(struct spool_state *st)
+{
+	struct err e;
+
+	ck_assert_int_eq(spool_state_save(st, &spool, id, &e), 0);
+	spool_state_release(st);
+}
+
+static void expect_held(const struct spool_state *st, const char *reason)
+{
+	ck_assert(st->held);
+	same_text(st->hold_reason, reason, "hold_reason");
+}
+
+START_TEST(what_came_held_is_held_until_it_is_released)
+{
+	static const char torn[] = "posthouse-state/1\ntries=0 released=yes\n";
+	struct spool_state_head head;
+	struct spool_state st;
+	struct err e;
+
+	load_born_held(&st, SPOOL_READ_OK); /* there is no state */
+	expect_held(&st, "a table said so");
+	st.tries = 1;
+	save_and_release(&st);
+	load_born_held(&st, SPOOL_READ_OK);
+	expect_held(&st, "a table said so");
+	ck_assert_uint_eq(st.tries, 1);
+	spool_state_hold(&st, "by hand");
+	save_and_release(&st);
+	load_born_held(&st, SPOOL_READ_OK);
+	expect_held(&st, "by hand");
+	spool_state_release(&st);
+	/* written by who knew nothing of the envelope */
+	spool_state_init(&st, 2);
+	st.tries = 7;
+	save_and_release(&st);
+	load_born_held(&st, SPOOL_READ_OK);
+	expect_held(&st, "a table said so");
+	ck_assert_uint_eq(st.tries, 7);
+	ck_assert(!st.released && spool_state_must_last(&st));
+	spool_state_let_go(&st);
+	ck_assert(!st.held && !st.hold_reason && spool_state_must_last(&st));
+	save_and_release(&st);
+	ck_assert(spool_state_peek(&head, &spool, id) && !head.held);
+	load_born_held(&st, SPOOL_READ_OK);
+	ck_assert(!st.held && st.released);
+	save_and_release(&st); /* and on, from state to state */
+	load_born_held(&st, SPOOL_READ_OK);
+	ck_assert(!st.held && st.released);
+	spool_state_hold(&st, NULL); /* by hand, once more */
+	save_and_release(&st);
+	load_born_held(&st, SPOOL_READ_OK);
+	expect_held(&st, NULL);
+	spool_state_let_go(&st);
+	save_and_release(&st);
+	/* a state that is damaged releases nothing */
+	ck_assert_int_eq(spool_file_replace(&spool, spool_place_state(&spool), id, torn, strlen(torn), false, &e), 0);
+	load_born_held(&st, SPOOL_READ_CORRUPT);
+	expect_held(&st, "a table said so");
+	spool_state_release(&st);
+}
+END_TEST
+
+/* For others a release says nothing that would have to last, and states are as they always were. */
+START_TEST(what_did_not_come_held_is_not_released)
+{
+	struct spool_state st;
+	struct buf text;
+
+	spool_state_init(&st, 1);
+	spool_state_hold(&st, "x");
+	spool_state_let_go(&st);
+	ck_assert(!st.released && !st.held && !spool_state_must_last(&st));
+	buf_init(&text, CEILING);
+	ck_assert(spool_state_format(&st, &text) && !strstr(text.data, "released"));
+	buf_release(&text);
+	spool_state_release(&st);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("state");
@@ -467,6 +562,7 @@ int main(void)
 		the_same_event_again_only_counts, the_first_and_the_latest_events_are_kept,
 		states_of_version_0_1_are_read, texts_that_no_version_wrote_are_refused,
 		more_events_than_the_ceiling_are_refused, every_damage_of_a_full_state_is_seen,
+		what_came_held_is_held_until_it_is_released, what_did_not_come_held_is_not_released,
 		peek_sees_what_counts, peek_refuses_what_is_no_state,
 	};
 
