@@ -60,7 +60,7 @@ struct auth_backend_ops {
 				   const char *password, char user[AUTH_USER_MAX], struct err *e);
 	/*
 	 * The secrets of a user; AUTH_FAILED when there is none: then out holds the user's name if it is a known one
-	 * without a secret, and iterations as users that are there have them, for who makes one up. NULL: this
+	 * that no secret would let in, and iterations as users that are there have them, for who makes one up. NULL: this
 	 * backend knows none.
 	 */
 	enum auth_result (*lookup)(struct auth_backend *b, const char *name, struct auth_secret *out,

@@ -123,7 +123,6 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 		err_set(e, "user %s may not log in (%s in %s)", u->name, locked, path);
 		return AUTH_FAILED;
 	}
-	memcpy(out->user, u->name, sizeof(out->user));
 	if (!scram && !clear) {
 		err_set(e, "user %s has no secret for this mechanism in %s: 'posthouse user passwd' makes it", u->name,
 			path);

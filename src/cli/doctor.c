@@ -28,9 +28,9 @@
 enum { OPT_LOCAL = ARGS_LONG_ONLY, OPT_SEND, OPT_FROM, OPT_TIMEOUT, OPT_JSON };
 
 const struct args_option doctor_options[] = {
-	{ "local", OPT_LOCAL, NULL, "look at this machine, and at no upstream but those named" },
-	{ "send", OPT_SEND, "ADDRESS", "send a test message through each upstream that is looked at" },
-	{ "from", OPT_FROM, "ADDRESS", "its sender, instead of the upstream's user or postmaster" },
+	{ "local", OPT_LOCAL, NULL, "only this machine, and upstreams that are named" },
+	{ "send", OPT_SEND, "ADDRESS", "send a test message through each upstream" },
+	{ "from", OPT_FROM, "ADDRESS", "its sender; default: the user, or postmaster" },
 	{ "timeout", OPT_TIMEOUT, "TIME", "longest wait of each step (20s)" },
 	{ "verbose", 'v', NULL, "show the SMTP dialogues on standard error" },
 	{ "json", OPT_JSON, NULL, "JSON lines: a finding each, then their count" },

@@ -40,7 +40,8 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
 	case TLS_TICKET_UNKNOWN:
 		return 0;
 	case TLS_TICKET_CURRENT:
-		result = 1;
+		/* from TLS 1.3 on a ticket is of use once (RFC 8446 C.4), so another is due each time */
+		result = SSL_version(ssl) >= TLS1_3_VERSION ? 2 : 1;
 		break;
 	case TLS_TICKET_OLD:
 		result = 2;

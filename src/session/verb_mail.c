@@ -121,11 +121,14 @@ static bool take_parameter(struct session *s, const struct smtp_param *p)
 /* RFC 3848, and RFC 6531 4.3: "ESMTPSA" is one with TLS and AUTH. */
 static void set_protocol(struct session *s)
 {
+	const struct session_tls *tls = session_tls(s);
 	char name[16];
 
 	snprintf(name, sizeof(name), "%s%s%s", s->env.smtputf8 ? "UTF8SMTP" : s->extended ? "ESMTP" : "SMTP",
-		 s->extended && session_tls(s) ? "S" : "", s->env.auth_user ? "A" : "");
+		 s->extended && tls ? "S" : "", s->env.auth_user ? "A" : "");
 	envelope_set(&s->env.protocol, name, strlen(name));
+	if (tls && tls->cipher)
+		envelope_set(&s->env.tls_cipher, tls->cipher, strlen(tls->cipher));
 }
 
 /* Path and parameters into the envelope; false when it was refused. */

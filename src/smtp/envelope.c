@@ -49,6 +49,7 @@ void envelope_reset(struct envelope *env)
 	free(env->hold);
 	free(env->mail_options);
 	free(env->rcpt_options);
+	free(env->tls_cipher);
 	env->id[0] = '\0';
 	env->arrived_wall_us = 0;
 	env->sender = NULL;
@@ -64,6 +65,7 @@ void envelope_reset(struct envelope *env)
 	env->declared_size_bytes = 0;
 	env->mail_options = NULL;
 	env->rcpt_options = NULL;
+	env->tls_cipher = NULL;
 }
 
 void envelope_release(struct envelope *env)

@@ -62,6 +62,8 @@ struct envelope {
 	char *helo; /* as the client said it, "" before */
 	char *protocol; /* RFC 3848: SMTP, ESMTP, ESMTPS, UTF8SMTP ... */
 	char *listener; /* name of the listener it came in by */
+	/* What protected its way here, as IANA names it ("TLS_AES_128_GCM_SHA256"); NULL: nothing. Not kept in the spool */
+	char *tls_cipher;
 };
 
 void envelope_init(struct envelope *env);

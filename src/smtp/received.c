@@ -9,6 +9,7 @@
 #include "smtp/path.h"
 
 #define USER_MAX 255
+#define CIPHER_MAX 100
 
 const char *smtp_peer_address(const char *peer, char out[SMTP_PEER_ADDRESS_MAX])
 {
@@ -97,6 +98,8 @@ bool smtp_received_write(struct buf *out, const struct envelope *env, const char
 		buf_addf(&b, " id %s", env->id);
 	if (env->rcpt_count == 1 && may_stand(env->rcpt[0].address, env->smtputf8))
 		buf_addf(&b, "\r\n\tfor <%.*s>", SMTP_PATH_MAX, env->rcpt[0].address);
+	if (env->tls_cipher) /* RFC 8314 4.3 */
+		buf_addf(&b, "\r\n\ttls %.*s", CIPHER_MAX, env->tls_cipher);
 	buf_addf(&b, ";\r\n\t%s\r\n", smtp_date_format(wall_us, date));
 	ok = buf_add(out, b.data, b.len);
 	buf_release(&b);

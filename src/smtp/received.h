@@ -16,7 +16,7 @@
 
 /*
  * Appends "Received: from HELO ([address]) [(authenticated as USER)] by hostname with PROTOCOL id ID
- * [for <recipient>]; date", folded, CRLF ended. The user only with show_user: it is somebody's login. "for" only with exactly one
+ * [for <recipient>] [tls CIPHER]; date", folded, CRLF ended. The user only with show_user: it is somebody's login. "for" only with exactly one
  * recipient (RFC 5321 7.2: more would tell each of the others). Octets of the client's HELO that
  * and of the user that could end or bend the field become '?'. False (and nothing is added) when
  * out's ceiling would be passed.

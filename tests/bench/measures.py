@@ -323,6 +323,60 @@ def measure_long_queue(bench, remove):
             bench.say(f"{'remove' if remove else 'queue'} round {number + 1}: {relay.name} {done / took:.0f}/s")
 
 
+def make_certificate(folder, kind):
+    """A self-signed one, for both relays: (certificate, key)."""
+    cert, key = (os.path.join(folder, f"{kind}.{end}") for end in ("pem", "key"))
+    if not os.path.exists(cert):
+        what = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"], "rsa": ["rsa:2048"]}[kind]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", *what, "-nodes", "-days", "30", "-subj", "/CN=bench.example",
+                        "-addext", "subjectAltName=DNS:bench.example", "-keyout", key, "-out", cert],
+                       check=True, capture_output=True)
+    return cert, key
+
+
+def cpu_seconds(pids):
+    """What processes have used so far, with their children that ended."""
+    ticks = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                ticks += sum(map(int, f.read().rpartition(")")[2].split()[11:15]))
+        except OSError:
+            pass
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure_handshakes(bench):
+    """A connection, STARTTLS, a handshake, QUIT, again: 8 clients. With the same certificate everywhere. The
+    resumed ones begin with one full handshake a client. A client of OpenSSL 3 takes more time for a full
+    handshake than the server does (it decodes the certificate), and here it does so on the same CPUs; so there
+    are two figures: by the clock, and by the time that the relay's own processes used."""
+    upstream = ClosedPort()
+    try:
+        for number in range(bench.pick(5, 2)):
+            for cell in ("ec full", "ec resumed", "rsa full"):
+                kind, how = cell.split()
+                for relay in bench.in_turn(number):
+                    relay.tls = make_certificate(bench.folder, kind)
+                    with Running(bench, relay, upstream.port):
+                        # a second's clients first: processes are there when it counts
+                        bench.run_tool("tlsload", "-c", 8, "-t", 0.5, relay.port)
+                        used = cpu_seconds(relay.child.family())
+                        got = bench.run_tool("tlsload", "-c", 8, "-t", bench.pick(2, 1),
+                                             *(["-r"] if how == "resumed" else []), relay.port)
+                        used = cpu_seconds(relay.child.family()) - used
+                    relay.tls = None
+                    if got["trouble"]:
+                        raise BenchError(f"{relay.name}: {got['trouble']} failed handshakes")
+                    bench.add("handshakes", cell, relay.name, got["rate"])
+                    if used > 0:
+                        bench.add("handshakes", f"{cell} cpu", relay.name, (got["full"] + got["resumed"]) / used)
+                    bench.say(f"handshakes {cell}: {relay.name} {got['rate']:.0f}/s, {used:.2f} s of CPU for "
+                              f"{got['full']} full and {got['resumed']} resumed")
+    finally:
+        upstream.close()
+
+
 MEASURES = {
     "raw": measure_raw,
     "accept": measure_accept,
@@ -330,6 +384,7 @@ MEASURES = {
     "drain": measure_drain,
     "memory": measure_memory,
     "latency": measure_latency,
+    "handshakes": measure_handshakes,
     "queue": measure_queue,
     "remove": measure_remove,
 }

@@ -25,6 +25,7 @@ class Relay:
     name = ""  # of its column
     child = None
     port = 0
+    tls = None  # (certificate, key): STARTTLS is offered
 
     def __init__(self, folder):
         self.folder = folder  # for configuration and log, not on the disk under test
@@ -71,6 +72,8 @@ class Posthouse(Relay):
         with open(config, "w", encoding="utf-8") as f:
             f.write(f'localaddr = "127.0.0.1:0"\nremoteaddr = "127.0.0.1:{upstream_port}"\n'
                     f'spool = "{self.spool}"\nhostname = "bench.example"\nlog = "stderr"\n')
+            if self.tls:
+                f.write(f'tls = starttls\ntls_cert = "{self.tls[0]}"\ntls_key = "{self.tls[1]}"\n')
             if os.geteuid() == 0:
                 # separate users, as an installation has them; any two will do
                 f.write('user = "nobody"\nsmtp_user = "daemon"\n')
@@ -188,6 +191,9 @@ class Postfix(Relay):
         main += STOCK.format(folder=folder, upstream=upstream_port)
         if self.tuned:
             main += TUNED
+        if self.tls:
+            main += ("smtpd_tls_security_level = may\nsmtpd_tls_loglevel = 0\n"
+                     f"smtpd_tls_cert_file = {self.tls[0]}\nsmtpd_tls_key_file = {self.tls[1]}\n")
         if self.log_to_file:
             main += f"maillog_file = {self.log}\nmaillog_file_prefixes = {self.folder}\n"
         with open(f"{self.share}/master.cf.dist", encoding="utf-8") as f:

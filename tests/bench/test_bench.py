@@ -13,6 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 
 import harness
+from certificates import Pki
 from harness import BUILDDIR, SLOW, equal, wait_until
 from procs import Child, ClosedPort, Talker, members
 import report
@@ -287,6 +288,28 @@ def test_report_has_a_figure_for_every_target(t):
     for target in report.TARGETS:
         assert target[:2] in named, target
         assert target[3] in report.HOLDS, target
+
+
+
+def test_tls_clients_count_handshakes(t):
+    """Full ones and resumed ones are those that the server logs; a server that refuses is no success."""
+    relay = t.daemon(ClosedPort().port, config="tls = starttls\nlog_level = debug\n" + Pki(t).pair().config())
+    port = relay.port
+    for how, kind in (((), "full"), (("-r",), "resumed")):
+        load = tool(t, "tlsload", "-c", 2, "-t", 0.3, *how, port)
+        got = load.answer(30)
+        load.finish()
+        assert got[kind] > 2 and got["trouble"] == 0, got
+        seen = wait_until(lambda g=got: relay.events("tls") if len(relay.events("tls")) >= g["full"] + g["resumed"] else None,
+                          "the server's own count")
+        for name, flag in (("full", "0"), ("resumed", "1")):
+            equal(len([e for e in seen if e["resumed"] == flag]), got[name], f"{name} handshakes")
+        with relay.changed:
+            relay.events_seen.clear()
+    equal(got["full"], 2, "full handshakes of two clients that resume")
+    bare = t.daemon(ClosedPort().port, name="bare")
+    load = tool(t, "tlsload", "-t", 0.3, bare.port)
+    assert load.answer(30)["full"] == 0
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_starttls(t):
     event = relay.wait_for("accepted", tls="TLSv1.3", cipher=re.compile("^TLS_"))
     equal(event["proto"], "ESMTPS", "protocol")
     message = upstream.wait_messages(1)[0]
-    assert b"with ESMTPS" in message.content, message.content
+    assert re.search(rb"with ESMTPS id \S+\r\n\tfor <[^>]+>\r\n\ttls TLS_AES_\w+;\r\n", message.content), message.content
     equal(without_received(message.content), CONTENT, "content")
 
 

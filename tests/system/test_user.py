@@ -324,12 +324,13 @@ def test_without_a_terminal(t):
 
 def test_many_at_once(t):
     processes = []
+    password = t.tmp / "password"
+    password.write_text("x\n")
     for n in range(40):
         args = [POSTHOUSE, "user", "add", "--stdin", "--scheme", "sha512crypt", "--no-scram", "--file", t.tmp / "users"]
-        processes.append(subprocess.Popen([*args, f"user{n % 20}"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                          stderr=subprocess.DEVNULL))
-        processes[-1].stdin.write(b"x\n")
-        processes[-1].stdin.close()
+        with password.open() as stdin:
+            processes.append(subprocess.Popen([*args, f"user{n % 20}"], stdin=stdin, stdout=subprocess.DEVNULL,
+                                              stderr=subprocess.DEVNULL))
     statuses = sorted(p.wait(harness.DEADLINE * 4) for p in processes)
     equal(statuses, [0] * 20 + [1] * 20, "each user is added once")
     equal(sorted(line.split(":")[0] for line in content(t).splitlines()), sorted(f"user{n}" for n in range(20)), "users")

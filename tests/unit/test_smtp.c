@@ -548,6 +548,12 @@ START_TEST(received)
 	check_received(&env, "Received: from client.example.net ([IPv6:2001:db8::1])\r\n"
 			     "\tby relay.example.org with ESMTP id 0m4x7f3q9zkab1cd\r\n"
 			     "\tfor <bob@example.org>");
+	envelope_set(&env.tls_cipher, "TLS_AES_128_GCM_SHA256", 22);
+	check_received(&env, "Received: from client.example.net ([IPv6:2001:db8::1])\r\n"
+			     "\tby relay.example.org with ESMTP id 0m4x7f3q9zkab1cd\r\n"
+			     "\tfor <bob@example.org>\r\n\ttls TLS_AES_128_GCM_SHA256");
+	free(env.tls_cipher);
+	env.tls_cipher = NULL;
 	envelope_add_rcpt(&env, "carol@example.org", 17);
 	envelope_set(&env.peer, "unix:uid=1000,pid=42", 20);
 	envelope_set(&env.helo, "[192.0.2.7]", 11);
