@@ -377,6 +377,29 @@ static void put_remote(const struct printer *p, struct table *t, const json_t *r
 	put_cells(t, cell, UP_COUNT);
 }
 
+/* The token with which it logs in: for how long it is good, and why there is no newer one. */
+static void put_token(const struct printer *p, struct table *t, const json_t *token, struct buf *cell)
+{
+	int64_t until_us = json_get_time_us(token, "valid_until");
+	char text[48], left[16];
+
+	if (until_us > p->now_wall_us) {
+		snprintf(text, sizeof(text), "valid for %s",
+			 num_format_age((until_us - p->now_wall_us) / 1000, left, sizeof(left)));
+		term_paint(p->term, TERM_GOOD, text, &cell[UP_STATE]);
+	} else {
+		term_paint(p->term, TERM_BAD, until_us ? "over" : "none", &cell[UP_STATE]);
+	}
+	buf_adds(&cell[UP_NAME], "  token");
+	if (json_get_text(token, "last_error")) {
+		add_since(p, json_get_time_us(token, "last_error_at"), &cell[UP_TROUBLE]);
+		if (cell[UP_TROUBLE].len > 0)
+			buf_adds(&cell[UP_TROUBLE], ": ");
+		add_text(p, json_get_text(token, "last_error"), &cell[UP_TROUBLE]);
+	}
+	put_cells(t, cell, UP_COUNT);
+}
+
 static void put_upstream(const struct printer *p, struct table *t, const json_t *u, struct buf *cell)
 {
 	const json_t *remotes = json_get_array(u, "remotes"), *slowed = json_object_get(u, "slowed");
@@ -402,6 +425,8 @@ static void put_upstream(const struct printer *p, struct table *t, const json_t 
 	put_cells(t, cell, UP_COUNT);
 	for (size_t i = 0; i < json_array_size(remotes) && i < LIST_MAX; i++)
 		put_remote(p, t, json_array_get(remotes, i), cell);
+	if (json_is_object(json_object_get(u, "token")))
+		put_token(p, t, json_object_get(u, "token"), cell);
 }
 
 /* A table, with an empty line before it, unless there is nothing in it. */

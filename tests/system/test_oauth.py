@@ -116,6 +116,7 @@ def test_refresh_token(t):
     status = json.loads(t.posthouse("--spool", relay.spool, "status", "--json"))
     token = status["upstreams"][0]["token"]
     assert abs(token["valid_until"] - time.time() - 3600) < 60 and token["last_error"] is None, token
+    assert re.search(r"^ +token +valid for (60m|59m)", t.posthouse("--spool", relay.spool, "status"), re.M)
     assert not relay.events("oauth_failed"), "nothing failed"
 
 

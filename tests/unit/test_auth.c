@@ -153,11 +153,13 @@ START_TEST(nobody_answers)
 	auth_world_init(&w);
 	auth_world_start(&w);
 	auth_world_kill(&w);
-	began = clock_mono_ms();
-	ck_assert_int_eq(w.asker.authenticator.ops->begin(&w.asker.authenticator, &w.client, "PLAIN",
-							  AUTH_BASE64("\0alice\0secret"), began + 200, &w.answer),
-			 AUTHENTICATOR_TEMPORARY);
-	ck_assert_int_ge(clock_mono_ms() - began, 200);
+	for (int i = 0; i < 10; i++) {
+		began = clock_mono_ms();
+		ck_assert_int_eq(w.asker.authenticator.ops->begin(&w.asker.authenticator, &w.client, "PLAIN",
+								  AUTH_BASE64("\0alice\0secret"), began + 50, &w.answer),
+				 AUTHENTICATOR_TEMPORARY);
+		ck_assert_int_ge(clock_mono_ms() - began, 50);
+	}
 	/* what nobody waits for any more is not worked at by who comes next */
 	auth_world_start(&w);
 	ck_assert_int_eq(auth_plain(&w, "alice", "secret"), AUTHENTICATOR_OK);
@@ -227,6 +229,7 @@ START_TEST(the_worker_hangs_up)
 	ck_assert_int_eq(auth_begin(&w, "LOGIN", NULL), AUTHENTICATOR_CONTINUE);
 	w.asker.authenticator.ops->cancel(&w.asker.authenticator);
 	ck_assert_int_eq(auth_step(&w, "YQ=="), AUTHENTICATOR_TEMPORARY);
+	auth_asker_release(&other);
 	auth_world_release(&w);
 }
 END_TEST
@@ -383,6 +386,25 @@ START_TEST(the_line_shut_down)
 	w.pid = 0;
 	ck_assert_int_eq(auth_plain(&w, "alice", "secret"), AUTHENTICATOR_TEMPORARY);
 	auth_world_release(&w);
+}
+END_TEST
+
+/* Who is banned is told so at once, and the other end is closed before the question was read. */
+START_TEST(an_answer_before_the_question)
+{
+	struct channel_message m;
+	struct kv_pair pair;
+	int end[2];
+	bool bad;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, end), 0);
+	ck_assert_int_eq(send(end[0], "mechanism=PLAIN", 15, 0), 15);
+	ck_assert_int_eq(send(end[1], "result=banned", 13, 0), 13);
+	close(end[1]);
+	ck_assert_int_eq(channel_receive(end[0], &m, clock_mono_ms() + 5000, NULL), CHANNEL_MESSAGE);
+	ck_assert(channel_next(&m, &pair, &bad));
+	ck_assert_str_eq(pair.value, "banned");
+	ck_assert_int_eq(channel_receive(end[0], &m, clock_mono_ms() + 5000, NULL), CHANNEL_GONE);
 }
 END_TEST
 
@@ -671,7 +693,7 @@ int main(void)
 	UNIT_CASE(s, what_is_offered, a_worker_that_scribbles_in_shared_memory_offers_nothing_that_is_not,
 		  a_backend_that_is_away, verdicts, log_lines, killed_in_the_middle, nobody_answers,
 		  a_request_waits_for_a_restart, the_service_stops, the_worker_hangs_up, retired_it_ends_what_it_began,
-		  requests_that_are_none, messages_that_are_none, the_line_shut_down, answers_that_are_none,
+		  requests_that_are_none, messages_that_are_none, the_line_shut_down, an_answer_before_the_question, answers_that_are_none,
 		  who_stalls_blocks_nobody_until_the_ceiling, so_many_hashings_at_a_time, failures_are_held_back,
 		  a_ban_and_its_end, guesses_side_by_side_gain_nothing, nobody_here_is_banned, bans, bans_have_a_ceiling,
 		  addresses);
