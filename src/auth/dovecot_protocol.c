@@ -211,7 +211,7 @@ void dovecot_begin(struct buf *out, const struct auth_client *client, const char
 	buf_addf(out, "AUTH\t" REQUEST_ID "\t%s\tservice=smtp\tnologin", mechanism);
 	if (client->tls || local)
 		buf_adds(out, "\tsecured");
-	if (!local) {
+	if (!local && strcmp(client->address, "unknown") != 0) {
 		buf_adds(out, "\trip=");
 		dovecot_escape(out, client->address);
 	}
