@@ -297,7 +297,7 @@ START_TEST(requests_that_are_none)
 		size_t len;
 	} bad[] = {
 		{ 2, AUTH_FAMILY_IPV4, 0, sizeof(struct auth_request) },
-		{ 1, 3, 0, sizeof(struct auth_request) },
+		{ 1, 4, 0, sizeof(struct auth_request) },
 		{ 1, AUTH_FAMILY_IPV4, 1, sizeof(struct auth_request) },
 		{ 1, AUTH_FAMILY_UNIX, 1, sizeof(struct auth_request) },
 		{ 1, AUTH_FAMILY_IPV4, 0, sizeof(struct auth_request) - 1 },
@@ -655,6 +655,16 @@ START_TEST(bans)
 		failed_at(&t, i == 1 ? "2001:db8:0:1::1" : "2001:db8:0:1:ffff::2", (uint64_t)i, 3000);
 	ck_assert(is_banned(&t, "2001:db8:0:1:1234::", 3000));
 	ck_assert(!is_banned(&t, "2001:db8:0:2::1", 3000));
+	/* on the link it is the host */
+	for (int i = 0; i < 3; i++)
+		failed_at(&t, "fe80::1%eth0", (uint64_t)i, 3000);
+	ck_assert(is_banned(&t, "fe80::1%eth0", 3000));
+	ck_assert(!is_banned(&t, "fe80::2%eth0", 3000));
+	/* whom a proxy does not know is nobody here */
+	for (int i = 0; i < 3; i++)
+		failed_at(&t, "unknown", (uint64_t)i, 3000);
+	ck_assert(is_banned(&t, "unknown", 3000));
+	ck_assert(!is_banned(&t, "unix", 3000));
 	/* what cannot be told apart counts */
 	for (int i = 0; i < 3; i++)
 		failed_at(&t, "192.0.2.9", 0, 3000);
@@ -687,15 +697,17 @@ END_TEST
 START_TEST(addresses)
 {
 	char text[AUTH_ADDRESS_TEXT_MAX];
-	static const char *const same[] = { "192.0.2.1", "2001:db8::1", "unix" };
+	static const char *const same[] = { "192.0.2.1", "2001:db8::1", "unix", "unknown" };
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		struct auth_address a = auth_address_parse(same[i]);
 
 		ck_assert(auth_address_is_valid(&a));
 		ck_assert_str_eq(auth_address_format(&a, text), same[i]);
 	}
-	ck_assert_uint_eq(auth_address_parse("unknown").family, AUTH_FAMILY_UNIX);
+	ck_assert_uint_eq(auth_address_parse("fe80::1%eth0").family, AUTH_FAMILY_IPV6);
+	ck_assert_uint_eq(auth_address_parse("").family, AUTH_FAMILY_UNKNOWN);
+	ck_assert_uint_eq(auth_address_parse("2001:db8:2001:db8:2001:db8:2001:db8:2001:db8:2001:db8").family, AUTH_FAMILY_UNKNOWN);
 	ck_assert_uint_eq(auth_address_parse("::ffff:127.0.0.1").family, AUTH_FAMILY_IPV4);
 }
 END_TEST
