@@ -593,7 +593,7 @@ START_TEST(test_example_has_every_key)
 		const struct config_option *o = &config_options[i];
 		/* what excludes a password stands in a section of its own */
 		bool is_oauth = o->section == CONFIG_UPSTREAM && strncmp(o->key, "oauth", 5) == 0;
-		const void *objects[] = { &cfg, cfg.listener, &cfg.upstream[is_oauth], cfg.route };
+		const void *objects[] = { &cfg, cfg.listener, &cfg.upstream[is_oauth], cfg.route, cfg.rewrite };
 		const char *indent = o->section == CONFIG_TOP ? "" : "\t";
 		char *line = mem_printf("\n%s%s = ", indent, o->key), *at = strstr(text, line);
 		struct buf value;
@@ -606,7 +606,7 @@ START_TEST(test_example_has_every_key)
 		ck_assert_msg(!strstr(at + 1, line) || o->section != CONFIG_TOP, "%s stands twice", o->key);
 		buf_init(&value, 4096);
 		ck_assert_msg(o->type->format(o, objects[o->object], &value), "%s", o->key);
-		if (o->fallback && is_oauth)
+		if (o->fallback && (is_oauth || (o->also_top && strcmp(o->fallback, "none") == 0)))
 			; /* not the default, which is none of it */
 		else if (o->fallback && value.data[0] == '"')
 			ck_assert_int_eq(strncmp(value.data + 1, o->fallback, strlen(o->fallback)), 0);
