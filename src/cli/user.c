@@ -28,12 +28,12 @@ enum {
 
 const struct args_option user_options[] = {
 	{ "file", OPT_FILE, "FILE", "the users file, instead of the configuration's" },
-	{ "stdin", OPT_STDIN, NULL, "add, passwd: the password is the first line of standard input" },
-	{ "scheme", OPT_SCHEME, "SCHEME", "add, passwd: hash it by yescrypt, sha512crypt or bcrypt" },
-	{ "iterations", OPT_ITERATIONS, "N", "add, passwd: how costly the SCRAM verifier is" },
-	{ "scram-only", OPT_SCRAM_ONLY, NULL, "add, passwd: keep a SCRAM verifier and no hash" },
-	{ "no-scram", OPT_NO_SCRAM, NULL, "add, passwd: keep a hash and no SCRAM verifier" },
-	{ "cram-md5", OPT_CRAM_MD5, NULL, "add, passwd: keep the password itself too, for CRAM-MD5" },
+	{ "stdin", OPT_STDIN, NULL, "the password is a line of standard input" },
+	{ "scheme", OPT_SCHEME, "SCHEME", "hash it by yescrypt, sha512crypt or bcrypt" },
+	{ "iterations", OPT_ITERATIONS, "N", "how costly the SCRAM verifier is" },
+	{ "scram-only", OPT_SCRAM_ONLY, NULL, "keep a SCRAM verifier and no hash" },
+	{ "no-scram", OPT_NO_SCRAM, NULL, "keep a hash and no SCRAM verifier" },
+	{ "cram-md5", OPT_CRAM_MD5, NULL, "keep the password itself too, for CRAM-MD5" },
 	{ "json", OPT_JSON, NULL, "list: JSON lines" },
 	ARGS_OPTIONS_END,
 };
