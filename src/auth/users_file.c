@@ -100,7 +100,8 @@ bool users_cursor_is(const struct users_cursor *at, const char *name)
 	return prep_name(raw, PREP_STORE, prepared, &e) == 0 && prep_same_name(prepared, name);
 }
 
-enum users_found users_file_find(const struct users_file *f, const char *name, struct users_entry *out, struct err *e)
+enum users_found users_file_find(const struct users_file *f, const char *name, struct users_entry *out,
+				 struct err *e)
 {
 	struct users_cursor at = { 0 };
 	unsigned first = 0;

@@ -80,7 +80,9 @@ bool credentials_are_usable(const struct config *cfg, void (*report)(void *ctx, 
 	int status = 0;
 	pid_t pid;
 
-	/* without AUTH nobody reads them: the users may be made first, and the account of the process later */
+	/*
+	 * without AUTH nobody reads them: the users may be made first, and the account of the process later
+	 */
 	if (!credentials_are_configured(cfg) || !service_offers_auth(cfg))
 		return true;
 	pid = fork();
