@@ -45,11 +45,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (len == 0)
 		return 0;
+	if (proxy_parse(data, len, &said, &client, &e) < 0) {
+		ASSERT(e.text[0]);
+		return 0;
+	}
 	if (data[0] == 'P') /* the line and no octet more */
 		ASSERT(len <= PROXY_V1_MAX && memchr(data, '\n', len) == data + len - 1);
-	if (proxy_parse(data, len, &said, &client, &e) < 0)
-		ASSERT(e.text[0]);
-	else if (said == PROXY_CLIENT)
+	if (said == PROXY_CLIENT)
 		check_client(&client);
 	return 0;
 }
