@@ -496,6 +496,13 @@ bool oauth_keeper_rejected(struct oauth_keeper *k, uint64_t generation)
 	return true;
 }
 
+bool oauth_keeper_is_busy(const struct oauth_keeper *k)
+{
+	/* RFC 6749 4.4.3: client credentials come without one, and are asked for again at no cost */
+	return k->step == STEP_SAVING ||
+	       (k->step == STEP_ASKING && k->settings->client.grant != OAUTH_CLIENT_CREDENTIALS);
+}
+
 struct oauth_keeper_facts oauth_keeper_facts(const struct oauth_keeper *k)
 {
 	return (struct oauth_keeper_facts){

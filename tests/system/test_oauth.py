@@ -372,6 +372,33 @@ def test_rotated_token_is_kept_first(t):
     equal(len(world.server.requests), 1, "requests")
 
 
+def test_stop_while_asking(t):
+    """The server has taken the old refresh token for used when the relay is told to stop: it waits for the new one."""
+    world = World(t)
+    world.server.rotate = True
+    world.store(refresh_token="rt-0")
+    answer = threading.Event()
+    world.server.on("/token", lambda _request: answer.wait(harness.DEADLINE) and None, times=1)
+    relay = world.relay()
+    world.server.wait_requests(1)
+    relay.signal(signal.SIGTERM)
+    wait_until(lambda: not relay.children("worker"), "workers to be gone")
+    answer.set()
+    relay.stop()
+    equal(world.stored()["refresh_token"], "rt-1", "refresh token on the disk")
+
+
+def test_stop_does_not_wait_for_ever(t):
+    world = World(t)
+    world.store(refresh_token="rt-0")
+    world.server.on("/token", lambda _request: world.server.closing.wait(60) and None)
+    relay = world.relay(top='stop_timeout = "1s"\n')
+    world.server.wait_requests(1)
+    relay.stop()
+    equal(relay.events("killed"), [], "killed")
+    equal(world.stored()["refresh_token"], "rt-0", "refresh token on the disk")
+
+
 def test_two_upstreams_one_without(t):
     """One without a token is in nobody's way."""
     world = World(t)
