@@ -103,7 +103,7 @@ static const struct {
 	{ "o@notexample.org", 2 },	  { "o@example.org.evil.test", 2 }, { "x@at.example", 11 },
 	{ "x@star.example", 12 },	  { "x@sub.star.example", 2 },	   { "postmaster", 2 },
 	{ "user", 3 },			  { "A.B@example.com", 13 },	   { "ab@example.com", 2 },
-	{ "\"example.org\"@x.test", 2 },  { "user@example.org@x.test", 2 }, { "x@.example.org", 4 },
+	{ "\"example.org\"@x.test", 2 },  { "\"user@example.org\"@x.test", 2 }, { "x@.example.org", 4 },
 };
 
 START_TEST(the_most_specific_entry_counts)
