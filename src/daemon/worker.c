@@ -124,10 +124,11 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 	smtp_reply_oneline(reply, &oneline);
 	log_begin(&line, LOG_LEVEL_INFO, "rejected");
 	log_str(&line, "peer", env->peer);
+	log_str(&line, "listener", env->listener);
 	log_str(&line, "helo", env->helo);
 	log_str(&line, "verb", verb);
-	if (env->sender)
-		log_str(&line, "from", env->sender);
+	log_str(&line, "user", env->auth_user);
+	log_str(&line, "from", env->sender);
 	log_rule(w, &line);
 	log_str(&line, "reply", oneline.data);
 	log_strn(&line, "line", text, len < 300 ? len : 300);
