@@ -82,6 +82,11 @@ static void take_address(struct access *a, const char *text)
 	}
 }
 
+static size_t address_len(int family)
+{
+	return family == AF_INET ? 4 : family == AF_INET6 ? 16 : 0;
+}
+
 static bool is_in(const struct access *a, const struct cidr *nets, size_t count)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
@@ -153,7 +158,7 @@ static enum policy_verdict receive(struct access *a, const struct session_peer *
 	take_address(a, peer->address);
 	a->exempt = a->family == AF_UNIX || is_in(a, s->exempt, s->exempt_count);
 	if (s->limits)
-		a->client_key = limits_key_of_address(s->limits, a->address, a->family == AF_INET ? 4 : 16);
+		a->client_key = limits_key_of_address(s->limits, a->address, address_len(a->family));
 	verdict = ask_clients(a, reply);
 	if (verdict == POLICY_PASS)
 		verdict = enter_client(a, peer, sessions, reply);
@@ -247,7 +252,7 @@ static enum policy_verdict take_share(struct access *a, enum limits_what what, s
 /* The address as a table has it: one without a domain is in ours. Valid until the next call. */
 static const char *whole(struct access *a, const char *address)
 {
-	if (!*address || strchr(address, '@') || !a->settings->default_domain)
+	if (!*address || smtp_address_domain(address) || !a->settings->default_domain)
 		return address;
 	snprintf(a->whole, sizeof(a->whole), "%s@%s", address, a->settings->default_domain);
 	return a->whole;

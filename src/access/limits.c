@@ -61,8 +61,10 @@ static limits_key key_of(const struct limits *l, const void *data, size_t len)
 
 limits_key limits_key_of_address(const struct limits *l, const unsigned char *address, size_t len)
 {
-	/* a host of IPv6 has a /64 to choose addresses from (RFC 7421) */
-	return key_of(l, address, len == 16 ? 8 : len);
+	/* a host of IPv6 has a /64 to choose addresses from (RFC 7421), but on the link all hosts have the same one */
+	bool on_link = len == 16 && address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+
+	return key_of(l, address, len == 16 && !on_link ? 8 : len);
 }
 
 limits_key limits_key_of_user(const struct limits *l, const char *user)

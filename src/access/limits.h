@@ -45,7 +45,7 @@ typedef uint64_t limits_key;
 int limits_create(struct limits *l, size_t slots, struct err *e);
 void limits_destroy(struct limits *l);
 
-/* 4 or 16 octets in network order */
+/* 4 or 16 octets in network order; none: of all whose address is not known */
 limits_key limits_key_of_address(const struct limits *l, const unsigned char *address, size_t len);
 limits_key limits_key_of_user(const struct limits *l, const char *user);
 

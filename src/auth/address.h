@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A client's address as it is counted by: IPv4 as it is, of IPv6 the network of 64 bits. Pure. */
+/* A client's address as it is counted by: IPv4 as it is, of IPv6 the network of 64 bits (on the link each host). Pure. */
 #ifndef AUTH_ADDRESS_H
 #define AUTH_ADDRESS_H
 
@@ -9,11 +9,14 @@
 
 #define AUTH_ADDRESS_TEXT_MAX 64
 
-/* "192.0.2.1", "2001:db8::1"; an IPv4 address in IPv6's clothes becomes IPv4. Anything else ("unix") is no address. */
+/*
+ * "192.0.2.1", "2001:db8::1", "fe80::1%eth0", "unix"; an IPv4 address in IPv6's clothes becomes IPv4. Anything else is
+ * nobody that is known.
+ */
 struct auth_address auth_address_parse(const char *text);
 /* Whether it came over the wire as parse would make it. */
 bool auth_address_is_valid(const struct auth_address *a);
-/* "192.0.2.1", "2001:db8::1", "unix"; returns out. */
+/* "192.0.2.1", "2001:db8::1", "unix", "unknown"; returns out. */
 const char *auth_address_format(const struct auth_address *a, char out[AUTH_ADDRESS_TEXT_MAX]);
 /* Loopback or a local socket: somebody on this machine, and nobody knows who. */
 bool auth_address_is_local(const struct auth_address *a);

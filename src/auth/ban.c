@@ -86,7 +86,8 @@ static int64_t delay_for(const struct ban_table *t, unsigned failures)
 	return delay < AUTH_DELAY_MAX_MS ? delay : AUTH_DELAY_MAX_MS;
 }
 
-struct ban_note ban_note(struct ban_table *t, const struct auth_address *who, uint64_t guess, int64_t now_mono_ms)
+struct ban_note ban_note(struct ban_table *t, const struct auth_address *who, uint64_t guess,
+			 int64_t now_mono_ms)
 {
 	struct auth_address group = auth_address_group(who);
 	struct ban_entry *b = find(t, &group, now_mono_ms);

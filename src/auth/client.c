@@ -37,7 +37,8 @@ static unsigned offered(const struct auth_asker *c, const struct session_client 
 	return set;
 }
 
-static void ask_mechanisms(struct session_authenticator *a, const struct session_client *client, struct buf *out)
+static void ask_mechanisms(struct session_authenticator *a, const struct session_client *client,
+			   struct buf *out)
 {
 	smtp_mechanism_put(out, offered(of(a), client));
 }
@@ -81,7 +82,9 @@ static bool open_exchange(struct auth_asker *c, const struct session_client *cli
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = { .room = { 0 } };
 	struct iovec iov = { &request, sizeof(request) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.room,
 			      .msg_controllen = sizeof(control.room) };
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	int pair[2];
@@ -192,8 +195,9 @@ static void put_binding(struct buf *message, const struct session_tls *tls)
 	kv_puts(message, "binding", hex);
 }
 
-static enum authenticator_result ask_begin(struct session_authenticator *a, const struct session_client *client,
-					   const char *mechanism, const char *initial, int64_t deadline_mono_ms,
+static enum authenticator_result ask_begin(struct session_authenticator *a,
+					   const struct session_client *client, const char *mechanism,
+					   const char *initial, int64_t deadline_mono_ms,
 					   struct authenticator_answer *out)
 {
 	unsigned set = offered(of(a), client);
@@ -247,7 +251,9 @@ static const struct session_authenticator_ops asker_ops = {
 
 void auth_asker_init(struct auth_asker *c, const struct auth_asker_line *line, unsigned allowed)
 {
-	*c = (struct auth_asker){ .authenticator = { &asker_ops }, .line = line, .allowed = allowed, .fd = -1 };
+	*c = (struct auth_asker){
+		.authenticator = { &asker_ops }, .line = line, .allowed = allowed, .fd = -1
+	};
 }
 
 void auth_asker_release(struct auth_asker *c)

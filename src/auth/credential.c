@@ -41,7 +41,7 @@ const struct credential_method *credential_method_find(const char *name)
 static const struct {
 	const char *prefix, *name;
 } hash_names[] = {
-	{ "$y$", "yescrypt" },	  { "$gy$", "gost-yescrypt" }, { "$7$", "scrypt" },  { "$2", "bcrypt" },
+	{ "$y$", "yescrypt" },    { "$gy$", "gost-yescrypt" }, { "$7$", "scrypt" },   { "$2", "bcrypt" },
 	{ "$6$", "sha512crypt" }, { "$5$", "sha256crypt" },    { "$1$", "md5crypt" }, { "", "crypt" },
 };
 
@@ -56,8 +56,9 @@ static bool is_locked(const char *hash)
 }
 
 /*
- * crypt_checksalt looks at the beginning only, and many a word begins like a hash of DES: a password in the clear, its
- * {PLAIN} forgotten, is none. Of those with '$' the shortest digest, that of MD5, has 22 characters.
+ * crypt_checksalt looks at the beginning only, and many a word begins like a hash of DES: a password in the
+ * clear, its {PLAIN} forgotten, is none. Of those with '$' the shortest digest, that of MD5, has 22
+ * characters.
  */
 static bool is_whole(const char *setting)
 {
@@ -216,14 +217,17 @@ static int parse_scram(struct credential *c, const char *value, size_t len, stru
 	uint64_t iterations = 0;
 
 	c->kind = CREDENTIAL_SCRAM;
-	if (!take_part(&value, end, digits, sizeof(digits)) || !take_part(&value, end, c->salt, sizeof(c->salt)) ||
+	if (!take_part(&value, end, digits, sizeof(digits)) ||
+	    !take_part(&value, end, c->salt, sizeof(c->salt)) ||
 	    !take_part(&value, end, c->stored_key, sizeof(c->stored_key)) ||
 	    !take_part(&value, end, c->server_key, sizeof(c->server_key)) || value != end + 1) {
 		err_set(e, "SCRAM-SHA-256: expected ITERATIONS,SALT,STOREDKEY,SERVERKEY");
 		return -1;
 	}
-	if (!num_parse_u64(digits, strlen(digits), CREDENTIAL_ITERATIONS_MAX, &iterations) || iterations == 0) {
-		err_set(e, "SCRAM-SHA-256: the iterations are not a number from 1 to %d", CREDENTIAL_ITERATIONS_MAX);
+	if (!num_parse_u64(digits, strlen(digits), CREDENTIAL_ITERATIONS_MAX, &iterations) ||
+	    iterations == 0) {
+		err_set(e, "SCRAM-SHA-256: the iterations are not a number from 1 to %d",
+			CREDENTIAL_ITERATIONS_MAX);
 		return -1;
 	}
 	if (!is_base64_of(c->salt, 1, 95) || !is_base64_of(c->stored_key, KEY_BYTES, KEY_BYTES) ||
@@ -239,10 +243,11 @@ struct scram_keys {
 	char salted[KEY_BYTES], client[KEY_BYTES], server[KEY_BYTES], stored[KEY_BYTES];
 };
 
-static bool derive(unsigned iterations, const char *salt, size_t salt_len, const char *password, struct scram_keys *k)
+static bool derive(unsigned iterations, const char *salt, size_t salt_len, const char *password,
+		   struct scram_keys *k)
 {
-	return gsasl_scram_secrets_from_password(GSASL_HASH_SHA256, password, iterations, salt, salt_len, k->salted,
-						 k->client, k->server, k->stored) == GSASL_OK;
+	return gsasl_scram_secrets_from_password(GSASL_HASH_SHA256, password, iterations, salt, salt_len,
+						 k->salted, k->client, k->server, k->stored) == GSASL_OK;
 }
 
 static bool scram_matches(const struct credential *c, const char *password)
@@ -252,7 +257,8 @@ static bool scram_matches(const struct credential *c, const char *password)
 	char stored[sizeof(c->stored_key)] = "";
 	size_t len = 0;
 	bool same = base64_decode(c->salt, &salt, &len) && derive(c->iterations, salt, len, password, &k) &&
-		    base64_encode(k.stored, KEY_BYTES, stored, sizeof(stored)) && same_text(stored, c->stored_key);
+		    base64_encode(k.stored, KEY_BYTES, stored, sizeof(stored)) &&
+		    same_text(stored, c->stored_key);
 
 	free(salt);
 	explicit_bzero(&k, sizeof(k));
@@ -269,7 +275,8 @@ int credential_make_scram(struct credential *c, unsigned iterations, const char 
 	memset(c, 0, sizeof(*c));
 	c->kind = CREDENTIAL_SCRAM;
 	c->iterations = iterations;
-	made = gsasl_random(salt, sizeof(salt)) == GSASL_OK && derive(iterations, salt, sizeof(salt), password, &k) &&
+	made = gsasl_random(salt, sizeof(salt)) == GSASL_OK &&
+	       derive(iterations, salt, sizeof(salt), password, &k) &&
 	       base64_encode(salt, sizeof(salt), c->salt, sizeof(c->salt)) &&
 	       base64_encode(k.stored, KEY_BYTES, c->stored_key, sizeof(c->stored_key)) &&
 	       base64_encode(k.server, KEY_BYTES, c->server_key, sizeof(c->server_key));
@@ -285,7 +292,8 @@ int credential_make_scram(struct credential *c, unsigned iterations, const char 
 static int take_clear(struct credential *c, const char *value, size_t len, struct err *e)
 {
 	if (len == 0 || len >= sizeof(c->clear) || memchr(value, '\0', len)) {
-		err_set(e, "the password is empty, longer than %d octets, or holds a NUL", AUTH_PASSWORD_MAX - 1);
+		err_set(e, "the password is empty, longer than %d octets, or holds a NUL",
+			AUTH_PASSWORD_MAX - 1);
 		return -1;
 	}
 	memcpy(c->clear, value, len);
@@ -376,7 +384,8 @@ int credential_parse(struct credential *c, const char *text, size_t len, struct 
 	}
 	name_len = (size_t)(close - text) - 1;
 	for (size_t i = 0; i < SCHEME_COUNT; i++)
-		if (strlen(schemes[i].name) == name_len && strncasecmp(schemes[i].name, text + 1, name_len) == 0)
+		if (strlen(schemes[i].name) == name_len &&
+		    strncasecmp(schemes[i].name, text + 1, name_len) == 0)
 			return schemes[i].parse(c, close + 1, len - name_len - 2, e);
 	return unknown_scheme(text + 1, name_len, e);
 }
@@ -447,8 +456,8 @@ static bool matches(const struct credential *c, const char *password)
 }
 
 /*
- * Beyond ASCII a client may send what its keyboard made, and whoever made the hash may have prepared it or not: both
- * forms are tried.
+ * Beyond ASCII a client may send what its keyboard made, and whoever made the hash may have prepared it or
+ * not: both forms are tried.
  */
 bool credential_matches(const struct credential *c, const char *password)
 {

@@ -19,7 +19,7 @@
 
 enum credential_kind {
 	CREDENTIAL_CRYPT, /* a hash of crypt(3) */
-	CREDENTIAL_SCRAM, /* SCRAM-SHA-256 verifier: iterations, salt, StoredKey, ServerKey (RFC 5803, RFC 7677) */
+	CREDENTIAL_SCRAM, /* SCRAM-SHA-256 verifier: iterations, salt, StoredKey, ServerKey (RFC 5803) */
 	CREDENTIAL_CLEAR /* the password itself */
 };
 
@@ -45,7 +45,10 @@ const char *credential_name(const struct credential *c);
 /* Takes the time that the credential wants, also when it is locked (then: false). */
 bool credential_matches(const struct credential *c, const char *password);
 
-/* The ways of crypt(3) that new passwords may be hashed with; the first one is the default. Ended by a NULL name. */
+/*
+ * The ways of crypt(3) that new passwords may be hashed with; the first one is the default. Ended by a NULL
+ * name.
+ */
 struct credential_method {
 	const char *name; /* "yescrypt" */
 	const char *prefix; /* "$y$" */
@@ -54,7 +57,10 @@ struct credential_method {
 extern const struct credential_method credential_methods[];
 const struct credential_method *credential_method_find(const char *name);
 
-/* The password is prepared already (prep_text). -1 and e: this libcrypt cannot, or the password is too long for it. */
+/*
+ * The password is prepared already (prep_text). -1 and e: this libcrypt cannot, or the password is too long
+ * for it.
+ */
 int credential_make_crypt(struct credential *c, const struct credential_method *method, const char *password,
 			  struct err *e);
 int credential_make_scram(struct credential *c, unsigned iterations, const char *password, struct err *e);

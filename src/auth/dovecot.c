@@ -32,7 +32,7 @@ struct dovecot_backend {
 struct connection {
 	const char *path;
 	int fd;
-	int64_t deadline_mono_ms; /* of the wait that is on; that of a client moves with each of its answers */
+	int64_t deadline_mono_ms; /* of the wait that is on; a client's moves with each of its answers */
 	char in[DOVECOT_LINE_MAX + 1]; /* and a NUL */
 	size_t len, taken; /* what of it was given out */
 };
@@ -139,7 +139,10 @@ static int connect_within(struct connection *c, const struct sockaddr_un *to, st
 	return 0;
 }
 
-/* By the process id Dovecot tells connections apart; those of two containers can be the same, so it is a random one. */
+/*
+ * By the process id Dovecot tells connections apart; those of two containers can be the same, so it is a
+ * random one.
+ */
 static unsigned connection_id(void)
 {
 	unsigned id = 0;
@@ -184,8 +187,8 @@ static void close_connection(struct connection *c)
 }
 
 /* Connected, with the handshake behind it; NULL and e. */
-static struct connection *open_connection(const char *path, int64_t deadline_mono_ms, struct dovecot_handshake *h,
-					  struct err *e)
+static struct connection *open_connection(const char *path, int64_t deadline_mono_ms,
+					  struct dovecot_handshake *h, struct err *e)
 {
 	struct connection *c = mem_alloc(sizeof(*c));
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
@@ -214,8 +217,9 @@ static int say(const struct connection *c, struct buf *text, struct err *e)
 }
 
 /* The client's answer to a challenge, passed on. AUTH_OK: it is on its way. */
-static enum auth_result answer(struct connection *c, const struct auth_client *client, struct auth_conversation *talk,
-			       const char *challenge, struct buf *out, struct err *e)
+static enum auth_result answer(struct connection *c, const struct auth_client *client,
+			       struct auth_conversation *talk, const char *challenge, struct buf *out,
+			       struct err *e)
 {
 	const char *text = talk->ask(talk, challenge);
 
@@ -233,8 +237,8 @@ static enum auth_result answer(struct connection *c, const struct auth_client *c
 }
 
 static enum auth_result talk_until_end(struct connection *c, const struct auth_client *client,
-				       struct auth_conversation *talk, struct buf *out, char user[AUTH_USER_MAX],
-				       struct err *e)
+				       struct auth_conversation *talk, struct buf *out,
+				       char user[AUTH_USER_MAX], struct err *e)
 {
 	enum auth_result result = AUTH_OK;
 
@@ -267,8 +271,9 @@ static enum auth_result talk_until_end(struct connection *c, const struct auth_c
 }
 
 static enum auth_result exchange_over(struct connection *c, const struct dovecot_handshake *h,
-				      const struct auth_client *client, const char *mechanism, const char *initial,
-				      struct auth_conversation *talk, char user[AUTH_USER_MAX], struct err *e)
+				      const struct auth_client *client, const char *mechanism,
+				      const char *initial, struct auth_conversation *talk,
+				      char user[AUTH_USER_MAX], struct err *e)
 {
 	enum auth_result result = AUTH_TEMPORARY;
 	struct buf out;
@@ -286,8 +291,9 @@ static enum auth_result exchange_over(struct connection *c, const struct dovecot
 }
 
 static enum auth_result dovecot_exchange(struct auth_backend *b, const struct auth_client *client,
-					 const char *mechanism, const char *initial, struct auth_conversation *talk,
-					 char user[AUTH_USER_MAX], struct err *e)
+					 const char *mechanism, const char *initial,
+					 struct auth_conversation *talk, char user[AUTH_USER_MAX],
+					 struct err *e)
 {
 	const struct dovecot_backend *d = (const struct dovecot_backend *)b;
 	enum auth_result result = AUTH_TEMPORARY;

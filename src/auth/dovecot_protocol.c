@@ -9,8 +9,8 @@
 /* ---- lines --------------------------------------------------------------------------- */
 
 /*
- * What stands behind \001. A NUL ('0') cannot be in our texts: it becomes another control, which is_user refuses. For LF
- * the documentation has 'l', Dovecot's code 'n'.
+ * What stands behind \001. A NUL ('0') cannot be in our texts: it becomes another control, which is_user
+ * refuses. For LF the documentation has 'l', Dovecot's code 'n'.
  */
 static char meaning(char c)
 {
@@ -116,8 +116,8 @@ static bool is_mechanism(const char *name)
 }
 
 /*
- * Not passed on: anonymous ones, those that Dovecot keeps to itself, EXTERNAL and the -PLUS variants: they need the
- * client's certificate or the channel binding, which this protocol does not carry.
+ * Not passed on: anonymous ones, those that Dovecot keeps to itself, EXTERNAL and the -PLUS variants: they
+ * need the client's certificate or the channel binding, which this protocol does not carry.
  */
 static bool can_be_offered(const struct dovecot_line *l)
 {
@@ -155,10 +155,12 @@ static void add_mechanism(struct dovecot_handshake *h, const struct dovecot_line
 }
 
 /* The major version must be ours, the minor one is of no importance. */
-static enum dovecot_step check_version(struct dovecot_handshake *h, const struct dovecot_line *l, struct err *e)
+static enum dovecot_step check_version(struct dovecot_handshake *h, const struct dovecot_line *l,
+				       struct err *e)
 {
 	if (l->count < 2 || strcmp(l->field[1], "1") != 0) {
-		err_set(e, "it speaks version %.20s of the protocol, and not 1", l->count < 2 ? "(none)" : l->field[1]);
+		err_set(e, "it speaks version %.20s of the protocol, and not 1",
+			l->count < 2 ? "(none)" : l->field[1]);
 		return DOVECOT_BAD;
 	}
 	h->version_seen = true;
@@ -197,17 +199,19 @@ void dovecot_greet(struct buf *out, unsigned id)
 
 bool dovecot_is_base64(const char *text)
 {
-	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")] == '\0';
+	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")] ==
+	       '\0';
 }
 
-void dovecot_begin(struct buf *out, const struct auth_client *client, const char *mechanism, const char *initial)
+void dovecot_begin(struct buf *out, const struct auth_client *client, const char *mechanism,
+		   const char *initial)
 {
 	bool local = strcmp(client->address, "unix") == 0;
 
 	buf_addf(out, "AUTH\t" REQUEST_ID "\t%s\tservice=smtp\tnologin", mechanism);
 	if (client->tls || local)
 		buf_adds(out, "\tsecured");
-	if (!local) {
+	if (!local && strcmp(client->address, "unknown") != 0) {
 		buf_adds(out, "\trip=");
 		dovecot_escape(out, client->address);
 	}

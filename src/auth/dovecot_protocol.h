@@ -53,7 +53,8 @@ void dovecot_greet(struct buf *out, unsigned id);
 /* base64, with nothing in it that could end a line; "" is. */
 bool dovecot_is_base64(const char *text);
 /* initial: base64, NULL: none. mechanism is one of the handshake's. */
-void dovecot_begin(struct buf *out, const struct auth_client *client, const char *mechanism, const char *initial);
+void dovecot_begin(struct buf *out, const struct auth_client *client, const char *mechanism,
+		   const char *initial);
 void dovecot_continue(struct buf *out, const char *answer);
 
 enum dovecot_reply_kind {

@@ -49,7 +49,8 @@ static const char *ask(struct auth_conversation *c, const char *challenge)
 	sent = kv_puts(&message, "challenge", challenge) && channel_send(x->fd, &message);
 	buf_release(&message);
 	explicit_bzero(&x->last, sizeof(x->last));
-	if (!sent || channel_receive(x->fd, &x->last, clock_mono_ms() + x->client_timeout_ms, NULL) != CHANNEL_MESSAGE)
+	if (!sent ||
+	    channel_receive(x->fd, &x->last, clock_mono_ms() + x->client_timeout_ms, NULL) != CHANNEL_MESSAGE)
 		return NULL;
 	while (channel_next(&x->last, &pair, &bad))
 		if (strcmp(pair.key, "response") == 0 && strlen(pair.value) == pair.len)
@@ -131,8 +132,9 @@ void exchange_run(const struct exchange_setup *setup, int fd, const struct auth_
 	x.fd = fd;
 	x.client_timeout_ms = setup->client_timeout_ms;
 	x.client.address = auth_address_format(client, x.address);
-	x.mechanism = (struct mechanism){ .setup = setup, .conversation = &x.conversation, .client = &x.client,
-					  .outcome = outcome };
+	x.mechanism = (struct mechanism){
+		.setup = setup, .conversation = &x.conversation, .client = &x.client, .outcome = outcome
+	};
 	if (!read_begin(&x)) {
 		outcome->end = EXCHANGE_CANCELLED;
 		return;

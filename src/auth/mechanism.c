@@ -65,7 +65,8 @@ static uint64_t guess_of(const struct mechanism *m, const char *name, const char
 
 	memcpy(text, name, name_len + 1);
 	memcpy(text + name_len + 1, password, len);
-	if (HMAC(EVP_sha256(), m->setup->secret, EXCHANGE_SECRET_BYTES, text, name_len + 1 + len, digest, NULL))
+	if (HMAC(EVP_sha256(), m->setup->secret, EXCHANGE_SECRET_BYTES, text, name_len + 1 + len, digest,
+		 NULL))
 		memcpy(&guess, digest, sizeof(guess));
 	explicit_bzero(text, sizeof(text));
 	return guess;
@@ -141,8 +142,8 @@ enum exchange_end mechanism_login(struct mechanism *m)
 	if (!response)
 		goto out;
 	password = decode_text(response);
-	end = name && password ? mechanism_verify(m, name, password) :
-				 mechanism_end(m, EXCHANGE_MALFORMED, "no base64, or a NUL in it");
+	end = name && password ? mechanism_verify(m, name, password)
+			       : mechanism_end(m, EXCHANGE_MALFORMED, "no base64, or a NUL in it");
 out:
 	if (password)
 		mechanism_forget(password, strlen(password));
@@ -157,8 +158,8 @@ static enum exchange_end pass_through(struct mechanism *m)
 	struct auth_backend *b = m->setup->backend;
 	struct err e = { .text = "" };
 	char user[AUTH_USER_MAX] = "";
-	enum auth_result result = b->ops->exchange(b, m->client, m->outcome->mechanism, m->initial, m->conversation,
-						   user, &e);
+	enum auth_result result =
+		b->ops->exchange(b, m->client, m->outcome->mechanism, m->initial, m->conversation, user, &e);
 
 	user[AUTH_USER_MAX - 1] = '\0';
 	memcpy(m->outcome->user, user, sizeof(user));
@@ -172,7 +173,8 @@ enum exchange_end mechanism_run(struct mechanism *m)
 {
 	const char *name = m->outcome->mechanism;
 	unsigned bit = smtp_mechanism_bit(name, strlen(name));
-	bool token = bit & (SMTP_MECHANISM_BIT(SMTP_MECHANISM_OAUTHBEARER) | SMTP_MECHANISM_BIT(SMTP_MECHANISM_XOAUTH2));
+	bool token = bit & (SMTP_MECHANISM_BIT(SMTP_MECHANISM_OAUTHBEARER) |
+			    SMTP_MECHANISM_BIT(SMTP_MECHANISM_XOAUTH2));
 
 	if (bit == 0)
 		return mechanism_end(m, EXCHANGE_NO_MECHANISM, "no such mechanism");

@@ -32,12 +32,14 @@ struct state {
 
 /* ---- what is known of a user ------------------------------------------------------------ */
 
+/* name may be what no name can be: of what is too long the beginning counts. */
 static void derive(const struct mechanism *m, const char *what, const char *name, unsigned char out[32])
 {
 	char text[AUTH_USER_MAX + 32];
-	int len = snprintf(text, sizeof(text), "%s:%s", what, name);
 
-	HMAC(EVP_sha256(), m->setup->secret, EXCHANGE_SECRET_BYTES, (unsigned char *)text, (size_t)len, out, NULL);
+	snprintf(text, sizeof(text), "%s:%s", what, name);
+	HMAC(EVP_sha256(), m->setup->secret, EXCHANGE_SECRET_BYTES, (unsigned char *)text, strlen(text), out,
+	     NULL);
 }
 
 static void encode(const unsigned char *data, size_t len, char *out, size_t cap)
@@ -85,7 +87,8 @@ static bool is_scram(const struct state *s)
 
 static void judge_secret(struct state *s, enum auth_result result)
 {
-	bool usable = is_scram(s) ? s->secret.has_scram_sha256 || s->secret.password[0] : s->secret.password[0] != '\0';
+	bool usable = is_scram(s) ? s->secret.has_scram_sha256 || s->secret.password[0]
+				  : s->secret.password[0] != '\0';
 
 	switch (result) {
 	case AUTH_OK:
@@ -137,8 +140,8 @@ static int give(Gsasl_session *session, Gsasl_property property, const char *val
 }
 
 /* Only when -PLUS was offered: a client that could, and believes it was not, is refused (RFC 5802 6). */
-static int give_binding(const struct state *s, Gsasl_session *session, Gsasl_property property, const char *type,
-			int missing)
+static int give_binding(const struct state *s, Gsasl_session *session, Gsasl_property property,
+			const char *type, int missing)
 {
 	const struct mechanism *m = s->m;
 	char text[4 * 64];
@@ -162,9 +165,11 @@ static int give_secret(struct state *s, Gsasl_session *session, Gsasl_property p
 	case GSASL_SCRAM_SALT:
 		return give(session, property, s->secret.salt);
 	case GSASL_SCRAM_STOREDKEY:
-		return s->secret.has_scram_sha256 ? give(session, property, s->secret.stored_key) : GSASL_NO_CALLBACK;
+		return s->secret.has_scram_sha256 ? give(session, property, s->secret.stored_key)
+						  : GSASL_NO_CALLBACK;
 	case GSASL_SCRAM_SERVERKEY:
-		return s->secret.has_scram_sha256 ? give(session, property, s->secret.server_key) : GSASL_NO_CALLBACK;
+		return s->secret.has_scram_sha256 ? give(session, property, s->secret.server_key)
+						  : GSASL_NO_CALLBACK;
 	case GSASL_PASSWORD:
 		return give(session, property, s->secret.password);
 	default:
@@ -227,8 +232,9 @@ static enum exchange_end conclude(struct state *s, int code)
 	if (s->end != EXCHANGE_OK && s->end != EXCHANGE_DIED)
 		return s->end;
 	return mechanism_end(s->m, EXCHANGE_FAILED,
-			     code == GSASL_SASLPREP_ERROR ? "name or password is not text (RFC 4013)" :
-			     s->looked_up ? "wrong password" : gsasl_strerror(code));
+			     code == GSASL_SASLPREP_ERROR ? "name or password is not text (RFC 4013)"
+			     : s->looked_up               ? "wrong password"
+							  : gsasl_strerror(code));
 }
 
 /* What SCRAM's first message says of channel binding, beyond what the library asks: 'p' is for -PLUS alone. */
@@ -294,7 +300,8 @@ static const char *first_message(struct mechanism *m, enum exchange_end *end)
 		return NULL;
 	}
 	if (first && strncmp(m->outcome->mechanism, "SCRAM-", 6) == 0 && !binding_fits(m, first)) {
-		*end = mechanism_end(m, EXCHANGE_MALFORMED, "channel binding and mechanism do not go together");
+		*end = mechanism_end(m, EXCHANGE_MALFORMED,
+				     "channel binding and mechanism do not go together");
 		return NULL;
 	}
 	return first;

@@ -16,8 +16,8 @@ static enum exchange_end ask_server(struct mechanism *m, const struct bearer_mes
 	enum auth_result result;
 
 	memcpy(m->outcome->user, message->user, sizeof(message->user));
-	result = introspect_verify(m->setup->introspect, message->token, message->user, m->client->deadline_mono_ms,
-				   user, &e);
+	result = introspect_verify(m->setup->introspect, message->token, message->user,
+				   m->client->deadline_mono_ms, user, &e);
 	if (result == AUTH_OK)
 		memcpy(m->outcome->user, user, sizeof(user));
 	return mechanism_judged(m, result, &e);
@@ -49,8 +49,8 @@ enum exchange_end mechanism_token(struct mechanism *m)
 	data = mechanism_decode(response, &len);
 	if (!data)
 		return mechanism_end(m, EXCHANGE_MALFORMED, "no base64");
-	parsed = xoauth2 ? bearer_parse_xoauth2(data, len, &message, &e) :
-			   bearer_parse_oauthbearer(data, len, &message, &e);
+	parsed = xoauth2 ? bearer_parse_xoauth2(data, len, &message, &e)
+			 : bearer_parse_oauthbearer(data, len, &message, &e);
 	mechanism_forget(data, len);
 	end = parsed == 0 ? ask_server(m, &message) : mechanism_end(m, EXCHANGE_MALFORMED, e.text);
 	explicit_bzero(&message, sizeof(message));

@@ -45,7 +45,10 @@ static void drop_answers(struct pam_response *answers, int count)
 	free(answers);
 }
 
-/* A prompt with echo asks for the name, one without for the password: there is nothing else that a client gave. */
+/*
+ * A prompt with echo asks for the name, one without for the password: there is nothing else that a client
+ * gave.
+ */
 static int converse(int count, const struct pam_message **message, struct pam_response **response, void *ctx)
 {
 	struct pam_response *answers;
@@ -86,12 +89,16 @@ static void no_delay(int status, unsigned delay_us, void *ctx)
 
 /* ---- verifying -------------------------------------------------------------------------- */
 
-/* What says that these credentials are not good. Everything else says that PAM, or what it asks, is out of order. */
+/*
+ * What says that these credentials are not good. Everything else says that PAM, or what it asks, is out of
+ * order.
+ */
 static enum auth_result result_of(int status)
 {
 	static const int refusals[] = {
-		PAM_AUTH_ERR, PAM_USER_UNKNOWN, PAM_MAXTRIES,	      PAM_PERM_DENIED,	  PAM_CRED_INSUFFICIENT,
-		PAM_ACCT_EXPIRED, PAM_CRED_EXPIRED, PAM_AUTHTOK_EXPIRED, PAM_NEW_AUTHTOK_REQD,
+		PAM_AUTH_ERR,     PAM_USER_UNKNOWN,      PAM_MAXTRIES,
+		PAM_PERM_DENIED,  PAM_CRED_INSUFFICIENT, PAM_ACCT_EXPIRED,
+		PAM_CRED_EXPIRED, PAM_AUTHTOK_EXPIRED,   PAM_NEW_AUTHTOK_REQD,
 	};
 
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
@@ -133,7 +140,8 @@ static enum auth_result take_user(pam_handle_t *h, char user[AUTH_USER_MAX], str
 
 	if (pam_get_item(h, PAM_USER, &item) != PAM_SUCCESS || !item || strlen(item) == 0 ||
 	    strlen(item) >= AUTH_USER_MAX) {
-		err_set(e, "PAM gives no name for the user, or one that is longer than %d octets", AUTH_USER_MAX - 1);
+		err_set(e, "PAM gives no name for the user, or one that is longer than %d octets",
+			AUTH_USER_MAX - 1);
 		return AUTH_TEMPORARY;
 	}
 	memcpy(user, item, strlen(item) + 1);
@@ -264,12 +272,13 @@ struct auth_backend *auth_pam_open_in(const char *service, const char *folder, s
 	struct pam_backend *pam;
 
 	if (!is_service_name(service)) {
-		err_set(e, "PAM service \"%s\": a name is of small letters, digits, '_', '.' and '-'", service);
+		err_set(e, "PAM service \"%s\": a name is of small letters, digits, '_', '.' and '-'",
+			service);
 		return NULL;
 	}
 	if (!service_is_there(service, folder)) {
-		err_set(e, "PAM has no service %s: make the file %s/%s", service, folder ? folder : "/etc/pam.d",
-			service);
+		err_set(e, "PAM has no service %s: make the file %s/%s", service,
+			folder ? folder : "/etc/pam.d", service);
 		return NULL;
 	}
 	pam = mem_alloc(sizeof(*pam));

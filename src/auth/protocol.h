@@ -42,9 +42,12 @@
 
 #define AUTH_REQUEST_VERSION 1
 
-enum auth_family { AUTH_FAMILY_UNIX, AUTH_FAMILY_IPV4, AUTH_FAMILY_IPV6 };
+enum auth_family { AUTH_FAMILY_UNIX, AUTH_FAMILY_IPV4, AUTH_FAMILY_IPV6, AUTH_FAMILY_UNKNOWN };
 
-/* Whose attempt it is. Without an address (a local socket): AUTH_FAMILY_UNIX and zeroes. */
+/*
+ * Whose attempt it is. Without an address: zeroes, and AUTH_FAMILY_UNIX for a local socket, AUTH_FAMILY_UNKNOWN for whom
+ * a proxy does not know (they count as one).
+ */
 struct auth_address {
 	uint32_t family; /* enum auth_family */
 	unsigned char octets[16]; /* network order; IPv4: the first four, the others 0 */

@@ -31,8 +31,9 @@
 enum { FD_CONTROL, FD_SIGNAL, FD_REQUEST, FD_JOBS };
 
 /* What is offered before a backend was ever reached: whoever tries is told to come back. */
-#define UNKNOWN_MECHANISMS (SMTP_MECHANISM_BIT(SMTP_MECHANISM_PLAIN) | SMTP_MECHANISM_BIT(SMTP_MECHANISM_LOGIN))
-#define TOKEN_MECHANISMS \
+#define UNKNOWN_MECHANISMS                                                                                   \
+	(SMTP_MECHANISM_BIT(SMTP_MECHANISM_PLAIN) | SMTP_MECHANISM_BIT(SMTP_MECHANISM_LOGIN))
+#define TOKEN_MECHANISMS                                                                                     \
 	(SMTP_MECHANISM_BIT(SMTP_MECHANISM_OAUTHBEARER) | SMTP_MECHANISM_BIT(SMTP_MECHANISM_XOAUTH2))
 
 /* ---- children ----------------------------------------------------------------------------- */
@@ -121,12 +122,13 @@ static void end_probe(struct server *s)
 		atomic_store(s->cfg->mechanisms, complete(s, (unsigned)o->guess & SMTP_MECHANISM_ALL));
 		s->probe_due_mono_ms = s->probed_mono_ms + PROBE_MS;
 		if (s->probe_failed)
-			log_msg(LOG_LEVEL_INFO, "auth_recovered", "%s answers again", s->cfg->backend->ops->name);
+			log_msg(LOG_LEVEL_INFO, "auth_recovered", "%s answers again",
+				s->cfg->backend->ops->name);
 		s->probe_failed = false;
 	} else {
 		if (!s->probe_failed)
-			log_msg(LOG_LEVEL_WARNING, "auth_unavailable", "%s: %s", s->cfg->backend->ops->name,
-				o->reason[0] ? o->reason : "no answer");
+			log_msg(LOG_LEVEL_WARNING, "auth_unavailable", "%s",
+				o->reason[0] ? o->reason : "no answer from where users are known");
 		s->probe_failed = true;
 		if (atomic_load(s->cfg->mechanisms) == 0)
 			atomic_store(s->cfg->mechanisms, complete(s, UNKNOWN_MECHANISMS));
@@ -193,7 +195,9 @@ static bool take_request(struct server *s)
 		char room[CMSG_SPACE(4 * sizeof(int))];
 	} control;
 	struct iovec iov = { &request, sizeof(request) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.room,
 			      .msg_controllen = sizeof(control.room) };
 	ssize_t n = recvmsg(s->cfg->request_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fd;
@@ -208,8 +212,8 @@ static bool take_request(struct server *s)
 	}
 	if (fd < 0)
 		return true;
-	if (n != (ssize_t)sizeof(request) || (msg.msg_flags & MSG_TRUNC) || request.version != AUTH_REQUEST_VERSION ||
-	    !auth_address_is_valid(&request.client))
+	if (n != (ssize_t)sizeof(request) || (msg.msg_flags & MSG_TRUNC) ||
+	    request.version != AUTH_REQUEST_VERSION || !auth_address_is_valid(&request.client))
 		close(fd);
 	else
 		job_begin(s, fd, &request.client);
@@ -270,7 +274,8 @@ static void handle(struct server *s, const struct pollfd *fds)
 	/* ends before requests: what failed counts for who comes next */
 	reap(s);
 	for (unsigned i = 0; i < s->cfg->max_exchanges; i++)
-		if (fds[FD_JOBS + i].revents && s->job[i].state != JOB_FREE && s->job[i].fd == fds[FD_JOBS + i].fd)
+		if (fds[FD_JOBS + i].revents && s->job[i].state != JOB_FREE &&
+		    s->job[i].fd == fds[FD_JOBS + i].fd)
 			job_abandoned(s, &s->job[i]);
 	if (fds[FD_REQUEST].revents)
 		while (may_take(s) && take_request(s))
@@ -280,7 +285,8 @@ static void handle(struct server *s, const struct pollfd *fds)
 		s->probe_due_mono_ms = 0;
 	if (s->channel_lost)
 		log_msg(LOG_LEVEL_ERROR, "auth_error",
-			"a worker has shut the line of all workers down: AUTH is answered with 454 until the service is restarted");
+			"a worker has shut the line of all workers down: AUTH is answered with 454 until the "
+			"service is restarted");
 }
 
 static bool is_idle(const struct server *s)
@@ -378,9 +384,13 @@ static void close_all(struct server *s)
 
 int auth_server_run(const struct auth_server_config *cfg, struct err *e)
 {
-	struct server s = { .cfg = cfg, .signal_fd = -1, .pid = getpid(),
-			    .setup = { .backend = cfg->backend, .introspect = cfg->introspect,
-				       .client_timeout_ms = cfg->client_timeout_ms, .gate = { .fd = -1 } } };
+	struct server s = { .cfg = cfg,
+			    .signal_fd = -1,
+			    .pid = getpid(),
+			    .setup = { .backend = cfg->backend,
+				       .introspect = cfg->introspect,
+				       .client_timeout_ms = cfg->client_timeout_ms,
+				       .gate = { .fd = -1 } } };
 	int r = open_all(&s, e);
 
 	if (r == 0)

@@ -68,7 +68,8 @@ static void log_outcome(const struct job *j, const struct exchange_outcome *o, e
 	log_end(&line);
 }
 
-static void log_ban(const struct server *s, const struct job *j, const struct exchange_outcome *o, unsigned failures)
+static void log_ban(const struct server *s, const struct job *j, const struct exchange_outcome *o,
+		    unsigned failures)
 {
 	char address[AUTH_ADDRESS_TEXT_MAX];
 	struct log_line line;
@@ -81,6 +82,12 @@ static void log_ban(const struct server *s, const struct job *j, const struct ex
 	log_int(&line, "failures", failures);
 	log_seconds(&line, "for", s->cfg->ban.time_ms);
 	log_end(&line);
+}
+
+/* Its worker hung up: nobody waits for an answer. */
+static bool is_abandoned(const struct job *j)
+{
+	return j->fd < 0;
 }
 
 /* ---- what came of it -------------------------------------------------------------------- */
@@ -96,7 +103,7 @@ static void hold_back(struct server *s, struct job *j, const struct exchange_out
 	j->state = JOB_HELD_BACK;
 	j->pid = 0;
 	j->until_mono_ms = now + note.delay_ms;
-	if (note.delay_ms == 0)
+	if (note.delay_ms == 0 || is_abandoned(j))
 		answer_and_release(s, j, "failed", NULL);
 }
 
@@ -128,7 +135,8 @@ static struct exchange_outcome outcome_of(const struct server *s, const struct j
 	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGALRM)
 		snprintf(o.reason, sizeof(o.reason), "no result within %d s", AUTH_ANSWER_MS / 1000);
 	else if (WIFSIGNALED(wait_status))
-		snprintf(o.reason, sizeof(o.reason), "the process was killed by signal %d", WTERMSIG(wait_status));
+		snprintf(o.reason, sizeof(o.reason), "the process was killed by signal %d",
+			 WTERMSIG(wait_status));
 	else
 		snprintf(o.reason, sizeof(o.reason), "the process ended without a result");
 	return o;
@@ -162,6 +170,11 @@ void job_reaped(struct server *s, struct job *j, int wait_status)
 		job_release(s, j);
 		return;
 	case EXCHANGE_DIED:
+		if (!is_abandoned(j) || !WIFSIGNALED(wait_status) || WTERMSIG(wait_status) != SIGKILL)
+			break;
+		/* we did, because its client has cancelled */
+		job_release(s, j);
+		return;
 	case EXCHANGE_TEMPORARY:
 		break;
 	}
@@ -231,14 +244,18 @@ void job_begin(struct server *s, int fd, const struct auth_address *client)
 	}
 	j = free_job(s);
 	s->free_jobs--;
-	*j = (struct job){ .state = JOB_RUNNING, .fd = fd, .client = *client,
-			   .until_mono_ms = now + EXCHANGE_STEPS * (s->cfg->client_timeout_ms + AUTH_ANSWER_MS) };
+	*j = (struct job){ .state = JOB_RUNNING,
+			   .fd = fd,
+			   .client = *client,
+			   .until_mono_ms =
+				   now + EXCHANGE_STEPS * (s->cfg->client_timeout_ms + AUTH_ANSWER_MS) };
 	memset(&s->outcome[j - s->job], 0, sizeof(*s->outcome));
 	pid = fork();
 	if (pid == 0)
 		child(s, j);
 	if (pid < 0) {
-		log_msg(LOG_LEVEL_ERROR, "auth_error", "cannot start a process for an exchange: %s", strerror(errno));
+		log_msg(LOG_LEVEL_ERROR, "auth_error", "cannot start a process for an exchange: %s",
+			strerror(errno));
 		answer_and_release(s, j, "temporary", NULL);
 		return;
 	}

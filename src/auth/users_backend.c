@@ -22,8 +22,8 @@ static const char *path_of(const struct auth_backend *b)
 }
 
 /*
- * SCRAM is offered when everybody who can log in has a verifier (a client that finds it takes it, and mostly does not
- * fall back); CRAM-MD5, which somebody asked for by storing a password, when anybody has one.
+ * SCRAM is offered when everybody who can log in has a verifier (a client that finds it takes it, and mostly
+ * does not fall back); CRAM-MD5, which somebody asked for by storing a password, when anybody has one.
  */
 static int users_mechanisms(struct auth_backend *b, struct buf *out, struct err *e)
 {
@@ -76,8 +76,9 @@ static enum auth_result judge(const struct users_file *f, const struct users_ent
 	return AUTH_OK;
 }
 
-static enum auth_result users_verify(struct auth_backend *b, const struct auth_client *client, const char *name,
-				     const char *password, char user[AUTH_USER_MAX], struct err *e)
+static enum auth_result users_verify(struct auth_backend *b, const struct auth_client *client,
+				     const char *name, const char *password, char user[AUTH_USER_MAX],
+				     struct err *e)
 {
 	enum auth_result result = AUTH_FAILED;
 	char prepared[AUTH_USER_MAX] = "";
@@ -112,7 +113,8 @@ static enum auth_result users_verify(struct auth_backend *b, const struct auth_c
 
 /* ---- secrets --------------------------------------------------------------------------- */
 
-static enum auth_result give(const struct users_entry *u, const char *path, struct auth_secret *out, struct err *e)
+static enum auth_result give(const struct users_entry *u, const char *path, struct auth_secret *out,
+			     struct err *e)
 {
 	const struct credential *scram = users_entry_find(u, CREDENTIAL_SCRAM);
 	const struct credential *clear = users_entry_find(u, CREDENTIAL_CLEAR);
@@ -124,8 +126,8 @@ static enum auth_result give(const struct users_entry *u, const char *path, stru
 		return AUTH_FAILED;
 	}
 	if (!scram && !clear) {
-		err_set(e, "user %s has no secret for this mechanism in %s: 'posthouse user passwd' makes it", u->name,
-			path);
+		err_set(e, "user %s has no secret for this mechanism in %s: 'posthouse user passwd' makes it",
+			u->name, path);
 		return AUTH_FAILED;
 	}
 	if (scram) {
@@ -153,7 +155,8 @@ static void give_iterations(const struct users_file *f, const char *name, struct
 	users_entry_cleanse(&u);
 }
 
-static enum auth_result users_lookup(struct auth_backend *b, const char *name, struct auth_secret *out, struct err *e)
+static enum auth_result users_lookup(struct auth_backend *b, const char *name, struct auth_secret *out,
+				     struct err *e)
 {
 	enum auth_result result = AUTH_FAILED;
 	char prepared[AUTH_USER_MAX];

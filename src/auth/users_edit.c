@@ -33,7 +33,8 @@ static int create_file(const char *path, const struct users_edit_new *create, st
 		err_set_os(e, errno, "users file %s cannot be made", path);
 		return -1;
 	}
-	if ((create->gid != (gid_t)-1 && fchown(fd, (uid_t)-1, create->gid) < 0) || fchmod(fd, create->mode) < 0) {
+	if ((create->gid != (gid_t)-1 && fchown(fd, (uid_t)-1, create->gid) < 0) ||
+	    fchmod(fd, create->mode) < 0) {
 		err_set_os(e, errno, "users file %s: its group and mode cannot be set", path);
 		unlink(path);
 		close(fd);
@@ -82,11 +83,13 @@ static int open_locked(const char *path, const struct users_edit_new *create, st
 	}
 }
 
-int users_edit_begin(struct users_edit *x, const char *path, const struct users_edit_new *create, struct err *e)
+int users_edit_begin(struct users_edit *x, const char *path, const struct users_edit_new *create,
+		     struct err *e)
 {
 	memset(x, 0, sizeof(*x));
 	x->path = real_path(path);
-	buf_init(&x->text, 2 * USERS_FILE_MAX); /* every addition fits: that the whole is too long is commit's to say */
+	buf_init(&x->text,
+		 2 * USERS_FILE_MAX); /* every addition fits: that the whole is too long is commit's to say */
 	x->fd = open_locked(x->path, create, e);
 	if (x->fd >= 0 && users_file_read_fd(&x->old, x->fd, x->path, e) == 0)
 		return 0;
@@ -123,8 +126,8 @@ static size_t count_lines(const struct users_edit *x, const char *name, struct u
 	return count;
 }
 
-enum users_edit_result users_edit_add(struct users_edit *x, const char *name, const struct credential *credentials,
-				      size_t count)
+enum users_edit_result users_edit_add(struct users_edit *x, const char *name,
+				      const struct credential *credentials, size_t count)
 {
 	struct users_cursor at;
 
@@ -138,8 +141,8 @@ enum users_edit_result users_edit_add(struct users_edit *x, const char *name, co
 	return USERS_EDIT_DONE;
 }
 
-enum users_edit_result users_edit_change(struct users_edit *x, const char *name, const struct credential *credentials,
-					 size_t count, struct err *e)
+enum users_edit_result users_edit_change(struct users_edit *x, const char *name,
+					 const struct credential *credentials, size_t count, struct err *e)
 {
 	struct users_cursor at = { 0 };
 	size_t lines = count_lines(x, name, &at);
@@ -149,7 +152,8 @@ enum users_edit_result users_edit_change(struct users_edit *x, const char *name,
 	if (lines == 0)
 		return USERS_EDIT_UNKNOWN;
 	if (lines > 1) {
-		err_set(e, "%s: user %s has %zu lines: take out those that are too many", x->path, name, lines);
+		err_set(e, "%s: user %s has %zu lines: take out those that are too many", x->path, name,
+			lines);
 		return USERS_EDIT_FAILED;
 	}
 	buf_add(&x->text, x->old.text, begin);
@@ -205,7 +209,8 @@ static int fill(const struct users_edit *x, int fd, struct err *e)
 	}
 	if ((now.st_uid != x->old.st.st_uid || now.st_gid != x->old.st.st_gid) &&
 	    fchown(fd, x->old.st.st_uid, x->old.st.st_gid) < 0) {
-		err_set_os(e, errno, "%s: the new file cannot get owner and group of the old one (uid %ju, gid %ju)",
+		err_set_os(e, errno,
+			   "%s: the new file cannot get owner and group of the old one (uid %ju, gid %ju)",
 			   x->path, (uintmax_t)x->old.st.st_uid, (uintmax_t)x->old.st.st_gid);
 		return -1;
 	}
@@ -221,12 +226,14 @@ static int fill(const struct users_edit *x, int fd, struct err *e)
 static int sync_folder(const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
-	char *folder = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+	char *folder =
+		slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = fd >= 0 ? fsync(fd) : -1;
 
 	if (result < 0)
-		err_set_os(e, errno, "%s is changed, but may be as before after a power cut: folder %s", path, folder);
+		err_set_os(e, errno, "%s is changed, but may be as before after a power cut: folder %s", path,
+			   folder);
 	if (fd >= 0)
 		close(fd);
 	free(folder);

@@ -31,7 +31,8 @@ struct users_edit {
  * Waits for whoever changes it now. create: NULL: the file must be there.
  * On success it is to be ended by users_edit_commit or users_edit_abort.
  */
-int users_edit_begin(struct users_edit *x, const char *path, const struct users_edit_new *create, struct err *e);
+int users_edit_begin(struct users_edit *x, const char *path, const struct users_edit_new *create,
+		     struct err *e);
 
 enum users_edit_result {
 	USERS_EDIT_DONE,
@@ -40,16 +41,17 @@ enum users_edit_result {
 	USERS_EDIT_FAILED /* change: there are several; and e */
 };
 /* One call between begin and commit; name is prepared (prep_name). */
-enum users_edit_result users_edit_add(struct users_edit *x, const char *name, const struct credential *credentials,
-				      size_t count);
+enum users_edit_result users_edit_add(struct users_edit *x, const char *name,
+				      const struct credential *credentials, size_t count);
 /* Name and other fields of the user's line stay. */
-enum users_edit_result users_edit_change(struct users_edit *x, const char *name, const struct credential *credentials,
-					 size_t count, struct err *e);
-enum users_edit_result users_edit_remove(struct users_edit *x, const char *name); /* every line of that user */
+enum users_edit_result users_edit_change(struct users_edit *x, const char *name,
+					 const struct credential *credentials, size_t count, struct err *e);
+enum users_edit_result users_edit_remove(struct users_edit *x,
+					 const char *name); /* every line of that user */
 
 /*
- * Temporary file beside it, with owner, group and mode of the old one, fsync, rename, fsync of the folder. Until the
- * rename nothing has happened; behind it all has, and a crash that loses it leaves the old file.
+ * Temporary file beside it, with owner, group and mode of the old one, fsync, rename, fsync of the folder.
+ * Until the rename nothing has happened; behind it all has, and a crash that loses it leaves the old file.
  */
 int users_edit_commit(struct users_edit *x, struct err *e);
 void users_edit_abort(struct users_edit *x);

@@ -53,7 +53,10 @@ int users_file_read(struct users_file *f, const char *path, struct err *e)
 
 	memset(f, 0, sizeof(*f));
 	if (fd < 0) {
-		err_set_os(e, errno, "users file %s", path);
+		if (errno == ENOENT)
+			err_set_os(e, errno, "users file %s ('posthouse user add NAME' makes it)", path);
+		else
+			err_set_os(e, errno, "users file %s", path);
 		return -1;
 	}
 	result = users_file_read_fd(f, fd, path, e);
@@ -100,7 +103,8 @@ bool users_cursor_is(const struct users_cursor *at, const char *name)
 	return prep_name(raw, PREP_STORE, prepared, &e) == 0 && prep_same_name(prepared, name);
 }
 
-enum users_found users_file_find(const struct users_file *f, const char *name, struct users_entry *out, struct err *e)
+enum users_found users_file_find(const struct users_file *f, const char *name, struct users_entry *out,
+				 struct err *e)
 {
 	struct users_cursor at = { 0 };
 	unsigned first = 0;

@@ -22,7 +22,9 @@ struct users_file {
 	struct stat st;
 };
 
-/* Refused, besides what cannot be read: what others can (the rule of config/secret.h), and what is too long. */
+/*
+ * Refused, besides what cannot be read: what others can (the rule of config/secret.h), and what is too long.
+ */
 int users_file_read(struct users_file *f, const char *path, struct err *e);
 /* The same from a descriptor, which stays the caller's; path is for messages. */
 int users_file_read_fd(struct users_file *f, int fd, const char *path, struct err *e);
@@ -44,11 +46,12 @@ enum users_found {
 	USERS_UNKNOWN,
 	USERS_UNUSABLE /* its line is wrong, or it stands twice: e has file:line */
 };
-enum users_found users_file_find(const struct users_file *f, const char *name, struct users_entry *out, struct err *e);
+enum users_found users_file_find(const struct users_file *f, const char *name, struct users_entry *out,
+				 struct err *e);
 
 /*
- * The user whose hash is computed when `name` is unknown: always the same for a name, and chosen like any of them, so
- * that the time tells nothing. False: nobody can log in.
+ * The user whose hash is computed when `name` is unknown: always the same for a name, and chosen like any of
+ * them, so that the time tells nothing. False: nobody can log in.
  */
 bool users_file_stand_in(const struct users_file *f, const char *name, struct users_entry *out);
 

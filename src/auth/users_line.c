@@ -14,7 +14,10 @@ struct piece {
 	size_t len;
 };
 
-/* The n-th field; the last one, extra fields, goes to the end of the line, colons and all. at is NULL: not there. */
+/*
+ * The n-th field; the last one, extra fields, goes to the end of the line, colons and all. at is NULL: not
+ * there.
+ */
 static struct piece field_of(const char *line, size_t len, unsigned n)
 {
 	const char *end = line + len;
@@ -104,8 +107,8 @@ static int unknown_extra(struct piece field, struct err *e)
 	while (len < field.len && len < 40 &&
 	       ((field.at[len] >= 'a' && field.at[len] <= 'z') || field.at[len] == '_'))
 		len++;
-	err_set(e, "the extra field \"%.*s\" is not known, and might mean that the user may not log in", (int)len,
-		field.at);
+	err_set(e, "the extra field \"%.*s\" is not known, and might mean that the user may not log in",
+		(int)len, field.at);
 	return -1;
 }
 
@@ -137,7 +140,8 @@ int users_line_parse(const char *line, size_t len, struct users_entry *u, struct
 	}
 	for (size_t i = 0; i < len; i++) {
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f) {
-			err_set(e, "the line holds a %s", line[i] == '\r' ? "carriage return" : "control character");
+			err_set(e, "the line holds a %s",
+				line[i] == '\r' ? "carriage return" : "control character");
 			return -1;
 		}
 	}

@@ -29,7 +29,9 @@ struct users_entry {
 	struct credential credential[USERS_CREDENTIALS_MAX]; /* the first one is the second field's */
 };
 
-/* False: the line is empty or a comment. Else where its name is, which users_line_parse may find to be none. */
+/*
+ * False: the line is empty or a comment. Else where its name is, which users_line_parse may find to be none.
+ */
 bool users_line_name(const char *line, size_t len, const char **name, size_t *name_len);
 /* A line with a name, without its newline. e says what is wrong, and shows neither name nor secret. */
 int users_line_parse(const char *line, size_t len, struct users_entry *u, struct err *e);
@@ -40,8 +42,8 @@ const struct credential *users_entry_find(const struct users_entry *u, enum cred
 void users_entry_cleanse(struct users_entry *u);
 
 /*
- * Appends a line, without newline, for these credentials. old: the user's line as it was, of which name and the
- * other fields are kept; NULL: there was none.
+ * Appends a line, without newline, for these credentials. old: the user's line as it was, of which name and
+ * the other fields are kept; NULL: there was none.
  */
 void users_line_write(const char *name, const struct credential *credentials, size_t count, const char *old,
 		      size_t old_len, struct buf *out);

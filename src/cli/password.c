@@ -148,7 +148,8 @@ int password_ask(const char *whose, char *out, size_t cap, struct err *e)
 	int result = -1;
 
 	if (tty < 0) {
-		err_set(e, "there is no terminal to ask for the password on: --stdin reads it from standard input");
+		err_set(e, "there is no terminal to ask for the password on: --stdin reads it from standard "
+			   "input");
 		return -1;
 	}
 	snprintf(prompt, sizeof(prompt), "Password for %s: ", whose);
@@ -183,7 +184,8 @@ int password_read(char *out, size_t cap, struct err *e)
 		if (n == 0 || c == '\n')
 			break;
 		if (c == '\0' || len + 1 >= cap) {
-			err_set(e, "the password on standard input is longer than %zu octets, or holds a NUL", cap - 1);
+			err_set(e, "the password on standard input is longer than %zu octets, or holds a NUL",
+				cap - 1);
 			return -1;
 		}
 		out[len++] = c;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* A password from a person at the terminal, or from standard input; never from the command line, which everybody sees. */
+/*
+ * A password from a person at the terminal, or from standard input; never from the command line, which
+ * everybody sees.
+ */
 #ifndef CLI_PASSWORD_H
 #define CLI_PASSWORD_H
 
@@ -8,8 +11,8 @@
 #include "base/err.h"
 
 /*
- * Asks on the terminal (/dev/tty), without echo, twice: both must be the same. A signal that ends or stops us at the
- * prompt finds the terminal as it was. out: cap octets, for the caller to overwrite. -1 and e.
+ * Asks on the terminal (/dev/tty), without echo, twice: both must be the same. A signal that ends or stops us
+ * at the prompt finds the terminal as it was. out: cap octets, for the caller to overwrite. -1 and e.
  */
 int password_ask(const char *whose, char *out, size_t cap, struct err *e);
 /* One line of standard input, without its newline; what follows is left. */

@@ -28,19 +28,19 @@ enum {
 
 const struct args_option user_options[] = {
 	{ "file", OPT_FILE, "FILE", "the users file, instead of the configuration's" },
-	{ "stdin", OPT_STDIN, NULL, "add, passwd: the password is the first line of standard input" },
-	{ "scheme", OPT_SCHEME, "SCHEME", "add, passwd: hash it by yescrypt, sha512crypt or bcrypt" },
+	{ "stdin", OPT_STDIN, NULL, "add, passwd: read it, a line, from standard input" },
+	{ "scheme", OPT_SCHEME, "SCHEME", "add, passwd: yescrypt, sha512crypt or bcrypt" },
 	{ "iterations", OPT_ITERATIONS, "N", "add, passwd: how costly the SCRAM verifier is" },
 	{ "scram-only", OPT_SCRAM_ONLY, NULL, "add, passwd: keep a SCRAM verifier and no hash" },
 	{ "no-scram", OPT_NO_SCRAM, NULL, "add, passwd: keep a hash and no SCRAM verifier" },
-	{ "cram-md5", OPT_CRAM_MD5, NULL, "add, passwd: keep the password itself too, for CRAM-MD5" },
+	{ "cram-md5", OPT_CRAM_MD5, NULL, "add, passwd: keep the password too, for CRAM-MD5" },
 	{ "json", OPT_JSON, NULL, "list: JSON lines" },
 	ARGS_OPTIONS_END,
 };
 
 /*
- * Whoever gets the file tries passwords against the cheaper of hash and verifier, so it should not be cheap; the
- * client computes it, at each login.
+ * Whoever gets the file tries passwords against the cheaper of hash and verifier, so it should not be cheap;
+ * the client computes it, at each login.
  */
 #define ITERATIONS_DEFAULT 20000
 #define ITERATIONS_MAX 1000000
@@ -120,7 +120,8 @@ static enum cli_status choose_kept(struct user_job *job, const struct arguments 
 	if (a->scheme) {
 		job->keep.method = credential_method_find(a->scheme);
 		if (!job->keep.method)
-			return cli_usage_error(job->cli, "--scheme %s: expected yescrypt, sha512crypt or bcrypt", a->scheme);
+			return cli_usage_error(
+				job->cli, "--scheme %s: expected yescrypt, sha512crypt or bcrypt", a->scheme);
 	}
 	return CLI_DONE;
 }
@@ -133,7 +134,8 @@ static const struct action *find_action(const char *name)
 	return NULL;
 }
 
-static enum cli_status take_operands(struct user_job *job, const struct arguments *a, const struct action **action)
+static enum cli_status take_operands(struct user_job *job, const struct arguments *a,
+				     const struct action **action)
 {
 	char **operands;
 	struct err e;
@@ -151,10 +153,12 @@ static enum cli_status take_operands(struct user_job *job, const struct argument
 	if (a->of_list && !((*action)->takes & TAKES_JSON))
 		return cli_usage_error(job->cli, "%s: %s is for list", operands[0], a->of_list);
 	if (a->of_password && !((*action)->takes & TAKES_PASSWORD))
-		return cli_usage_error(job->cli, "%s: %s: for add and passwd only", operands[0], a->of_password);
+		return cli_usage_error(job->cli, "%s: %s: for add and passwd only", operands[0],
+				       a->of_password);
 	job->spelt = count > 1 ? operands[1] : NULL;
 	if (job->spelt && prep_name(job->spelt, PREP_STORE, job->name, &e) < 0)
-		return cli_usage_error(job->cli, "%s: this cannot be the name of a user: %s", job->spelt, e.text);
+		return cli_usage_error(job->cli, "%s: this cannot be the name of a user: %s", job->spelt,
+				       e.text);
 	return choose_kept(job, a);
 }
 

@@ -24,7 +24,8 @@ static enum cli_status fail(const struct err *e)
 
 static enum cli_status exists(const struct user_job *job)
 {
-	cli_error("%s: user %s is there already: 'posthouse user passwd' changes the password", job->file, job->name);
+	cli_error("%s: user %s is there already: 'posthouse user passwd' changes the password", job->file,
+		  job->name);
 	return CLI_NOTHING;
 }
 
@@ -39,9 +40,11 @@ static enum cli_status unknown(const struct user_job *job)
 static int make(const struct user_keep *keep, const char *password, struct kept *out, struct err *e)
 {
 	out->count = 0;
-	if (keep->method && credential_make_crypt(&out->credential[out->count++], keep->method, password, e) < 0)
+	if (keep->method &&
+	    credential_make_crypt(&out->credential[out->count++], keep->method, password, e) < 0)
 		return -1;
-	if (keep->scram && credential_make_scram(&out->credential[out->count++], keep->iterations, password, e) < 0)
+	if (keep->scram &&
+	    credential_make_scram(&out->credential[out->count++], keep->iterations, password, e) < 0)
 		return -1;
 	if (keep->clear && credential_make_clear(&out->credential[out->count++], password, e) < 0)
 		return -1;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* posthouse user list: who is in the users file, what is known of each, and what is wrong. No secret is shown. */
+/*
+ * posthouse user list: who is in the users file, what is known of each, and what is wrong. No secret is
+ * shown.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +29,8 @@ struct listing_of_users {
 };
 
 /* The line's user; what is wrong with it in e->text, else "". */
-static void look(struct listing_of_users *l, const struct users_cursor *at, struct users_entry *u, struct err *e)
+static void look(struct listing_of_users *l, const struct users_cursor *at, struct users_entry *u,
+		 struct err *e)
 {
 	struct users_entry again;
 
@@ -42,7 +46,8 @@ static void look(struct listing_of_users *l, const struct users_cursor *at, stru
 	users_entry_cleanse(&again);
 }
 
-static void put_json(const struct users_cursor *at, const struct users_entry *u, const char *name, const char *error)
+static void put_json(const struct users_cursor *at, const struct users_entry *u, const char *name,
+		     const char *error)
 {
 	json_t *o = json_object(), *known = json_array();
 
@@ -57,7 +62,8 @@ static void put_json(const struct users_cursor *at, const struct users_entry *u,
 	json_decref(o);
 }
 
-static void put_row(struct listing_of_users *l, const struct users_entry *u, const char *name, const char *error)
+static void put_row(struct listing_of_users *l, const struct users_entry *u, const char *name,
+		    const char *error)
 {
 	const char *locked = u->count ? users_entry_locked(u) : NULL;
 	struct buf cell[COL_COUNT];
@@ -83,8 +89,8 @@ static void put_user(struct listing_of_users *l, const struct users_cursor *at)
 	struct users_entry u;
 	struct err e;
 
-	snprintf(name, sizeof(name), "%.*s", (int)(at->name_len < sizeof(name) ? at->name_len : sizeof(name) - 1),
-		 at->name);
+	snprintf(name, sizeof(name), "%.*s",
+		 (int)(at->name_len < sizeof(name) ? at->name_len : sizeof(name) - 1), at->name);
 	look(l, at, &u, &e);
 	if (l->job->json)
 		put_json(at, &u, name, e.text);

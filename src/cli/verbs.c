@@ -233,8 +233,8 @@ const struct cli_verb verb_table[] = {
 		.name = "user",
 		.operands = "add|passwd|remove|list [USER]",
 		.summary = "keep the file of users that may log in (auth_users_file)",
-		.details = "A new password is asked for on the terminal, twice, or read with --stdin. A hash and a\n"
-			   "SCRAM-SHA-256 verifier of it are kept. list shows all users, or one.\n",
+		.details = "A new password is asked for on the terminal, twice, or read with --stdin. A hash\n"
+			   "and a SCRAM-SHA-256 verifier of it are kept. list shows all users, or one.\n",
 		.options = user_options,
 		.run = verb_user,
 	},

@@ -28,8 +28,10 @@ static void auth_has_a_backend(struct check *c)
 
 	if (l->auth != SESSION_AUTH_NONE && !cfg->auth_users_file && !cfg->auth_pam_service &&
 	    !cfg->auth_dovecot_socket && !cfg->auth_oauth_introspection_url)
-		check_fail(c, "listener \"%s\": auth without a place where users are known: auth_users_file, "
-			      "auth_pam_service, auth_dovecot_socket or auth_oauth_introspection_url", l->name);
+		check_fail(c,
+			   "listener \"%s\": auth without a place where users are known: auth_users_file, "
+			   "auth_pam_service, auth_dovecot_socket or auth_oauth_introspection_url",
+			   l->name);
 }
 
 /* PLAIN and LOGIN show the password to everyone on the way. */
@@ -37,10 +39,13 @@ static void auth_is_encrypted(struct check *c)
 {
 	const struct config_listener *l = listener_of(c);
 
-	if (l->auth == SESSION_AUTH_NONE || l->auth_without_tls || l->tls != SESSION_TLS_NONE || !has_network(l))
+	if (l->auth == SESSION_AUTH_NONE || l->auth_without_tls || l->tls != SESSION_TLS_NONE ||
+	    !has_network(l))
 		return;
-	check_fail(c, "listener \"%s\": auth without tls: passwords could be read on their way; set tls, or "
-		      "auth_without_tls = yes if that is meant", l->name);
+	check_fail(c,
+		   "listener \"%s\": auth without tls: passwords could be read on their way; set tls, or "
+		   "auth_without_tls = yes if that is meant",
+		   l->name);
 }
 
 static void mechanisms_can_be_done(struct check *c)
@@ -50,8 +55,10 @@ static void mechanisms_can_be_done(struct check *c)
 	bool tokens = cfg->auth_oauth_introspection_url || cfg->auth_dovecot_socket;
 
 	if (l->auth != SESSION_AUTH_NONE && l->auth_mechanisms && !(l->auth_mechanisms & ~TOKENS) && !tokens)
-		check_fail(c, "listener \"%s\": auth_mechanisms: OAUTHBEARER and XOAUTH2 need "
-			      "auth_oauth_introspection_url", l->name);
+		check_fail(c,
+			   "listener \"%s\": auth_mechanisms: OAUTHBEARER and XOAUTH2 need "
+			   "auth_oauth_introspection_url",
+			   l->name);
 }
 
 /* Who could be taken over by a client must not be who reads the hashes. */
@@ -61,9 +68,12 @@ static void auth_user_is_apart(struct check *c)
 
 	if (!cfg->auth_user)
 		return;
-	if (cfg->smtp_user && strcmp(cfg->auth_user, cfg->smtp_user) == 0 && strcmp(cfg->auth_user, "nobody") != 0)
-		check_fail(c, "auth_user and smtp_user are the same: the processes that talk to clients could read "
-			      "what only the auth process should");
+	if (cfg->smtp_user && strcmp(cfg->auth_user, cfg->smtp_user) == 0 &&
+	    strcmp(cfg->auth_user, "nobody") != 0)
+		check_fail(
+			c,
+			"auth_user and smtp_user are the same: the processes that talk to clients could read "
+			"what only the auth process should");
 	else if (strcmp(cfg->auth_user, "root") == 0 && !cfg->auth_pam_service)
 		check_fail(c, "auth_user = root is for auth_pam_service only");
 }

@@ -124,10 +124,11 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 	smtp_reply_oneline(reply, &oneline);
 	log_begin(&line, LOG_LEVEL_INFO, "rejected");
 	log_str(&line, "peer", env->peer);
+	log_str(&line, "listener", env->listener);
 	log_str(&line, "helo", env->helo);
 	log_str(&line, "verb", verb);
-	if (env->sender)
-		log_str(&line, "from", env->sender);
+	log_str(&line, "user", env->auth_user);
+	log_str(&line, "from", env->sender);
 	log_rule(w, &line);
 	log_str(&line, "reply", oneline.data);
 	log_strn(&line, "line", text, len < 300 ? len : 300);
@@ -191,7 +192,10 @@ static void log_session(const struct worker *w, enum session_end end, int64_t be
 {
 	struct log_line line;
 
-	log_begin(&line, end == SESSION_QUIT || end == SESSION_LOST ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "session");
+	/* of a failed handshake there was a line of its own */
+	log_begin(&line, end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED ? LOG_LEVEL_DEBUG :
+												   LOG_LEVEL_INFO,
+		  "session");
 	log_str(&line, "peer", w->peer.text);
 	log_str(&line, "end", session_end_name(end));
 	log_int(&line, "messages", w->messages);
@@ -265,14 +269,15 @@ static const struct session_config *prepare_stream(struct worker *w, int fd, con
 static bool begin_tls(struct worker *w, const struct session_config *cfg)
 {
 	int64_t deadline = clock_mono_ms() + cfg->command_timeout_ms;
+	enum io_result result;
 	struct err e;
 
-	if (w->stream.io.ops->start_tls(&w->stream.io, deadline, &e) != IO_OK) {
+	result = w->stream.io.ops->start_tls(&w->stream.io, deadline, &e);
+	if (result == IO_OK)
+		on_tls(w, w->stream.io.ops->tls(&w->stream.io), NULL);
+	else if (result != IO_EOF) /* who just looks whether the port is open is no failure */
 		on_tls(w, NULL, &e);
-		return false;
-	}
-	on_tls(w, w->stream.io.ops->tls(&w->stream.io), NULL);
-	return true;
+	return result == IO_OK;
 }
 
 /* Before TLS nothing can be said that the client understands. */

@@ -292,7 +292,7 @@ enum io_result stream_tls_start(struct stream *s, int64_t deadline_mono_ms, stru
 		t->broken = true;
 		explain(t, r, e);
 		ERR_clear_error();
-		return r;
+		return t->result == IO_EOF && t->received == 0 ? IO_EOF : r;
 	}
 	t->established = true;
 	take_info(t);

@@ -263,6 +263,48 @@ static void set_behaviour(SSL_CTX *ctx)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 }
 
+/* Each side says what it has to say, until both are done; false when they never are. */
+static bool shake_hands(SSL *server, SSL *client)
+{
+	for (int turn = 0; turn < 10; turn++) {
+		int c = SSL_do_handshake(client), s = SSL_do_handshake(server);
+
+		if (c == 1 && s == 1)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A handshake with ourselves, in memory. OpenSSL makes much of what it needs when it first needs it; made here it is
+ * shared by all workers, and not made by each. It does not matter whether it succeeds.
+ */
+static void warm_up(SSL_CTX *ctx)
+{
+	SSL_CTX *client_ctx = SSL_CTX_new(TLS_client_method());
+	SSL *server = SSL_new(ctx), *client = client_ctx ? SSL_new(client_ctx) : NULL;
+	BIO *one = NULL, *other = NULL;
+	char c;
+
+	if (server && client && BIO_new_bio_pair(&one, 0, &other, 0) == 1) {
+		SSL_set_verify(server, SSL_VERIFY_NONE, NULL);
+		SSL_set_bio(server, one, one);
+		SSL_set_bio(client, other, other);
+		SSL_set_accept_state(server);
+		SSL_set_connect_state(client);
+		if (shake_hands(server, client)) {
+			SSL_write(client, "", 1);
+			SSL_read(server, &c, 1);
+			SSL_write(server, "", 1);
+			SSL_read(client, &c, 1);
+		}
+	}
+	SSL_free(server);
+	SSL_free(client);
+	SSL_CTX_free(client_ctx);
+	ERR_clear_error();
+}
+
 struct tls_server *tls_server_new(const struct tls_settings *settings, struct err *e)
 {
 	struct tls_server *server = mem_alloc(sizeof(*server));
@@ -279,6 +321,7 @@ struct tls_server *tls_server_new(const struct tls_settings *settings, struct er
 	    use_pairs(server, e) < 0 || judge_clients(server, settings, e) < 0)
 		goto failed;
 	tls_tickets_use(server->ctx, server);
+	warm_up(server->ctx);
 	return server;
 failed:
 	ERR_clear_error();

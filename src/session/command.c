@@ -23,7 +23,7 @@ const struct command_verb command_verbs[] = {
 	{ "AUTH", verb_auth, COMMAND_GREETED, "no AUTH inside a transaction", NEEDS_ARG,
 	  "AUTH mechanism [initial-response]", COMMAND_SECRET },
 	{ "XCLIENT", verb_xclient, COMMAND_START | COMMAND_GREETED, "no XCLIENT inside a transaction", NEEDS_ARG,
-	  "XCLIENT attribute=value ...", CLEAR },
+	  "XCLIENT attribute=value ...", CLEAR | COMMAND_OF_PROXY },
 	{ "MAIL", verb_mail, COMMAND_GREETED, "nested MAIL command", NEEDS_ARG, "MAIL FROM: <address>",
 	  TAKES_PATH },
 	{ "RCPT", verb_rcpt, TRANSACTION, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH },

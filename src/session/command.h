@@ -29,7 +29,8 @@ enum command_flag {
 	COMMAND_LISTED = 2, /* in HELP's list of commands, which is smtpd's */
 	COMMAND_GATHERS = 4, /* its reply may wait for those of the next commands (RFC 2920 3.2) */
 	COMMAND_IN_CLEAR = 8, /* allowed before TLS where that is required (RFC 3207 4) */
-	COMMAND_SECRET = 16 /* its argument is not for logs */
+	COMMAND_SECRET = 16, /* its argument is not for logs */
+	COMMAND_OF_PROXY = 32 /* said by a proxy of its client, not by clients */
 };
 
 struct command_verb {

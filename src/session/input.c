@@ -88,12 +88,15 @@ enum input_event input_line(struct input *in, const char **line, size_t *len)
 		*len = (size_t)(lf - start);
 		if (*len == 0 || lf[-1] != '\r') {
 			in->poisoned = true;
+			*len = too_long ? 0 : *len;
 			return was_poisoned ? INPUT_BARE_LF_AGAIN : INPUT_BARE_LF;
 		}
 		in->poisoned = false;
 		if (was_poisoned)
 			continue;
 		--*len;
+		if (too_long)
+			*len = 0; /* what is left of it says nothing, and could be the end of a secret */
 		if (too_long || *len + 2 > in->line_max)
 			return INPUT_TOO_LONG;
 		if (memchr(*line, '\r', *len))

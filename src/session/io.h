@@ -58,7 +58,7 @@ struct session_io_ops {
 	void (*interruptible)(struct session_io *io, bool yes);
 	/*
 	 * The TLS handshake, as its server. After anything but IO_OK (e says why) the connection is of no more
-	 * use: nothing can be said to the client. NULL: this stream cannot.
+	 * use: nothing can be said to the client. IO_EOF: it left before it said anything. NULL: this stream cannot.
 	 */
 	enum io_result (*start_tls)(struct session_io *io, int64_t deadline_mono_ms, struct err *e);
 	/* The TLS of this connection, NULL while it is in the clear. May be NULL itself. */

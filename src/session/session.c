@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -266,6 +267,10 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 	char name[41];
 	size_t len = cmd->name_len < sizeof(name) ? cmd->name_len : sizeof(name) - 1;
 
+	if (s->hidden) {
+		session_reply(s, 500, "5.5.2", "Error: command not recognized");
+		return;
+	}
 	for (size_t i = 0; i < len; i++)
 		name[i] = cmd->name[i] >= 'a' && cmd->name[i] <= 'z' ? (char)(cmd->name[i] - 'a' + 'A')
 								     : cmd->name[i];
@@ -273,16 +278,50 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
 }
 
-/* What is known of the line in log and trace: all of it, but of AUTH the mechanism at most. */
+/* What is no command, but may have a password in it: AUTH written wrongly, or what follows it in some clients. */
+static bool may_be_secret(const struct session *s)
+{
+	size_t blanks = 0;
+
+	while (blanks < s->line_len && (s->line[blanks] == ' ' || s->line[blanks] == '\t'))
+		blanks++;
+	return s->secret_may_follow || (s->line_len - blanks >= 4 && strncasecmp(s->line + blanks, "AUTH", 4) == 0);
+}
+
+/* Anything else may be the secret, in the wrong place: base64 is longer, or has letters of both cases. */
+static bool looks_like_mechanism(const char *word, size_t len)
+{
+	bool upper = false, lower = false;
+
+	for (size_t i = 0; i < len; i++) {
+		bool is_upper = word[i] >= 'A' && word[i] <= 'Z', is_lower = word[i] >= 'a' && word[i] <= 'z';
+
+		if (!is_upper && !is_lower && word[i] != '-' && word[i] != '_' && (word[i] < '0' || word[i] > '9'))
+			return false;
+		upper = upper || is_upper;
+		lower = lower || is_lower;
+	}
+	return len <= 20 && !(upper && lower); /* RFC 4422 3.1 */
+}
+
+/*
+ * What is known of the line in log and trace: all of it, but of AUTH the mechanism at most. Also of lines that are not
+ * obeyed: they are in the log more than others.
+ */
 static void show_line(struct session *s, const struct command *cmd)
 {
-	if (cmd->verb && (cmd->verb->flags & COMMAND_SECRET)) {
+	s->hidden = cmd->verb ? (cmd->verb->flags & COMMAND_SECRET) != 0 : may_be_secret(s);
+	if (s->hidden && cmd->verb) {
 		const char *space = memchr(cmd->arg, ' ', cmd->arg_len);
 		size_t word = space ? (size_t)(space - cmd->arg) : cmd->arg_len;
+		bool named = looks_like_mechanism(cmd->arg, word);
 
-		/* a word too long for a mechanism may be the secret, in the wrong place */
-		snprintf(s->shown, sizeof(s->shown), "%s %.*s%s", cmd->verb->name, word <= 20 ? (int)word : 0, cmd->arg,
-			 space ? " ***" : word <= 20 ? "" : "***");
+		snprintf(s->shown, sizeof(s->shown), "%s %.*s%s", cmd->verb->name, named ? (int)word : 0, cmd->arg,
+			 !named ? "***" : space ? " ***" : "");
+	} else if (s->hidden) {
+		strcpy(s->shown, "***");
+	}
+	if (s->hidden) {
 		s->line = s->shown;
 		s->line_len = strlen(s->shown);
 	}
@@ -290,26 +329,24 @@ static void show_line(struct session *s, const struct command *cmd)
 }
 
 /* Returns whether the reply may wait for others. */
-static bool run_line(struct session *s)
+static bool run_line(struct session *s, const struct command *cmd)
 {
-	struct command cmd;
-
-	bool is_command = command_parse(s->line, s->line_len, &cmd);
-
-	show_line(s, &cmd);
-	if (!is_command) {
+	if (cmd->name_len == 0) {
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
 		return false;
 	}
-	if (!cmd.verb) {
-		reply_unknown(s, &cmd);
+	if (!cmd->verb) {
+		reply_unknown(s, cmd);
 		return false;
 	}
-	s->verb = cmd.verb->name;
+	s->verb = cmd->verb->name;
+	s->secret_may_follow = false;
 	tell_verb(s, s->verb);
-	dispatch(s, &cmd);
+	dispatch(s, cmd);
 	tell_verb(s, "");
-	return cmd.verb->flags & COMMAND_GATHERS;
+	if (cmd->verb->flags & COMMAND_SECRET)
+		s->secret_may_follow = !s->env.auth_user;
+	return cmd->verb->flags & COMMAND_GATHERS;
 }
 
 /* One line from the input, if a whole one is there; false when there is none. */
@@ -317,15 +354,19 @@ static bool run_next(struct session *s)
 {
 	enum input_event event = input_line(&s->in, &s->line, &s->line_len);
 	bool gather = false;
+	struct command cmd;
 
 	if (event == INPUT_MORE)
 		return false;
 	s->verb = "?";
-	if (event != INPUT_LINE)
-		session_trace(s, true, s->line, s->line_len);
+	(void)command_parse(s->line, s->line_len, &cmd);
+	show_line(s, &cmd);
+	/* a proxy may need several lines, and then passes on what its client says */
+	if (s->xclient_told && !(cmd.verb && (cmd.verb->flags & COMMAND_OF_PROXY)))
+		s->proxy_done = true;
 	switch (event) {
 	case INPUT_LINE:
-		gather = run_line(s);
+		gather = run_line(s, &cmd);
 		break;
 	case INPUT_MORE:
 		break;

@@ -30,12 +30,15 @@ struct session {
 	/* the client that a proxy told of: s->peer points to told_peer then */
 	struct session_peer told_peer;
 	char told_address[64], told_text[80];
+	bool xclient_told, proxy_done; /* and then another command came: from here on it may be the client that speaks */
 
 	/* the command under way, for events */
 	const char *verb;
 	const char *line;
 	size_t line_len;
 	char shown[64]; /* instead of a line with a secret in it */
+	bool hidden; /* the line is one of those */
+	bool secret_may_follow; /* a client that was refused AUTH may say the rest of it all the same */
 
 	struct input in;
 	struct buf out; /* replies not yet written (RFC 2920 3.2) */

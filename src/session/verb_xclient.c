@@ -4,6 +4,10 @@
  * it speaks, and perhaps who that has logged in as. Only who stands in
  * xclient_from is believed; for the rest it is as if the client had just
  * connected.
+ *
+ * It is believed until it has spoken: what comes behind another command may
+ * be the client's own, as proxies (nginx) pass on whatever that says, and the
+ * client is not to choose who it is.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -92,7 +96,7 @@ static const struct {
 
 bool xclient_is_offered(const struct session *s)
 {
-	return s->peer->may_xclient;
+	return s->peer->may_xclient && !s->proxy_done;
 }
 
 void xclient_attributes(const struct session *s, struct buf *out)
@@ -174,6 +178,7 @@ void verb_xclient(struct session *s, const char *arg, size_t len)
 		return;
 	}
 	session_start_over(s);
+	s->xclient_told = true;
 	become_client(s, &told);
 	if (!is_welcome(s))
 		return;

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+from auths import measure_auth
 from disk import Disk
 from measures import MEASURES, Bench
 from procs import BenchError
@@ -23,6 +24,7 @@ from report import figures, print_report, targets
 from scale import measure_scale
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MEASURES = {**MEASURES, "auth": measure_auth}
 ALL = {**MEASURES, "scale": measure_scale}  # the long queues take minutes: only when asked for
 IMAGE_MEGABYTES = 8192  # sparse; a round of 1 MB messages takes some of it
 

@@ -26,6 +26,7 @@ class Relay:
     child = None
     port = 0
     tls = None  # (certificate, key): STARTTLS is offered
+    more = ""  # of its configuration
 
     def __init__(self, folder):
         self.folder = folder  # for configuration and log, not on the disk under test
@@ -74,6 +75,7 @@ class Posthouse(Relay):
                     f'spool = "{self.spool}"\nhostname = "bench.example"\nlog = "stderr"\n')
             if self.tls:
                 f.write(f'tls = starttls\ntls_cert = "{self.tls[0]}"\ntls_key = "{self.tls[1]}"\n')
+            f.write(self.more)
             if os.geteuid() == 0:
                 # separate users, as an installation has them; any two will do
                 f.write('user = "nobody"\nsmtp_user = "daemon"\n')

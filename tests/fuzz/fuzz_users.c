@@ -23,9 +23,11 @@ static void check_again(const struct users_cursor *at, const struct users_entry 
 	/* base64 of a password in the clear is longer than the password */
 	if (line.len <= USERS_LINE_MAX) {
 		ASSERT(users_line_parse(line.data, line.len, &again, &e) == 0);
-		ASSERT(strcmp(again.name, u->name) == 0 && again.count == u->count && again.nologin == u->nologin);
+		ASSERT(strcmp(again.name, u->name) == 0 && again.count == u->count &&
+		       again.nologin == u->nologin);
 		for (size_t i = 0; i < u->count; i++)
-			ASSERT(memcmp(&again.credential[i], &u->credential[i], sizeof(u->credential[i])) == 0);
+			ASSERT(memcmp(&again.credential[i], &u->credential[i], sizeof(u->credential[i])) ==
+			       0);
 	}
 	buf_release(&line);
 }

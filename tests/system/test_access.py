@@ -141,6 +141,7 @@ def test_users_and_their_senders(t):
                              ("carol@home.test", 553)):
             equal(codes(client, sender, "b@example.net"), [code, 250 if code == 250 else 503], sender)
         client.message(CONTENT, sender="carol@example.org")
+    with Client(relay) as client:
         client.cmd("XCLIENT ADDR=192.0.2.1 LOGIN=da+20ve", 220)
         client.cmd("EHLO x", 250)
         reply = client.cmd("MAIL FROM:<carol@example.org>", 553)

@@ -168,7 +168,12 @@ def test_xclient(t):
         client.message()
         assert "([192.0.2.7])" in received(upstream)
         relay.wait_for("accepted", peer="192.0.2.7:4711")
-        # the connection serves one client after the other, and none gets what another had
+        # the client of a proxy that passes on what it says does not choose who it is
+        client.cmd("XCLIENT ADDR=127.0.0.1 LOGIN=root", 550)
+        ehlo = client.cmd("EHLO client.test", 250)
+        assert not any(line.startswith("XCLIENT") for line in ehlo.lines), ehlo
+    with Client(relay) as client:
+        client.cmd("XCLIENT NAME=[UNAVAILABLE]", 220)
         client.cmd("XCLIENT ADDR=IPV6:2001:db8::1 PORT=4712", 220)
         client.cmd("EHLO client.test", 250)
         client.cmd("MAIL FROM:<a@example.net>", 250)
@@ -183,6 +188,8 @@ def test_xclient_login(t):
         client.cmd("EHLO client.test", 250)
         client.message()
         relay.wait_for("accepted", user="carol@example.org")
+    with Client(relay) as client:
+        client.cmd("XCLIENT ADDR=192.0.2.7 LOGIN=carol", 220)
         client.cmd("XCLIENT ADDR=192.0.2.7", 220)
         client.cmd("EHLO client.test", 250)
         client.message()

@@ -438,6 +438,29 @@ def test_injection(t):
     failed(relay, "what the client sent is not TLS")
 
 
+def test_looks_at_the_port(t):
+    """Who connects and leaves is no failed handshake; behind a PROXY header TLS begins as everywhere."""
+    pki, upstream = Pki(t), Upstream(t)
+    relay = start(t, pki, mode="implicit", upstream=upstream, more='proxy_protocol = "127.0.0.1"\nrelay_from = "192.0.2.0/24"\n')
+    header = "PROXY TCP4 192.0.2.7 192.0.2.1 4711 465\r\n"
+    with Client(relay, helo=None) as client:
+        client.send(header)
+    relay.wait_for("session", peer="192.0.2.7:4711")
+    equal(relay.events("tls_failed"), [], "failed handshakes")
+    client = TlsClient(relay, helo=None)
+    client.send(header)
+    client.wrap(pki.context(), "mail.test")
+    client.expect(220)
+    client.cmd("EHLO x", 250)
+    client.message(CONTENT)
+    client.close()
+    equal(relay.wait_for("accepted")["peer"], "192.0.2.7:4711", "peer")
+    with Client(relay, helo=None) as client:  # the header and what follows in one segment
+        client.send(header + "EHLO in.the.clear\r\n")
+        send_all(client, b"")
+    failed(relay, "not TLS")
+
+
 def send_all(client, data):
     try:
         client.send(data)

@@ -71,8 +71,8 @@ static void look_up(struct auth_backend *b, const char *name)
 	enum auth_result r = b->ops->lookup(b, name, &s, &e);
 
 	if (r == AUTH_OK)
-		printf("secret\t%s\t%u\t%s\t%s\t%s\t%s\n", s.user, s.iterations, s.salt, s.stored_key, s.server_key,
-		       s.password);
+		printf("secret\t%s\t%u\t%s\t%s\t%s\t%s\n", s.user, s.iterations, s.salt, s.stored_key,
+		       s.server_key, s.password);
 	else
 		put_result(r, "", &e);
 }

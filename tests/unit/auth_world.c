@@ -40,8 +40,9 @@ static void work(long ms)
 	atomic_fetch_sub(&shared->working, 1);
 }
 
-static enum auth_result fake_verify(struct auth_backend *b, const struct auth_client *client, const char *name,
-				    const char *password, char user[AUTH_USER_MAX], struct err *e)
+static enum auth_result fake_verify(struct auth_backend *b, const struct auth_client *client,
+				    const char *name, const char *password, char user[AUTH_USER_MAX],
+				    struct err *e)
 {
 	(void)b;
 	ck_assert(client->deadline_mono_ms > clock_mono_ms());
@@ -66,7 +67,8 @@ static enum auth_result fake_verify(struct auth_backend *b, const struct auth_cl
 	return strcmp(password, "secret") == 0 ? AUTH_OK : AUTH_FAILED;
 }
 
-static enum auth_result fake_lookup(struct auth_backend *b, const char *name, struct auth_secret *out, struct err *e)
+static enum auth_result fake_lookup(struct auth_backend *b, const char *name, struct auth_secret *out,
+				    struct err *e)
 {
 	(void)b;
 	memset(out, 0, sizeof(*out));
@@ -95,8 +97,12 @@ static void fake_close(struct auth_backend *b)
 	(void)b;
 }
 
-static const struct auth_backend_ops fake_ops = { .name = "fake", .mechanisms = fake_mechanisms, .verify = fake_verify,
-						  .lookup = fake_lookup, .close = fake_close, .hashes = true };
+static const struct auth_backend_ops fake_ops = { .name = "fake",
+						  .mechanisms = fake_mechanisms,
+						  .verify = fake_verify,
+						  .lookup = fake_lookup,
+						  .close = fake_close,
+						  .hashes = true };
 static struct auth_backend fake_backend = { &fake_ops };
 
 /* ---- the world ------------------------------------------------------------------------- */
@@ -105,22 +111,31 @@ void auth_world_init(struct auth_world *w)
 {
 	memset(w, 0, sizeof(*w));
 	signal(SIGPIPE, SIG_IGN);
-	w->shared = shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	w->shared = shared =
+		mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert(shared != MAP_FAILED);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, w->request_fd), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, w->request_fd),
+			 0);
 	ck_assert_int_eq(pipe2(w->worker_line, O_CLOEXEC | O_NONBLOCK), 0);
 	w->log_fd = memfd_create("log", MFD_CLOEXEC);
 	control_init(&w->worker_control, w->worker_line[0], 1000);
-	w->config = (struct auth_server_config){ .request_fd = w->request_fd[0], .backend = &fake_backend,
-						 .max_exchanges = 20, .max_hashings = 2, .client_timeout_ms = 20000,
-						 .ban = { 0, 60000, 0 }, .mechanisms = &shared->mechanisms,
+	w->config = (struct auth_server_config){ .request_fd = w->request_fd[0],
+						 .backend = &fake_backend,
+						 .max_exchanges = 20,
+						 .max_hashings = 2,
+						 .client_timeout_ms = 20000,
+						 .ban = { 0, 60000, 0 },
+						 .mechanisms = &shared->mechanisms,
 						 .ready = &shared->ready };
 	w->line = (struct auth_asker_line){ w->request_fd[1], &w->worker_control, &shared->mechanisms };
 	auth_asker_init(&w->asker, &w->line, SMTP_MECHANISM_ALL);
 	w->peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "a" };
 	w->client = (struct session_client){ .peer = &w->peer, .helo = "there" };
-	w->tls = (struct session_tls){ .version = "TLSv1.3", .cipher = "none", .binding_type = "tls-exporter",
-				       .binding = "0123456789abcdef0123456789abcde", .binding_len = 32 };
+	w->tls = (struct session_tls){ .version = "TLSv1.3",
+				       .cipher = "none",
+				       .binding_type = "tls-exporter",
+				       .binding = "0123456789abcdef0123456789abcde",
+				       .binding_len = 32 };
 }
 
 static _Noreturn void serve(struct auth_world *w)

@@ -88,6 +88,7 @@ static enum handler_verdict fake_end(struct handler *h, struct envelope *env, st
 	f->seen.listener = mem_strdup(env->listener);
 	f->seen.envid = mem_strdup_or_null(env->envid);
 	f->seen.auth_user = mem_strdup_or_null(env->auth_user);
+	f->seen.tls_cipher = mem_strdup_or_null(env->tls_cipher);
 	f->seen.rcpt = NULL;
 	f->seen.rcpt_count = f->seen.rcpt_cap = 0;
 	for (size_t i = 0; i < env->rcpt_count; i++) {

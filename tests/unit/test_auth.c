@@ -68,7 +68,8 @@ START_TEST(a_backend_that_is_away)
 	auth_world_start(&w);
 	/* a client that finds no AUTH takes that for final: so it is offered, and each try is what it is */
 	check_offered("PLAIN LOGIN");
-	ck_assert_ptr_nonnull(strstr(auth_world_log(&w), "event=auth_unavailable msg=\"fake: nobody is there\""));
+	ck_assert_ptr_nonnull(
+		strstr(auth_world_log(&w), "event=auth_unavailable msg=\"nobody is there\""));
 	atomic_store(&w.shared->broken, false);
 	auth_world_kill(&w);
 	auth_world_start(&w);
@@ -116,11 +117,14 @@ START_TEST(log_lines)
 	auth_plain(&w, "later", "hunter2");
 	auth_plain(&w, "die", "hunter2");
 	log = auth_world_log(&w);
-	ck_assert_ptr_nonnull(strstr(log, "event=authenticated peer=2001:db8::7 user=alice mechanism=PLAIN\n"));
-	ck_assert_ptr_nonnull(strstr(log, "event=auth_failed peer=2001:db8::7 user=alice mechanism=PLAIN failures=1 "
-					  "reason=\"wrong password\"\n"));
-	ck_assert_ptr_nonnull(strstr(log, "user=\"mallory\\x0aevent=authenticated user=alice\\x1b[2J\" mechanism=LOGIN "
-					  "failures=3 reason=\"this cannot be the name of a user\"\n"));
+	ck_assert_ptr_nonnull(
+		strstr(log, "event=authenticated peer=2001:db8::7 user=alice mechanism=PLAIN\n"));
+	ck_assert_ptr_nonnull(
+		strstr(log, "event=auth_failed peer=2001:db8::7 user=alice mechanism=PLAIN failures=1 "
+			    "reason=\"wrong password\"\n"));
+	ck_assert_ptr_nonnull(
+		strstr(log, "user=\"mallory\\x0aevent=authenticated user=alice\\x1b[2J\" mechanism=LOGIN "
+			    "failures=3 reason=\"this cannot be the name of a user\"\n"));
 	ck_assert_ptr_nonnull(strstr(log, "event=auth_error peer=2001:db8::7 user=later mechanism=PLAIN "
 					  "reason=\"the disk is on fire\"\n"));
 	ck_assert_ptr_nonnull(strstr(log, "event=auth_error peer=2001:db8::7 user=die mechanism=PLAIN "
@@ -156,7 +160,8 @@ START_TEST(nobody_answers)
 	for (int i = 0; i < 10; i++) {
 		began = clock_mono_ms();
 		ck_assert_int_eq(w.asker.authenticator.ops->begin(&w.asker.authenticator, &w.client, "PLAIN",
-								  AUTH_BASE64("\0alice\0secret"), began + 50, &w.answer),
+								  AUTH_BASE64("\0alice\0secret"), began + 50,
+								  &w.answer),
 				 AUTHENTICATOR_TEMPORARY);
 		ck_assert_int_ge(clock_mono_ms() - began, 50);
 	}
@@ -219,7 +224,8 @@ START_TEST(the_worker_hangs_up)
 	auth_world_start(&w);
 	auth_world_asker(&w, &other);
 	ck_assert_int_eq(other.authenticator.ops->begin(&other.authenticator, &w.client, "PLAIN",
-							AUTH_BASE64("\0slow\0secret"), clock_mono_ms() + 300, &w.answer),
+							AUTH_BASE64("\0slow\0secret"), clock_mono_ms() + 300,
+							&w.answer),
 			 AUTHENTICATOR_TEMPORARY);
 	pid = atomic_load(&w.shared->slow_pid);
 	ck_assert_int_ne(pid, 0);
@@ -291,7 +297,7 @@ START_TEST(requests_that_are_none)
 		size_t len;
 	} bad[] = {
 		{ 2, AUTH_FAMILY_IPV4, 0, sizeof(struct auth_request) },
-		{ 1, 3, 0, sizeof(struct auth_request) },
+		{ 1, 4, 0, sizeof(struct auth_request) },
 		{ 1, AUTH_FAMILY_IPV4, 1, sizeof(struct auth_request) },
 		{ 1, AUTH_FAMILY_UNIX, 1, sizeof(struct auth_request) },
 		{ 1, AUTH_FAMILY_IPV4, 0, sizeof(struct auth_request) - 1 },
@@ -303,7 +309,8 @@ START_TEST(requests_that_are_none)
 	auth_world_init(&w);
 	auth_world_start(&w);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		struct auth_request request[2] = { { .version = bad[i].version, .client = { .family = bad[i].family } } };
+		struct auth_request request[2] = { { .version = bad[i].version,
+						     .client = { .family = bad[i].family } } };
 		int pair[2];
 
 		request[0].client.octets[15] = bad[i].octet;
@@ -411,8 +418,10 @@ END_TEST
 /* An auth process that lies: whatever it says that it would not say is no answer. */
 START_TEST(answers_that_are_none)
 {
-	static const char *const bad[] = { "result=ok", "result=okay user=alice", "user=alice", "x",
-					   "result=ok user=\"al\\x00ice\"", "result=ok user=\"" };
+	static const char *const bad[] = {
+		"result=ok", "result=okay user=alice",        "user=alice",
+		"x",         "result=ok user=\"al\\x00ice\"", "result=ok user=\""
+	};
 	char long_user[400];
 
 	auth_world_init(&w);
@@ -429,7 +438,9 @@ START_TEST(answers_that_are_none)
 			} control;
 			struct auth_request request;
 			struct iovec iov = { &request, sizeof(request) };
-			struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+			struct msghdr msg = { .msg_iov = &iov,
+					      .msg_iovlen = 1,
+					      .msg_control = control.room,
 					      .msg_controllen = sizeof(control.room) };
 			int fd;
 
@@ -457,8 +468,9 @@ START_TEST(who_stalls_blocks_nobody_until_the_ceiling)
 	auth_world_start(&w);
 	for (int i = 0; i < 3; i++) {
 		auth_world_asker(&w, &stalled[i]);
-		ck_assert_int_eq(stalled[i].authenticator.ops->begin(&stalled[i].authenticator, &w.client, "LOGIN", NULL,
-								     clock_mono_ms() + 20000, &w.answer),
+		ck_assert_int_eq(stalled[i].authenticator.ops->begin(&stalled[i].authenticator, &w.client,
+								     "LOGIN", NULL, clock_mono_ms() + 20000,
+								     &w.answer),
 				 AUTHENTICATOR_CONTINUE);
 	}
 	ck_assert_int_eq(auth_plain(&w, "alice", "secret"), AUTHENTICATOR_OK);
@@ -539,8 +551,9 @@ START_TEST(a_ban_and_its_end)
 	ck_assert_int_eq(auth_plain(&w, "alice", "secret"), AUTHENTICATOR_OK);
 	ck_assert_int_eq(auth_plain(&w, "alice", "b"), AUTHENTICATOR_FAILED);
 	ck_assert_int_eq(auth_plain(&w, "bob", "b"), AUTHENTICATOR_FAILED);
-	ck_assert_ptr_nonnull(strstr(auth_world_log(&w),
-				     "event=auth_banned peer=192.0.2.1 user=bob mechanism=PLAIN failures=3 for=1.500"));
+	ck_assert_ptr_nonnull(
+		strstr(auth_world_log(&w),
+		       "event=auth_banned peer=192.0.2.1 user=bob mechanism=PLAIN failures=3 for=1.500"));
 	verified = atomic_load(&w.shared->verified);
 	ck_assert_int_eq(auth_plain(&w, "alice", "secret"), AUTHENTICATOR_BANNED);
 	ck_assert_int_eq(atomic_load(&w.shared->verified), verified);
@@ -564,15 +577,16 @@ START_TEST(guesses_side_by_side_gain_nothing)
 	auth_world_start(&w);
 	/* the right guess is under way while the others fail */
 	auth_world_asker(&w, &slow);
-	ck_assert_int_eq(slow.authenticator.ops->begin(&slow.authenticator, &w.client, "LOGIN", AUTH_BASE64("alice"),
-						       clock_mono_ms() + 20000, &w.answer),
+	ck_assert_int_eq(slow.authenticator.ops->begin(&slow.authenticator, &w.client, "LOGIN",
+						       AUTH_BASE64("alice"), clock_mono_ms() + 20000,
+						       &w.answer),
 			 AUTHENTICATOR_CONTINUE);
 	for (int i = 0; i < 3; i++) {
 		snprintf(password, sizeof(password), "%d", i);
 		ck_assert_int_eq(auth_plain(&w, "alice", password), AUTHENTICATOR_FAILED);
 	}
-	ck_assert_int_eq(slow.authenticator.ops->step(&slow.authenticator, AUTH_BASE64("secret"), clock_mono_ms() + 20000,
-						      &w.answer),
+	ck_assert_int_eq(slow.authenticator.ops->step(&slow.authenticator, AUTH_BASE64("secret"),
+						      clock_mono_ms() + 20000, &w.answer),
 			 AUTHENTICATOR_BANNED);
 	ck_assert_ptr_null(strstr(auth_world_log(&w), "event=authenticated"));
 	auth_asker_release(&slow);
@@ -641,6 +655,16 @@ START_TEST(bans)
 		failed_at(&t, i == 1 ? "2001:db8:0:1::1" : "2001:db8:0:1:ffff::2", (uint64_t)i, 3000);
 	ck_assert(is_banned(&t, "2001:db8:0:1:1234::", 3000));
 	ck_assert(!is_banned(&t, "2001:db8:0:2::1", 3000));
+	/* on the link it is the host */
+	for (int i = 0; i < 3; i++)
+		failed_at(&t, "fe80::1%eth0", (uint64_t)i, 3000);
+	ck_assert(is_banned(&t, "fe80::1%eth0", 3000));
+	ck_assert(!is_banned(&t, "fe80::2%eth0", 3000));
+	/* whom a proxy does not know is nobody here */
+	for (int i = 0; i < 3; i++)
+		failed_at(&t, "unknown", (uint64_t)i, 3000);
+	ck_assert(is_banned(&t, "unknown", 3000));
+	ck_assert(!is_banned(&t, "unix", 3000));
 	/* what cannot be told apart counts */
 	for (int i = 0; i < 3; i++)
 		failed_at(&t, "192.0.2.9", 0, 3000);
@@ -673,15 +697,17 @@ END_TEST
 START_TEST(addresses)
 {
 	char text[AUTH_ADDRESS_TEXT_MAX];
-	static const char *const same[] = { "192.0.2.1", "2001:db8::1", "unix" };
+	static const char *const same[] = { "192.0.2.1", "2001:db8::1", "unix", "unknown" };
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		struct auth_address a = auth_address_parse(same[i]);
 
 		ck_assert(auth_address_is_valid(&a));
 		ck_assert_str_eq(auth_address_format(&a, text), same[i]);
 	}
-	ck_assert_uint_eq(auth_address_parse("unknown").family, AUTH_FAMILY_UNIX);
+	ck_assert_uint_eq(auth_address_parse("fe80::1%eth0").family, AUTH_FAMILY_IPV6);
+	ck_assert_uint_eq(auth_address_parse("").family, AUTH_FAMILY_UNKNOWN);
+	ck_assert_uint_eq(auth_address_parse("2001:db8:2001:db8:2001:db8:2001:db8:2001:db8:2001:db8").family, AUTH_FAMILY_UNKNOWN);
 	ck_assert_uint_eq(auth_address_parse("::ffff:127.0.0.1").family, AUTH_FAMILY_IPV4);
 }
 END_TEST
@@ -692,10 +718,11 @@ int main(void)
 
 	UNIT_CASE(s, what_is_offered, a_worker_that_scribbles_in_shared_memory_offers_nothing_that_is_not,
 		  a_backend_that_is_away, verdicts, log_lines, killed_in_the_middle, nobody_answers,
-		  a_request_waits_for_a_restart, the_service_stops, the_worker_hangs_up, retired_it_ends_what_it_began,
-		  requests_that_are_none, messages_that_are_none, the_line_shut_down, an_answer_before_the_question, answers_that_are_none,
-		  who_stalls_blocks_nobody_until_the_ceiling, so_many_hashings_at_a_time, failures_are_held_back,
-		  a_ban_and_its_end, guesses_side_by_side_gain_nothing, nobody_here_is_banned, bans, bans_have_a_ceiling,
-		  addresses);
+		  a_request_waits_for_a_restart, the_service_stops, the_worker_hangs_up,
+		  retired_it_ends_what_it_began, requests_that_are_none, messages_that_are_none,
+		  the_line_shut_down, an_answer_before_the_question, answers_that_are_none,
+		  who_stalls_blocks_nobody_until_the_ceiling, so_many_hashings_at_a_time,
+		  failures_are_held_back, a_ban_and_its_end, guesses_side_by_side_gain_nothing,
+		  nobody_here_is_banned, bans, bans_have_a_ceiling, addresses);
 	return unit_run(s);
 }

@@ -13,6 +13,7 @@
 #include "config_files.h"
 #include "handler/handler.h"
 #include "rewrite/rules.h"
+#include "smtp/mechanism.h"
 #include "unit.h"
 
 static char *dump(const struct config *cfg)
@@ -119,7 +120,8 @@ static const char every_key[] =
 	"default_domain = d.example masquerade = { a.example, \"b.example\" } masquerade_exceptions = { root, \"a b\" }\n"
 	"aliases = /al alias_domains = \"[192.0.2.1]\"\nalways_bcc = \"b@c.example\" redirect_all = \"d@e.example\"\n"
 	"rewrite_headers = yes keep_original_headers = yes remove_headers = { X-A, \"X-*\" }\n"
-	"auth_users_file = /uf\n"
+	"auth_users_file = /uf auth_user = w auth_failure_delay = 3s auth_ban_after = 47 auth_ban_time = 48m\n"
+	"received_auth_user = yes auth = required auth_without_tls = yes auth_mechanisms = { PLAIN, \"SCRAM-SHA-256\" }\n"
 	"auth_oauth_introspection_url = 'https://a.example/i' auth_oauth_client_id = j auth_oauth_client_secret_file = /js\n"
 	"auth_oauth_ca_file = /jca auth_oauth_scope = smtp auth_oauth_user_claim = email\n"
 	/* the top level's are the listeners', but where they say something else */
@@ -132,7 +134,7 @@ static const char every_key[] =
 	"tls_ticket_lifetime = 35m\ntls_expiry_warning = 36d\ntls = implicit\ntls_cert = { \"/c1\", '/c 2' }\n"
 	"tls_key = { /k1, /k2 }\ntls_profile = legacy\ntls_client_cert = required\ntls_client_ca = /cca\n"
 	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} tls = required tls_key = {} tls_cert = /c3\n"
-	"tls_profile = modern tls_client_cert = ask }\n"
+	"tls_profile = modern tls_client_cert = ask auth = offered auth_without_tls = no auth_mechanisms = LOGIN }\n"
 	"upstream u {\nremoteaddr = { \"[2001:db8::1]:1465 weight=1000\", \"b  weight=1 \", 'c:2' }\ntls = implicit\ntls_ca_file = \"/ca\"\n"
 	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no\n"
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
@@ -232,6 +234,19 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_uint_eq(cfg->listener[1].proxy_protocol_count, 2);
 	ck_assert_uint_eq(cfg->listener[0].xclient_from_count, 1);
 	ck_assert_uint_eq(cfg->listener[1].xclient_from_count, 0);
+	ck_assert_str_eq(cfg->auth_users_file, "/uf");
+	ck_assert_str_eq(cfg->auth_user, "w");
+	ck_assert_int_eq(cfg->auth_failure_delay_ms, 3000);
+	ck_assert_uint_eq(cfg->auth_ban_after, 47);
+	ck_assert_int_eq(cfg->auth_ban_time_ms, 48 * 60000);
+	ck_assert(cfg->received_auth_user);
+	ck_assert_int_eq(cfg->listener[0].auth, SESSION_AUTH_REQUIRED);
+	ck_assert(cfg->listener[0].auth_without_tls);
+	ck_assert_uint_eq(cfg->listener[0].auth_mechanisms,
+			  SMTP_MECHANISM_BIT(SMTP_MECHANISM_PLAIN) | SMTP_MECHANISM_BIT(SMTP_MECHANISM_SCRAM_SHA_256));
+	ck_assert_int_eq(cfg->listener[1].auth, SESSION_AUTH_OFFERED);
+	ck_assert(!cfg->listener[1].auth_without_tls);
+	ck_assert_uint_eq(cfg->listener[1].auth_mechanisms, SMTP_MECHANISM_BIT(SMTP_MECHANISM_LOGIN));
 	ck_assert_int_eq(cfg->expire_after_ms, 28 * 3600000);
 	ck_assert_int_eq(cfg->warn_after_ms, 29 * 60000);
 	ck_assert_uint_eq(cfg->bounce_size_limit_bytes, 30720);
@@ -376,7 +391,8 @@ END_TEST
 
 START_TEST(test_dump_round_trip)
 {
-	static const char *const texts[] = { every_key, GOOD "auth_pam_service = smtp", GOOD "auth_dovecot_socket = /d", GOOD, GOOD "relay_from = {}" };
+	static const char *const texts[] = { every_key, GOOD "auth_pam_service = smtp",
+					     GOOD "auth_dovecot_socket = /d", GOOD, GOOD "relay_from = {}" };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct config first, second;
@@ -582,6 +598,26 @@ START_TEST(test_example_loads)
 }
 END_TEST
 
+/*
+ * Where the example shows a key's value. What may stand at the top for all listeners may be shown there, as a default,
+ * or in a listener's section, as what makes sense there.
+ */
+static const char *example_value(const char *text, const struct config_option *o, bool *on_top)
+{
+	char *top = mem_printf("\n%s = ", o->key), *inside = mem_printf("\n\t%s = ", o->key);
+	const char *at = config_option_stands_in(o, CONFIG_TOP) ? strstr(text, top) : NULL;
+
+	*on_top = at != NULL;
+	ck_assert_msg(!at || !strstr(at + 1, top), "%s stands twice", o->key);
+	if (!at && o->section != CONFIG_TOP)
+		at = strstr(text, inside);
+	ck_assert_msg(at != NULL, "%s %s is not in etc/posthouse.conf", config_section_names[o->section], o->key);
+	at += strlen(*on_top ? top : inside);
+	free(top);
+	free(inside);
+	return at;
+}
+
 /* The same file with every line active: it says nothing but the defaults, and nothing is missing. */
 START_TEST(test_example_has_every_key)
 {
@@ -593,27 +629,25 @@ START_TEST(test_example_has_every_key)
 		const struct config_option *o = &config_options[i];
 		/* what excludes a password stands in a section of its own */
 		bool is_oauth = o->section == CONFIG_UPSTREAM && strncmp(o->key, "oauth", 5) == 0;
-		const void *objects[] = { &cfg, cfg.listener, &cfg.upstream[is_oauth], cfg.route };
-		const char *indent = o->section == CONFIG_TOP ? "" : "\t";
-		char *line = mem_printf("\n%s%s = ", indent, o->key), *at = strstr(text, line);
+		const void *objects[] = { &cfg, cfg.listener, &cfg.upstream[is_oauth], cfg.route, cfg.rewrite };
+		const char *written;
 		struct buf value;
+		bool on_top;
 
-		if (o->object != o->section || is_alternative(o->key)) {
-			free(line);
+		if (o->object != o->section || is_alternative(o->key))
 			continue;
-		}
-		ck_assert_msg(at != NULL, "%s %s is not in etc/posthouse.conf", config_section_names[o->section], o->key);
-		ck_assert_msg(!strstr(at + 1, line) || o->section != CONFIG_TOP, "%s stands twice", o->key);
+		written = example_value(text, o, &on_top);
 		buf_init(&value, 4096);
 		ck_assert_msg(o->type->format(o, objects[o->object], &value), "%s", o->key);
-		if (o->fallback && is_oauth)
-			; /* not the default, which is none of it */
-		else if (o->fallback && value.data[0] == '"')
+		if (!o->fallback || is_oauth || (o->also_top && !on_top))
+			; /* an example of what has no default, or whose default is none of it */
+		else if (o->also_top)
+			ck_assert_int_eq(strncmp(written, o->fallback, strcspn(written, "\n")), 0);
+		else if (value.data[0] == '"')
 			ck_assert_int_eq(strncmp(value.data + 1, o->fallback, strlen(o->fallback)), 0);
-		else if (o->fallback)
+		else
 			ck_assert_str_eq(value.data, o->fallback);
 		buf_release(&value);
-		free(line);
 	}
 	config_release(&cfg);
 	free(text);

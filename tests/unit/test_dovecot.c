@@ -54,11 +54,21 @@ static enum dovecot_step feed(struct dovecot_handshake *h, const char *text, str
 START_TEST(test_handshake)
 {
 	static const char *const lines[] = {
-		"VERSION\t1\t2",	   "MECH\tPLAIN\tplaintext",	 "MECH\tLOGIN\tplaintext",
-		"MECH\tANONYMOUS\tanonymous", "MECH\tGUEST\tanonymous", "MECH\tSECRET\tprivate",
-		"MECH\tEXTERNAL",	   "MECH\tSCRAM-SHA-256-PLUS",	 "MECH\tSCRAM-SHA-256\tmutual-auth",
-		"MECH\tPLAIN\tplaintext",  "MECH\tinjec\001nted",	 "MECH",
-		"MECH\tA B",		   "NEWS\tof\tthe\tday",	 "COOKIE\t0123",
+		"VERSION\t1\t2",
+		"MECH\tPLAIN\tplaintext",
+		"MECH\tLOGIN\tplaintext",
+		"MECH\tANONYMOUS\tanonymous",
+		"MECH\tGUEST\tanonymous",
+		"MECH\tSECRET\tprivate",
+		"MECH\tEXTERNAL",
+		"MECH\tSCRAM-SHA-256-PLUS",
+		"MECH\tSCRAM-SHA-256\tmutual-auth",
+		"MECH\tPLAIN\tplaintext",
+		"MECH\tinjec\001nted",
+		"MECH",
+		"MECH\tA B",
+		"NEWS\tof\tthe\tday",
+		"COOKIE\t0123",
 	};
 	struct dovecot_handshake h;
 	struct err e = { 0, "" };
@@ -78,8 +88,12 @@ END_TEST
 START_TEST(test_bad_handshakes)
 {
 	static const char *const bad[][2] = {
-		{ "VERSION\t2\t0", "version 2" },   { "VERSION", "version (none)" }, { "DONE", "does not begin" },
-		{ "MECH\tPLAIN", "does not begin" }, { "220 smtp.test ESMTP", "does not begin" }, { "", "does not begin" },
+		{ "VERSION\t2\t0", "version 2" },
+		{ "VERSION", "version (none)" },
+		{ "DONE", "does not begin" },
+		{ "MECH\tPLAIN", "does not begin" },
+		{ "220 smtp.test ESMTP", "does not begin" },
+		{ "", "does not begin" },
 	};
 	struct dovecot_handshake h;
 	struct err e = { 0, "" };
@@ -111,9 +125,12 @@ START_TEST(test_requests)
 		struct auth_client client;
 		const char *initial, *line;
 	} requests[] = {
-		{ { "192.0.2.1", true, 0 }, "AGEAYg==",
+		{ { "192.0.2.1", true, 0 },
+		  "AGEAYg==",
 		  "AUTH\t1\tPLAIN\tservice=smtp\tnologin\tsecured\trip=192.0.2.1\tresp=AGEAYg==\n" },
-		{ { "2001:db8::1", false, 0 }, NULL, "AUTH\t1\tPLAIN\tservice=smtp\tnologin\trip=2001:db8::1\n" },
+		{ { "2001:db8::1", false, 0 },
+		  NULL,
+		  "AUTH\t1\tPLAIN\tservice=smtp\tnologin\trip=2001:db8::1\n" },
 		{ { "unix", false, 0 }, "", "AUTH\t1\tPLAIN\tservice=smtp\tnologin\tsecured\tresp=\n" },
 		{ { "a\tb", false, 0 }, NULL, "AUTH\t1\tPLAIN\tservice=smtp\tnologin\trip=a\001tb\n" },
 	};
@@ -181,7 +198,8 @@ START_TEST(test_replies)
 		else if (r.kind == DOVECOT_REPLY_CONT)
 			ck_assert_str_eq(r.challenge, replies[i].text);
 		else
-			ck_assert_msg(strstr(e.text, replies[i].text) != NULL, "%s: %s", replies[i].line, e.text);
+			ck_assert_msg(strstr(e.text, replies[i].text) != NULL, "%s: %s", replies[i].line,
+				      e.text);
 		free(line);
 	}
 }
@@ -209,8 +227,8 @@ END_TEST
 static char folder[60], path[100];
 
 /*
- * Of a script: "> text" sends a line, "| text" sends it without its end, "< text" wants a line that begins so, "flood"
- * sends a line without end, "hang" waits to be killed; at the end it closes.
+ * Of a script: "> text" sends a line, "| text" sends it without its end, "< text" wants a line that begins
+ * so, "flood" sends a line without end, "hang" waits to be killed; at the end it closes.
  */
 static void play(FILE *peer, const char *const *script)
 {
@@ -223,7 +241,8 @@ static void play(FILE *peer, const char *const *script)
 			fprintf(peer, "%s%s", step + 2, step[0] == '>' ? "\n" : "");
 			fflush(peer);
 		} else if (step[0] == '<') {
-			if (!fgets(line, sizeof(line), peer) || strncmp(line, step + 2, strlen(step + 2)) != 0) {
+			if (!fgets(line, sizeof(line), peer) ||
+			    strncmp(line, step + 2, strlen(step + 2)) != 0) {
 				fprintf(stderr, "# \"%s\" instead of \"%s\"\n", line, step);
 				_exit(1);
 			}
@@ -293,8 +312,9 @@ static const char *ask(struct auth_conversation *c, const char *challenge)
 	return *t->answers ? *t->answers++ : NULL;
 }
 
-#define HELLO "> VERSION\t1\t2", "< VERSION\t1\t2", "< CPID\t", "> SPID\t17", "> CUID\t3", "> COOKIE\tabc", \
-	      "> MECH\tPLAIN\tplaintext", "> MECH\tLOGIN\tplaintext", "> DONE"
+#define HELLO                                                                                                \
+	"> VERSION\t1\t2", "< VERSION\t1\t2", "< CPID\t", "> SPID\t17", "> CUID\t3", "> COOKIE\tabc",        \
+		"> MECH\tPLAIN\tplaintext", "> MECH\tLOGIN\tplaintext", "> DONE"
 
 struct played {
 	const char *mechanism, *initial;
@@ -308,7 +328,8 @@ struct played {
 static void check_exchange(const char *const *script, const struct played *p)
 {
 	static const char *const nothing[] = { NULL };
-	struct auth_client client = { "192.0.2.1", true, clock_mono_ms() + (p->timeout_ms ? p->timeout_ms : 20000) };
+	struct auth_client client = { "192.0.2.1", true,
+				      clock_mono_ms() + (p->timeout_ms ? p->timeout_ms : 20000) };
 	struct talk talk = { .conversation = { ask }, .answers = p->answers ? p->answers : nothing };
 	bool hangs = false;
 	char user[AUTH_USER_MAX] = "";
@@ -322,7 +343,8 @@ static void check_exchange(const char *const *script, const struct played *p)
 	buf_init(&talk.challenges, 1000);
 	b = auth_dovecot_open(path, &e);
 	ck_assert_ptr_nonnull(b);
-	ck_assert_msg(b->ops->exchange(b, &client, p->mechanism, p->initial, &talk.conversation, user, &e) == p->result,
+	ck_assert_msg(b->ops->exchange(b, &client, p->mechanism, p->initial, &talk.conversation, user, &e) ==
+			      p->result,
 		      "%s", e.text);
 	b->ops->close(b);
 	if (p->result == AUTH_OK)
@@ -340,22 +362,36 @@ static void check_exchange(const char *const *script, const struct played *p)
 START_TEST(test_exchange)
 {
 	static const char *const plain[] = {
-		HELLO, "< AUTH\t1\tPLAIN\tservice=smtp\tnologin\tsecured\trip=192.0.2.1\tresp=AGEAYg==\n",
-		"> NEWS\t1", "> OK\t7\tuser=other", "> OK\t1\tuser=a\tx=y", NULL
+		HELLO,
+		"< AUTH\t1\tPLAIN\tservice=smtp\tnologin\tsecured\trip=192.0.2.1\tresp=AGEAYg==\n",
+		"> NEWS\t1",
+		"> OK\t7\tuser=other",
+		"> OK\t1\tuser=a\tx=y",
+		NULL
 	};
 	static const char *const login[] = {
-		HELLO, "< AUTH\t1\tLOGIN\tservice=smtp\tnologin\tsecured\trip=192.0.2.1\n", "> CONT\t1\tVXNlcm5hbWU6",
-		"< CONT\t1\tYQ==\n", "| CONT\t1\tUGFz", "> c3dvcmQ6", "< CONT\t1\t\n", "> OK\t1\tuser=b", NULL
+		HELLO,
+		"< AUTH\t1\tLOGIN\tservice=smtp\tnologin\tsecured\trip=192.0.2.1\n",
+		"> CONT\t1\tVXNlcm5hbWU6",
+		"< CONT\t1\tYQ==\n",
+		"| CONT\t1\tUGFz",
+		"> c3dvcmQ6",
+		"< CONT\t1\t\n",
+		"> OK\t1\tuser=b",
+		NULL
 	};
 	static const char *const answers[] = { "YQ==", "", NULL };
-	static const char *const refused[] = { HELLO, "< AUTH\t1\tPLAIN", "> FAIL\t1\tuser=a\treason=no way", NULL };
+	static const char *const refused[] = { HELLO, "< AUTH\t1\tPLAIN", "> FAIL\t1\tuser=a\treason=no way",
+					       NULL };
 	static const char *const temporary[] = { HELLO, "< AUTH\t1\tPLAIN", "> FAIL\t1\tuser=a\ttemp", NULL };
 
 	check_exchange(plain, &(struct played){ "PLAIN", "AGEAYg==", NULL, AUTH_OK, "a", "", 0 });
-	check_exchange(login, &(struct played){ "LOGIN", NULL, answers, AUTH_OK, "b", "[VXNlcm5hbWU6][UGFzc3dvcmQ6]", 0 });
-	check_exchange(refused, &(struct played){ "PLAIN", "AGEAYg==", NULL, AUTH_FAILED, "Dovecot: no way", "", 0 });
-	check_exchange(temporary,
-		       &(struct played){ "PLAIN", "AGEAYg==", NULL, AUTH_TEMPORARY, "internal failure of Dovecot", "", 0 });
+	check_exchange(login, &(struct played){ "LOGIN", NULL, answers, AUTH_OK, "b",
+						"[VXNlcm5hbWU6][UGFzc3dvcmQ6]", 0 });
+	check_exchange(refused,
+		       &(struct played){ "PLAIN", "AGEAYg==", NULL, AUTH_FAILED, "Dovecot: no way", "", 0 });
+	check_exchange(temporary, &(struct played){ "PLAIN", "AGEAYg==", NULL, AUTH_TEMPORARY,
+						    "internal failure of Dovecot", "", 0 });
 }
 END_TEST
 
@@ -365,10 +401,14 @@ START_TEST(test_client_gives_up)
 	static const char *const unread[] = { HELLO, NULL };
 	static const char *const injected[] = { "YQ==\nAUTH\t2\tPLAIN", NULL };
 
-	check_exchange(login, &(struct played){ "LOGIN", NULL, NULL, AUTH_FAILED, "cancelled", "[VXNlcm5hbWU6]", 0 });
-	check_exchange(login, &(struct played){ "LOGIN", NULL, injected, AUTH_FAILED, "not base64", "[VXNlcm5hbWU6]", 0 });
-	check_exchange(unread, &(struct played){ "CRAM-MD5", NULL, NULL, AUTH_TEMPORARY, "does not offer", "", 0 });
-	check_exchange(unread, &(struct played){ "PLAIN\tx", NULL, NULL, AUTH_TEMPORARY, "does not offer", "", 0 });
+	check_exchange(login, &(struct played){ "LOGIN", NULL, NULL, AUTH_FAILED, "cancelled",
+						"[VXNlcm5hbWU6]", 0 });
+	check_exchange(login, &(struct played){ "LOGIN", NULL, injected, AUTH_FAILED, "not base64",
+						"[VXNlcm5hbWU6]", 0 });
+	check_exchange(unread,
+		       &(struct played){ "CRAM-MD5", NULL, NULL, AUTH_TEMPORARY, "does not offer", "", 0 });
+	check_exchange(unread,
+		       &(struct played){ "PLAIN\tx", NULL, NULL, AUTH_TEMPORARY, "does not offer", "", 0 });
 }
 END_TEST
 
@@ -381,7 +421,8 @@ START_TEST(test_initial_is_checked)
 	struct err e;
 
 	b = auth_dovecot_open(path, &e);
-	ck_assert_int_eq(b->ops->exchange(b, &client, "PLAIN", "YQ==\nAUTH", &talk.conversation, user, &e), AUTH_FAILED);
+	ck_assert_int_eq(b->ops->exchange(b, &client, "PLAIN", "YQ==\nAUTH", &talk.conversation, user, &e),
+			 AUTH_FAILED);
 	ck_assert_ptr_nonnull(strstr(e.text, "not base64"));
 	b->ops->close(b);
 }
@@ -399,14 +440,20 @@ START_TEST(test_server_out_of_order)
 	static const char *const silent[] = { "hang", NULL };
 	static const char *const nonsense[] = { HELLO, "< AUTH", "> CONT\t1\t!!", NULL };
 
-	check_exchange(gone, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "closed the connection", "", 0 });
-	check_exchange(torn, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "closed the connection", "", 0 });
+	check_exchange(gone,
+		       &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "closed the connection", "", 0 });
+	check_exchange(torn,
+		       &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "closed the connection", "", 0 });
 	check_exchange(early, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "", "", 0 });
-	check_exchange(smtp, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "does not begin with a version", "", 0 });
+	check_exchange(smtp, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY,
+					       "does not begin with a version", "", 0 });
 	check_exchange(newer, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "version 2", "", 0 });
-	check_exchange(flood, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "a line of more than", "", 0 });
-	check_exchange(hung, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "does not answer in time", "", 300 });
-	check_exchange(silent, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "does not answer in time", "", 300 });
+	check_exchange(flood,
+		       &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "a line of more than", "", 0 });
+	check_exchange(hung, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "does not answer in time",
+					       "", 300 });
+	check_exchange(silent, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "does not answer in time",
+						 "", 300 });
 	check_exchange(nonsense, &(struct played){ "PLAIN", "", NULL, AUTH_TEMPORARY, "not base64", "", 0 });
 }
 END_TEST
@@ -414,7 +461,8 @@ END_TEST
 /* The auth process gives each wait a new deadline: the one that counts is that behind the client's answer. */
 START_TEST(test_deadline_moves)
 {
-	static const char *const script[] = { HELLO, "< AUTH\t1\tLOGIN", "> CONT\t1\tVXNlcm5hbWU6", "hang", NULL };
+	static const char *const script[] = { HELLO, "< AUTH\t1\tLOGIN", "> CONT\t1\tVXNlcm5hbWU6", "hang",
+					      NULL };
 	static const char *const answers[] = { "YQ==", NULL };
 	struct auth_client client = { "192.0.2.1", true, clock_mono_ms() + 20000 };
 	struct talk talk = { .conversation = { ask }, .answers = answers, .late = &client };
@@ -425,7 +473,8 @@ START_TEST(test_deadline_moves)
 
 	buf_init(&talk.challenges, 1000);
 	b = auth_dovecot_open(path, &e);
-	ck_assert_int_eq(b->ops->exchange(b, &client, "LOGIN", NULL, &talk.conversation, user, &e), AUTH_TEMPORARY);
+	ck_assert_int_eq(b->ops->exchange(b, &client, "LOGIN", NULL, &talk.conversation, user, &e),
+			 AUTH_TEMPORARY);
 	ck_assert_int_eq(e.os_error, ETIMEDOUT);
 	b->ops->close(b);
 	buf_release(&talk.challenges);
@@ -478,7 +527,8 @@ START_TEST(test_full_backlog)
 		(void)!connect(fill[i], (struct sockaddr *)&at, sizeof(at));
 	}
 	b = auth_dovecot_open(path, &e);
-	ck_assert_int_eq(b->ops->exchange(b, &client, "PLAIN", "", &talk.conversation, user, &e), AUTH_TEMPORARY);
+	ck_assert_int_eq(b->ops->exchange(b, &client, "PLAIN", "", &talk.conversation, user, &e),
+			 AUTH_TEMPORARY);
 	ck_assert_int_eq(e.os_error, ETIMEDOUT);
 	b->ops->close(b);
 	for (int i = 0; i < 3; i++)
@@ -492,11 +542,12 @@ int main(void)
 	Suite *s = suite_create("dovecot");
 	TCase *c = tcase_create("exchange");
 	const TTest *const tests[] = {
-		test_exchange, test_client_gives_up, test_initial_is_checked, test_server_out_of_order, test_deadline_moves,
-		test_mechanisms, test_full_backlog,
+		test_exchange,       test_client_gives_up, test_initial_is_checked, test_server_out_of_order,
+		test_deadline_moves, test_mechanisms,      test_full_backlog,
 	};
 
-	UNIT_CASE(s, test_split, test_handshake, test_bad_handshakes, test_requests, test_replies, test_user_too_long);
+	UNIT_CASE(s, test_split, test_handshake, test_bad_handshakes, test_requests, test_replies,
+		  test_user_too_long);
 	tcase_add_checked_fixture(c, enter, leave);
 	tcase_set_timeout(c, 60);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)

@@ -41,6 +41,8 @@ START_TEST(keys)
 	ck_assert(address("\x0a\0\0\1", 4) != address("\x0a\0\0\2", 4));
 	ck_assert(address("\x20\1\xd\xb8\0\0\0\1aaaaaaaa", 16) == address("\x20\1\xd\xb8\0\0\0\1bbbbbbbb", 16));
 	ck_assert(address("\x20\1\xd\xb8\0\0\0\1aaaaaaaa", 16) != address("\x20\1\xd\xb8\0\0\0\2aaaaaaaa", 16));
+	ck_assert(address("\xfe\x80\0\0\0\0\0\0aaaaaaaa", 16) != address("\xfe\x80\0\0\0\0\0\0bbbbbbbb", 16));
+	ck_assert(address("", 0) != address("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16));
 	ck_assert(limits_key_of_user(&l, "a") != limits_key_of_user(&l, "b"));
 	/* a user who is called like an address */
 	ck_assert(limits_key_of_user(&l, "abc") != address("abc", 4));

@@ -69,8 +69,8 @@ static int client_callback(Gsasl *ctx, Gsasl_session *session, Gsasl_property pr
 }
 
 /* The whole exchange; with_initial: the client's first message goes with AUTH. *client: what the client thinks of it. */
-static enum authenticator_result run_client(const char *mechanism, const struct client_says *says, bool with_initial,
-					    int *client)
+static enum authenticator_result run_client(const char *mechanism, const struct client_says *says,
+					    bool with_initial, int *client)
 {
 	enum authenticator_result result = AUTHENTICATOR_CONTINUE;
 	bool server_first = strcmp(mechanism, "CRAM-MD5") == 0 || strcmp(mechanism, "LOGIN") == 0;
@@ -114,7 +114,8 @@ static enum authenticator_result run(const char *mechanism, const struct client_
 
 START_TEST(every_mechanism_with_libgsasl)
 {
-	static const char *const mechanisms[] = { "PLAIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" };
+	static const char *const mechanisms[] = { "PLAIN", "CRAM-MD5", "SCRAM-SHA-256",
+						  "SCRAM-SHA-256-PLUS" };
 	struct client_says says = { .authid = "alice", .password = "secret" };
 	const char *binding;
 	int client;
@@ -126,8 +127,8 @@ START_TEST(every_mechanism_with_libgsasl)
 		says.cb_exporter = strstr(mechanisms[i], "PLUS") ? binding : NULL;
 		for (int initial = 0; initial < 2; initial++) {
 			says.password = "secret";
-			ck_assert_msg(run_client(mechanisms[i], &says, initial, &client) == AUTHENTICATOR_OK, "%s",
-				      mechanisms[i]);
+			ck_assert_msg(run_client(mechanisms[i], &says, initial, &client) == AUTHENTICATOR_OK,
+				      "%s", mechanisms[i]);
 			ck_assert_int_eq(client, GSASL_OK); /* with SCRAM: the server proved itself, too */
 			ck_assert_str_eq(w.answer.user, "alice");
 			says.password = "Secret";
@@ -189,20 +190,26 @@ END_TEST
 START_TEST(downgrade)
 {
 	begin_world();
-	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("y,,n=scram,r=abc")), AUTHENTICATOR_CONTINUE);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("y,,n=scram,r=abc")),
+			 AUTHENTICATOR_CONTINUE);
 	w.client.tls = &w.tls;
-	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("y,,n=scram,r=abc")), AUTHENTICATOR_FAILED);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("y,,n=scram,r=abc")),
+			 AUTHENTICATOR_FAILED);
 	w.tls.binding_type = "tls-unique";
-	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("y,,n=scram,r=abc")), AUTHENTICATOR_FAILED);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("y,,n=scram,r=abc")),
+			 AUTHENTICATOR_FAILED);
 	/* it was not offered, so the client is right */
 	w.asker.allowed = smtp_mechanism_set("SCRAM-SHA-256");
-	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("y,,n=scram,r=abc")), AUTHENTICATOR_CONTINUE);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("y,,n=scram,r=abc")),
+			 AUTHENTICATOR_CONTINUE);
 	w.asker.allowed = SMTP_MECHANISM_ALL;
 	/* a binding without -PLUS, and -PLUS without one */
 	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("p=tls-unique,,n=scram,r=abc")),
 			 AUTHENTICATOR_MALFORMED);
-	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256-PLUS", AUTH_BASE64("n,,n=scram,r=abc")), AUTHENTICATOR_MALFORMED);
-	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256-PLUS", AUTH_BASE64("y,,n=scram,r=abc")), AUTHENTICATOR_MALFORMED);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256-PLUS", AUTH_BASE64("n,,n=scram,r=abc")),
+			 AUTHENTICATOR_MALFORMED);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256-PLUS", AUTH_BASE64("y,,n=scram,r=abc")),
+			 AUTHENTICATOR_MALFORMED);
 	auth_world_release(&w);
 }
 END_TEST
@@ -215,7 +222,8 @@ static void first_of(const char *name, char salt[64], char iterations[32])
 	char text[300];
 	int len = snprintf(text, sizeof(text), "n,,n=%s,r=rOprNGfwEbeRWgbNEkqO", name);
 
-	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", auth_base64(text, (size_t)len)), AUTHENTICATOR_CONTINUE);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", auth_base64(text, (size_t)len)),
+			 AUTHENTICATOR_CONTINUE);
 	challenge = decoded(w.answer.challenge);
 	ck_assert_int_eq(sscanf(challenge, "r=%*[^,],s=%63[^,],i=%31s", salt, iterations), 2);
 	/* the client's nonce and ours */
@@ -239,8 +247,28 @@ START_TEST(scram_tells_nobody_who_exists)
 	ck_assert_str_ne(salt[0], salt[2]);
 	ck_assert_uint_eq(strlen(salt[0]), 24);
 	/* the made-up password is not one that can be had */
-	ck_assert_int_eq(auth_step(&w, AUTH_BASE64("c=biws,r=x,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")),
-			 AUTHENTICATOR_FAILED);
+	ck_assert_int_eq(
+		auth_step(&w, AUTH_BASE64("c=biws,r=x,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")),
+		AUTHENTICATOR_FAILED);
+	auth_world_release(&w);
+}
+END_TEST
+
+/* A name that is none has made-up secrets, too; it may be as long as a line. */
+START_TEST(names_that_are_none_in_scram_and_cram_md5)
+{
+	char text[9000];
+	int len;
+
+	begin_world();
+	len = snprintf(text, sizeof(text), "n,,n=%08000d,r=abc", 0);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", auth_base64(text, (size_t)len)),
+			 AUTHENTICATOR_CONTINUE);
+	ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("n,,n=a:b,r=abc")),
+			 AUTHENTICATOR_CONTINUE);
+	len = snprintf(text, sizeof(text), "%08000d 0123456789abcdef0123456789abcdef", 0);
+	ck_assert_int_eq(auth_begin(&w, "CRAM-MD5", NULL), AUTHENTICATOR_CONTINUE);
+	ck_assert_int_eq(auth_step(&w, auth_base64(text, (size_t)len)), AUTHENTICATOR_FAILED);
 	auth_world_release(&w);
 }
 END_TEST
@@ -248,7 +276,8 @@ END_TEST
 START_TEST(scram_proofs_that_are_wrong)
 {
 	static const char *const last[] = { "c=biws,r=%s,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
-					    "c=biws,r=%s,p=AAAA", "c=eSws,r=%s,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+					    "c=biws,r=%s,p=AAAA",
+					    "c=eSws,r=%s,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
 					    "c=biws,r=%sx,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=" };
 
 	begin_world();
@@ -256,13 +285,14 @@ START_TEST(scram_proofs_that_are_wrong)
 		char nonce[200], text[400];
 		enum authenticator_result result;
 
-		ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("n,,n=scram,r=abc")), AUTHENTICATOR_CONTINUE);
+		ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", AUTH_BASE64("n,,n=scram,r=abc")),
+				 AUTHENTICATOR_CONTINUE);
 		ck_assert_int_eq(sscanf(decoded(w.answer.challenge), "r=%199[^,]", nonce), 1);
 		_Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wformat-nonliteral\"")
-		snprintf(text, sizeof(text), last[i], nonce);
-		_Pragma("GCC diagnostic pop")
-		result = auth_step(&w, auth_base64(text, strlen(text)));
-		ck_assert_msg(result == AUTHENTICATOR_FAILED || result == AUTHENTICATOR_MALFORMED, "%zu: %d", i, result);
+			snprintf(text, sizeof(text), last[i], nonce);
+		_Pragma("GCC diagnostic pop") result = auth_step(&w, auth_base64(text, strlen(text)));
+		ck_assert_msg(result == AUTHENTICATOR_FAILED || result == AUTHENTICATOR_MALFORMED, "%zu: %d",
+			      i, result);
 	}
 	auth_world_release(&w);
 }
@@ -275,8 +305,9 @@ START_TEST(a_user_without_the_secret)
 	begin_world();
 	ck_assert_int_eq(run("SCRAM-SHA-256", &says, true), AUTHENTICATOR_OK);
 	ck_assert_int_eq(run("CRAM-MD5", &says, false), AUTHENTICATOR_FAILED);
-	ck_assert_ptr_nonnull(strstr(auth_world_log(&w), "user=scram mechanism=CRAM-MD5 failures=1 "
-							 "reason=\"the user has no secret for this mechanism\""));
+	ck_assert_ptr_nonnull(strstr(auth_world_log(&w),
+				     "user=scram mechanism=CRAM-MD5 failures=1 "
+				     "reason=\"the user has no secret for this mechanism\""));
 	says.authid = "later";
 	ck_assert_int_eq(run("SCRAM-SHA-256", &says, true), AUTHENTICATOR_TEMPORARY);
 	ck_assert_int_eq(run("CRAM-MD5", &says, false), AUTHENTICATOR_TEMPORARY);
@@ -306,7 +337,8 @@ END_TEST
 
 /* ---- names and passwords ---------------------------------------------------------------------------------- */
 
-static enum authenticator_result login_with(const char *name, size_t name_len, const char *password, size_t len)
+static enum authenticator_result login_with(const char *name, size_t name_len, const char *password,
+					    size_t len)
 {
 	enum authenticator_result result = auth_begin(&w, "LOGIN", auth_base64(name, name_len));
 
@@ -337,7 +369,11 @@ START_TEST(names_and_passwords_at_their_limits)
 	/* RFC 4013: a soft hyphen is nothing, a full-width letter is the letter */
 	ck_assert_int_eq(login_with("al\xc2\xadice", 7, "secret", 6), AUTHENTICATOR_OK);
 	ck_assert_str_eq(w.answer.user, "alice");
-	ck_assert_int_eq(login_with("alice", 5, "\xef\xbd\x93" "ecret", 8), AUTHENTICATOR_OK);
+	ck_assert_int_eq(login_with("alice", 5,
+				    "\xef\xbd\x93"
+				    "ecret",
+				    8),
+			 AUTHENTICATOR_OK);
 	auth_world_release(&w);
 }
 END_TEST
@@ -371,7 +407,8 @@ START_TEST(malformed)
 				      AUTHENTICATOR_MALFORMED,
 			      "%zu: %s", i, auth_world_log(&w));
 	for (size_t i = 0; i < sizeof(not_base64) / sizeof(*not_base64); i++) {
-		ck_assert_msg(auth_begin(&w, "PLAIN", not_base64[i]) == AUTHENTICATOR_MALFORMED, "%s", not_base64[i]);
+		ck_assert_msg(auth_begin(&w, "PLAIN", not_base64[i]) == AUTHENTICATOR_MALFORMED, "%s",
+			      not_base64[i]);
 		ck_assert_int_eq(auth_begin(&w, "SCRAM-SHA-256", not_base64[i]), AUTHENTICATOR_MALFORMED);
 		ck_assert_int_eq(auth_begin(&w, "LOGIN", not_base64[i]), AUTHENTICATOR_CONTINUE);
 		ck_assert_int_eq(auth_step(&w, "YQ=="), AUTHENTICATOR_MALFORMED);
@@ -389,7 +426,10 @@ END_TEST
 
 START_TEST(cram_md5)
 {
-	static const char *const bad[] = { "", "alice", "alice ", " 0123456789abcdef0123456789abcdef",
+	static const char *const bad[] = { "",
+					   "alice",
+					   "alice ",
+					   " 0123456789abcdef0123456789abcdef",
 					   "alice 0123456789abcdef0123456789abcdef",
 					   "alice 0123456789abcdef0123456789abcdef0",
 					   "alice 0123456789ABCDEF0123456789ABCDEF" };
@@ -405,8 +445,8 @@ START_TEST(cram_md5)
 		ck_assert_int_eq(auth_begin(&w, "CRAM-MD5", NULL), AUTHENTICATOR_CONTINUE);
 		ck_assert_str_ne(decoded(w.answer.challenge), first);
 		result = auth_step(&w, auth_base64(bad[i], strlen(bad[i])));
-		ck_assert_msg(result == AUTHENTICATOR_FAILED || result == AUTHENTICATOR_MALFORMED, "%s: %d", bad[i],
-			      result);
+		ck_assert_msg(result == AUTHENTICATOR_FAILED || result == AUTHENTICATOR_MALFORMED, "%s: %d",
+			      bad[i], result);
 	}
 	auth_world_release(&w);
 }
@@ -456,7 +496,8 @@ int main(void)
 	Suite *s = suite_create("mechanism");
 
 	UNIT_CASE(s, every_mechanism_with_libgsasl, who_acts_as_another, channel_binding, downgrade,
-		  scram_tells_nobody_who_exists, scram_proofs_that_are_wrong, a_user_without_the_secret, login,
+		  scram_tells_nobody_who_exists, names_that_are_none_in_scram_and_cram_md5,
+		  scram_proofs_that_are_wrong, a_user_without_the_secret, login,
 		  names_and_passwords_at_their_limits, malformed, cram_md5, tokens_without_a_server, names);
 	return unit_run(s);
 }

@@ -45,11 +45,13 @@ static void enter(void)
 		      "[ \"$password\" = 'open sesame' ] && [ \"$PAM_USER\" = alibaba ] &&\n"
 		      "[ \"$PAM_RHOST\" = \"$1\" ] && [ \"$PAM_TTY\" = posthouse ]\n");
 	service = mem_printf("auth sufficient pam_exec.so expose_authtok quiet /bin/sh %s/script 192.0.2.1\n"
-			     "auth required pam_deny.so\naccount required pam_permit.so\n", folder);
+			     "auth required pam_deny.so\naccount required pam_permit.so\n",
+			     folder);
 	put("cave", service);
 	free(service);
 	service = mem_printf("auth sufficient pam_exec.so expose_authtok quiet /bin/sh %s/script\n"
-			     "auth required pam_deny.so\naccount required pam_permit.so\n", folder);
+			     "auth required pam_deny.so\naccount required pam_permit.so\n",
+			     folder);
 	put("local", service);
 	free(service);
 }
@@ -98,9 +100,12 @@ START_TEST(test_verify)
 
 	check_verify(b, "192.0.2.1", "alibaba", "open sesame", AUTH_OK, "alibaba");
 	check_verify(b, "192.0.2.1", "\xef\xbd\x81libaba", "open sesame", AUTH_OK, "alibaba");
-	check_verify(b, "192.0.2.1", "alibaba", "open barley", AUTH_FAILED, "PAM service cave: authentication: ");
-	check_verify(b, "192.0.2.1", "kasim", "open sesame", AUTH_FAILED, "PAM service cave: authentication: ");
-	check_verify(b, "192.0.2.2", "alibaba", "open sesame", AUTH_FAILED, "PAM service cave: authentication: ");
+	check_verify(b, "192.0.2.1", "alibaba", "open barley", AUTH_FAILED,
+		     "PAM service cave: authentication: ");
+	check_verify(b, "192.0.2.1", "kasim", "open sesame", AUTH_FAILED,
+		     "PAM service cave: authentication: ");
+	check_verify(b, "192.0.2.2", "alibaba", "open sesame", AUTH_FAILED,
+		     "PAM service cave: authentication: ");
 	check_verify(b, "192.0.2.1", "alibaba", "", AUTH_FAILED, "empty password");
 	check_verify(b, "192.0.2.1", "ali\nbaba", "open sesame", AUTH_FAILED, "cannot be the name");
 	check_verify(b, "192.0.2.1", "", "open sesame", AUTH_FAILED, "cannot be the name");
@@ -124,25 +129,26 @@ START_TEST(test_what_modules_return)
 		enum auth_result result;
 		const char *error;
 	} returns[] = {
-		{ "auth required pam_debug.so auth=success\naccount required pam_debug.so acct=success\n", AUTH_OK,
-		  "alibaba" },
+		{ "auth required pam_debug.so auth=success\naccount required pam_debug.so acct=success\n",
+		  AUTH_OK, "alibaba" },
 		{ "auth required pam_debug.so auth=auth_err\naccount required pam_permit.so\n", AUTH_FAILED,
 		  "authentication" },
-		{ "auth required pam_debug.so auth=user_unknown\naccount required pam_permit.so\n", AUTH_FAILED,
-		  "authentication" },
+		{ "auth required pam_debug.so auth=user_unknown\naccount required pam_permit.so\n",
+		  AUTH_FAILED, "authentication" },
 		{ "auth required pam_debug.so auth=maxtries\naccount required pam_permit.so\n", AUTH_FAILED,
 		  "authentication" },
-		{ "auth required pam_debug.so auth=authinfo_unavail\naccount required pam_permit.so\n", AUTH_TEMPORARY,
-		  "authentication" },
-		{ "auth required pam_debug.so auth=system_err\naccount required pam_permit.so\n", AUTH_TEMPORARY,
-		  "authentication" },
+		{ "auth required pam_debug.so auth=authinfo_unavail\naccount required pam_permit.so\n",
+		  AUTH_TEMPORARY, "authentication" },
+		{ "auth required pam_debug.so auth=system_err\naccount required pam_permit.so\n",
+		  AUTH_TEMPORARY, "authentication" },
 		{ "auth required pam_no_such_module.so\naccount required pam_permit.so\n", AUTH_TEMPORARY,
 		  "authentication" },
-		{ "auth required pam_permit.so\naccount required pam_debug.so acct=acct_expired\n", AUTH_FAILED, "account" },
-		{ "auth required pam_permit.so\naccount required pam_debug.so acct=new_authtok_reqd\n", AUTH_FAILED,
-		  "account" },
-		{ "auth required pam_permit.so\naccount required pam_debug.so acct=perm_denied\n", AUTH_FAILED,
-		  "account" },
+		{ "auth required pam_permit.so\naccount required pam_debug.so acct=acct_expired\n",
+		  AUTH_FAILED, "account" },
+		{ "auth required pam_permit.so\naccount required pam_debug.so acct=new_authtok_reqd\n",
+		  AUTH_FAILED, "account" },
+		{ "auth required pam_permit.so\naccount required pam_debug.so acct=perm_denied\n",
+		  AUTH_FAILED, "account" },
 		{ "auth required pam_permit.so\naccount required pam_deny.so\n", AUTH_FAILED, "account" },
 	};
 
@@ -157,7 +163,9 @@ START_TEST(test_what_modules_return)
 }
 END_TEST
 
-/* A module that asks for seconds after a failure does not get them: how long to wait is not its to say here. */
+/*
+ * A module that asks for seconds after a failure does not get them: how long to wait is not its to say here.
+ */
 START_TEST(test_no_delay_of_modules)
 {
 	int64_t began = clock_mono_ms();
@@ -183,7 +191,8 @@ START_TEST(test_open)
 	ck_assert_ptr_null(auth_pam_open_in("nothing", folder, &e));
 	ck_assert_msg(strstr(e.text, "PAM has no service nothing: make the file ") != NULL, "%s", e.text);
 	ck_assert_ptr_null(auth_pam_open("posthouse-no-such-service", &e));
-	ck_assert_msg(strstr(e.text, "make the file /etc/pam.d/posthouse-no-such-service") != NULL, "%s", e.text);
+	ck_assert_msg(strstr(e.text, "make the file /etc/pam.d/posthouse-no-such-service") != NULL, "%s",
+		      e.text);
 }
 END_TEST
 
@@ -191,7 +200,8 @@ int main(void)
 {
 	Suite *s = suite_create("pam");
 	TCase *c = tcase_create("pam");
-	const TTest *const tests[] = { test_verify, test_what_modules_return, test_no_delay_of_modules, test_open };
+	const TTest *const tests[] = { test_verify, test_what_modules_return, test_no_delay_of_modules,
+				       test_open };
 
 	tcase_add_checked_fixture(c, enter, leave);
 	tcase_set_timeout(c, 60);

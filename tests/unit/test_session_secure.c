@@ -110,8 +110,14 @@ static enum policy_verdict fake_rcpt(struct session_policy *p, const struct sess
 	return judge(p, "rcpt", client, reply);
 }
 
+static enum policy_verdict fake_peer_changed(struct session_policy *p, const struct session_client *client,
+					     struct smtp_reply *reply)
+{
+	return judge(p, "peer", client, reply);
+}
+
 static const struct session_policy_ops policy_ops = { .authenticated = fake_authenticated, .mail = fake_mail,
-						      .rcpt = fake_rcpt };
+						      .rcpt = fake_rcpt, .peer_changed = fake_peer_changed };
 
 /* ---- one session ------------------------------------------------------------------- */
 
@@ -402,6 +408,82 @@ START_TEST(secrets_are_in_no_trace)
 }
 END_TEST
 
+/* Clients that are refused and go on, that cannot spell, or end their lines as they like: also what is no command. */
+START_TEST(secrets_are_in_no_refusal)
+{
+	static const char *const dialogues[] = {
+		"AUTH ONE c2VjcmV0\nNOOP\r\n",
+		"AUTH ONE c2VjcmV0\r\r\n",
+		"AUTH ONE\rc2VjcmV0\r\n",
+		"AUTH ONE\r\nc2VjcmV0\nc2VjcmV0\r\n",
+		"AUTH ONE\r\nc2VjcmV0!\r\nc2VjcmV0\r\n",
+		"AUTH\tONE c2VjcmV0\r\n",
+		" AUTH ONE c2VjcmV0\r\n",
+		"AUTH=ONE c2VjcmV0\r\n",
+		"AUTHONE c2VjcmV0\r\n",
+		"AUTH c2VjcmV0\r\n",
+		"AUTH NONE\r\nc2VjcmV0\r\nc2VjcmV0\r\n",
+		"AUTH ONE\r\n*\r\nc2VjcmV0\r\n",
+		"AUTH ONE c2VjcmV0\r\nc2VjcmV0 c2VjcmV0\r\nc2VjcmV0\n\r\n",
+	};
+	static char long_line[40000];
+
+	w.auth.verdict = AUTHENTICATOR_FAILED;
+	for (int offered = 0; offered < 2; offered++) {
+		w.cfg.auth = offered ? SESSION_AUTH_OFFERED : SESSION_AUTH_NONE;
+		for (size_t i = 0; i < sizeof(dialogues) / sizeof(*dialogues); i++) {
+			char in[400];
+
+			snprintf(in, sizeof(in), "EHLO x\r\n%sQUIT\r\n", dialogues[i]);
+			lacks(said(in), "C2V");
+			lacks(w.told.data, "c2V");
+		}
+		strcpy(long_line, "EHLO x\r\nAUTH ONE ");
+		for (size_t n = strlen(long_line); n < 30000; n += 8)
+			memcpy(long_line + n, "c2VjcmV0", 9);
+		strcat(long_line, "\r\nQUIT\r\n");
+		for (int cut = FAKE_WHOLE; cut <= FAKE_RANDOM; cut++) {
+			w.io.cut = (enum fake_cut)cut;
+			has(said(long_line), "500 5.5.2 Error: line too long\r\n221");
+			lacks(w.told.data, "c2V");
+		}
+	}
+	/* what has nothing to do with it is told as ever */
+	has(said("EHLO x\r\nAUTH ONE =\r\nNOOP\r\nFrobnicate me\r\nQUIT\r\n"), "command \"FROBNICATE\" not recognized");
+	has(w.told.data, "Frobnicate me\n");
+}
+END_TEST
+
+/* ---- XCLIENT ---------------------------------------------------------------------------- */
+
+/* A proxy that is believed may pass on what its client says: that one is not to choose who it is. */
+START_TEST(xclient_is_for_the_proxy_and_not_for_its_client)
+{
+	const char *out;
+
+	w.peer.may_xclient = true;
+	out = said("EHLO x\r\nXCLIENT ADDR=192.0.2.7\r\nXCLIENT LOGIN=dave\r\nEHLO client\r\n"
+		   "XCLIENT ADDR=127.0.0.1 LOGIN=root\r\nMAIL FROM:<a@example.net>\r\nRSET\r\n"
+		   "EHLO client\r\nXCLIENT LOGIN=root\r\nSTARTTLS\r\nQUIT\r\n");
+	has(out, "250-XCLIENT ");
+	has(out, "220 relay.example.org ESMTP Posthouse\r\n220 relay.example.org ESMTP Posthouse\r\n250-relay");
+	out = strstr(out, "\r\n220 ");
+	lacks(out, "250-XCLIENT");
+	has(out, "550 5.7.0 Error: insufficient authorization\r\n250 2.1.0 OK\r\n");
+	ck_assert_str_eq(w.policy.seen, "peer -;peer -;authenticated dave;mail dave;");
+	/* also behind the handshake that the client makes with us through it, and when its first word is none */
+	w.io.is_tls = false;
+	w.io.more = send_part;
+	part = "XCLIENT LOGIN=root\r\nQUIT\r\n";
+	has(said("XCLIENT ADDR=192.0.2.7\r\nSTARTTLS\r\n"), "Ready to start TLS\r\n550 5.7.0");
+	w.io.is_tls = false;
+	has(said("XCLIENT ADDR=192.0.2.7\r\nrubbish\r\nXCLIENT LOGIN=root\r\nQUIT\r\n"), "550 5.7.0");
+	has(said("XCLIENT ADDR=192.0.2.7\r\n\nXCLIENT LOGIN=root\r\nXCLIENT LOGIN=root\r\nQUIT\r\n"), "550 5.7.0");
+	/* what was refused has told nothing */
+	has(said("XCLIENT COLOUR=red\r\nEHLO x\r\nXCLIENT LOGIN=dave\r\nQUIT\r\n"), "250 HELP\r\n220 ");
+}
+END_TEST
+
 /* ---- policy -------------------------------------------------------------------------- */
 
 START_TEST(the_policy_is_asked)
@@ -470,6 +552,8 @@ int main(void)
 	tcase_add_test(c, auth_where_it_is_offered_only);
 	tcase_add_test(c, auth_lines_may_be_long);
 	tcase_add_test(c, secrets_are_in_no_trace);
+	tcase_add_test(c, secrets_are_in_no_refusal);
+	tcase_add_test(c, xclient_is_for_the_proxy_and_not_for_its_client);
 	tcase_add_test(c, the_policy_is_asked);
 	tcase_add_test(c, who_is_not_wanted_hears_why);
 	tcase_add_test(c, protocol_names);

@@ -18,16 +18,16 @@
 #include "unit.h"
 
 /* "pencil" and its verifier of RFC 7677 3: salt W22ZaJ0SNY7soEsUEjb6gQ==, 4096 iterations */
-#define SCRAM_PENCIL \
-	"{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=," \
+#define SCRAM_PENCIL                                                                                         \
+	"{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"         \
 	"wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 /* the same by `doveadm pw`, and hashes of other programs: openssl passwd, htpasswd */
-#define DOVEADM_PENCIL \
-	"{SCRAM-SHA-256}4096,bijR/1SPzo9t3FS7D4D5kA==,yzQ6OGv5JO6YJ7q6NBvmGX8AYg0L8CjZFxxfgAAIu/Q=," \
+#define DOVEADM_PENCIL                                                                                       \
+	"{SCRAM-SHA-256}4096,bijR/1SPzo9t3FS7D4D5kA==,yzQ6OGv5JO6YJ7q6NBvmGX8AYg0L8CjZFxxfgAAIu/Q=,"         \
 	"VksGQUeRtQ5LDwje+fk7vrg90F9smKOEOi5tbvQfwqg="
 #define MD5_PENCIL "$1$saltsalt$wCrc3hcrR95SV83Xh8Z.41"
 #define SHA256_PENCIL "$5$saltsalt$hl9BvcGsj7AkON13nbqeQHDgRpHyFxt7WDzLoS.OCQ/"
-#define SHA512_PENCIL \
+#define SHA512_PENCIL                                                                                        \
 	"$6$saltsalt$rD9fW1BwIrjB90WCgCTdIQc3phTBhf04I6Iw/XlgKD9E9aEbzqGZipjiFxGo/4wWXDA6jV6/vZO.kKdDSfUJb0"
 #define BCRYPT_PENCIL "$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2"
 
@@ -102,8 +102,10 @@ START_TEST(test_matches)
 		const char *text, *name;
 	} known[] = {
 		{ SCRAM_PENCIL, "SCRAM-SHA-256" },
-		{ "{scram-sha-256}" "4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
-		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", "SCRAM-SHA-256" },
+		{ "{scram-sha-256}"
+		  "4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
+		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+		  "SCRAM-SHA-256" },
 		{ DOVEADM_PENCIL, "SCRAM-SHA-256" },
 		{ MD5_PENCIL, "md5crypt" },
 		{ "{SHA256-CRYPT}" SHA256_PENCIL, "sha256crypt" },
@@ -176,22 +178,29 @@ START_TEST(test_bad_credentials)
 		{ "pass word", "no" },
 		{ "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,x", "expected ITERATIONS,SALT" },
 		{ "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
-		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=,", "expected ITERATIONS,SALT" },
+		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=,",
+		  "expected ITERATIONS,SALT" },
 		{ "{SCRAM-SHA-256}0,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
-		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", "the iterations" },
-		{ "{SCRAM-SHA-256}99999999,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
-		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", "the iterations" },
+		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+		  "the iterations" },
+		{ "{SCRAM-SHA-256}99999999,W22ZaJ0SNY7soEsUEjb6gQ==,"
+		  "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
+		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+		  "the iterations" },
 		{ "{SCRAM-SHA-256}4096,,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
-		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", "not base64" },
+		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+		  "not base64" },
 		{ "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4g==,"
-		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", "not base64, or not of their length" },
+		  "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+		  "not base64, or not of their length" },
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct credential c;
 		struct err e = { 0, "" };
 
-		ck_assert_msg(credential_parse(&c, bad[i].text, strlen(bad[i].text), &e) < 0, "%s", bad[i].text);
+		ck_assert_msg(credential_parse(&c, bad[i].text, strlen(bad[i].text), &e) < 0, "%s",
+			      bad[i].text);
 		ck_assert_msg(strstr(e.text, bad[i].error) != NULL, "%s: %s", bad[i].text, e.text);
 		ck_assert_ptr_null(strstr(e.text, "secret"));
 	}
@@ -296,8 +305,9 @@ START_TEST(test_lines)
 		{ "bob:{PLAIN}x::::::nologin=on holiday", "extra field \"holiday\"", 0, NULL },
 		{ "bob:!::::::", NULL, 1, "locked" },
 		{ "bob:*", NULL, 1, "locked" },
-		{ "bob:" SCRAM_PENCIL "::::::posthouse_credential={PLAIN}y  posthouse_credential={PLAIN.b64}eA==", NULL, 3,
-		  NULL },
+		{ "bob:" SCRAM_PENCIL
+		  "::::::posthouse_credential={PLAIN}y  posthouse_credential={PLAIN.b64}eA==",
+		  NULL, 3, NULL },
 		{ "bob", "there is no password", 0, NULL },
 		{ "bob:", "there is no password", 0, NULL },
 		{ "bob::1000:1000", "there is no password", 0, NULL },
@@ -305,12 +315,15 @@ START_TEST(test_lines)
 		{ "b b:{PLAIN}x", "the name cannot be used", 0, NULL },
 		{ "bob:{PLAIN}x\r", "carriage return", 0, NULL },
 		{ "bob:{PLAIN}x\x01y", "control character", 0, NULL },
-		{ "bob:{PLAIN}x::::::allow_nets=10.0.0.0/8", "extra field \"allow_nets\" is not known", 0, NULL },
+		{ "bob:{PLAIN}x::::::allow_nets=10.0.0.0/8", "extra field \"allow_nets\" is not known", 0,
+		  NULL },
 		{ "bob:{PLAIN}x::::::nopassword", "extra field \"nopassword\" is not known", 0, NULL },
-		{ "bob:{PLAIN}x:19000:0:99999:7::19500:", "extra field \"\" is not known", 0, NULL }, /* shadow(5) */
+		{ "bob:{PLAIN}x:19000:0:99999:7::19500:", "extra field \"\" is not known", 0,
+		  NULL }, /* shadow(5) */
 		{ "bob:{PLAIN}x::::::posthouse_credential={FOO}y", "unknown scheme {FOO}", 0, NULL },
 		{ "bob:{PLAIN}x::::::posthouse_credential={PLAIN}a posthouse_credential={PLAIN}a "
-		  "posthouse_credential={PLAIN}a posthouse_credential={PLAIN}a", "more than 4 credentials", 0, NULL },
+		  "posthouse_credential={PLAIN}a posthouse_credential={PLAIN}a",
+		  "more than 4 credentials", 0, NULL },
 	};
 	const char *name;
 	size_t len;
@@ -323,7 +336,8 @@ START_TEST(test_lines)
 		ck_assert(users_line_name(lines[i].line, strlen(lines[i].line), &name, &len));
 		if (lines[i].error) {
 			ck_assert_msg(r < 0, "%s", lines[i].line);
-			ck_assert_msg(strstr(e.text, lines[i].error) != NULL, "%s: %s", lines[i].line, e.text);
+			ck_assert_msg(strstr(e.text, lines[i].error) != NULL, "%s: %s", lines[i].line,
+				      e.text);
 			continue;
 		}
 		ck_assert_msg(r == 0, "%s: %s", lines[i].line, e.text);
@@ -374,8 +388,9 @@ START_TEST(test_written_lines)
 	check_written("bob:old:1:2:gecos", 1, "bob:{PLAIN.b64}YQ==:1:2:gecos");
 	check_written("bob:old:1:2:gecos:/h:/s", 2,
 		      "bob:{PLAIN.b64}YQ==:1:2:gecos:/h:/s:posthouse_credential={PLAIN.b64}Yg==");
-	check_written("bob:old:1:2:gecos:/h:/s:x posthouse_credential=old userdb_y=a:b", 2,
-		      "bob:{PLAIN.b64}YQ==:1:2:gecos:/h:/s:posthouse_credential={PLAIN.b64}Yg== x userdb_y=a:b");
+	check_written(
+		"bob:old:1:2:gecos:/h:/s:x posthouse_credential=old userdb_y=a:b", 2,
+		"bob:{PLAIN.b64}YQ==:1:2:gecos:/h:/s:posthouse_credential={PLAIN.b64}Yg== x userdb_y=a:b");
 	check_written("bob:old::::::posthouse_credential=old", 1, "bob:{PLAIN.b64}YQ==:::::");
 	check_written("bob:old::::::x", 1, "bob:{PLAIN.b64}YQ==::::::x");
 }
@@ -423,8 +438,8 @@ START_TEST(test_file_rights)
 }
 END_TEST
 
-#define SEVERAL \
-	"# who may send\n\nbob:{PLAIN}x\nAlice@Example.org:{PLAIN}y\nbad:{FOO}z\ntwice:{PLAIN}a\n" \
+#define SEVERAL                                                                                              \
+	"# who may send\n\nbob:{PLAIN}x\nAlice@Example.org:{PLAIN}y\nbad:{FOO}z\ntwice:{PLAIN}a\n"           \
 	"TWICE:{PLAIN}b\nshut:!::::\nlast:{PLAIN}l"
 
 START_TEST(test_find)
@@ -538,8 +553,8 @@ static struct auth_backend *open_backend(const char *text)
 
 static const struct auth_client client = { "192.0.2.1", true, INT64_MAX };
 
-static void check_verify(struct auth_backend *b, const char *name, const char *password, enum auth_result wanted,
-			 const char *text)
+static void check_verify(struct auth_backend *b, const char *name, const char *password,
+			 enum auth_result wanted, const char *text)
 {
 	char user[AUTH_USER_MAX] = "";
 	struct err e = { 0, "" };
@@ -558,7 +573,8 @@ START_TEST(test_verify)
 
 	hash_of("sha512crypt", hash);
 	text = mem_printf("bob:%s\nCarol:%s\nshut:!\nlate:{PLAIN}x::::::nologin\nbad:{FOO}y\n"
-			  "dave:{PLAIN}x::::::posthouse_credential={PLAIN}y\n", hash, SCRAM_PENCIL);
+			  "dave:{PLAIN}x::::::posthouse_credential={PLAIN}y\n",
+			  hash, SCRAM_PENCIL);
 	b = open_backend(text);
 	free(text);
 	check_verify(b, "bob", "pencil", AUTH_OK, "bob");
@@ -605,7 +621,8 @@ START_TEST(test_lookup)
 {
 	struct auth_backend *b = open_backend(
 		"bob:*::::::posthouse_credential=" SCRAM_PENCIL "\nBob2:" SCRAM_PENCIL "\ncram:{PLAIN}x\n"
-		"both:" SCRAM_PENCIL "::::::posthouse_credential={PLAIN}pencil\nnone:" MD5_PENCIL "\nbad:x\n");
+		"both:" SCRAM_PENCIL "::::::posthouse_credential={PLAIN}pencil\nnone:" MD5_PENCIL
+		"\nbad:x\n");
 	struct auth_secret s;
 	struct err e = { 0, "" };
 
@@ -704,7 +721,8 @@ START_TEST(test_edit)
 	begin(&x);
 	ck_assert_int_eq(users_edit_change(&x, "Bob", one_credential(), 1, &e), USERS_EDIT_DONE);
 	commit(&x);
-	check_content("# a comment\r\n\nodd line: :::\nbob:{PLAIN.b64}YQ==:1:2\n\x01\x02\ncarol:{PLAIN.b64}YQ==\n");
+	check_content(
+		"# a comment\r\n\nodd line: :::\nbob:{PLAIN.b64}YQ==:1:2\n\x01\x02\ncarol:{PLAIN.b64}YQ==\n");
 	begin(&x);
 	ck_assert_int_eq(users_edit_remove(&x, "bob"), USERS_EDIT_DONE);
 	commit(&x);
@@ -825,9 +843,19 @@ int main(void)
 	Suite *s = suite_create("users");
 	TCase *c = tcase_create("files");
 	const TTest *const with_folder[] = {
-		test_file_rights, test_find, test_check, test_stand_in, test_verify, test_no_empty_password,
-		test_lookup, test_mechanisms, test_edit, test_edit_doubles, test_edit_keeps_rights,
-		test_edit_new_file, test_edit_at_once,
+		test_file_rights,
+		test_find,
+		test_check,
+		test_stand_in,
+		test_verify,
+		test_no_empty_password,
+		test_lookup,
+		test_mechanisms,
+		test_edit,
+		test_edit_doubles,
+		test_edit_keeps_rights,
+		test_edit_new_file,
+		test_edit_at_once,
 	};
 
 	UNIT_CASE(s, test_matches, test_hashes_of_crypt, test_bad_credentials, test_made_credentials,
