@@ -252,7 +252,7 @@ static enum policy_verdict take_share(struct access *a, enum limits_what what, s
 /* The address as a table has it: one without a domain is in ours. Valid until the next call. */
 static const char *whole(struct access *a, const char *address)
 {
-	if (!*address || strchr(address, '@') || !a->settings->default_domain)
+	if (!*address || smtp_address_domain(address) || !a->settings->default_domain)
 		return address;
 	snprintf(a->whole, sizeof(a->whole), "%s@%s", address, a->settings->default_domain);
 	return a->whole;

@@ -17,7 +17,7 @@ static char lower(char c)
 
 void address_take(struct address *a, const char *address)
 {
-	const char *at = strrchr(address, '@'), *end = at ? at : address + strlen(address);
+	const char *domain = smtp_address_domain(address), *end = domain ? domain - 1 : address + strlen(address);
 	bool quoted = end - address >= 2 && address[0] == '"' && end[-1] == '"';
 	size_t n = 0;
 
@@ -28,10 +28,10 @@ void address_take(struct address *a, const char *address)
 	}
 	a->local_len = n;
 	a->domain = NULL;
-	if (at) {
+	if (domain) {
 		a->text[n++] = '@';
 		a->domain = a->text + n;
-		for (const char *c = at + 1; *c && n < ADDRESS_KEY_MAX - 1; c++)
+		for (const char *c = domain; *c && n < ADDRESS_KEY_MAX - 1; c++)
 			a->text[n++] = lower(*c);
 	}
 	a->text[n] = '\0';

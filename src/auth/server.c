@@ -127,8 +127,8 @@ static void end_probe(struct server *s)
 		s->probe_failed = false;
 	} else {
 		if (!s->probe_failed)
-			log_msg(LOG_LEVEL_WARNING, "auth_unavailable", "%s: %s", s->cfg->backend->ops->name,
-				o->reason[0] ? o->reason : "no answer");
+			log_msg(LOG_LEVEL_WARNING, "auth_unavailable", "%s",
+				o->reason[0] ? o->reason : "no answer from where users are known");
 		s->probe_failed = true;
 		if (atomic_load(s->cfg->mechanisms) == 0)
 			atomic_store(s->cfg->mechanisms, complete(s, UNKNOWN_MECHANISMS));

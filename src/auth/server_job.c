@@ -84,6 +84,12 @@ static void log_ban(const struct server *s, const struct job *j, const struct ex
 	log_end(&line);
 }
 
+/* Its worker hung up: nobody waits for an answer. */
+static bool is_abandoned(const struct job *j)
+{
+	return j->fd < 0;
+}
+
 /* ---- what came of it -------------------------------------------------------------------- */
 
 static void hold_back(struct server *s, struct job *j, const struct exchange_outcome *o, uint64_t guess)
@@ -97,7 +103,7 @@ static void hold_back(struct server *s, struct job *j, const struct exchange_out
 	j->state = JOB_HELD_BACK;
 	j->pid = 0;
 	j->until_mono_ms = now + note.delay_ms;
-	if (note.delay_ms == 0)
+	if (note.delay_ms == 0 || is_abandoned(j))
 		answer_and_release(s, j, "failed", NULL);
 }
 
@@ -164,6 +170,11 @@ void job_reaped(struct server *s, struct job *j, int wait_status)
 		job_release(s, j);
 		return;
 	case EXCHANGE_DIED:
+		if (!is_abandoned(j) || !WIFSIGNALED(wait_status) || WTERMSIG(wait_status) != SIGKILL)
+			break;
+		/* we did, because its client has cancelled */
+		job_release(s, j);
+		return;
 	case EXCHANGE_TEMPORARY:
 		break;
 	}

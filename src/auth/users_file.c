@@ -53,7 +53,10 @@ int users_file_read(struct users_file *f, const char *path, struct err *e)
 
 	memset(f, 0, sizeof(*f));
 	if (fd < 0) {
-		err_set_os(e, errno, "users file %s", path);
+		if (errno == ENOENT)
+			err_set_os(e, errno, "users file %s ('posthouse user add NAME' makes it)", path);
+		else
+			err_set_os(e, errno, "users file %s", path);
 		return -1;
 	}
 	result = users_file_read_fd(f, fd, path, e);

@@ -2,6 +2,7 @@
 /* See credentials.h. */
 #include "daemon/credentials.h"
 
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -81,9 +82,11 @@ bool credentials_are_usable(const struct config *cfg, void (*report)(void *ctx, 
 	pid_t pid;
 
 	/*
-	 * without AUTH nobody reads them: the users may be made first, and the account of the process later
+	 * without AUTH nobody reads them: the users may be made first, and the account of the process later; that it is
+	 * missing is told by who looks at all accounts
 	 */
-	if (!credentials_are_configured(cfg) || !service_offers_auth(cfg))
+	if (!credentials_are_configured(cfg) || !service_offers_auth(cfg) ||
+	    (geteuid() == 0 && cfg->auth_user && !getpwnam(cfg->auth_user)))
 		return true;
 	pid = fork();
 	if (pid == 0)

@@ -26,6 +26,7 @@
 #include "daemon/options.h"
 #include "daemon/service.h"
 #include "handler/handler.h"
+#include "listener/tls_memory.h"
 #include "master/rights.h"
 
 #define EXIT_USAGE 2
@@ -196,6 +197,8 @@ int main(int argc, char *argv[])
 
 	stdfiles_open();
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "posthoused"); /* until the configuration is known */
+	if (!tls_memory_wipe_freed())
+		log_msg(LOG_LEVEL_WARNING, "memory_not_wiped", "OpenSSL is in use already: keys may stay in its freed memory");
 	if (daemon_options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "posthoused: %s: try 'posthoused --help'\n", e.text);
 		return EXIT_USAGE;

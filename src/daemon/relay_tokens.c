@@ -53,6 +53,11 @@ static bool token_rejected(void *c, uint64_t generation)
 	return oauth_keeper_rejected(c, generation);
 }
 
+static bool token_busy(void *c)
+{
+	return oauth_keeper_is_busy(c);
+}
+
 static json_t *seconds_or_null(int64_t wall_us)
 {
 	return wall_us > 0 ? json_real((double)wall_us / 1e6) : json_null();
@@ -70,7 +75,7 @@ static json_t *token_describe(void *c)
 }
 
 static const struct relay_credentials_ops token_ops = { token_start,	  token_stop,	  token_state,
-							token_generation, token_rejected, token_describe };
+							token_generation, token_rejected, token_busy, token_describe };
 
 /* ---- from the configuration -------------------------------------------------------------- */
 

@@ -81,10 +81,11 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 	smtp_reply_oneline(reply, &oneline);
 	log_begin(&line, LOG_LEVEL_INFO, "rejected");
 	log_str(&line, "peer", env->peer);
+	log_str(&line, "listener", env->listener);
 	log_str(&line, "helo", env->helo);
 	log_str(&line, "verb", verb);
-	if (env->sender)
-		log_str(&line, "from", env->sender);
+	log_str(&line, "user", env->auth_user);
+	log_str(&line, "from", env->sender);
 	add_rule(w, &line);
 	log_str(&line, "reply", oneline.data);
 	log_strn(&line, "line", text, len < 300 ? len : 300);
@@ -180,6 +181,7 @@ void worker_log_refused(struct worker *w, const struct smtp_reply *reply)
 
 	envelope_init(&env);
 	envelope_set(&env.peer, w->peer.text, strlen(w->peer.text));
+	envelope_set(&env.listener, w->listener, strlen(w->listener));
 	on_rejected(w, &env, "", "", 0, reply);
 	envelope_release(&env);
 }

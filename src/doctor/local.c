@@ -251,10 +251,29 @@ static void files_of(const struct doctor_local *d, struct findings *f, enum conf
 	}
 }
 
+/* A file or folder that posthoused makes: the folder it is in must be there, and is not made. */
+static void folder_of(struct findings *f, const char *key, const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	char folder[4096];
+	struct stat st;
+
+	if (!slash || slash == path || (size_t)(slash - path) >= sizeof(folder))
+		return;
+	memcpy(folder, path, (size_t)(slash - path));
+	folder[slash - path] = '\0';
+	if (stat(folder, &st) == 0 || errno != ENOENT)
+		return;
+	finding_add(f, FINDING_FAILED, "%s: %s: there is no folder %s", key, path, folder);
+	finding_advise(f, "posthoused does not start before it is made: mkdir %s (what is in /run is gone after a reboot)", folder);
+}
+
 void check_files(void *subject, struct findings *f)
 {
 	const struct doctor_local *d = subject;
 
+	folder_of(f, "pid_file", d->cfg->pid_file);
+	folder_of(f, "outbox", d->cfg->outbox);
 	files_of(d, f, CONFIG_TOP, d->cfg);
 	for (size_t i = 0; i < d->cfg->upstream_count; i++)
 		files_of(d, f, CONFIG_UPSTREAM, &d->cfg->upstream[i]);

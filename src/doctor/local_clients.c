@@ -4,11 +4,14 @@
  * verified; with the code that the daemon reads them with. See local.h.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "access/access.h"
@@ -17,6 +20,7 @@
 #include "doctor/local.h"
 #include "listener/tls.h"
 #include "rewrite/aliases.h"
+#include "smtp/mechanism.h"
 
 #define DAY_US INT64_C(86400000000)
 
@@ -70,8 +74,8 @@ void check_certificates(void *subject, struct findings *f)
 		struct tls_server *server;
 		struct err e;
 
-		if (l->tls_cert_count == 0)
-			continue;
+		if (l->tls_cert_count == 0 || l->tls == SESSION_TLS_NONE)
+			continue; /* nobody asks for it there */
 		server = tls_server_new(&settings, &e);
 		if (!server) {
 			err_prefix(&e, "listener \"%s\"", l->name);
@@ -141,21 +145,63 @@ bool doctor_offers_auth(const struct config *cfg)
 	return false;
 }
 
-/* The auth process reads it with its own rights, at each log-in. */
-static bool user_may_read(const char *file, const char *user)
+/*
+ * The auth process reads it with its own rights, at each log-in. Folders above it and all groups of that user count,
+ * so a child tries it. 0, or the errno.
+ */
+static int error_for_user(const char *file, const struct passwd *pw)
 {
-	const struct passwd *pw = user ? getpwnam(user) : NULL;
-	struct stat st;
+	int status;
+	pid_t pid = fork();
 
-	if (!pw || pw->pw_uid == 0 || stat(file, &st) != 0)
-		return true; /* not known to be wrong */
-	return st.st_uid == pw->pw_uid ? st.st_mode & S_IRUSR : st.st_gid == pw->pw_gid ? st.st_mode & S_IRGRP : false;
+	if (pid == 0) {
+		if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
+			_exit(0); /* not known to be wrong */
+		_exit(open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) < 0 ? errno : 0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return 0;
+	return WEXITSTATUS(status);
+}
+
+static void reading_as_auth_user(const struct doctor_local *d, struct findings *f, const char *file)
+{
+	const char *user = d->cfg->auth_user;
+	const struct passwd *pw = user && d->world->euid == 0 ? getpwnam(user) : NULL;
+	const struct group *gr;
+	int error;
+
+	if (!pw || pw->pw_uid == 0)
+		return;
+	error = error_for_user(file, pw);
+	if (error == 0)
+		return;
+	finding_add(f, FINDING_FAILED, "%s cannot be read by user \"%s\", who verifies log-ins: %s", file, user, strerror(error));
+	gr = getgrgid(pw->pw_gid);
+	finding_advise(f, "chgrp %s %s; chmod 640 %s; and `namei -l %s` shows whether a folder keeps that user out",
+		       gr ? gr->gr_name : user, file, file, file);
 }
 
 static void take_user_error(void *ctx, const char *message)
 {
 	finding_add(ctx, FINDING_FAILED, "%s", message);
 	finding_advise(ctx, "that user cannot log in: posthouse user puts it right");
+}
+
+/* Clients that know it mostly take it first, and then fail for everybody whose password is not kept (posthouse-users(5)). */
+static void cram_md5(const struct doctor_local *d, struct findings *f, const struct users_summary *sum)
+{
+	if (sum->with_clear == 0 || sum->with_clear == sum->users)
+		return;
+	for (size_t i = 0; i < d->cfg->listener_count; i++) {
+		const struct config_listener *l = &d->cfg->listener[i];
+
+		if (l->auth == SESSION_AUTH_NONE || (l->auth_mechanisms && !(l->auth_mechanisms & SMTP_MECHANISM_BIT(SMTP_MECHANISM_CRAM_MD5))))
+			continue;
+		finding_add(f, FINDING_WARNING, "listener \"%s\" offers CRAM-MD5 to all, and %zu of %zu users cannot use it", l->name,
+			    sum->users - sum->with_clear, sum->users);
+		finding_advise(f, "many programs try it first: leave it out of auth_mechanisms where no device needs it");
+	}
 }
 
 static void users(const struct doctor_local *d, struct findings *f)
@@ -166,7 +212,9 @@ static void users(const struct doctor_local *d, struct findings *f)
 	struct err e;
 
 	if (users_file_read(&u, file, &e) < 0) {
-		cannot_use(d, f, &e, "nobody can log in: posthouse user add NAME makes it");
+		cannot_use(d, f, &e,
+			   e.os_error == ENOENT ? "nobody can log in: posthouse user add NAME makes it" :
+						  "nobody can log in before that is put right");
 		return;
 	}
 	users_file_check(&u, &sum, take_user_error, f);
@@ -175,13 +223,14 @@ static void users(const struct doctor_local *d, struct findings *f)
 		finding_add(f, FINDING_WARNING, "%s: nobody can log in", file);
 		finding_advise(f, "posthouse user add NAME");
 	} else {
-		finding_add(f, FINDING_OK, "%s: %zu user%s can log in, %zu of them by SCRAM", file, sum.users, sum.users == 1 ? "" : "s",
-			    sum.with_scram);
+		finding_add(f, FINDING_OK, "%s: %zu user%s can log in, %zu of them by SCRAM%s", file, sum.users,
+			    sum.users == 1 ? "" : "s", sum.with_scram,
+			    sum.with_scram > 0 && sum.with_scram < sum.users ?
+				    "; so SCRAM-SHA-256 is offered to nobody (posthouse user list shows who has none)" :
+				    "");
+		cram_md5(d, f, &sum);
 	}
-	if (d->world->euid == 0 && !user_may_read(file, d->cfg->auth_user)) {
-		finding_add(f, FINDING_FAILED, "%s cannot be read by user \"%s\", who verifies log-ins", file, d->cfg->auth_user);
-		finding_advise(f, "chown %s: %s; chmod 600 %s", d->cfg->auth_user, file, file);
-	}
+	reading_as_auth_user(d, f, file);
 }
 
 static void dovecot(const struct doctor_local *d, struct findings *f)
@@ -214,8 +263,8 @@ static void pam(const struct doctor_local *d, struct findings *f)
 		finding_add(f, FINDING_OK, "%s is there", path);
 		return;
 	}
-	finding_add(f, FINDING_WARNING, "%s: %s", path, strerror(errno));
-	finding_advise(f, "without it PAM asks the service \"other\", which mostly refuses all");
+	finding_add(f, FINDING_FAILED, "%s: %s", path, strerror(errno));
+	finding_advise(f, "posthoused does not start without it: make it as pam.d(5) tells, or name another auth_pam_service");
 }
 
 void check_logins(void *subject, struct findings *f)

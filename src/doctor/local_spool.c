@@ -187,7 +187,8 @@ void check_daemon(void *subject, struct findings *f)
 		return;
 	case DOCTOR_DAEMON_ABSENT:
 		finding_add(f, FINDING_WARNING, "posthoused does not run on %s", d->spool);
-		finding_advise(f, "start it: systemctl start posthouse, or posthoused -f FILE");
+		finding_advise(f, "start it (%s%s), and look at its log for start_failed if it does not stay",
+			       d->config_file ? "posthoused -f " : "posthoused", d->config_file ? d->config_file : "");
 		return;
 	case DOCTOR_DAEMON_DENIED:
 		finding_add(f, FINDING_SKIPPED, "whether posthoused runs: %s", e.text);

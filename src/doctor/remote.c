@@ -180,8 +180,12 @@ static const struct {
 	{ EAFNOSUPPORT, "this machine does not do that kind of address" },
 };
 
-static void advise_connect(struct findings *f, int os_error)
+static void advise_connect(struct findings *f, int os_error, const char *proxy)
 {
+	if (proxy && (os_error == ECONNREFUSED || os_error == ETIMEDOUT)) { /* ports of mail are not its own */
+		finding_advise(f, "that is the proxy: does it run, and is it %s (proxy)?", proxy);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(connect_advice) / sizeof(connect_advice[0]); i++)
 		if (connect_advice[i].os_error == os_error)
 			finding_advise(f, "%s", connect_advice[i].advice);
@@ -215,6 +219,6 @@ void check_connect(void *subject, struct findings *f)
 		}
 		/* the client goes on to the next address, which costs time and no mail */
 		finding_add(f, any ? FINDING_WARNING : FINDING_FAILED, "%s: %s", at, e[i].text);
-		advise_connect(f, e[i].os_error);
+		advise_connect(f, e[i].os_error, d->upstream->proxy);
 	}
 }

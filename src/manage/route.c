@@ -5,16 +5,17 @@
 #include <string.h>
 #include <strings.h>
 
+#include "smtp/path.h"
 #include "smtp/pattern.h"
 
 static bool domain_matches(const char *pattern, const char *value)
 {
-	const char *domain = strrchr(value, '@');
+	const char *domain = smtp_address_domain(value);
 	size_t len, wanted = strlen(pattern);
 
 	if (!domain)
 		return false;
-	len = strlen(++domain);
+	len = strlen(domain);
 	if (pattern[0] == '.')
 		return len > wanted && strcasecmp(domain + len - wanted, pattern) == 0;
 	return strcasecmp(domain, pattern) == 0;

@@ -22,6 +22,7 @@
 #define LOCK_RETRY_MS 500 /* `posthouse oauth` asks the server just now */
 #define SAVE_RETRY_MS 5000
 #define FORCED_LEAST_MS 300000 /* between two tokens asked for because the upstream refused one */
+#define RENEW_LEAST_MS 1000 /* between two, whatever the server says of how long they last */
 #define LOOK_AGAIN_MS 60000 /* the wall clock may be set */
 
 enum keeper_step {
@@ -197,7 +198,7 @@ static void use_next(struct oauth_keeper *k, bool rotated)
 {
 	use(k, &k->next);
 	k->failures = 0;
-	k->again_mono_ms = 0;
+	k->again_mono_ms = clock_mono_ms() + RENEW_LEAST_MS;
 	k->why.text[0] = '\0';
 	log_token(k, "oauth_refreshed", rotated);
 	over(k);
@@ -224,6 +225,22 @@ static void save_next(struct oauth_keeper *k, bool rotated)
 	k->changed(k->ctx);
 }
 
+/*
+ * Somebody put other tokens into the file while we asked, by hand and so without the lock: those count, and the answer
+ * to what was there before does not. A file that was merely touched is no other.
+ */
+static bool is_overtaken(struct oauth_keeper *k)
+{
+	struct oauth_stored was;
+	bool other;
+
+	oauth_stored_copy(&was, &k->stored);
+	other = reload(k) && (!same_text(was.access_token, k->stored.access_token) ||
+			      !same_text(was.refresh_token, k->stored.refresh_token));
+	oauth_stored_release(&was);
+	return other;
+}
+
 static void on_answer(void *ctx, const struct http_answer *answer, const struct err *trouble)
 {
 	struct oauth_keeper *k = ctx;
@@ -232,6 +249,10 @@ static void on_answer(void *ctx, const struct http_answer *answer, const struct 
 	struct err e;
 
 	k->call = NULL;
+	if (is_overtaken(k)) {
+		over(k);
+		return;
+	}
 	if (trouble) {
 		failed(k, false, trouble);
 		return;
@@ -494,6 +515,13 @@ bool oauth_keeper_rejected(struct oauth_keeper *k, uint64_t generation)
 		set_timer(k);
 	}
 	return true;
+}
+
+bool oauth_keeper_is_busy(const struct oauth_keeper *k)
+{
+	/* RFC 6749 4.4.3: client credentials come without one, and are asked for again at no cost */
+	return k->step == STEP_SAVING ||
+	       (k->step == STEP_ASKING && k->settings->client.grant != OAUTH_CLIENT_CREDENTIALS);
 }
 
 struct oauth_keeper_facts oauth_keeper_facts(const struct oauth_keeper *k)

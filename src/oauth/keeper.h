@@ -54,6 +54,12 @@ uint64_t oauth_keeper_generation(const struct oauth_keeper *k);
  */
 bool oauth_keeper_rejected(struct oauth_keeper *k, uint64_t generation);
 
+/*
+ * An answer is on its way, or not yet on the disk, that may hold a new refresh token while the old one is worth nothing
+ * any more: who stops now may have to log in again.
+ */
+bool oauth_keeper_is_busy(const struct oauth_keeper *k);
+
 struct oauth_keeper_facts {
 	int64_t expires_wall_us; /* of the access token; 0: none */
 	const char *last_error; /* NULL: the last attempt went well; valid until the event loop runs */

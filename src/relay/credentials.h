@@ -33,6 +33,8 @@ struct relay_credentials_ops {
 	uint64_t (*generation)(void *c);
 	/* The upstream refused those of that number. True: others are there or asked for, so try once more. */
 	bool (*rejected)(void *c, uint64_t generation);
+	/* Something is under way that a stop should wait for, within its time; changed() comes at its end. */
+	bool (*busy)(void *c);
 	struct json_t *(*describe)(void *c); /* for the status: an object */
 };
 

@@ -175,6 +175,13 @@ void lane_stop(struct relay_upstream *u)
 		u->config->credentials->ops->stop(u->config->credentials->c);
 }
 
+bool lane_is_busy(const struct relay_upstream *u)
+{
+	const struct relay_credentials *c = u->config->credentials;
+
+	return u->conn_count > 0 || (c && c->ops->busy(c->c));
+}
+
 /* Without them no connection is opened; that there are none is trouble of the address that it would have been to. */
 static enum credentials_state look_at_credentials(struct relay_upstream *u, struct relay_remote *remote)
 {

@@ -145,8 +145,8 @@ void relay_service(struct relay *r)
 		bool is_busy = false;
 
 		for (size_t i = 0; i < r->upstream_count; i++)
-			is_busy = is_busy || r->upstream[i].conn_count > 0;
-		if (!is_busy)
+			is_busy = is_busy || lane_is_busy(&r->upstream[i]);
+		if (!is_busy || r->aborted)
 			event_base_loopbreak(r->base);
 		relay_set_timer(r);
 		return;

@@ -170,6 +170,8 @@ void lane_probe(struct relay_upstream *u);
 /* Starts and stops what keeps its credentials good. */
 void lane_start(struct relay_upstream *u);
 void lane_stop(struct relay_upstream *u);
+/* Has connections, or credentials that are being asked for: a stop waits for that. */
+bool lane_is_busy(const struct relay_upstream *u);
 /* Connections to take nothing more. */
 void lane_quit_all(struct relay_upstream *u);
 

@@ -30,22 +30,6 @@ bool rewrite_is_wanted(const struct rewrite_rules *r)
 
 /* ---- one address --------------------------------------------------------------------- */
 
-/* What stands behind the '@'; NULL: no domain. A quoted local part may hold an '@' of its own. */
-static const char *domain_of(const char *address)
-{
-	bool quoted = false;
-
-	for (const char *p = address; *p; p++) {
-		if (quoted && *p == '\\' && p[1])
-			p++;
-		else if (*p == '"')
-			quoted = !quoted;
-		else if (*p == '@' && !quoted)
-			return p + 1;
-	}
-	return NULL;
-}
-
 static bool is_address(const char *text, unsigned flags, const char **why)
 {
 	struct smtp_path path;
@@ -77,7 +61,7 @@ int rewrite_target_check(const char *to, struct err *e)
 
 static void set_domain(char work[WORK_MAX], const char *domain)
 {
-	const char *old = domain_of(work);
+	const char *old = smtp_address_domain(work);
 	size_t local_len = old ? (size_t)(old - 1 - work) : strlen(work);
 
 	snprintf(work + local_len, WORK_MAX - local_len, "@%s", domain);
@@ -117,7 +101,7 @@ static bool is_unmasked(const struct rewrite_rules *r, const char *address, size
 
 static void masquerade(const struct rewrite_rules *r, char work[WORK_MAX])
 {
-	const char *domain = domain_of(work);
+	const char *domain = smtp_address_domain(work);
 	size_t len = domain ? strlen(domain) : 0;
 
 	if (!domain || is_unmasked(r, work, (size_t)(domain - 1 - work)))
@@ -158,7 +142,7 @@ enum rewrite_outcome rewrite_address(const struct rewrite_rules *r, enum rewrite
 	if (!address[0] || strlen(address) >= SMTP_PATH_MAX)
 		return REWRITE_SAME;
 	strcpy(work, address);
-	if (!domain_of(work) && added_domain(r, use))
+	if (!smtp_address_domain(work) && added_domain(r, use))
 		set_domain(work, added_domain(r, use));
 	rule = find_rule(r, use, work);
 	if (rule)

@@ -44,17 +44,32 @@ static bool find_fault(const struct session *s, const struct content *c, struct 
 	return true;
 }
 
+/*
+ * What begins with white space has no header; but behind the trace fields that relaying puts in front it would go on with
+ * the last of them, and the client could say in our name what it likes. So it is made what it is: a body.
+ */
+static bool pass_on(struct session *s, struct content *c, bool first, const char *data, size_t len)
+{
+	static const char empty_line[] = "\r\n";
+	const struct handler_ops *ops = s->handler->ops;
+
+	if (first && ops->relays && (data[0] == ' ' || data[0] == '\t') &&
+	    ops->data_chunk(s->handler, empty_line, 2, &c->refusal) == HANDLER_REFUSE)
+		return false;
+	return ops->data_chunk(s->handler, data, len, &c->refusal) == HANDLER_ACCEPT;
+}
+
 /* One piece of content, checked and passed on. */
 static void take_piece(struct session *s, struct content *c, const char *data, size_t len)
 {
 	struct smtp_reply fault;
+	bool first = c->size_bytes == 0;
 
 	c->size_bytes += len;
 	received_count_add(&c->received, data, len);
 	if (c->aborted)
 		return;
-	if (find_fault(s, c, &fault) ||
-	    s->handler->ops->data_chunk(s->handler, data, len, &c->refusal) == HANDLER_REFUSE) {
+	if (find_fault(s, c, &fault) || !pass_on(s, c, first, data, len)) {
 		c->aborted = true;
 		s->handler->ops->abort(s->handler);
 	}

@@ -332,6 +332,21 @@ int smtp_path_parse(const char *text, size_t len, unsigned flags, struct smtp_pa
 	return 0;
 }
 
+const char *smtp_address_domain(const char *address)
+{
+	bool quoted = false;
+
+	for (const char *p = address; *p; p++) {
+		if (quoted && *p == '\\' && p[1])
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+		else if (*p == '@' && !quoted)
+			return p + 1;
+	}
+	return NULL;
+}
+
 bool smtp_is_domain(const char *text, size_t len)
 {
 	struct cursor c = { .p = text, .end = text + len };

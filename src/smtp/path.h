@@ -44,6 +44,9 @@ enum smtp_path_flags {
 int smtp_path_parse(const char *text, size_t len, unsigned flags, struct smtp_path *out, size_t *used,
 		    const char **why);
 
+/* What stands behind the '@' of a mailbox; NULL: no domain. A quoted local part may hold an '@' of its own. */
+const char *smtp_address_domain(const char *address);
+
 /* A name for EHLO/HELO (RFC 5321 4.1.1.1): a domain or an address literal. Lenient with '_', as clients are. */
 bool smtp_is_domain(const char *text, size_t len);
 bool smtp_is_address_literal(const char *text, size_t len);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "smtp/path.h"
 
 void rcpt_set_init(struct rcpt_set *set)
 {
@@ -34,8 +35,8 @@ static uint32_t hash(const char *address)
 
 static bool same_mailbox(const char *a, const char *b)
 {
-	const char *at = strrchr(a, '@');
-	size_t local_len = at ? (size_t)(at - a) : 0;
+	const char *domain = smtp_address_domain(a);
+	size_t local_len = domain ? (size_t)(domain - a) : 0;
 
 	return strncmp(a, b, local_len) == 0 && strcasecmp(a + local_len, b + local_len) == 0;
 }

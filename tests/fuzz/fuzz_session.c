@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Whole sessions. The first octet chooses settings, the second where the
- * stream is cut. Promise: the replies do not depend on the cuts, each is a
+ * stream is cut, and with its highest bit whether there are AUTH and XCLIENT. Promise: the replies do not depend on the cuts, each is a
  * reply, the handler is called in its order (tests/unit/fake_handler.c checks
  * that), and no accepted content has a bare CR, a bare LF or a NUL in it.
  */
@@ -31,7 +31,12 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 	struct fake_handler *h = ctx;
 
 	(void)reply;
-	ASSERT(env->rcpt_count > 0 && size_bytes == h->content.len);
+	/* with an empty line in front where it began with white space */
+	ASSERT(env->rcpt_count > 0);
+	ASSERT(size_bytes == h->content.len ||
+	       (size_bytes + 2 == h->content.len && strncmp(h->content.data, "\r\n", 2) == 0 &&
+		(h->content.data[2] == ' ' || h->content.data[2] == '\t')));
+	ASSERT(h->content.data[0] != ' ' && h->content.data[0] != '\t');
 	check_content(&h->content);
 }
 
@@ -50,9 +55,53 @@ static void check_replies(const struct buf *out)
 	ASSERT(strlen(out->data) == out->len);
 }
 
-static enum session_end play(const uint8_t *data, size_t size, uint8_t settings, enum fake_cut cut,
+/* Asks on as long as an answer has an even length; who says nothing is alice. */
+static enum authenticator_result judge(const char *response, struct authenticator_answer *out)
+{
+	size_t len = strlen(response);
+
+	out->challenge = "YQ==";
+	strcpy(out->user, "alice");
+	return len == 0 ? AUTHENTICATOR_OK : len % 2 ? AUTHENTICATOR_FAILED : AUTHENTICATOR_CONTINUE;
+}
+
+static void fake_mechanisms(struct session_authenticator *a, const struct session_client *client, struct buf *out)
+{
+	(void)a;
+	ASSERT(!client->tls);
+	buf_adds(out, "FUZZ");
+}
+
+static enum authenticator_result fake_begin(struct session_authenticator *a, const struct session_client *client,
+					    const char *mechanism, const char *initial, int64_t deadline_mono_ms,
+					    struct authenticator_answer *out)
+{
+	(void)a;
+	(void)deadline_mono_ms;
+	ASSERT(!client->auth_user && mechanism[0]);
+	return judge(initial ? initial : "ab", out);
+}
+
+static enum authenticator_result fake_step(struct session_authenticator *a, const char *response,
+					   int64_t deadline_mono_ms, struct authenticator_answer *out)
+{
+	(void)a;
+	(void)deadline_mono_ms;
+	return judge(response, out);
+}
+
+static void fake_cancel(struct session_authenticator *a)
+{
+	(void)a;
+}
+
+static const struct session_authenticator_ops authenticator_ops = { fake_mechanisms, fake_begin, fake_step,
+								    fake_cancel };
+
+static enum session_end play(const uint8_t *data, size_t size, uint8_t settings, bool with_auth, enum fake_cut cut,
 			     unsigned seed, struct buf *out, struct buf *log)
 {
+	struct session_authenticator authenticator = { .ops = &authenticator_ops };
 	struct session_config cfg = { .hostname = "relay.example.org",
 				      .data_size_limit_bytes = 10000,
 				      .max_recipients = 5,
@@ -63,8 +112,12 @@ static enum session_end play(const uint8_t *data, size_t size, uint8_t settings,
 					      settings & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT,
 				      .enable_smtputf8 = settings & 2,
 				      .decode_data = settings & 4,
+				      .auth = with_auth ? SESSION_AUTH_OFFERED : SESSION_AUTH_NONE,
+				      .auth_without_tls = true,
+				      .authenticator = &authenticator,
 				      .policy = settings & 16 ? &fake_policy_closed : &fake_policy_open };
-	struct session_peer peer = { .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
+	struct session_peer peer = { .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan",
+				     .may_xclient = with_auth };
 	struct session_events events = { .accepted = on_accepted };
 	struct fake_handler handler;
 	struct fake_io io;
@@ -99,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < 2; i++) {
 		buf_init(&out[i], 1 << 24);
 		buf_init(&log[i], 1 << 24);
-		end[i] = play(data + 2, size - 2, data[0],
+		end[i] = play(data + 2, size - 2, data[0], data[1] & 0x80,
 			      i == 0    ? FAKE_WHOLE
 			      : data[1] ? FAKE_RANDOM
 					: FAKE_BYTES,

@@ -401,6 +401,24 @@ def test_stalled_exchanges_block_nobody(t):
     wait_until(lambda: relay.children("auth") == [auth], "the children of auth to be gone")
 
 
+def test_who_cancels_is_no_error_of_ours(t):
+    """Nothing that a stranger can do at will is in the log as an error."""
+    relay = start(t, "max_errors = 1000\n", users=cheap_users(t, 1))
+    with Client(relay) as client:
+        for _ in range(10):
+            client.cmd("AUTH PLAIN", 334)
+            client.cmd("*", 501)
+            client.cmd("AUTH LOGIN", 334)
+            client.cmd(b64("u0"), 334)
+            client.cmd("*", 501)
+    with Client(relay) as client:
+        client.cmd("AUTH LOGIN", 334)
+    with Client(relay) as client:
+        client.cmd(f"AUTH PLAIN {plain('u0', PASSWORD)}", 235)
+    relay.wait_for("authenticated", user="u0")
+    equal(relay.events("auth_error"), [], "errors")
+
+
 def test_many_at_once(t):
     relay = start(t, "max_workers = 220\nmax_spare = 100\nclient_connections = 1000\nlimits_exempt = \"127.0.0.0/8\"\n",
                   users=cheap_users(t, 200))

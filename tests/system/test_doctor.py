@@ -3,6 +3,7 @@
 
 import json
 import os
+import pwd
 import re
 import socket
 import subprocess
@@ -258,6 +259,8 @@ def test_silent_port(t):
 def test_closed_port(t):
     port = ReservedPort(t).port
     report = Report(t, write_config(t, f'remoteaddr = "127.0.0.1:{port}"'), "main")
+    config = write_config(t, f'remoteaddr = "127.0.0.1:25"\nproxy = "socks5h://127.0.0.1:{port}"')
+    Report(t, config, "main").has("connect", "failed", "refused", "proxy: does it run")
     report.has("connect", "failed", "refused", "right one")
     report.has("auth", "skipped", "not reached: connect failed")
 
@@ -522,8 +525,21 @@ def test_listener_certificates(t):
     report.has("certificates", "ok", "one.pem.*until")
     Report(t, listener_config(t, keys.format(t.tmp, "one", "two")), "--local").has("certificates", "failed", "one.pem|two.key", "not start")
     Report(t, listener_config(t, keys.format(t.tmp, "none", "one")), "--local").has("certificates", "failed", "none.pem")
+    top = keys.format(t.tmp, "none", "one").replace("tls = starttls\n", "")
+    two = 'tls = none\n}\nlistener "out" {\nlocaladdr = "127.0.0.1:0"\ntls = starttls'
+    found = Report(t, listener_config(t, two, top), "--local").of("certificates")
+    equal(len(found), 1, f"of the listener without TLS nothing: {found}")
     expired_context(t, authority)
     Report(t, listener_config(t, keys.format(t.tmp, "old", "old")), "--local").has("certificates", "failed", "old.pem.*expired.*renew", "not start")
+
+
+def test_folders(t):
+    """What posthoused makes in a folder that must be there."""
+    for key in ("pid_file", "outbox"):
+        config = listener_config(t, "", f'{key} = "{t.tmp}/gone/x"')
+        Report(t, config, "--local").has("files", "failed", f"{key}: .*there is no folder {t.tmp}/gone", "mkdir")
+    (t.tmp / "gone").mkdir()
+    equal(Report(t, config, "--local").of("files"), [], "with the folder")
 
 
 def test_tables(t):
@@ -550,15 +566,28 @@ def test_logins(t):
     report = Report(t, config, "--local")
     report.has("logins", "failed", "users:1", "cannot log in")
     report.has("logins", "warning", "nobody can log in", "posthouse user add")
-    if os.geteuid() == 0:
-        report.has("logins", "failed", f'cannot be read by user "{ROOT_USERS[0]}"', "chown")
     report.has("users", "ok", "auth_user")
+    if os.geteuid() == 0:
+        report.has("logins", "failed", f'cannot be read by user "{ROOT_USERS[0]}"', "chgrp.*chmod 640")
+        os.chown(users, 0, pwd.getpwnam(ROOT_USERS[0]).pw_gid)
+        users.chmod(0o640)
+        assert not [f for f in Report(t, config, "--local").of("logins") if "cannot be read" in f["text"]], "as its group"
+        t.tmp.chmod(0o700)  # a folder above it that the user cannot enter
+        Report(t, config, "--local").has("logins", "failed", f'cannot be read by user "{ROOT_USERS[0]}"', "namei")
+        t.tmp.chmod(0o755)
     users.chmod(0o644)
+    Report(t, config, "--local").has("logins", "failed", "users.*everyone", "put right")
+    users.unlink()
     Report(t, config, "--local").has("logins", "failed", "users", "user add")
+    for name, options in (("alice", ()), ("printer", ("--cram-md5", "--no-scram"))):
+        t.run([BUILDDIR / "posthouse", "--config", config, "user", "add", "--stdin", *options, name], data=b"word\n", check=0)
+    report = Report(t, config, "--local")
+    report.has("logins", "ok", "2 users can log in, 1 of them by SCRAM; so SCRAM-SHA-256 is offered to nobody")
+    report.has("logins", "warning", 'listener "in" offers CRAM-MD5 to all, and 1 of 2 users cannot', "auth_mechanisms")
     config = listener_config(t, "auth = offered\nauth_without_tls = yes", f'auth_dovecot_socket = "{t.tmp}/nobody"')
     Report(t, config, "--local").has("logins", "failed", "nobody", "Dovecot running")
     config = listener_config(t, "auth = offered\nauth_without_tls = yes", 'auth_pam_service = "posthouse-has-no-such"')
-    Report(t, config, "--local").has("logins", "warning", "posthouse-has-no-such", "other")
+    Report(t, config, "--local").has("logins", "failed", "posthouse-has-no-such", "does not start")
     equal(Report(t, listener_config(t, "", f'auth_users_file = "{users}"'), "--local").of("logins"), [], "where nobody may log in")
 
 

@@ -372,6 +372,83 @@ def test_rotated_token_is_kept_first(t):
     equal(len(world.server.requests), 1, "requests")
 
 
+def test_file_replaced_while_asking(t):
+    """By hand, so without a lock: the answer to what was there before, good or bad, does not go over the new one."""
+    for answer in (None, HTML):
+        world = World(case := harness.Test("part"))
+        try:
+            world.server.rotate = True
+            world.store(refresh_token="rt-0")
+            go = threading.Event()
+            world.server.on("/token", lambda _request, go=go, answer=answer: go.wait(harness.DEADLINE) and answer, times=1)
+            relay = world.relay()
+            world.server.wait_requests(1)
+            world.server.refresh.add("rt-new")
+            world.store_token(refresh="rt-new")
+            go.set()
+            relay.wait_for("oauth_loaded")
+            submit(relay)
+            delivered(world, relay)
+            equal([token for _m, _u, token in world.upstream.logins], ["at-stored"], "tokens")
+            equal(world.stored()["refresh_token"], "rt-new", "refresh token on the disk")
+            equal(len(world.server.requests), 1, "requests")
+        finally:
+            trouble = case.finish(False)
+            case.remove()
+        equal(trouble, [], "at the end")
+
+
+def test_file_touched_while_asking(t):
+    """It holds what it held: the answer is not thrown away with the refresh token in it."""
+    world = World(t)
+    world.server.rotate = True
+    world.store(refresh_token="rt-0")
+    world.server.on("/token", lambda _request: os.utime(world.file), times=1)
+    relay = world.relay()
+    relay.wait_for("oauth_refreshed")
+    equal(world.stored()["refresh_token"], "rt-1", "refresh token on the disk")
+
+
+def test_tokens_of_a_second(t):
+    """A server that says so is not asked more than once a second."""
+    world = World(t)
+    world.server.says = 1
+    world.store(refresh_token="rt-0")
+    relay = world.relay()
+    requests = world.server.wait_requests(4)
+    pauses = [b.when - a.when for a, b in zip(requests, requests[1:])]
+    assert min(pauses) > 0.9, pauses
+    submit(relay)
+    delivered(world, relay)
+
+
+def test_stop_while_asking(t):
+    """The server has taken the old refresh token for used when the relay is told to stop: it waits for the new one."""
+    world = World(t)
+    world.server.rotate = True
+    world.store(refresh_token="rt-0")
+    answer = threading.Event()
+    world.server.on("/token", lambda _request: answer.wait(harness.DEADLINE) and None, times=1)
+    relay = world.relay()
+    world.server.wait_requests(1)
+    relay.signal(signal.SIGTERM)
+    wait_until(lambda: not relay.children("worker"), "workers to be gone")
+    answer.set()
+    relay.stop()
+    equal(world.stored()["refresh_token"], "rt-1", "refresh token on the disk")
+
+
+def test_stop_does_not_wait_for_ever(t):
+    world = World(t)
+    world.store(refresh_token="rt-0")
+    world.server.on("/token", lambda _request: world.server.closing.wait(60) and None)
+    relay = world.relay(top='stop_timeout = "1s"\n')
+    world.server.wait_requests(1)
+    relay.stop()
+    equal(relay.events("killed"), [], "killed")
+    equal(world.stored()["refresh_token"], "rt-0", "refresh token on the disk")
+
+
 def test_two_upstreams_one_without(t):
     """One without a token is in nobody's way."""
     world = World(t)

@@ -120,6 +120,21 @@ def test_cut_anywhere(t):
     equal((relay.queue(), upstream.received), ([], []), "spool and what left")
 
 
+def test_content_does_not_go_on_with_our_trace_fields(t):
+    """What begins with white space would belong to the Received field in front of it, or to X-Original-To."""
+    for name, config in (("plain", ""), ("redirected", 'redirect_all = "me@example.test"\n'),
+                         ("filtered", 'rewrite_headers = yes\ndefault_domain = "a.test"\nremove_headers = "Received"\n')):
+        upstream = Upstream(t)
+        relay = t.daemon(upstream, config=config, name=name).ready()
+        with Client(relay) as client:
+            for number, octets in enumerate((b"\t(by a liar)\r\nSubject: x\r\n\r\nbody\r\n", b" \r\n", b" \r\nReceived: x\r\n"), 1):
+                client.message(octets)
+                content = upstream.wait_messages(number)[-1].content
+                header, _, body = content.partition(b"\r\n\r\n")
+                equal(body, octets, f"behind our own header, {name}: {content!r}")
+                assert header.startswith(b"Received: from client.test ") and b"liar" not in header, header
+
+
 def test_spool_holds_what_was_meant(t):
     """While the upstream hangs: one file, its content in canonical form, and fsck agrees."""
     upstream = Upstream(t)

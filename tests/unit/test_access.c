@@ -276,6 +276,24 @@ START_TEST(senders_and_recipients_by_their_entries)
 }
 END_TEST
 
+/* An '@' between quotes makes no domain: what is written without one is in ours, and its entry counts. */
+START_TEST(quoted_local_parts_hide_no_domain)
+{
+	setup();
+	table(RULES_SENDER, "home.example reject 550 5.7.1 S\n");
+	table(RULES_RECIPIENT, "home.example reject 550 5.7.1 R\nexample.net hold\n");
+	ck_assert_int_eq(come("10.1.0.1"), 0);
+	ck_assert_int_eq(mail("\"a@example.net\""), 550);
+	ck_assert_int_eq(mail("\"a\\\"@example.net\""), 550);
+	ck_assert_int_eq(mail("a@example.org"), 0);
+	ck_assert_int_eq(rcpt("\"a@example.net\""), 550);
+	ck_assert_int_eq(rcpt("\"a@example.net\"@home.example"), 550);
+	ck_assert_int_eq(rcpt("\"a@home.example\"@example.org"), 0);
+	ck_assert_ptr_null(w.env.hold);
+	teardown();
+}
+END_TEST
+
 START_TEST(users_send_with_what_is_theirs)
 {
 	setup();
@@ -458,6 +476,7 @@ int main(void)
 
 	UNIT_CASE(suite, networks_and_local_programs_may_relay, who_has_logged_in_may_relay, a_refusal_says_what_would_help,
 		  tables_let_nobody_relay, clients_are_greeted_by_their_entry, senders_and_recipients_by_their_entries,
+		  quoted_local_parts_hide_no_domain,
 		  users_send_with_what_is_theirs, connections_of_a_client, a_share_while_there_is_a_crowd, connections_of_a_user,
 		  messages_and_recipients_a_minute, refusals_are_free, the_client_may_turn_out_to_be_another);
 	tcase_add_loop_test(c, certificates_may_relay, 0, sizeof(certs) / sizeof(*certs));

@@ -69,7 +69,7 @@ START_TEST(a_backend_that_is_away)
 	/* a client that finds no AUTH takes that for final: so it is offered, and each try is what it is */
 	check_offered("PLAIN LOGIN");
 	ck_assert_ptr_nonnull(
-		strstr(auth_world_log(&w), "event=auth_unavailable msg=\"fake: nobody is there\""));
+		strstr(auth_world_log(&w), "event=auth_unavailable msg=\"nobody is there\""));
 	atomic_store(&w.shared->broken, false);
 	auth_world_kill(&w);
 	auth_world_start(&w);
