@@ -533,6 +533,15 @@ def test_listener_certificates(t):
     Report(t, listener_config(t, keys.format(t.tmp, "old", "old")), "--local").has("certificates", "failed", "old.pem.*expired.*renew", "not start")
 
 
+def test_switches(t):
+    """What is right for a while only."""
+    config = listener_config(t, "", 'redirect_all = "stage@example.org"\nrelay_from_anyone = yes\nrelay_from = "0.0.0.0/0"')
+    report = Report(t, config, "--local")
+    report.has("configuration", "warning", "redirect_all: .*stage@example.org", "rehearsals")
+    report.has("configuration", "warning", "relay_from_anyone", "name your networks")
+    equal(Report(t, listener_config(t, ""), "--local").of("configuration", "warning"), [], "without them")
+
+
 def test_folders(t):
     """What posthoused makes in a folder that must be there."""
     for key in ("pid_file", "outbox"):
