@@ -71,7 +71,8 @@ void check_certificates(void *subject, struct findings *f)
 						       .key_count = l->tls_key_count,
 						       .profile = l->tls_profile,
 						       .client_ca = l->tls_client_ca,
-						       .client_cert = l->tls_client_cert };
+						       .client_cert = l->tls_client_cert,
+						       .in_date = true };
 		struct tls_certificate c;
 		struct tls_server *server;
 		struct err e;
@@ -81,7 +82,7 @@ void check_certificates(void *subject, struct findings *f)
 		server = tls_server_new(&settings, &e);
 		if (!server) {
 			err_prefix(&e, "listener \"%s\"", l->name);
-			cannot_use(d, f, &e, "posthoused does not start with it, and a running one keeps the old");
+			cannot_use(d, f, &e, "posthoused does not start with it (but with one that is out of date), and a running one keeps the old");
 			continue;
 		}
 		for (size_t k = 0; tls_server_certificate(server, k, &c); k++)

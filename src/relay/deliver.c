@@ -6,6 +6,7 @@
 #include "relay/relay_internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -131,6 +132,28 @@ static void judge_upstream(struct relay_conn *rc, const struct upstream_outcome 
 		lane_delivered(u);
 }
 
+/*
+ * RFC 8689 4.2.1 has other servers tried before a message fails for what one of them cannot do. So it waits as long as
+ * there is an address that mail goes to as soon as to this one, or sooner, and that may be able: a fall-back is not to
+ * return what the first one takes when it is back. True: o is the outcome then.
+ */
+static bool another_may_requiretls(const struct relay_conn *rc, const struct upstream_outcome *outcome,
+				   struct upstream_outcome *o)
+{
+	const struct relay_upstream *u = rc->upstream;
+	size_t group = u->choice[rc->remote - u->remote].group;
+
+	if (outcome->how != UPSTREAM_UNSUPPORTED || strcmp(outcome->reply.enhanced, "5.7.30") != 0)
+		return false;
+	*o = *outcome;
+	o->reply.code = 450;
+	strcpy(o->reply.enhanced, "4.7.30");
+	for (size_t i = 0; i < u->config->remote_count; i++)
+		if (u->choice[i].group <= group && !u->remote[i].lacks_requiretls)
+			return true;
+	return false;
+}
+
 static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *outcome)
 {
 	struct attempt *a = (struct attempt *)t;
@@ -138,9 +161,12 @@ static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *
 	struct relay_upstream *u = rc->upstream;
 	struct relay *r = u->relay;
 	struct attempt_result result;
+	struct upstream_outcome otherwise;
 
 	relay_follow_clock(r);
 	list_remove(&r->attempts, a);
+	if (another_may_requiretls(rc, outcome, &otherwise))
+		outcome = &otherwise;
 	result = attempt_conclude(a, outcome, relay_luck());
 	if (rc->remote->probe == a)
 		rc->remote->probe = NULL;

@@ -239,8 +239,8 @@ static void conn_ready(struct upstream_conn *conn, void *ctx)
 	struct relay_upstream *u = rc->upstream;
 	struct relay *r = u->relay;
 
-	(void)conn;
 	rc->is_ready = true;
+	rc->remote->lacks_requiretls = !upstream_can_requiretls(upstream_conn_features(conn));
 	rc->ready_mono_ms = clock_mono_ms();
 	rc->remote->connecting_count--;
 	u->connecting_count -= !rc->is_probe;

@@ -31,6 +31,8 @@ const struct outcome_rule outcome_rules[] = {
 	{ UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT, UPSTREAM_FINAL_DOT, ANY, { VERDICT_UNCERTAIN, false },
 	  "the message went out whole and no answer came: it may have been delivered" },
 	{ UPSTREAM_NO_ANSWER, ALL, ANY, { VERDICT_UNTOUCHED, false }, "an idle connection ended" },
+	{ UPSTREAM_UNSUPPORTED, ALL, 400, 499, { VERDICT_DEFERRED, false },
+	  "this address cannot take the message, and another of the upstream may (RFC 8689 4.2.1)" },
 	{ UPSTREAM_UNSUPPORTED, ALL, ANY, { VERDICT_FAILED, false },
 	  "this upstream cannot take the message: size, 8-bit content, UTF-8 addresses, REQUIRETLS (RFC 1870, 6152, 6531, 8689)" },
 	{ UPSTREAM_SOURCE_FAILED, ALL, ANY, { VERDICT_DEFERRED, false },

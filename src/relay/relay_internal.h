@@ -54,6 +54,7 @@ struct relay_remote {
 	int64_t crowded_until_mono_ms; /* it takes no more connections than it has; then one more is tried */
 	bool crowded;
 	int64_t answered_mono_ms; /* when it last answered for a message */
+	bool lacks_requiretls; /* as its last session said */
 	char *last_trouble; /* NULL: none; owned */
 	int64_t last_trouble_wall_us;
 };

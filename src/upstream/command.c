@@ -43,12 +43,6 @@ static bool addresses_are(bool (*test)(const char *address), const struct upstre
 	return true;
 }
 
-/* A configured name or a pinned key are what RFC 8689 4.2.1 wants of DNSSEC or MTA-STS: nobody could forge them. */
-static bool can_requiretls(const struct upstream_features *f)
-{
-	return f->requiretls && f->verified != UPSTREAM_NOT_VERIFIED;
-}
-
 /* A report rather goes without than not at all (RFC 8689 5): its content is a header at most. */
 static bool needs_requiretls(const struct upstream_txn *t)
 {
@@ -79,7 +73,7 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 			       "The message has 8-bit content and the server offers no 8BITMIME");
 		return false;
 	}
-	if (needs_requiretls(t) && !can_requiretls(f)) {
+	if (needs_requiretls(t) && !upstream_can_requiretls(f)) {
 		/* RFC 8689 4.2.1 */
 		smtp_reply_set(reply, 550, "5.7.30", "REQUIRETLS support required: %s",
 			       f->requiretls ? "the session is not encrypted with a server that was verified"
@@ -111,7 +105,7 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)t->content_bytes);
 	n = snprintf(out, COMMAND_MAX, "MAIL FROM:<%s>%s%s%s%s", t->env->sender, size,
 		     eightbit ? " BODY=8BITMIME" : "", says_smtputf8(f, t) ? " SMTPUTF8" : "",
-		     t->env->requiretls && can_requiretls(f) ? " REQUIRETLS" : "");
+		     t->env->requiretls && upstream_can_requiretls(f) ? " REQUIRETLS" : "");
 	if (f->dsn && t->env->ret != RET_UNSET)
 		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " RET=%s", t->env->ret == RET_FULL ? "FULL" : "HDRS");
 	/* the spool may hold one that did not come through our session */

@@ -23,6 +23,12 @@ static const struct {
 	{ "REQUIRETLS", offsetof(struct upstream_features, requiretls) }, /* RFC 8689 */
 };
 
+/* A configured name or a pinned key are what RFC 8689 4.2.1 wants of DNSSEC or MTA-STS: nobody could forge them. */
+bool upstream_can_requiretls(const struct upstream_features *f)
+{
+	return f->requiretls && f->verified != UPSTREAM_NOT_VERIFIED;
+}
+
 /* AUTH SP mechanism *(SP mechanism) (RFC 4954 3), printable */
 static void note_auth(struct upstream_features *f, const char *line, size_t len)
 {

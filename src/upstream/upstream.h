@@ -137,6 +137,9 @@ struct upstream_features {
 	char auth[128]; /* the mechanisms offered, as they stand behind AUTH; "": none, or no AUTH; cut if longer */
 };
 
+/* Whether a message that says REQUIRETLS may go over such a session. */
+bool upstream_can_requiretls(const struct upstream_features *f);
+
 /* One certificate of the server's chain. Printable ASCII, other octets escaped; cut if longer. */
 struct upstream_certificate {
 	char subject[256], issuer[256]; /* RFC 2253 */

@@ -12,7 +12,7 @@ import harness
 from upstream_certificates import issue, self_signed
 from harness import BUILDDIR, equal
 from smtp_peers import Authority, Client, Upstream
-from test_relay import CONTENT, delivered_once, start, submit
+from test_relay import CONTENT, FAST, delivered_once, start, submit
 
 
 def words(text):
@@ -307,6 +307,36 @@ def test_requiretls_refused_for_other_reasons(t):
     report = upstream.wait_messages(1)[0]
     assert report.mail_line.startswith("MAIL FROM:<>") and report.mail_line.endswith(" REQUIRETLS"), report.mail_line
     assert b"secret" not in report.content, report.content
+
+
+def test_requiretls_waits_for_another_address(t):
+    """A fall-back that cannot returns nothing that the first address takes when it is back; when neither can, it fails."""
+    ca = Authority(t)
+    first, fallback = (Upstream(t, tls=issue(ca, n).context(), extensions=e) for n, e in (("one", REQUIRETLS), ("two", PLAIN)))
+    first.on("connect", "421 4.3.2 closed")
+    server = issue(ca, "listener")
+    private(server.key)
+    relay = t.daemon(config=f'tls = "starttls"\ntls_cert = "{server.cert}"\ntls_key = "{server.key}"\n{FAST}'
+                     f'upstream "main" {{\n remoteaddr = {{ "127.0.0.1:{first.port}", "127.0.0.1:{fallback.port}" }}\n'
+                     f' probe_min = "50ms"\n probe_max = "200ms"\n idle_timeout = "50ms"\n tls = "required"\n tls_ca_file = "{ca.file}"\n}}\n')
+
+    def send(params):
+        with SecureClient(relay, ca) as client:
+            return client.message(CONTENT, params=params).lines[-1].split()[-1]
+
+    ident = send(" REQUIRETLS")
+    send("")
+    fallback.wait_messages(1)
+    deferred = relay.wait_for("deferred", id=ident)
+    assert deferred["reply"].startswith("450 4.7.30 REQUIRETLS"), deferred
+    first.clear()
+    relay.wait_for("delivered", id=ident)
+    assert first.messages[0].mail_line.endswith(" REQUIRETLS"), first.messages[0].mail_line
+    equal((len(fallback.messages), relay.events("failed")), (1, []), "messages of the fall-back, failures")
+    first.extensions = PLAIN
+    harness.wait_until(lambda: not first.open_sessions, "its session to end")
+    ident = send(" REQUIRETLS")
+    assert relay.wait_for("failed", id=ident)["reply"].startswith("550 5.7.30"), "neither can"
 
 
 def test_requiretls_needs_a_verified_upstream(t):

@@ -377,7 +377,7 @@ START_TEST(only_5yz_in_a_transaction_is_permanent)
 				struct decision d = decide((enum upstream_how)how, (enum upstream_phase)phase, code);
 				bool transaction = phase >= UPSTREAM_MAIL && phase <= UPSTREAM_FINAL_DOT;
 				bool ours = code == 530 || (code >= 534 && code <= 538);
-				bool permanent = how == UPSTREAM_UNSUPPORTED ||
+				bool permanent = (how == UPSTREAM_UNSUPPORTED && code / 100 != 4) ||
 						 (how == UPSTREAM_ANSWERED && transaction && code >= 500 && !ours);
 
 				ck_assert_msg((d.verdict == VERDICT_FAILED) == permanent, "how %d phase %d code %d", how,
