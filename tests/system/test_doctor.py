@@ -533,6 +533,26 @@ def test_listener_certificates(t):
     Report(t, listener_config(t, keys.format(t.tmp, "old", "old")), "--local").has("certificates", "failed", "old.pem.*expired.*renew", "not start")
 
 
+def test_token_folder(t):
+    """A folder for tokens that is missing, or somebody else's: doctor and `oauth refresh` say the command that helps."""
+    need_root()
+    port = ReservedPort(t).port
+    folder = t.tmp / "tokens"
+    config = write_config(t, f'remoteaddr = "127.0.0.1:{port}"\ntls = none\nuser = "u"\noauth = client_credentials\n'
+                             f'oauth_token_url = "http://127.0.0.1:{port}/"\noauth_client_id = "c"\n'
+                             f'oauth_client_secret_file = "{secret(t)}"\noauth_token_file = "{folder}/main.json"')
+    command = f"install -d -m 700 -o {ROOT_USERS[0]} {folder}"
+    for _ in range(2):
+        Report(t, config, "main").has("token", "failed", "folder", command)
+        run = t.run([BUILDDIR / "posthouse", "--config", config, "oauth", "refresh", "main"])
+        assert command.encode() in run.stderr, run.stderr
+        folder.mkdir(exist_ok=True)  # now it is root's
+    t.run(command.split(), check=0)
+    Report(t, config, "main").has("token", "warning", "none yet", "oauth refresh")
+    run = t.run([BUILDDIR / "posthouse", "--config", config, "oauth", "refresh", "main"])
+    assert b"onnect" in run.stderr and b"install" not in run.stderr, run.stderr
+
+
 def test_switches(t):
     """What is right for a while only."""
     config = listener_config(t, "", 'redirect_all = "stage@example.org"\nrelay_from_anyone = yes\nrelay_from = "0.0.0.0/0"')
