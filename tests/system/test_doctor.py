@@ -616,8 +616,16 @@ def test_logins(t):
     report = Report(t, config, "--local")
     report.has("logins", "ok", "2 users can log in, 1 of them by SCRAM; so SCRAM-SHA-256 is offered to nobody")
     report.has("logins", "warning", 'listener "in" offers CRAM-MD5 to all, and 1 of 2 users cannot', "auth_mechanisms")
-    config = listener_config(t, "auth = offered\nauth_without_tls = yes", f'auth_dovecot_socket = "{t.tmp}/nobody"')
+    config = listener_config(t, "auth = offered\nauth_without_tls = yes", f'auth_dovecot_socket = "{t.tmp}/nobody"\nauth_user = "{ROOT_USERS[0]}"')
     Report(t, config, "--local").has("logins", "failed", "nobody", "Dovecot running")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{t.tmp}/nobody")
+        listener.listen()
+        os.chmod(t.tmp / "nobody", 0o600)
+        if os.geteuid() == 0:
+            Report(t, config, "--local").has("logins", "failed", "nobody: user .* may not connect", "0660")
+        os.chmod(t.tmp / "nobody", 0o666)
+        Report(t, config, "--local").has("logins", "ok", "Dovecot takes connections")
     config = listener_config(t, "auth = offered\nauth_without_tls = yes", 'auth_pam_service = "posthouse-has-no-such"')
     Report(t, config, "--local").has("logins", "failed", "posthouse-has-no-such", "does not start")
     for server, level in ((Upstream(t), "ok"), (ReservedPort(t), "failed")):
