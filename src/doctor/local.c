@@ -41,12 +41,14 @@ const size_t doctor_local_check_count = sizeof(doctor_local_checks) / sizeof(doc
 static void switches(const struct config *cfg, struct findings *f)
 {
 	if (cfg->redirect_all) {
-		finding_add(f, FINDING_WARNING, "redirect_all: every message goes to %s, and to nobody else", cfg->redirect_all);
+		finding_add(f, FINDING_WARNING, "redirect_all: every message goes to %s, and to nobody else",
+			    cfg->redirect_all);
 		finding_advise(f, "that is for rehearsals: take it out for mail to reach its recipients");
 	}
 	if (cfg->relay_from_anyone) {
 		finding_add(f, FINDING_WARNING, "relay_from_anyone: relay_from may let everyone relay");
-		finding_advise(f, "an open relay is found in hours, and its address listed: name your networks in relay_from");
+		finding_advise(f, "an open relay is found in hours, and its address listed: name your "
+				  "networks in relay_from");
 	}
 }
 

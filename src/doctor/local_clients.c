@@ -169,7 +169,8 @@ static int error_for_user(const char *file, int mode, const struct passwd *pw)
 /* The auth process' user; NULL: it is not another one than ours, or not known. */
 static const struct passwd *auth_user(const struct doctor_local *d)
 {
-	const struct passwd *pw = d->cfg->auth_user && d->world->euid == 0 ? getpwnam(d->cfg->auth_user) : NULL;
+	const struct passwd *pw =
+		d->cfg->auth_user && d->world->euid == 0 ? getpwnam(d->cfg->auth_user) : NULL;
 
 	return pw && pw->pw_uid != 0 ? pw : NULL;
 }
@@ -272,8 +273,12 @@ static void dovecot(const struct doctor_local *d, struct findings *f)
 	}
 	pw = auth_user(d);
 	if (pw && error_for_user(path, W_OK, pw) == EACCES) {
-		finding_add(f, FINDING_FAILED, "auth_dovecot_socket %s: user \"%s\", who verifies log-ins, may not connect", path, pw->pw_name);
-		finding_advise(f, "in Dovecot's unix_listener: mode = 0660 and the group of that user; its folder must let it pass (namei -l %s)",
+		finding_add(f, FINDING_FAILED,
+			    "auth_dovecot_socket %s: user \"%s\", who verifies log-ins, may not connect",
+			    path, pw->pw_name);
+		finding_advise(f,
+			       "in Dovecot's unix_listener: mode = 0660 and the group of that user; its "
+			       "folder must let it pass (namei -l %s)",
 			       path);
 		return;
 	}

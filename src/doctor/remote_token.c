@@ -58,9 +58,12 @@ static bool folder_is_usable(const struct doctor_remote *d, const char *file, st
 	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - file) : 0, file);
 	if (!folder[0] || !pw)
 		return true;
-	if (stat(folder, &st) == 0 ? st.st_uid == pw->pw_uid : errno != ENOENT || !d->upstream->oauth_token_file)
+	if (stat(folder, &st) == 0 ? st.st_uid == pw->pw_uid
+				   : errno != ENOENT || !d->upstream->oauth_token_file)
 		return true;
-	finding_add(f, FINDING_FAILED, "the folder of %s is not there, or not user \"%s\"'s: the relay cannot store a token", file, user);
+	finding_add(f, FINDING_FAILED,
+		    "the folder of %s is not there, or not user \"%s\"'s: the relay cannot store a token",
+		    file, user);
 	finding_advise(f, "install -d -m 700 -o %s %s", user, folder);
 	return false;
 }

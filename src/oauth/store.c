@@ -281,8 +281,10 @@ static void blame_folder(const char *file, int os_error, struct err *e)
 	const char *slash = strrchr(file, '/');
 	const struct passwd *pw = getpwuid(geteuid());
 
-	err_set_os(e, os_error, "token file %s: the folder is to be %s's alone (install -d -m 700 -o %s %.*s)", file,
-		   pw ? pw->pw_name : "the user", pw ? pw->pw_name : "USER", slash ? (int)(slash - file) : 1, slash ? file : ".");
+	err_set_os(e, os_error,
+		   "token file %s: the folder is to be %s's alone (install -d -m 700 -o %s %.*s)", file,
+		   pw ? pw->pw_name : "the user", pw ? pw->pw_name : "USER", slash ? (int)(slash - file) : 1,
+		   slash ? file : ".");
 }
 
 int oauth_store_lock(const char *file, struct err *e)

@@ -311,7 +311,8 @@ static int take_word(const struct parse *p, const char *word, char ***next, stru
 		const char *value = c + 1;
 
 		if (!l && *c == '-' && c == word + 1) {
-			err_set(e, "options of this command are single letters (-C FILE names the configuration), but for --help and --version");
+			err_set(e, "options of this command are single letters (-C FILE names the "
+				   "configuration), but for --help and --version");
 			return -1;
 		}
 		if (!l) {
