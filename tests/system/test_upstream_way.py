@@ -183,8 +183,7 @@ def test_socks_goes_and_comes(t):
     """The proxy is killed in the middle of it all, and started again."""
     upstream, proxy = Upstream(t), microsocks(t)
     relay = through(t, upstream, f"socks5h://127.0.0.1:{proxy.port}", 'idle_timeout = "1s"')
-    submit(relay)
-    upstream.wait_messages(1)
+    relay.wait_for("completed", id=submit(relay))
     proxy.kill_all()
     ident = submit(relay)
     down = relay.wait_for("upstream_down")
