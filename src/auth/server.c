@@ -28,6 +28,7 @@
 #define PROBE_BUSY_MS 5000 /* at most, when there is something to do */
 #define PROBE_RETRY_MS 5000
 #define SPARE_FDS 64 /* besides those of the exchanges */
+#define REQUESTS_AT_ONCE 64 /* then ends, deadlines and orders have a turn: a worker that was taken over can always ask more */
 enum { FD_CONTROL, FD_SIGNAL, FD_REQUEST, FD_JOBS };
 
 /* What is offered before a backend was ever reached: whoever tries is told to come back. */
@@ -278,7 +279,7 @@ static void handle(struct server *s, const struct pollfd *fds)
 		    s->job[i].fd == fds[FD_JOBS + i].fd)
 			job_abandoned(s, &s->job[i]);
 	if (fds[FD_REQUEST].revents)
-		while (may_take(s) && take_request(s))
+		for (unsigned i = 0; i < REQUESTS_AT_ONCE && may_take(s) && take_request(s); i++)
 			asked = true;
 	/* soon after a change of the users, when there is anybody who would notice */
 	if (asked && s->probe_pid == 0 && clock_mono_ms() - s->probed_mono_ms >= PROBE_BUSY_MS)

@@ -15,32 +15,15 @@
 #include "handler/handler.h"
 #include "manage/route.h"
 
-static void tell(struct check *c, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-static void tell(struct check *c, const char *fmt, va_list ap)
-{
-	char text[2048];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	c->source->error(c->source->ctx, c->rule->object, c->index, c->rule->keys, text);
-}
-
-static void fail(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void fail(struct check *c, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	tell(c, fmt, ap);
-	va_end(ap);
-}
-
 void check_fail(struct check *c, const char *fmt, ...)
 {
+	char text[2048];
 	va_list ap;
 
 	va_start(ap, fmt);
-	tell(c, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	c->source->error(c->source->ctx, c->rule->object, c->index, c->rule->keys, text);
 }
 
 static bool is_bad(const struct check *c, enum config_section object, const char *key)
@@ -53,13 +36,13 @@ static bool is_bad(const struct check *c, enum config_section object, const char
 static void spare_in_order(struct check *c)
 {
 	if (c->cfg->min_spare > c->cfg->max_spare)
-		fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare, c->cfg->max_spare);
+		check_fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare, c->cfg->max_spare);
 }
 
 static void workers_in_order(struct check *c)
 {
 	if (c->cfg->max_spare > c->cfg->max_workers)
-		fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare,
+		check_fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare,
 		     c->cfg->max_workers);
 }
 
@@ -67,37 +50,37 @@ static void workers_in_order(struct check *c)
 static void data_is_text_or_not(struct check *c)
 {
 	if (c->cfg->decode_data && c->cfg->enable_smtputf8)
-		fail(c, "decode_data and enable_smtputf8 exclude each other");
+		check_fail(c, "decode_data and enable_smtputf8 exclude each other");
 }
 
 static void session_holds_a_message(struct check *c)
 {
 	if (c->cfg->message_timeout_ms > c->cfg->session_timeout_ms)
-		fail(c, "message_timeout is longer than session_timeout");
+		check_fail(c, "message_timeout is longer than session_timeout");
 }
 
 static void retry_in_order(struct check *c)
 {
 	if (c->cfg->retry_min_ms > c->cfg->retry_max_ms)
-		fail(c, "retry_min is longer than retry_max");
+		check_fail(c, "retry_min is longer than retry_max");
 }
 
 static void retried_before_it_expires(struct check *c)
 {
 	if (c->cfg->retry_max_ms > c->cfg->expire_after_ms)
-		fail(c, "retry_max is longer than expire_after: messages would expire waiting for their next try");
+		check_fail(c, "retry_max is longer than expire_after: messages would expire waiting for their next try");
 }
 
 static void warned_before_it_expires(struct check *c)
 {
 	if (c->cfg->warn_after_ms >= c->cfg->expire_after_ms)
-		fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 is for none");
+		check_fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 is for none");
 }
 
 static void hostname_is_valid(struct check *c)
 {
 	if (!c->cfg->hostname || !config_is_hostname(c->cfg->hostname))
-		fail(c, "hostname is neither a domain name nor an address literal");
+		check_fail(c, "hostname is neither a domain name nor an address literal");
 }
 
 /* ---- handler ---------------------------------------------------------------------- */
@@ -105,7 +88,7 @@ static void hostname_is_valid(struct check *c)
 static void handler_exists(struct check *c)
 {
 	if (c->cfg->find_handler && !c->cfg->find_handler(c->cfg->handler))
-		fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
+		check_fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
 		     c->cfg->handler_names ? c->cfg->handler_names() : "(none)");
 }
 
@@ -123,7 +106,7 @@ static void relay_has_an_upstream(struct check *c)
 {
 	if (c->cfg->upstream_count == 0 && handler_relays(c->cfg) && !is_bad(c, CONFIG_TOP, "remoteaddr") &&
 	    !is_bad(c, CONFIG_UPSTREAM, "remoteaddr"))
-		fail(c, "remoteaddr is missing: handler \"%s\" relays to an upstream", c->cfg->handler);
+		check_fail(c, "remoteaddr is missing: handler \"%s\" relays to an upstream", c->cfg->handler);
 }
 
 /* ---- listeners --------------------------------------------------------------------- */
@@ -131,7 +114,7 @@ static void relay_has_an_upstream(struct check *c)
 static void something_to_listen_on(struct check *c)
 {
 	if (c->cfg->listener_count == 0 && !is_bad(c, CONFIG_LISTENER, "localaddr"))
-		fail(c, "localaddr is missing: there is nothing to listen on");
+		check_fail(c, "localaddr is missing: there is nothing to listen on");
 }
 
 static void listener_has_addresses(struct check *c)
@@ -139,7 +122,7 @@ static void listener_has_addresses(struct check *c)
 	const struct config_listener *l = &c->cfg->listener[c->index];
 
 	if (l->localaddr_count == 0)
-		fail(c, "listener \"%s\" has no localaddr", l->name);
+		check_fail(c, "listener \"%s\" has no localaddr", l->name);
 }
 
 /* ---- TLS of listeners ------------------------------------------------------------------ */
@@ -168,7 +151,7 @@ static void tls_has_a_certificate(struct check *c)
 	const struct config_listener *l = listener_of(c);
 
 	if (does_tls(l) && l->tls_cert_count == 0)
-		fail(c, "listener \"%s\": tls needs a certificate: set tls_cert (and tls_key)", l->name);
+		check_fail(c, "listener \"%s\": tls needs a certificate: set tls_cert (and tls_key)", l->name);
 }
 
 static void keys_go_with_certificates(struct check *c)
@@ -176,7 +159,7 @@ static void keys_go_with_certificates(struct check *c)
 	const struct config_listener *l = listener_of(c);
 
 	if (l->tls_key_count > 0 && l->tls_key_count != l->tls_cert_count)
-		fail(c, "listener \"%s\": %zu files in tls_key for %zu in tls_cert: they go in pairs, in the same order",
+		check_fail(c, "listener \"%s\": %zu files in tls_key for %zu in tls_cert: they go in pairs, in the same order",
 		     l->name, l->tls_key_count, l->tls_cert_count);
 }
 
@@ -192,7 +175,7 @@ static bool nobody_does_tls(const struct check *c)
 static void certificates_are_used(struct check *c)
 {
 	if (listener_of(c)->tls_cert_count > 0 && nobody_does_tls(c))
-		fail(c, "tls_cert has no effect: set tls = starttls, required or implicit");
+		check_fail(c, "tls_cert has no effect: set tls = starttls, required or implicit");
 }
 
 static void client_options_need_tls(struct check *c)
@@ -200,7 +183,7 @@ static void client_options_need_tls(struct check *c)
 	const struct config_listener *l = listener_of(c);
 
 	if ((l->tls_client_cert != TLS_CLIENT_CERT_NONE || l->tls_client_ca) && nobody_does_tls(c))
-		fail(c, "tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit");
+		check_fail(c, "tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit");
 }
 
 static bool nobody_asks_for_certificates(const struct check *c)
@@ -217,9 +200,9 @@ static void client_certificates_are_judged(struct check *c)
 	const struct config_listener *l = listener_of(c);
 
 	if (l->tls_client_cert == TLS_CLIENT_CERT_REQUIRED && !l->tls_client_ca)
-		fail(c, "tls_client_cert = required needs tls_client_ca: without it any certificate would do");
+		check_fail(c, "tls_client_cert = required needs tls_client_ca: without it any certificate would do");
 	if (l->tls_client_ca && nobody_asks_for_certificates(c))
-		fail(c, "tls_client_ca has no effect: set tls_client_cert = ask or required");
+		check_fail(c, "tls_client_ca has no effect: set tls_client_cert = ask or required");
 }
 
 /* ---- addresses ----------------------------------------------------------------------- */
@@ -244,7 +227,7 @@ static void addresses_differ(struct check *c)
 			other = &c->cfg->listener[k];
 			for (size_t n = 0; n < (k == c->index ? i : other->localaddr_count); n++) {
 				if (same_address(&l->localaddr[i], &other->localaddr[n])) {
-					fail(c, "localaddr: \"%s\" stands twice",
+					check_fail(c, "localaddr: \"%s\" stands twice",
 					     endpoint_format(&l->localaddr[i], text));
 					return;
 				}
@@ -261,7 +244,7 @@ static void one_backend(struct check *c)
 	const struct config *cfg = c->cfg;
 
 	if ((cfg->auth_users_file != NULL) + (cfg->auth_pam_service != NULL) + (cfg->auth_dovecot_socket != NULL) > 1)
-		fail(c, "auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other");
+		check_fail(c, "auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other");
 }
 
 /* ---- upstreams ----------------------------------------------------------------------- */
@@ -277,10 +260,10 @@ static void upstream_has_an_address(struct check *c)
 	const struct preset *p = u->preset ? preset_find(u->preset) : NULL;
 
 	if (u->remoteaddr_count == 0 && p)
-		fail(c, "upstream \"%s\" has no remoteaddr: preset \"%s\" has a host for each region, remoteaddr = \"%s\"",
+		check_fail(c, "upstream \"%s\" has no remoteaddr: preset \"%s\" has a host for each region, remoteaddr = \"%s\"",
 		     u->name, p->name, p->remoteaddr_like);
 	else if (u->remoteaddr_count == 0)
-		fail(c, "upstream \"%s\" has no remoteaddr", u->name);
+		check_fail(c, "upstream \"%s\" has no remoteaddr", u->name);
 }
 
 static void user_has_a_password(struct check *c)
@@ -289,11 +272,11 @@ static void user_has_a_password(struct check *c)
 	bool by_certificate = u->auth_mechanisms == 1u << UPSTREAM_EXTERNAL;
 
 	if (u->user && !u->password_file && !by_certificate && u->oauth == OAUTH_NONE)
-		fail(c, "user without password_file");
+		check_fail(c, "user without password_file");
 	if (!u->user && u->password_file)
-		fail(c, "password_file without user");
+		check_fail(c, "password_file without user");
 	if (u->user && u->password_file && by_certificate)
-		fail(c, "password_file has no effect: EXTERNAL uses the certificate");
+		check_fail(c, "password_file has no effect: EXTERNAL uses the certificate");
 }
 
 /* With opportunistic TLS whoever sits in between answers EHLO without STARTTLS and reads the password. */
@@ -306,7 +289,7 @@ static void password_is_not_shown(struct check *c)
 	for (size_t i = 0; i < u->remoteaddr_count; i++) {
 		if (!u->proxy && config_is_loopback(&u->remoteaddr[i].endpoint)) /* a proxy's is another machine's */
 			continue;
-		fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
+		check_fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
 		     u->remoteaddr[i].endpoint.host);
 		return;
 	}
@@ -320,7 +303,7 @@ static void remotes_differ(struct check *c)
 	for (size_t i = 0; i < u->remoteaddr_count; i++)
 		for (size_t n = 0; n < i; n++)
 			if (same_address(&u->remoteaddr[i].endpoint, &u->remoteaddr[n].endpoint)) {
-				fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
+				check_fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
 				     endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
 				return;
 			}
@@ -330,14 +313,14 @@ static void remotes_differ(struct check *c)
 static void attempt_holds_the_last_answer(struct check *c)
 {
 	if (upstream_of(c)->attempt_timeout_ms < upstream_of(c)->final_timeout_ms)
-		fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
+		check_fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
 			"that final_timeout gives it");
 }
 
 static void probe_in_order(struct check *c)
 {
 	if (upstream_of(c)->probe_min_ms > upstream_of(c)->probe_max_ms)
-		fail(c, "probe_min is longer than probe_max");
+		check_fail(c, "probe_min is longer than probe_max");
 }
 
 /* ---- routes --------------------------------------------------------------------------- */
@@ -347,7 +330,7 @@ static void route_leads_somewhere(struct check *c)
 	const char *to = c->cfg->route[c->index].upstream;
 
 	if (!to) {
-		fail(c, "the route has no upstream");
+		check_fail(c, "the route has no upstream");
 		return;
 	}
 	/* a section that could not be read may be the one */
@@ -356,7 +339,7 @@ static void route_leads_somewhere(struct check *c)
 	for (size_t i = 0; i < c->cfg->upstream_count; i++)
 		if (strcmp(c->cfg->upstream[i].name, to) == 0)
 			return;
-	fail(c, "upstream: there is no upstream \"%s\"", to);
+	check_fail(c, "upstream: there is no upstream \"%s\"", to);
 }
 
 bool check_section_is_bad(const struct check *c, enum config_section section, size_t index)
@@ -377,7 +360,7 @@ static void route_can_be_reached(struct check *c)
 
 		if (check_section_is_bad(c, CONFIG_ROUTE, i) || !route_rule_covers(&before, &rule))
 			continue;
-		fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
+		check_fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
 		     c->index + 1, i + 1);
 		return;
 	}

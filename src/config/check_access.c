@@ -37,13 +37,19 @@ static double coverage(const struct cidr *net, size_t count, const struct cidr *
 	return share;
 }
 
+/*
+ * So much of the addresses of strangers is no network of one's own: all private networks together are a hundredth, and a
+ * slip of the pen (192.0.0.0/2 for 192.0.2.0/24) lets in a quarter.
+ */
+#define EVERYONE (1.0 / 8)
+
 static bool covers_everyone(const struct cidr *net, size_t count)
 {
 	/* Every address there is: of IPv6 only 2000::/3 is given out (RFC 4291 2.4). */
 	static const struct cidr ipv4 = { .family = AF_INET, .prefix_bits = 0 };
 	static const struct cidr ipv6 = { .family = AF_INET6, .prefix_bits = 3, .address = { 0x20 } };
 
-	return coverage(net, count, &ipv4) >= 1 || coverage(net, count, &ipv6) >= 1;
+	return coverage(net, count, &ipv4) >= EVERYONE || coverage(net, count, &ipv6) >= EVERYONE;
 }
 
 static void not_an_open_relay(struct check *c)
@@ -53,8 +59,8 @@ static void not_an_open_relay(struct check *c)
 	if (cfg->relay_from_anyone)
 		return;
 	if (covers_everyone(cfg->relay_from, cfg->relay_from_count))
-		check_fail(c, "relay_from lets everyone relay; if an open relay is wanted, say so: "
-			      "relay_from_anyone = yes");
+		check_fail(c, "relay_from lets everyone relay, or a great part of the Internet; if an open relay is "
+			      "wanted, say so: relay_from_anyone = yes");
 }
 
 /* Who is believed about its clients' addresses can make anybody a client of relay_from. */

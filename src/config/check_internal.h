@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of rules share: check.c runs them all, check_access.c has
- * those of who may relay, check_upstream.c has those of an upstream's way and
- * TLS, check_oauth.c those of OAuth 2. */
+/*
+ * What the files of rules share: check.c runs them all, and has those of the pool, the session, the relay and the
+ * listeners' TLS; the others are named by their subject.
+ */
 #ifndef CONFIG_CHECK_INTERNAL_H
 #define CONFIG_CHECK_INTERNAL_H
 

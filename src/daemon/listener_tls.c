@@ -46,6 +46,8 @@ static struct tls_server *make_server(const struct listener_tls *t, const struct
 		.client_ca = l->tls_client_ca,
 		.client_cert = l->tls_client_cert,
 		.tickets = t->tickets,
+		/* with an old one mail goes on, if only for clients that do not look; a renewal must be one */
+		.in_date = t->used.server,
 	};
 	struct tls_server *server = tls_server_new(&settings, e);
 
@@ -173,7 +175,7 @@ const struct tls_server *listener_tls_server(const struct listener_tls *t, size_
 
 /* ---- the end of certificates ---------------------------------------------------------------- */
 
-typedef void tell_function(void *ctx, const struct tls_certificate *cert, int64_t left_ms);
+typedef void tell_function(void *ctx, const struct tls_certificate *cert, bool early, int64_t left_ms);
 
 /* Each file once, however many listeners use it. */
 static bool is_told(const struct listener_tls *t, size_t listener, size_t index, const char *name)
@@ -198,23 +200,27 @@ static void for_ending(const struct listener_tls *t, tell_function *tell, void *
 
 		for (size_t k = 0; server && tls_server_certificate(server, k, &cert); k++) {
 			int64_t left_ms = (cert.ends_wall_us - now_us) / 1000;
+			bool early = cert.begins_wall_us != INT64_MAX && cert.begins_wall_us > now_us;
 
-			if (left_ms < t->cfg->tls_expiry_warning_ms && !is_told(t, i, k, cert.file))
-				tell(ctx, &cert, left_ms);
+			if ((early || left_ms <= 0 || left_ms < t->cfg->tls_expiry_warning_ms) && !is_told(t, i, k, cert.file))
+				tell(ctx, &cert, early, left_ms);
 		}
 	}
 }
 
-static void log_ending(void *ctx, const struct tls_certificate *cert, int64_t left_ms)
+static void log_ending(void *ctx, const struct tls_certificate *cert, bool early, int64_t left_ms)
 {
-	char ends[CLOCK_UTC_MAX];
+	char begins[CLOCK_UTC_MAX], ends[CLOCK_UTC_MAX];
+	bool good = !early && left_ms > 0;
 	struct log_line line;
 
 	(void)ctx;
-	log_begin(&line, left_ms > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
-		  left_ms > 0 ? "certificate_expires" : "certificate_expired");
+	log_begin(&line, good ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
+		  good ? "certificate_expires" : early ? "certificate_early" : "certificate_expired");
 	log_str(&line, "file", cert->file);
 	log_str(&line, "names", cert->names);
+	if (early)
+		log_str(&line, "begins", clock_format_utc(cert->begins_wall_us, begins));
 	log_str(&line, "ends", clock_format_utc(cert->ends_wall_us, ends));
 	log_int(&line, "days", left_ms / DAY_MS);
 	log_end(&line);
@@ -224,8 +230,7 @@ void listener_tls_tick(struct listener_tls *t)
 {
 	if (t->tickets)
 		tls_tickets_tick(t->tickets);
-	if (t->cfg->tls_expiry_warning_ms == 0 ||
-	    (t->warned_mono_ms != 0 && clock_mono_ms() - t->warned_mono_ms < DAY_MS))
+	if (t->warned_mono_ms != 0 && clock_mono_ms() - t->warned_mono_ms < DAY_MS)
 		return;
 	t->warned_mono_ms = clock_mono_ms();
 	for_ending(t, log_ending, NULL);
@@ -236,14 +241,21 @@ struct text_report {
 	void *ctx;
 };
 
-static void tell_ending(void *ctx, const struct tls_certificate *cert, int64_t left_ms)
+static void tell_ending(void *ctx, const struct tls_certificate *cert, bool early, int64_t left_ms)
 {
 	const struct text_report *r = ctx;
-	char ends[CLOCK_UTC_MAX];
+	char when[CLOCK_UTC_MAX];
 	struct err e;
 
-	err_set(&e, "warning: %s: the certificate (%s) ends in %lld days, at %s", cert->file, cert->names,
-		(long long)(left_ms / DAY_MS), clock_format_utc(cert->ends_wall_us, ends));
+	if (early)
+		err_set(&e, "warning: %s: the certificate (%s) is not valid before %s: is the clock of this machine right?",
+			cert->file, cert->names, clock_format_utc(cert->begins_wall_us, when));
+	else if (left_ms <= 0)
+		err_set(&e, "warning: %s: the certificate (%s) expired at %s: renew it", cert->file, cert->names,
+			clock_format_utc(cert->ends_wall_us, when));
+	else
+		err_set(&e, "warning: %s: the certificate (%s) ends in %lld days, at %s", cert->file, cert->names,
+			(long long)(left_ms / DAY_MS), clock_format_utc(cert->ends_wall_us, when));
 	r->report(r->ctx, e.text);
 }
 
@@ -251,6 +263,5 @@ void listener_tls_warnings(const struct listener_tls *t, void (*report)(void *ct
 {
 	struct text_report r = { report, ctx };
 
-	if (t->cfg->tls_expiry_warning_ms > 0)
-		for_ending(t, tell_ending, &r);
+	for_ending(t, tell_ending, &r);
 }

@@ -1,335 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker process: accept a client, run its session, log what came of it,
- * again. Runs as smtp_user; may create files in the spool and nothing else.
+ * The worker process: accept a client, run its session (worker_session.c), again. Runs as smtp_user; may create files in
+ * the spool and nothing else.
  */
+#include "daemon/worker_internal.h"
+
 #include <malloc.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "access/access.h"
-#include "auth/client.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
-#include "daemon/listener_tls.h"
 #include "daemon/outbox.h"
-#include "daemon/service.h"
-#include "listener/acceptor.h"
-#include "listener/peer.h"
-#include "listener/proxy.h"
-#include "listener/stream.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
-#include "session/session.h"
 #include "smtp/mechanism.h"
-#include "spool/spool.h"
 
 #define OUTBOX_RETRY_MS 60000 /* what the outbox holds and was refused for now: a full disk, mostly */
-#define PROXY_TIMEOUT_MS 10000 /* a proxy sends its header at once */
-#define LINGER_MS 500 /* for a client that we sent away to hear why */
 
-struct worker {
-	struct service *service;
-	struct child_start *start;
-	struct acceptor acceptor;
-	struct spool spool;
-	struct handler *handler;
-	struct session_config *session; /* by listener of the configuration; owned */
-	struct session_config *local_session; /* the same for its unix sockets; owned */
-	struct session_config outbox_session; /* for mail of the outbox */
-	struct auth_asker_line auth_line;
-	struct auth_asker *asker; /* by listener; owned */
-	struct session_events events;
-	struct access_settings access_settings; /* the service's, and this worker's slot */
-	struct access access; /* the policy of all sessions */
-	unsigned busy; /* workers that had a client when this one got its own, itself included */
-	struct peer peer; /* of the present session */
-	struct stream stream; /* of the present session */
-	const char *listener; /* it came in by */
-	unsigned messages; /* accepted in the present session */
-	bool in_session;
-};
-
-/* ---- what the session tells ------------------------------------------------------ */
-
-static void on_verb(void *ctx, const char *verb)
-{
-	struct worker *w = ctx;
-
-	scoreboard_note(w->start->slot, NULL, verb);
-}
-
-/* What protects the present session, if anything does. (Mail of the outbox has no stream.) */
-static void log_tls(const struct worker *w, struct log_line *line)
-{
-	const struct session_tls *tls = w->in_session ? stream_tls_of(&w->stream) : NULL;
-
-	if (!tls)
-		return;
-	log_str(line, "tls", tls->version);
-	log_str(line, "cipher", tls->cipher);
-	log_str(line, "fingerprint", tls->fingerprint);
-}
-
-static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply)
-{
-	struct worker *w = ctx;
-	struct log_line line;
-
-	(void)reply;
-	w->messages++;
-	atomic_fetch_add(&w->start->slot->accepted, 1);
-	log_begin(&line, LOG_LEVEL_INFO, "accepted");
-	if (env->id[0])
-		log_str(&line, "id", env->id);
-	log_str(&line, "peer", env->peer);
-	log_str(&line, "listener", env->listener);
-	log_str(&line, "helo", env->helo);
-	log_str(&line, "proto", env->protocol);
-	log_str(&line, "from", env->sender);
-	log_int(&line, "rcpts", (int64_t)env->rcpt_count);
-	if (env->rcpt_count == 1)
-		log_str(&line, "to", env->rcpt[0].address);
-	log_tls(w, &line);
-	if (env->auth_user)
-		log_str(&line, "user", env->auth_user);
-	log_int(&line, "size", (int64_t)size_bytes);
-	if (env->hold)
-		log_str(&line, "hold", env->hold);
-	log_seconds(&line, "took", (clock_wall_us() - env->arrived_wall_us) / 1000);
-	log_end(&line);
-}
-
-/* What the refusal came from, once: "sender_access:12", "client_connections" ... */
-static void log_rule(struct worker *w, struct log_line *line)
-{
-	if (w->access.rule[0])
-		log_str(line, "rule", w->access.rule);
-	w->access.rule[0] = '\0';
-}
-
-static void on_rejected(void *ctx, const struct envelope *env, const char *verb, const char *text, size_t len,
-			const struct smtp_reply *reply)
-{
-	struct worker *w = ctx;
-	struct log_line line;
-	struct buf oneline;
-
-	atomic_fetch_add(&w->start->slot->rejected, 1);
-	buf_init(&oneline, 2 * SMTP_REPLY_TEXT_MAX);
-	smtp_reply_oneline(reply, &oneline);
-	log_begin(&line, LOG_LEVEL_INFO, "rejected");
-	log_str(&line, "peer", env->peer);
-	log_str(&line, "listener", env->listener);
-	log_str(&line, "helo", env->helo);
-	log_str(&line, "verb", verb);
-	log_str(&line, "user", env->auth_user);
-	log_str(&line, "from", env->sender);
-	log_rule(w, &line);
-	log_str(&line, "reply", oneline.data);
-	log_strn(&line, "line", text, len < 300 ? len : 300);
-	log_end(&line);
-	buf_release(&oneline);
-}
-
-static void on_peer(void *ctx, const char *text)
-{
-	struct worker *w = ctx;
-
-	snprintf(w->peer.text, sizeof(w->peer.text), "%s", text);
-	scoreboard_note(w->start->slot, text, NULL);
-	proctitle_set("worker %s", text);
-}
-
-/* A handshake is over. Those of strangers fail all the time: no more than a line, and no error of ours. */
-static void on_tls(void *ctx, const struct session_tls *tls, const struct err *why)
-{
-	struct worker *w = ctx;
-	struct log_line line;
-
-	if (tls) {
-		log_begin(&line, LOG_LEVEL_DEBUG, "tls");
-		log_str(&line, "peer", w->peer.text);
-		log_tls(w, &line);
-		log_str(&line, "name", tls->server_name);
-		log_int(&line, "resumed", tls->resumed);
-		if (tls->fingerprint)
-			log_int(&line, "verified", tls->verified);
-	} else {
-		log_begin(&line, LOG_LEVEL_INFO, "tls_failed");
-		log_str(&line, "peer", w->peer.text);
-		log_str(&line, "listener", w->listener);
-		log_str(&line, "reason", why->text);
-	}
-	log_end(&line);
-}
-
-static void on_trace(void *ctx, bool from_client, const char *text, size_t len)
-{
-	struct worker *w = ctx;
-	struct log_line line;
-
-	log_begin(&line, LOG_LEVEL_DEBUG, "dialogue");
-	log_str(&line, "peer", w->peer.text);
-	log_strn(&line, from_client ? "received" : "sent", text, len);
-	log_end(&line);
-}
-
-static void on_spooled(void *ctx, const char *id)
-{
-	struct worker *w = ctx;
-
-	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, id);
-}
-
-/* ---- one session ------------------------------------------------------------------- */
-
-static void log_session(const struct worker *w, enum session_end end, int64_t began_mono_ms)
-{
-	struct log_line line;
-
-	/* of a failed handshake there was a line of its own */
-	log_begin(&line, end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED ? LOG_LEVEL_DEBUG :
-												   LOG_LEVEL_INFO,
-		  "session");
-	log_str(&line, "peer", w->peer.text);
-	log_str(&line, "end", session_end_name(end));
-	log_int(&line, "messages", w->messages);
-	log_seconds(&line, "took", clock_mono_ms() - began_mono_ms);
-	log_end(&line);
-}
-
-static size_t listener_index(const struct worker *w, const struct listening *from)
-{
-	size_t i = 0;
-
-	while (w->service->cfg->listener[i].name != from->listener)
-		i++;
-	return i;
-}
-
-/* Behind a proxy the client is somebody else. False: the proxy did not say who. */
-static bool learn_client(struct worker *w, int fd, const struct listening *from)
-{
-	const struct config_listener *l = &w->service->cfg->listener[listener_index(w, from)];
-	struct sockaddr_storage client;
-	enum proxy_said said;
-	enum io_result result;
-	struct err e;
-
-	if (!peer_is_in(&w->peer, l->proxy_protocol, l->proxy_protocol_count))
-		return true;
-	result = proxy_read(fd, &w->start->control, clock_mono_ms() + PROXY_TIMEOUT_MS, &said, &client, &e);
-	if (result != IO_OK) {
-		struct log_line line;
-
-		log_begin(&line, LOG_LEVEL_WARNING, "proxy_failed");
-		log_str(&line, "peer", w->peer.text);
-		log_str(&line, "listener", from->listener);
-		log_str(&line, "reason", e.text);
-		log_end(&line);
-		return false;
-	}
-	if (said == PROXY_CLIENT) {
-		peer_set(&w->peer, &client);
-	} else { /* a health check, or a client it does not know: what the proxy may do is not for that one */
-		w->peer.address.ss_family = AF_UNSPEC;
-		strcpy(w->peer.host, "unknown");
-	}
-	return true;
-}
-
-static struct access_login login_of(const struct config_listener *l)
-{
-	return (struct access_login){ .offered = l->auth != SESSION_AUTH_NONE, .in_clear = l->auth_without_tls };
-}
-
-/*
- * What is said on a unix socket does not leave this machine, and the kernel tells who speaks: no TLS and no AUTH
- * there, whatever holds for the listener.
- */
-static const struct session_config *prepare_stream(struct worker *w, int fd, const struct listening *from)
-{
-	size_t index = listener_index(w, from);
-	const struct tls_server *server = listener_tls_server(w->service->tls, index);
-
-	stream_init(&w->stream, fd, &w->start->control);
-	if (from->endpoint.kind == ENDPOINT_UNIX)
-		return &w->local_session[index];
-	if (server)
-		stream_offer_tls(&w->stream, server);
-	return &w->session[index];
-}
-
-/* TLS from the first octet on (RFC 8314 3.3). Nobody can be told when it fails. */
-static bool begin_tls(struct worker *w, const struct session_config *cfg)
-{
-	int64_t deadline = clock_mono_ms() + cfg->command_timeout_ms;
-	enum io_result result;
-	struct err e;
-
-	result = w->stream.io.ops->start_tls(&w->stream.io, deadline, &e);
-	if (result == IO_OK)
-		on_tls(w, w->stream.io.ops->tls(&w->stream.io), NULL);
-	else if (result != IO_EOF) /* who just looks whether the port is open is no failure */
-		on_tls(w, NULL, &e);
-	return result == IO_OK;
-}
-
-/* Before TLS nothing can be said that the client understands. */
-static enum session_end refuse_unheard(struct worker *w, const struct smtp_reply *reply)
-{
-	struct envelope env;
-
-	envelope_init(&env);
-	envelope_set(&env.peer, w->peer.text, strlen(w->peer.text));
-	on_rejected(w, &env, "", "", 0, reply);
-	envelope_release(&env);
-	return SESSION_REFUSED;
-}
-
-static void serve(struct worker *w, int fd, const struct listening *from)
-{
-	const struct config_listener *l = &w->service->cfg->listener[listener_index(w, from)];
-	int64_t began_mono_ms = clock_mono_ms();
-	const struct session_config *session;
-	struct session_peer peer = { .text = w->peer.text, .address = w->peer.host, .listener = from->listener };
-	struct smtp_reply refusal = { .code = 0 };
-	enum session_end end = SESSION_TLS_FAILED;
-
-	w->messages = 0;
-	w->listener = from->listener;
-	peer_of(fd, &w->peer);
-	scoreboard_note(w->start->slot, w->peer.text, "");
-	if (!learn_client(w, fd, from)) {
-		close(fd);
-		return;
-	}
-	/* by the address that speaks to us: behind a proxy that is not the proxy's */
-	peer.may_xclient = peer_is_in(&w->peer, l->xclient_from, l->xclient_from_count);
-	scoreboard_note(w->start->slot, w->peer.text, NULL);
-	proctitle_set("worker %s", w->peer.text);
-	if (access_begin(&w->access, &peer, login_of(l), w->busy, &refusal) == POLICY_REFUSE)
-		peer.refusal = &refusal;
-	session = prepare_stream(w, fd, from);
-	w->in_session = true;
-	if (session->tls == SESSION_TLS_IMPLICIT && peer.refusal)
-		end = refuse_unheard(w, peer.refusal); /* not worth a handshake */
-	else if (session->tls != SESSION_TLS_IMPLICIT || begin_tls(w, session))
-		end = session_run(session, &peer, &w->stream.io, w->handler, &w->events);
-	w->in_session = false;
-	access_end(&w->access);
-	log_session(w, end, began_mono_ms);
-	stream_close(&w->stream);
-	if (end != SESSION_QUIT && end != SESSION_LOST)
-		stream_linger(&w->stream, LINGER_MS); /* our 421 is to arrive */
-	close(fd);
-	proctitle_set("worker");
-}
+/* ---- the loop ------------------------------------------------------------------------- */
 
 /* Busy now: the master is called when it was the last idle one but min_spare. */
 static void become_busy(struct worker *w)
@@ -390,7 +82,7 @@ static void loop(struct worker *w)
 		if (fd < 0)
 			break;
 		become_busy(w);
-		serve(w, fd, from);
+		worker_serve(w, fd, from);
 		atomic_fetch_add(&w->start->slot->sessions, 1);
 		if (w->start->control.retiring)
 			break;
@@ -462,8 +154,14 @@ static void configure_sessions(struct worker *w)
 		offer_auth(w, i);
 	}
 	w->outbox_session = session_config_for_all(w);
-	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
-					     .peer = on_peer, .tls = on_tls, .trace = cfg->debug ? on_trace : NULL, .ctx = w };
+	worker_listen_to_sessions(w);
+}
+
+static void on_spooled(void *ctx, const char *id)
+{
+	struct worker *w = ctx;
+
+	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, id);
 }
 
 static int open_all(struct worker *w, struct err *e)
@@ -502,6 +200,32 @@ static void stop_listening(void *ctx)
 	listening_release(&w->service->listening, false);
 }
 
+/* Inherited from the master, for its other children. */
+static void close_what_others_need(const struct service *s)
+{
+	const int fds[] = { s->lock_fd, /* an old worker may finish its session beside a new service */
+			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0] };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void release_all(struct worker *w)
+{
+	acceptor_close(&w->acceptor);
+	if (w->handler)
+		w->handler->ops->close(w->handler);
+	if (w->spool.path)
+		spool_close(&w->spool);
+	for (size_t i = 0; i < w->service->cfg->listener_count; i++)
+		auth_asker_release(&w->asker[i]);
+	free(w->asker);
+	access_release(&w->access);
+	free(w->session);
+	free(w->local_session);
+}
+
 int worker_main(void *ctx, struct child_start *start)
 {
 	struct worker w = { .service = ctx, .start = start, .acceptor.epoll_fd = -1 };
@@ -514,14 +238,7 @@ int worker_main(void *ctx, struct child_start *start)
 	/* what a message needed goes back to the system: a worker is idle most of its life */
 	mallopt(M_MMAP_THRESHOLD, 32 << 10);
 	mallopt(M_TRIM_THRESHOLD, 32 << 10);
-	if (w.service->lock_fd >= 0)
-		close(w.service->lock_fd); /* an old worker may finish its session beside a new service */
-	if (w.service->notice_fd[0] >= 0)
-		close(w.service->notice_fd[0]);
-	if (w.service->event_fd[0] >= 0)
-		close(w.service->event_fd[0]);
-	if (w.service->auth_fd[0] >= 0)
-		close(w.service->auth_fd[0]);
+	close_what_others_need(w.service);
 	w.access_settings = w.service->admission.settings;
 	w.access_settings.slot = (size_t)(start->slot - start->board->slot);
 	access_init(&w.access, &w.access_settings);
@@ -532,16 +249,6 @@ int worker_main(void *ctx, struct child_start *start)
 		loop(&w);
 		status = EXIT_SUCCESS;
 	}
-	acceptor_close(&w.acceptor);
-	if (w.handler)
-		w.handler->ops->close(w.handler);
-	if (w.spool.path)
-		spool_close(&w.spool);
-	for (size_t i = 0; i < w.service->cfg->listener_count; i++)
-		auth_asker_release(&w.asker[i]);
-	free(w.asker);
-	access_release(&w.access);
-	free(w.session);
-	free(w.local_session);
+	release_all(&w);
 	return status;
 }

@@ -209,6 +209,8 @@ static const struct {
 	const char *key, *without;
 } file_keys[] = {
 	{ "tls_ca_file", "no upstream certificate can be verified" },
+	{ "oauth_ca_file", "no token can be got" },
+	{ "auth_oauth_ca_file", "no client can log in with a token" },
 };
 
 static void file(const struct doctor_local *d, struct findings *f, const char *key, const char *without, const char *path)

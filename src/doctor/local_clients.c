@@ -17,6 +17,8 @@
 #include "access/access.h"
 #include "auth/users_file.h"
 #include "base/clock.h"
+#include "base/endpoint.h"
+#include "base/url.h"
 #include "doctor/local.h"
 #include "listener/tls.h"
 #include "rewrite/aliases.h"
@@ -69,7 +71,8 @@ void check_certificates(void *subject, struct findings *f)
 						       .key_count = l->tls_key_count,
 						       .profile = l->tls_profile,
 						       .client_ca = l->tls_client_ca,
-						       .client_cert = l->tls_client_cert };
+						       .client_cert = l->tls_client_cert,
+						       .in_date = true };
 		struct tls_certificate c;
 		struct tls_server *server;
 		struct err e;
@@ -79,7 +82,7 @@ void check_certificates(void *subject, struct findings *f)
 		server = tls_server_new(&settings, &e);
 		if (!server) {
 			err_prefix(&e, "listener \"%s\"", l->name);
-			cannot_use(d, f, &e, "posthoused does not start with it, and a running one keeps the old");
+			cannot_use(d, f, &e, "posthoused does not start with it (but with one that is out of date), and a running one keeps the old");
 			continue;
 		}
 		for (size_t k = 0; tls_server_certificate(server, k, &c); k++)
@@ -233,6 +236,15 @@ static void users(const struct doctor_local *d, struct findings *f)
 	reading_as_auth_user(d, f, file);
 }
 
+/* Many a PAM service ends at pam_unix, which says "wrong password" of everybody when it cannot read the file. */
+static bool is_kept_from_shadow(const struct doctor_local *d)
+{
+	const char *user = d->cfg->auth_user;
+	const struct passwd *pw = user && d->world->euid == 0 ? getpwnam(user) : NULL;
+
+	return pw && pw->pw_uid != 0 && error_for_user("/etc/shadow", pw) == EACCES;
+}
+
 static void dovecot(const struct doctor_local *d, struct findings *f)
 {
 	struct doctor_address a = { .len = sizeof(struct sockaddr_un) };
@@ -261,10 +273,42 @@ static void pam(const struct doctor_local *d, struct findings *f)
 	snprintf(path, sizeof(path), "/etc/pam.d/%s", d->cfg->auth_pam_service);
 	if (access(path, R_OK) == 0) {
 		finding_add(f, FINDING_OK, "%s is there", path);
+		if (is_kept_from_shadow(d))
+			finding_advise(f, "if it is about accounts of this machine (pam_unix), user \"%s\" needs the group shadow: "
+					  "usermod -aG shadow %s, and restart posthoused",
+				       d->cfg->auth_user, d->cfg->auth_user);
 		return;
 	}
 	finding_add(f, FINDING_FAILED, "%s: %s", path, strerror(errno));
 	finding_advise(f, "posthoused does not start without it: make it as pam.d(5) tells, or name another auth_pam_service");
+}
+
+/* Its address answers: whether it takes our name and password is told by the first log-in only. */
+static void introspection(const struct doctor_local *d, struct findings *f)
+{
+	const char *url = d->cfg->auth_oauth_introspection_url, *host = strstr(url, "://");
+	struct doctor_address found[DOCTOR_ADDRESSES_MAX];
+	struct endpoint ep;
+	char name[URL_MAX];
+	size_t count = 0;
+	struct err e;
+
+	host = host ? host + 3 : url;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(host, "/?"), host);
+	if (endpoint_parse(name, url_is_plain(url) ? 80 : 443, &ep, &e) < 0 ||
+	    d->world->resolve(d->world->ctx, ep.host, ep.port, d->timeout_ms, found, &count, &e) < 0) {
+		finding_add(f, FINDING_FAILED, "auth_oauth_introspection_url %s: %s", url, e.text);
+		finding_advise(f, "nobody can log in with a token while that is so");
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (d->world->connect(d->world->ctx, &found[i], d->timeout_ms, NULL, 0, &e) < 0)
+			continue;
+		finding_add(f, FINDING_OK, "%s takes connections", url);
+		return;
+	}
+	finding_add(f, FINDING_FAILED, "auth_oauth_introspection_url %s: %s", url, count ? e.text : "its host has no address");
+	finding_advise(f, "nobody can log in with a token while that server cannot be reached");
 }
 
 void check_logins(void *subject, struct findings *f)
@@ -279,4 +323,6 @@ void check_logins(void *subject, struct findings *f)
 		dovecot(d, f);
 	if (d->cfg->auth_pam_service)
 		pam(d, f);
+	if (d->cfg->auth_oauth_introspection_url)
+		introspection(d, f);
 }

@@ -164,7 +164,8 @@ static int load_pairs(struct tls_server *server, const struct tls_settings *sett
 {
 	server->pair = mem_array(settings->cert_count, sizeof(*server->pair));
 	for (size_t i = 0; i < settings->cert_count; i++) {
-		if (tls_pair_load(&server->pair[i], settings->cert[i], settings->key_count ? settings->key[i] : NULL, e) < 0)
+		if (tls_pair_load(&server->pair[i], settings->cert[i], settings->key_count ? settings->key[i] : NULL,
+				  settings->in_date, e) < 0)
 			return -1;
 		server->pair_count++;
 	}
@@ -348,6 +349,7 @@ bool tls_server_certificate(const struct tls_server *server, size_t index, struc
 		return false;
 	pair = &server->pair[index];
 	*out = (struct tls_certificate){ .file = pair->file, .names = pair->names_text,
-					 .key_type = OBJ_nid2sn(pair->key_type), .ends_wall_us = pair->ends_wall_us };
+					 .key_type = OBJ_nid2sn(pair->key_type), .begins_wall_us = pair->begins_wall_us,
+					 .ends_wall_us = pair->ends_wall_us };
 	return true;
 }

@@ -41,6 +41,7 @@ struct tls_settings {
 	const char *client_ca; /* file; NULL: none */
 	enum tls_client_cert client_cert;
 	struct tls_tickets *tickets; /* NULL: no resumption; outlives the server */
+	bool in_date; /* a certificate that has expired, or is not valid yet, is refused */
 };
 
 struct tls_server;
@@ -55,7 +56,7 @@ struct tls_certificate {
 	const char *file;
 	const char *names; /* "mail.example.org, *.example.net" */
 	const char *key_type; /* "RSA", "EC" */
-	int64_t ends_wall_us;
+	int64_t begins_wall_us, ends_wall_us;
 };
 /* By index; false behind the last one. The strings live as long as the server. */
 bool tls_server_certificate(const struct tls_server *server, size_t index, struct tls_certificate *out);

@@ -22,11 +22,11 @@ struct tls_pair {
 	int key_type; /* EVP_PKEY_RSA, EVP_PKEY_EC ... */
 	struct tls_names names;
 	char *names_text; /* of them, for people; owned */
-	int64_t ends_wall_us;
+	int64_t begins_wall_us, ends_wall_us;
 };
 
-/* key_file NULL: the key is in cert_file, too. */
-int tls_pair_load(struct tls_pair *pair, const char *cert_file, const char *key_file, struct err *e);
+/* key_file NULL: the key is in cert_file, too. in_date: one that has expired, or is not valid yet, is refused. */
+int tls_pair_load(struct tls_pair *pair, const char *cert_file, const char *key_file, bool in_date, struct err *e);
 /* Overwrites the key. Also for one that is all zero. */
 void tls_pair_release(struct tls_pair *pair);
 

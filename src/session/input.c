@@ -30,12 +30,20 @@ void input_release(struct input *in)
 	input_init(in);
 }
 
+void input_forget(struct input *in)
+{
+	explicit_bzero(in->data, in->start);
+	explicit_bzero(in->data + in->end, in->cap - in->end);
+}
+
 static void move_to(struct input *in, char *data, size_t cap)
 {
 	memmove(data, in->data + in->start, in->end - in->start);
 	in->end -= in->start;
 	in->scanned -= in->start;
 	in->start = 0;
+	if (in->data != data) /* and it may be the line of AUTH that needs the room */
+		explicit_bzero(in->data, in->cap);
 	if (in->data != data && in->data != in->small)
 		free(in->data);
 	in->data = data;

@@ -44,6 +44,9 @@ void input_added(struct input *in, size_t n);
 /* Forgets all that came in, and any line that was under way: it was not said under the protection there is now. */
 void input_discard(struct input *in);
 
+/* Overwrites what was taken already: there was a secret in it, and this process serves others after this client. */
+void input_forget(struct input *in);
+
 enum input_event {
 	INPUT_LINE, /* a command line without its CRLF */
 	INPUT_MORE, /* there is no complete line */

@@ -388,6 +388,8 @@ static bool run_next(struct session *s)
 	}
 	s->line = "";
 	s->line_len = 0;
+	if (s->hidden)
+		input_forget(&s->in);
 	if (!gather && !s->over)
 		session_flush(s);
 	return true;

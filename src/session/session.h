@@ -85,8 +85,6 @@ struct session_events {
 			 const struct smtp_reply *reply);
 	/* STARTTLS is over: tls, or NULL and why it failed */
 	void (*tls)(void *ctx, const struct session_tls *tls, const struct err *why);
-	/* AUTH is over; user is who it is, or NULL: it was refused (rejected is told, too) */
-	void (*authenticated)(void *ctx, const char *mechanism, const char *user);
 	/* a proxy said who the client is; text as session_peer.text */
 	void (*peer)(void *ctx, const char *text);
 	/* every line in both directions, for -d; text without CRLF, unescaped; content lines are not passed */

@@ -174,8 +174,6 @@ static void conclude(struct session *s, const struct exchange *x, enum authentic
 		session_reply(s, 421, "4.7.0", "%s Error: too many failed authentications", s->cfg->hostname);
 		break;
 	}
-	if (s->events && s->events->authenticated)
-		s->events->authenticated(s->events->ctx, x->mechanism, s->env.auth_user);
 }
 
 static void run_exchange(struct session *s, struct exchange *x)

@@ -183,7 +183,8 @@ def sanitized():
 class Process:
     """A program in a session of its own whose output is read by threads as it comes."""
 
-    def __init__(self, test, argv, name, cwd=None, env=None, stdin=subprocess.DEVNULL, umask=-1, limits=None):
+    def __init__(self, test, argv, name, cwd=None, env=None, stdin=subprocess.DEVNULL, umask=-1, limits=None,
+                 pass_fds=()):
         self.test, self.name, self.argv = test, name, [str(a) for a in argv]
         self.stdout = b""
         self.lines = []  # standard error
@@ -193,7 +194,8 @@ class Process:
         if limits:
             argv = [need_program("prlimit", "util-linux"), *limits, "--", *argv]
         self.popen = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                      cwd=cwd or test.tmp, env=env, umask=umask, start_new_session=True)
+                                      cwd=cwd or test.tmp, env=env, umask=umask, start_new_session=True,
+                                      pass_fds=pass_fds)
         self.pid = self.popen.pid
         self.readers = [threading.Thread(target=self._read_stdout, daemon=True),
                         threading.Thread(target=self._read_stderr, daemon=True)]

@@ -540,6 +540,9 @@ def test_folders(t):
         Report(t, config, "--local").has("files", "failed", f"{key}: .*there is no folder {t.tmp}/gone", "mkdir")
     (t.tmp / "gone").mkdir()
     equal(Report(t, config, "--local").of("files"), [], "with the folder")
+    config = listener_config(t, "auth = offered\nauth_without_tls = yes",
+                             f'auth_oauth_introspection_url = "https://127.0.0.1:1/"\nauth_oauth_ca_file = "{t.tmp}/ca.pem"')
+    Report(t, config, "--local").has("files", "failed", "auth_oauth_ca_file", "no client can log in with a token")
 
 
 def test_tables(t):
@@ -588,6 +591,10 @@ def test_logins(t):
     Report(t, config, "--local").has("logins", "failed", "nobody", "Dovecot running")
     config = listener_config(t, "auth = offered\nauth_without_tls = yes", 'auth_pam_service = "posthouse-has-no-such"')
     Report(t, config, "--local").has("logins", "failed", "posthouse-has-no-such", "does not start")
+    for server, level in ((Upstream(t), "ok"), (ReservedPort(t), "failed")):
+        config = listener_config(t, "auth = offered\nauth_without_tls = yes",
+                                 f'auth_oauth_introspection_url = "http://127.0.0.1:{server.port}/introspect"')
+        Report(t, config, "--local").has("logins", level, f"127.0.0.1:{server.port}/introspect")
     equal(Report(t, listener_config(t, "", f'auth_users_file = "{users}"'), "--local").of("logins"), [], "where nobody may log in")
 
 

@@ -87,6 +87,41 @@ def test_keys(_t):
         equal(documented[key], default, f"default of {key}")
 
 
+def test_packages(_t):
+    """README's list for building by hand has what contrib/run and contrib/check would install."""
+    needed = re.findall(r"^\s+build\s+(\S+)", (SRCDIR / "contrib/functions.sh").read_text(), re.M)
+    if "libssl-dev" not in needed:
+        raise AssertionError(f"no table of packages: {needed}")
+    listed = re.search(r"apt-get install (.*?)\n +autoreconf", (SRCDIR / "README").read_text(), re.S)[1].split()
+    equal([name for name in needed if name not in listed], [], "packages that README does not name")
+
+
+def logged_events():
+    """The events that the daemon's code names: in calls of log_begin and log_msg, of what stands in front of them, and in tables."""
+    events = set()
+    for path in SRCDIR.glob("src/*/*.c"):
+        if path.parent.name in ("cli", "doctor", "sendmail"):
+            continue
+        text = path.read_text()
+        for name, call in re.findall(r"\b((?:\w+_)?log(?:_\w+)?|begin)\(((?:[^;\"]|\"(?:[^\"\\]|\\.)*\")*)\);", text):
+            if name not in ("log_str", "log_strn", "log_int", "log_seconds", "log_end", "log_open", "log_file", "log_rule",
+                            "rewrite_log_failed"):
+                events.update(re.findall(r'"([a-z]+(?:_[a-z]+)*)"', call))
+        events.update(re.findall(r'"(\w+)", LOG_LEVEL_', text))
+        events.update(re.findall(r'\[ACTION_\w+\] = \{ "\w+", "(\w+)", \w+, \w+, ', text))
+    return events
+
+
+def test_events(_t):
+    """LOG of posthoused(8) has every event."""
+    section = page("posthoused.8").split(".Sh LOG\n")[1].split("\n.Sh ")[0]
+    documented = {word for line in re.findall(r"^\.(?:It )?Li (.*)$", section, re.M) for word in re.findall(r"[a-z_0-9]+", line)}
+    events = logged_events()
+    if len(events) < 60:
+        raise AssertionError(f"only {sorted(events)} were found in the code")
+    equal(sorted(events - documented), [], "events that posthoused(8) does not tell of")
+
+
 def test_presets(_t):
     """PRESETS of posthouse.conf(5) has each preset with its values and its sources, and no other."""
     section = page("posthouse.conf.5").split(".Sh PRESETS\n")[1].split("\n.Sh ")[0]

@@ -6,7 +6,7 @@ import socket
 import struct
 
 import harness
-from harness import equal, need_program, wait_until
+from harness import equal, need_program
 from smtp_peers import Client, Upstream
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -117,23 +117,15 @@ def test_silent_proxy_blocks_nobody(t):
 
 
 def haproxy(t, relay, option):
-    """HAProxy on a port of its own choice; a client from 127.0.0.3 comes through it."""
-    probe = socket.create_server(("127.0.0.1", 0))
-    port = probe.getsockname()[1]
-    probe.close()
+    """HAProxy on a socket of ours, so that no other program has its port; a client from 127.0.0.3 comes through it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    t.later(listener.close)
     config = t.tmp / f"haproxy-{option}.cfg"
     config.write_text(f"defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
-                      f"listen smtp\n bind 127.0.0.1:{port}\n"
+                      f"listen smtp\n bind fd@{listener.fileno()}\n"
                       f" server posthouse 127.0.0.1:{relay.port} {option} check inter 100 check-send-proxy\n")
-    t.start(["haproxy", "-db", "-f", config], name="haproxy")
-
-    def connect():
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=harness.DEADLINE,
-                                            source_address=("127.0.0.3", 0))
-        except ConnectionRefusedError:
-            return None
-    return wait_until(connect, "HAProxy's port")
+    t.start(["haproxy", "-db", "-f", config], name="haproxy", pass_fds=[listener.fileno()])
+    return socket.create_connection(listener.getsockname(), timeout=harness.DEADLINE, source_address=("127.0.0.3", 0))
 
 
 def test_real_haproxy(t):

@@ -209,7 +209,6 @@ def bad_files(t, pki):
     encrypted = t.tmp / "encrypted.key"
     t.run([pki.openssl, "pkey", "-in", good.key, "-aes256", "-passout", "pass:x", "-out", encrypted], check=0)
     pem = good.cert.read_bytes()
-    old, early = pki.pair(name="old", begins=-9, ends=-1), pki.pair(name="early", begins=5, ends=9)
     weak = pki.pair(key="rsa1024", name="weak")
     yield config(key=t.tmp / "none.key"), "none.key: No such file or directory"
     yield config(cert=t.tmp / "none.pem"), "none.pem: No such file or directory"
@@ -227,8 +226,6 @@ def bad_files(t, pki):
     yield config(cert=changed("cut2.pem", pem + pem[:len(pem) // 2])), "cut2.pem: certificate 2 in it cannot be read"
     yield config(cert=good.key), "good.key has no certificate in PEM form"
     yield config(key=good.cert), "good.pem has no private key|good.pem can be read by everyone"
-    yield old.config(), "old.pem: the certificate expired at 20.*: renew it"
-    yield early.config(), "early.pem: the certificate is not valid before 20.*clock"
     yield weak.config(), "weak.pem: OpenSSL refuses the certificate: .*too small"
     yield (config(cert=changed("turned.pem", between.cert.read_bytes() + leaf.cert.read_bytes()), key=leaf.key),
            "turned.pem: the server's own certificate is number 2 in it and must be the first")
@@ -266,6 +263,24 @@ def test_expiry_is_warned_of(t):
     os.kill(quiet.pid, signal.SIGHUP)
     quiet.wait_for("reloaded")
     equal(quiet.events("certificate_expires"), [], "warnings where none are wanted")
+
+
+def test_out_of_date_is_better_than_no_mail(t):
+    """At a start: it is used, loudly, and posthoused -t tells it. (A renewal out of date is refused: test_tls_reload.)"""
+    pki = Pki(t)
+    for name, dates, word, event in (("old", (-9, -1), "expired at 20.*: renew it", "certificate_expired"),
+                                     ("early", (5, 9), "is not valid before 20.*clock", "certificate_early")):
+        pair = pki.pair(name=name, begins=dates[0], ends=dates[1])
+        config = "tls = starttls\ntls_expiry_warning = 0\n" + pair.config()
+        relay = t.daemon(Upstream(t), config=config, name=name).ready()
+        relay.wait_for(event, file=str(pair.cert))
+        context = pki.context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with TlsClient(relay, context) as client:
+            client.message()
+        done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", t.tmp / f"{name}.conf"], check=0)
+        assert re.search(f"warning: .*{name}.pem: the certificate .* {word}", done.stderr.decode()), done
 
 
 # ---- resumption ---------------------------------------------------------------------------

@@ -467,10 +467,9 @@ END_TEST
 START_TEST(test_allowed)
 {
 	static const char *const texts[] = {
-		GOOD "relay_from = { 0.0.0.0/1, 128.0.0.0/2, 192.0.0.0/3 }",
-		GOOD "relay_from = { 0.0.0.0/1, 0.0.0.0/1, 0.0.0.0/2 }",
+		GOOD "relay_from = { 64.0.0.0/4, 64.0.0.0/4, 64.0.0.0/5, 10.0.0.0/8, 172.16.0.0/12 }",
 		GOOD "relay_from = { 0.0.0.0/0 } relay_from_anyone = yes",
-		GOOD "relay_from = { 2000::/4, fe80::/10 }",
+		GOOD "relay_from = { 2a00::/7, fe80::/10, fc00::/7, 8000::/1 }",
 		"localaddr = :1 handler = debug",
 		"localaddr = :1 upstream x { remoteaddr = 127.0.0.1 user = u password_file = /p tls = none }",
 		GOOD "route { upstream = default }",

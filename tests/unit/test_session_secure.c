@@ -454,6 +454,34 @@ START_TEST(secrets_are_in_no_refusal)
 }
 END_TEST
 
+static bool holds(const struct input *in, const char *text)
+{
+	return memmem(in->data, in->cap, text, strlen(text)) || memmem(in->small, sizeof(in->small), text, strlen(text));
+}
+
+START_TEST(secrets_are_not_kept)
+{
+	static struct input in;
+	const char *line;
+	size_t len;
+	char *at;
+
+	input_init(&in);
+	ck_assert_uint_gt(input_room(&in, &at), 100);
+	input_added(&in, (size_t)sprintf(at, "AUTH ONE c2VjcmV0\r\nAUTH ONE c2VjcmV0c2VjcmV0\r\nNOOP\r\n"));
+	ck_assert_int_eq(input_line(&in, &line, &len), INPUT_LINE);
+	input_widen(&in);
+	ck_assert_int_eq(input_line(&in, &line, &len), INPUT_LINE);
+	input_narrow(&in);
+	ck_assert(holds(&in, "c2V") || in.start == 0);
+	input_forget(&in);
+	ck_assert(!holds(&in, "c2V"));
+	ck_assert_int_eq(input_line(&in, &line, &len), INPUT_LINE);
+	ck_assert_uint_eq(len, 4);
+	input_release(&in);
+}
+END_TEST
+
 /* ---- XCLIENT ---------------------------------------------------------------------------- */
 
 /* A proxy that is believed may pass on what its client says: that one is not to choose who it is. */
@@ -553,6 +581,7 @@ int main(void)
 	tcase_add_test(c, auth_lines_may_be_long);
 	tcase_add_test(c, secrets_are_in_no_trace);
 	tcase_add_test(c, secrets_are_in_no_refusal);
+	tcase_add_test(c, secrets_are_not_kept);
 	tcase_add_test(c, xclient_is_for_the_proxy_and_not_for_its_client);
 	tcase_add_test(c, the_policy_is_asked);
 	tcase_add_test(c, who_is_not_wanted_hears_why);

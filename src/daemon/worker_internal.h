@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The worker in three files: worker.c (the process and its loop), worker_session.c (one client, from accept to close),
+ * worker_log.c (what of it is logged). This is what they share.
+ */
+#ifndef DAEMON_WORKER_INTERNAL_H
+#define DAEMON_WORKER_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "access/access.h"
+#include "auth/client.h"
+#include "daemon/service.h"
+#include "listener/acceptor.h"
+#include "listener/peer.h"
+#include "listener/stream.h"
+#include "session/session.h"
+#include "spool/spool.h"
+
+struct worker {
+	struct service *service;
+	struct child_start *start;
+	struct acceptor acceptor;
+	struct spool spool;
+	struct handler *handler;
+	struct session_config *session; /* by listener of the configuration; owned */
+	struct session_config *local_session; /* the same for its unix sockets; owned */
+	struct session_config outbox_session; /* for mail of the outbox */
+	struct auth_asker_line auth_line;
+	struct auth_asker *asker; /* by listener; owned */
+	struct session_events events;
+	struct access_settings access_settings; /* the service's, and this worker's slot */
+	struct access access; /* the policy of all sessions */
+	unsigned busy; /* workers that had a client when this one got its own, itself included */
+	struct peer peer; /* of the present session */
+	struct stream stream; /* of the present session */
+	const char *listener; /* it came in by */
+	unsigned messages; /* accepted in the present session */
+	bool in_session;
+};
+
+/* worker_session.c: closes fd; blocks until the client is gone. */
+void worker_serve(struct worker *w, int fd, const struct listening *from);
+
+/* worker_log.c: what sessions tell goes to the log, the scoreboard and the process title. */
+void worker_listen_to_sessions(struct worker *w);
+void worker_log_session(const struct worker *w, enum session_end end, int64_t began_mono_ms);
+void worker_log_proxy_failed(const struct worker *w, const struct err *why);
+/* A handshake is over: tls, or NULL and why it failed. */
+void worker_log_handshake(struct worker *w, const struct session_tls *tls, const struct err *why);
+/* Refused before a word was said. */
+void worker_log_refused(struct worker *w, const struct smtp_reply *reply);
+
+#endif
