@@ -119,6 +119,9 @@ def test_send(t):
         assert field in message.content, message.content
     Report(t, config, "--send", "you@example.net", "--from", "me@example.com", "main")
     equal(upstream.messages[-1].sender, "me@example.com", "sender")
+    for args, word in ((("--send", "x y"), b"--send x y"), (("--send", "a@b.test", "--from", "x y"), b"--from x y")):
+        run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", *args], check=2)
+        assert word in run.stderr and not run.stdout, run
     for phase, reply, text in (("MAIL", "550 5.7.60 SendAsDenied", "at MAIL: 550 5.7.60"),
                                ("RCPT", "554 5.7.1 relay access denied", "at RCPT: 554 5.7.1"),
                                ("EOD", "554 5.7.1 spam", "at the message: 554 5.7.1 spam"),
