@@ -131,7 +131,7 @@ def test_send(t):
         Report(t, config, "--send", "you@example.net", "main").has("send", "failed", text)
     equal(len([m for m in upstream.received if m.accepted]), 2, "messages taken")
     run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", "--send", "not an address", "main"])
-    equal(run.returncode, 1, run.stdout + run.stderr)
+    equal(run.returncode, 2, run.stdout + run.stderr)
     run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", "--from", "a@b.example", "main"])
     equal(run.returncode, 2, "--from without --send")
 
