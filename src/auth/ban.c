@@ -111,3 +111,26 @@ struct ban_note ban_note(struct ban_table *t, const struct auth_address *who, ui
 	}
 	return note;
 }
+
+void ban_may_pardon(struct ban_table *t, const struct auth_address *who, uint64_t name, int64_t now_mono_ms)
+{
+	struct auth_address group = auth_address_group(who);
+	struct ban_entry *b = find(t, &group, now_mono_ms);
+
+	if (!b)
+		return;
+	b->pardons = b->pardon_name == name ? b->pardons + 1 : 1;
+	b->pardon_name = name;
+}
+
+void ban_pardon(struct ban_table *t, const struct auth_address *who, uint64_t name, int64_t now_mono_ms)
+{
+	struct auth_address group = auth_address_group(who);
+	struct ban_entry *b = find(t, &group, now_mono_ms);
+
+	if (!b || b->banned_until_mono_ms > 0 || b->pardon_name != name)
+		return;
+	b->failures -= b->pardons < b->failures ? b->pardons : b->failures;
+	b->pardons = 0;
+	b->pardon_name = 0;
+}

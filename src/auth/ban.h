@@ -28,6 +28,8 @@ struct ban_entry {
 	uint64_t last_guess; /* see ban_note */
 	int64_t first_mono_ms, last_mono_ms;
 	int64_t banned_until_mono_ms; /* 0: not banned */
+	uint64_t pardon_name; /* see ban_pardon; 0: nobody's */
+	unsigned pardons;
 };
 
 struct ban_table {
@@ -51,5 +53,13 @@ struct ban_note {
  * would be everybody here.
  */
 struct ban_note ban_note(struct ban_table *t, const struct auth_address *who, uint64_t guess, int64_t now_mono_ms);
+
+/*
+ * Clients try CRAM-MD5 or SCRAM first where it is offered, and then PLAIN, each time anew. For who has no secret for the
+ * first ones that is a failure with each login, which must count as anybody's does, or it would tell who exists; so it is
+ * taken back when the same name gets in from there after all.
+ */
+void ban_may_pardon(struct ban_table *t, const struct auth_address *who, uint64_t name, int64_t now_mono_ms);
+void ban_pardon(struct ban_table *t, const struct auth_address *who, uint64_t name, int64_t now_mono_ms);
 
 #endif

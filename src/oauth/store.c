@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,13 +226,25 @@ int oauth_store_save(const char *file, const struct oauth_stored *s, struct err 
 
 /* ---- the lock, and who changed it ---------------------------------------------------------- */
 
+/* The folder has to be the user's who asks for tokens; where it is another's, or is not there, root puts that right. */
+static void blame_folder(const char *file, int os_error, struct err *e)
+{
+	const char *slash = strrchr(file, '/');
+	const struct passwd *pw = getpwuid(geteuid());
+
+	err_set_os(e, os_error,
+		   "token file %s: the folder is to be %s's alone (install -d -m 700 -o %s %.*s)", file,
+		   pw ? pw->pw_name : "the user", pw ? pw->pw_name : "USER", slash ? (int)(slash - file) : 1,
+		   slash ? file : ".");
+}
+
 int oauth_store_lock(const char *file, struct err *e)
 {
 	char *name = mem_printf("%s.lock", file);
 	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 
-	if (fd < 0 && errno == ENOENT) {
-		err_set_os(e, errno, "%s: its folder is to be made, for the user that runs the relay alone", name);
+	if (fd < 0 && (errno == ENOENT || errno == EACCES)) {
+		blame_folder(file, errno, e);
 	} else if (fd < 0) {
 		err_set_os(e, errno, "%s", name);
 	} else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {

@@ -209,6 +209,20 @@ def test_refused_again(t):
     delivered(world, relay)
 
 
+def test_others_end_the_pause(t):
+    """The upstream refuses what it was given, and is paused for an hour; what an operator brings is tried at once."""
+    world = World(t)
+    world.probe = ("1h", "1h")
+    world.store_token()
+    world.upstream.tokens["XOAUTH2"] = lambda token: token == "at-better"
+    relay = world.relay()
+    submit(relay)
+    relay.wait_for("upstream_down")
+    now = int(time.time())
+    world.store(access_token="at-better", refresh_token="rt-0", obtained_at=now, expires_at=now + 3600)
+    delivered(world, relay)
+
+
 def test_temporary_refusal(t):
     """454 is no word about the token."""
     world = World(t)
