@@ -73,7 +73,7 @@ limits_key limits_key_of_user(const struct limits *l, const char *user)
 	size_t len = 0;
 
 	/* one who is called BOB by some clients has no share of his own */
-	for (; user[len] && len < sizeof(folded) - 1; len++)
+	for (; len < sizeof(folded) - 1 && user[len]; len++)
 		folded[len] = user[len] >= 'A' && user[len] <= 'Z' ? (char)(user[len] - 'A' + 'a') : user[len];
 	/* with its NUL, so that no user is an address */
 	return key_of(l, folded, len + 1) ^ (UINT64_C(1) << 63);

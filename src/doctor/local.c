@@ -122,7 +122,7 @@ void check_users(void *subject, struct findings *f)
 		name = *(char *const *)(const void *)((const char *)d->cfg + o->offset);
 		/* it runs only where clients may log in, and may be root, for PAM */
 		if (name && o->offset == offsetof(struct config, auth_user) &&
-		    (!doctor_offers_auth(d->cfg) || strcmp(name, "root") == 0))
+		    (!config_offers_auth(d->cfg) || strcmp(name, "root") == 0))
 			continue;
 		if (name)
 			account(d, f, o->key, name, o->type == &config_type_group);

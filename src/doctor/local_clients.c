@@ -139,14 +139,6 @@ void check_tables(void *subject, struct findings *f)
 
 /* ---- log-ins ------------------------------------------------------------------------------- */
 
-bool doctor_offers_auth(const struct config *cfg)
-{
-	for (size_t i = 0; i < cfg->listener_count; i++)
-		if (cfg->listener[i].auth != SESSION_AUTH_NONE)
-			return true;
-	return false;
-}
-
 /*
  * What the auth process reads, or connects to, it does with its own rights, at each log-in. Folders above it and all
  * groups of that user count, so a child tries it. 0, or the errno.
@@ -334,7 +326,7 @@ void check_logins(void *subject, struct findings *f)
 {
 	const struct doctor_local *d = subject;
 
-	if (!doctor_offers_auth(d->cfg))
+	if (!config_offers_auth(d->cfg))
 		return;
 	if (d->cfg->auth_users_file)
 		users(d, f);
