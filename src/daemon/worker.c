@@ -133,7 +133,7 @@ static void offer_auth(struct worker *w, size_t index)
 	const struct config_listener *l = &w->service->cfg->listener[index];
 	struct session_config *session = &w->session[index];
 
-	auth_asker_init(&w->asker[index], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_ALL);
+	auth_asker_init(&w->asker[index], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_USUAL);
 	session->auth = l->auth;
 	session->auth_without_tls = l->auth_without_tls;
 	session->authenticator = &w->asker[index].authenticator;

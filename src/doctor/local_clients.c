@@ -199,7 +199,7 @@ static void cram_md5(const struct doctor_local *d, struct findings *f, const str
 	for (size_t i = 0; i < d->cfg->listener_count; i++) {
 		const struct config_listener *l = &d->cfg->listener[i];
 
-		if (l->auth == SESSION_AUTH_NONE || (l->auth_mechanisms && !(l->auth_mechanisms & SMTP_MECHANISM_BIT(SMTP_MECHANISM_CRAM_MD5))))
+		if (l->auth == SESSION_AUTH_NONE || !(l->auth_mechanisms & SMTP_MECHANISM_BIT(SMTP_MECHANISM_CRAM_MD5)))
 			continue;
 		finding_add(f, FINDING_WARNING, "listener \"%s\" offers CRAM-MD5 to all, and %zu of %zu users cannot use it", l->name,
 			    sum->users - sum->with_clear, sum->users);

@@ -618,6 +618,10 @@ def test_logins(t):
         t.run([BUILDDIR / "posthouse", "--config", config, "user", "add", "--stdin", *options, name], data=b"word\n", check=0)
     report = Report(t, config, "--local")
     report.has("logins", "ok", "2 users can log in, 1 of them by SCRAM; so SCRAM-SHA-256 is offered to nobody")
+    assert not [f for f in report.of("logins") if "CRAM-MD5" in f["text"]], "where it is not named it is not offered"
+    config = listener_config(t, 'auth = offered\nauth_without_tls = yes\nauth_mechanisms = { "PLAIN", "CRAM-MD5" }',
+                             f'auth_users_file = "{users}"\nauth_user = "{ROOT_USERS[0]}"')
+    report = Report(t, config, "--local")
     report.has("logins", "warning", 'listener "in" offers CRAM-MD5 to all, and 1 of 2 users cannot', "auth_mechanisms")
     config = listener_config(t, "auth = offered\nauth_without_tls = yes", f'auth_dovecot_socket = "{t.tmp}/nobody"\nauth_user = "{ROOT_USERS[0]}"')
     Report(t, config, "--local").has("logins", "failed", "nobody", "Dovecot running")
