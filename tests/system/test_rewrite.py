@@ -148,10 +148,13 @@ def test_aliases_are_reloaded(t):
     file = aliases(t, "root: first@example.org\n")
     upstream, daemon = relay(t, f'aliases = "{file}"\nmin_spare = 1\nmax_spare = 1')
 
+    sent = 0
+
     def root_is():
-        count = len(upstream.messages) + 1
+        nonlocal sent
         submit(daemon, "a@b.example", ["root"], b"A: b\r\n\r\n")
-        return upstream.wait_messages(count)[-1].rcpts
+        sent += 1
+        return upstream.wait_messages(sent)[-1].rcpts
 
     equal(root_is(), ["first@example.org"], "root")
     (t.tmp / "new").write_text("root: second@example.org\n")
