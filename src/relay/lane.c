@@ -184,7 +184,18 @@ bool lane_is_busy(const struct relay_upstream *u)
 	return u->conn_count > 0 || (c && c->ops->busy(c->c));
 }
 
-/* Without them no connection is opened; that there are none is trouble of the address that it would have been to. */
+static bool has_session(const struct relay_upstream *u)
+{
+	for (const struct relay_conn *rc = u->conns; rc; rc = rc->next)
+		if (rc->is_ready && !rc->quitting)
+			return true;
+	return false;
+}
+
+/*
+ * Without them no connection is opened; that there are none is trouble of the address that it would have been to, but
+ * not while others are open, which were let in with what was good then: trouble would end them.
+ */
 static enum credentials_state look_at_credentials(struct relay_upstream *u, struct relay_remote *remote)
 {
 	const struct relay_credentials *c = u->config->credentials;
@@ -194,12 +205,14 @@ static enum credentials_state look_at_credentials(struct relay_upstream *u, stru
 	if (!c)
 		return CREDENTIALS_READY;
 	state = c->ops->state(c->c, &e);
-	if (state == CREDENTIALS_NONE) {
-		u->wants_credentials = true;
-		u->refused_credentials = 0;
-		lane_trouble(u, remote, e.text);
-	}
-	return state;
+	if (state != CREDENTIALS_NONE)
+		return state;
+	u->wants_credentials = true;
+	u->refused_credentials = 0;
+	if (choice_of(u, remote)->breaker.state == BREAKER_UP && has_session(u))
+		return CREDENTIALS_COMING;
+	lane_trouble(u, remote, e.text);
+	return CREDENTIALS_NONE;
 }
 
 /*

@@ -119,6 +119,9 @@ def test_send(t):
         assert field in message.content, message.content
     Report(t, config, "--send", "you@example.net", "--from", "me@example.com", "main")
     equal(upstream.messages[-1].sender, "me@example.com", "sender")
+    for args, word in ((("--send", "x y"), b"--send x y"), (("--send", "a@b.test", "--from", "x y"), b"--from x y")):
+        run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", *args], check=2)
+        assert word in run.stderr and not run.stdout, run
     for phase, reply, text in (("MAIL", "550 5.7.60 SendAsDenied", "at MAIL: 550 5.7.60"),
                                ("RCPT", "554 5.7.1 relay access denied", "at RCPT: 554 5.7.1"),
                                ("EOD", "554 5.7.1 spam", "at the message: 554 5.7.1 spam"),
@@ -128,7 +131,7 @@ def test_send(t):
         Report(t, config, "--send", "you@example.net", "main").has("send", "failed", text)
     equal(len([m for m in upstream.received if m.accepted]), 2, "messages taken")
     run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", "--send", "not an address", "main"])
-    equal(run.returncode, 1, run.stdout + run.stderr)
+    equal(run.returncode, 2, run.stdout + run.stderr)
     run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", "--from", "a@b.example", "main"])
     equal(run.returncode, 2, "--from without --send")
 

@@ -252,6 +252,30 @@ def test_outage_keeps_the_old_token(t):
     equal(world.stored()["last_error"], None, "last error")
 
 
+def test_outage_leaves_sessions_alone(t):
+    """The token is over and there is no new one: what was let in before goes on, one message after the other."""
+    world = World(t)
+    world.probe = ("1h", "1h")
+    world.upstream.pipelining = False
+    world.upstream.extensions = ("8BITMIME",)
+    world.server.on("/token", HTML)
+    world.store_token(lasts=2, age=3598)
+    relay = world.relay()
+    submit(relay)
+    world.upstream.wait_messages(1)
+    relay.wait_empty()
+    end = world.stored()["expires_at"]
+    wait_until(lambda: time.time() > end + 0.1, "the end of the token")
+    answer = threading.Event()
+    world.upstream.on("EOD", lambda *_: answer.wait(harness.DEADLINE) and None, times=1)
+    submit(relay)
+    world.upstream.wait_received(2)
+    ident = submit(relay)  # one connection is busy: the relay wants another
+    answer.set()
+    relay.wait_for("completed", id=ident)
+    equal((len(world.upstream.logins), relay.events("upstream_down")), (1, []), "logins, pauses")
+
+
 def test_answers_that_are_none(t):
     """Nothing is paused for as long as the old token is good; each reason is told."""
     answers = [((200, "application/json", b'{"access_token": 7}'), "no access_token"),

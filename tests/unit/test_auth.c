@@ -713,6 +713,12 @@ START_TEST(bans)
 		failed_at(&t, "unknown", (uint64_t)i, 3000);
 	ck_assert(is_banned(&t, "unknown", 3000));
 	ck_assert(!is_banned(&t, "unix", 3000));
+	/* some devices with old passwords, in turns, at one address */
+	for (int i = 0; i < 100; i++)
+		ck_assert_uint_le(failed_at(&t, "192.0.2.7", 1 + (uint64_t)i % 2, 3000).failures, 2);
+	ck_assert(!is_banned(&t, "192.0.2.7", 3000));
+	ck_assert_uint_eq(failed_at(&t, "192.0.2.7", 3, 3000).failures, 3);
+	ck_assert(is_banned(&t, "192.0.2.7", 3000));
 	/* what cannot be told apart counts */
 	for (int i = 0; i < 3; i++)
 		failed_at(&t, "192.0.2.9", 0, 3000);
