@@ -78,6 +78,15 @@ def test_single_users(t):
         equal(sorted(found), sorted(names(users)), f"folders that include {wanted}")
 
 
+def test_headers_are_distributed(t):
+    """make dist takes what a local.am names: a header that none names is missing in the tarball, and only there."""
+    named = set()
+    for makefile in (SRCDIR / "src").glob("*/local.am"):
+        named |= {f"{makefile.parent.name}/{name}" for name in re.findall(r"%D%/([\w.]+)", makefile.read_text())}
+    forgotten = [f"{s.parent.name}/{s.name}" for s in SOURCES if f"{s.parent.name}/{s.name}" not in named]
+    equal(forgotten, [], "in no local.am")
+
+
 def test_headers_stand_alone(t):
     """Each source includes its own header first, which proves that it compiles alone."""
     wrong, first_of = [], {}
