@@ -14,6 +14,7 @@ import time
 import harness
 from harness import equal, wait_until
 from smtp_peers import STALL, Authority, Client, Upstream, without_received
+from terminal import Terminal
 from token_server import HTML, TokenServer, error
 
 CONTENT = b"Subject: oauth\r\n\r\nbody\r\n"
@@ -611,6 +612,22 @@ def test_login_by_refresh_token(t):
         _out, err = oauth(world, "refresh_token", "login", "main", check=1, data=data)
         assert words in err, err
     equal(world.file.read_bytes(), before, "what was stored stays")
+
+
+def test_login_at_the_terminal(t):
+    """The token is not shown, and a signal at the prompt leaves the terminal as it was."""
+    world = World(t)
+    path = t.config(world.section("refresh_token"), spool=t.tmp / "spool", name="oauth")
+    argv = (harness.BUILDDIR / "posthouse", "--config", path, "oauth", "login", "main")
+    term = Terminal(t, *argv)
+    term.type_at(b"(it is not shown): ", b"\x03")
+    equal(term.wait(), signal.SIGINT, "how it ended")
+    assert term.echo(), "echo is off"
+    term = Terminal(t, *argv)
+    term.type_at(b"(it is not shown): ", b"rt-0\n")
+    term.read_until(b"stored ")
+    equal(term.wait(), 0, "status")
+    assert b"rt-0" not in term.seen and term.echo(), term.seen
 
 
 def test_refresh(t):
