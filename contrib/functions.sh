@@ -45,10 +45,14 @@ packages() {
 		test  dovecot-core         command dovecot
 		test  mandoc               command mandoc
 		test  tmux                 command tmux
+		test  zsh                  command zsh
+		test  fish                 command fish
 		test  openssl              command openssl
+		test  curl                 command curl
 		test  swaks                command swaks
 		test  gsasl                command gsasl
 		test  libnet-ssleay-perl   perl Net::SSLeay
+		test  python3-flufl.bounce python flufl.bounce
 		test  postfix              command smtp-source
 		test  haproxy              command haproxy
 		test  microsocks           command microsocks
@@ -69,6 +73,7 @@ have() {
 	command) command -v "$2" >/dev/null 2>&1 ;;
 	compiler) command -v "${CC:-gcc}" >/dev/null 2>&1 || { [ -z "${CC:-}" ] && command -v cc >/dev/null 2>&1; } ;;
 	header) [ -e "/usr/include/$2" ] ;;
+	python) command -v python3 >/dev/null 2>&1 && python3 -c "import $2" 2>/dev/null ;;
 	perl) command -v perl >/dev/null 2>&1 && perl -M"$2" -e 1 2>/dev/null ;;
 	library) command -v pkg-config >/dev/null 2>&1 && pkg-config --atleast-version="$3" "$2" 2>/dev/null ;;
 	esac
@@ -100,8 +105,8 @@ apt_install() {
 }
 
 # Postfix brings smtp-source and smtp-sink. It must come without a
-# configuration (then its service has nothing to start). Neither it nor Dovecot
-# may be started.
+# configuration. No service is started: not its, nor Dovecot's, HAProxy's or
+# microsocks'.
 install_packages() {
 	apt_log=$(mktemp) || return 1
 	policy=
@@ -113,15 +118,11 @@ install_packages() {
 				$as_root debconf-set-selections || :
 			;;
 		esac
-		case " $* " in
-		*' postfix '* | *' dovecot-core '*)
-			if ! [ -e /usr/sbin/policy-rc.d ]; then
-				policy=/usr/sbin/policy-rc.d
-				printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null &&
-					$as_root chmod 755 "$policy"
-			fi
-			;;
-		esac
+		if ! [ -e /usr/sbin/policy-rc.d ]; then
+			policy=/usr/sbin/policy-rc.d
+			printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null &&
+				$as_root chmod 755 "$policy"
+		fi
 		# without network the lists that are there may do
 		$as_root apt-get -q update </dev/null >"$apt_log" 2>&1 || :
 		status=0

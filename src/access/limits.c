@@ -69,10 +69,14 @@ limits_key limits_key_of_address(const struct limits *l, const unsigned char *ad
 
 limits_key limits_key_of_user(const struct limits *l, const char *user)
 {
-	size_t len = strlen(user);
+	char folded[256] = ""; /* a name is shorter: AUTHENTICATOR_USER_MAX */
+	size_t len = 0;
 
+	/* one who is called BOB by some clients has no share of his own */
+	for (; len < sizeof(folded) - 1 && user[len]; len++)
+		folded[len] = user[len] >= 'A' && user[len] <= 'Z' ? (char)(user[len] - 'A' + 'a') : user[len];
 	/* with its NUL, so that no user is an address */
-	return key_of(l, user, len + 1) ^ (UINT64_C(1) << 63);
+	return key_of(l, folded, len + 1) ^ (UINT64_C(1) << 63);
 }
 
 /* ---- connections ------------------------------------------------------------------- */

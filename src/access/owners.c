@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * See owners.h. The keys of the table are "user NUL pattern", and "user"
- * alone for who has a line. Loaded in the master, asked in workers.
+ * See owners.h. The keys of the table are "user NUL pattern", "user" alone for
+ * who has a line, and the name in lower case behind FOLDED, whose value is the user. Loaded in the master, asked in workers.
  */
 #include "access/owners.h"
 
@@ -16,6 +16,19 @@
 
 /* Stands for %u where an address is wanted: no local part of a client can hold it. */
 #define SELF "\001"
+
+/* In front of a name in lower case: no user's name begins so (a line of the file could not). */
+#define FOLDED '\002'
+
+static size_t folded_key(const char *user, char key[USER_MAX + 1])
+{
+	size_t n = 0;
+
+	key[n++] = FOLDED;
+	for (; *user; user++)
+		key[n++] = *user >= 'A' && *user <= 'Z' ? (char)(*user - 'A' + 'a') : *user;
+	return n;
+}
 
 static size_t owner_key(const char *user, const char *pattern, char key[KEY_MAX])
 {
@@ -56,14 +69,16 @@ static bool take_line(struct owners *o, struct lines *l, char *at)
 	const char *user = lines_word(&at), *pattern;
 	const struct table_entry *other;
 	char address[ADDRESS_KEY_MAX], key[KEY_MAX];
+	size_t len = strlen(user);
 
-	if (strlen(user) >= USER_MAX) {
+	if (len >= USER_MAX) {
 		lines_error(l, "the user's name is longer than %d octets", USER_MAX - 1);
 		return true;
 	}
 	if (!*at)
 		lines_error(l, "user \"%s\": a pattern of addresses is missing behind the name", user);
-	if (table_add(&o->table, user, strlen(user), 0, l->line, "", 0, &other) == TABLE_FULL)
+	if (table_add(&o->table, user, len, 0, l->line, "", 0, &other) == TABLE_FULL ||
+	    table_add(&o->table, key, folded_key(user, key), 0, l->line, user, len, &other) == TABLE_FULL)
 		goto full;
 	while ((pattern = lines_word(&at))) {
 		if (pattern_key(l, pattern, address) < 0)
@@ -130,10 +145,25 @@ static bool is_own(const struct owners *o, const char *owner, const char *user, 
 	return has(o, owner, key);
 }
 
+/*
+ * Whose lines count. Who knows the users (PAM with LDAP, a proxy) may take BOB for bob: writing the name in another way must not
+ * lead past the lines of bob to those of *.
+ */
+static const char *owner_of(const struct owners *o, const char *user)
+{
+	const struct table_entry *e;
+	char key[USER_MAX + 1];
+
+	if (table_find(&o->table, user, strlen(user)))
+		return user;
+	e = table_find(&o->table, key, folded_key(user, key));
+	return e ? table_value(&o->table, e) : "*";
+}
+
 bool owners_permit(const struct owners *o, const char *user, const char *sender)
 {
-	const char *owner = table_find(&o->table, user, strlen(user)) ? user : "*";
 	char key[ADDRESS_KEY_MAX];
+	const char *owner;
 	struct address a;
 	unsigned step = 0;
 
@@ -141,6 +171,7 @@ bool owners_permit(const struct owners *o, const char *user, const char *sender)
 		return true;
 	if (strlen(user) >= USER_MAX)
 		return false;
+	owner = owner_of(o, user);
 	address_take(&a, sender);
 	if (is_own(o, owner, user, &a))
 		return true;

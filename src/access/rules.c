@@ -10,6 +10,7 @@
 #include "access/address.h"
 #include "base/cidr.h"
 #include "base/num.h"
+#include "base/text.h"
 
 #define TEXT_MAX 400 /* octets of a reply's or a hold's text */
 
@@ -122,14 +123,6 @@ static bool take_reply(struct lines *l, const struct action_word *w, const char 
 	return true;
 }
 
-static bool is_sendable(const char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			return false;
-	return true;
-}
-
 /* The action at the start of what is left of the line. False: it was told what is wrong. */
 static bool take_action(const struct rules *r, struct lines *l, char *at, bool may_hold, struct parsed *p)
 {
@@ -149,7 +142,7 @@ static bool take_action(const struct rules *r, struct lines *l, char *at, bool m
 		lines_error(l, "the text is longer than %d octets", TEXT_MAX);
 		return false;
 	}
-	if (!is_sendable(at)) {
+	if (!text_is_printable_ascii(at)) {
 		lines_error(l, "the text may hold printable ASCII only");
 		return false;
 	}

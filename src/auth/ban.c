@@ -86,6 +86,18 @@ static int64_t delay_for(const struct ban_table *t, unsigned failures)
 	return delay < AUTH_DELAY_MAX_MS ? delay : AUTH_DELAY_MAX_MS;
 }
 
+/* Whether it was made from there lately; else it is remembered in place of the oldest. */
+static bool was_guessed(struct ban_entry *b, uint64_t guess)
+{
+	if (guess == 0)
+		return false;
+	for (size_t i = 0; i < BAN_GUESSES; i++)
+		if (b->guess[i] == guess)
+			return true;
+	b->guess[b->next_guess++ % BAN_GUESSES] = guess;
+	return false;
+}
+
 struct ban_note ban_note(struct ban_table *t, const struct auth_address *who, uint64_t guess,
 			 int64_t now_mono_ms)
 {
@@ -98,9 +110,8 @@ struct ban_note ban_note(struct ban_table *t, const struct auth_address *who, ui
 		b->who = group;
 		b->first_mono_ms = now_mono_ms;
 	}
-	if (b->failures == 0 || guess == 0 || guess != b->last_guess)
+	if (!was_guessed(b, guess) || b->failures == 0)
 		b->failures++;
-	b->last_guess = guess;
 	b->last_mono_ms = now_mono_ms;
 	note.failures = b->failures;
 	note.delay_ms = delay_for(t, b->failures);
@@ -110,4 +121,27 @@ struct ban_note ban_note(struct ban_table *t, const struct auth_address *who, ui
 		note.banned = true;
 	}
 	return note;
+}
+
+void ban_may_pardon(struct ban_table *t, const struct auth_address *who, uint64_t name, int64_t now_mono_ms)
+{
+	struct auth_address group = auth_address_group(who);
+	struct ban_entry *b = find(t, &group, now_mono_ms);
+
+	if (!b)
+		return;
+	b->pardons = b->pardon_name == name ? b->pardons + 1 : 1;
+	b->pardon_name = name;
+}
+
+void ban_pardon(struct ban_table *t, const struct auth_address *who, uint64_t name, int64_t now_mono_ms)
+{
+	struct auth_address group = auth_address_group(who);
+	struct ban_entry *b = find(t, &group, now_mono_ms);
+
+	if (!b || b->banned_until_mono_ms > 0 || b->pardon_name != name)
+		return;
+	b->failures -= b->pardons < b->failures ? b->pardons : b->failures;
+	b->pardons = 0;
+	b->pardon_name = 0;
 }

@@ -71,6 +71,8 @@ static int send_all(const struct connection *c, const struct buf *text, struct e
 		} else if (errno == EAGAIN || errno == EINTR) {
 			if (wait_for(c, POLLOUT, e) < 0)
 				return -1;
+		} else if (errno == EPIPE) {
+			return 0; /* it closed; what it said before that tells more, and is read next */
 		} else {
 			err_set_os(e, errno, "Dovecot's socket %s", c->path);
 			return -1;
@@ -92,9 +94,9 @@ static int receive(struct connection *c, struct err *e)
 	n = recv(c->fd, c->in + c->len, DOVECOT_LINE_MAX - c->len, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (n < 0)
+	if (n < 0 && errno != ECONNRESET)
 		err_set_os(e, errno, "Dovecot's socket %s", c->path);
-	else if (n == 0)
+	else if (n <= 0)
 		err_set(e, "Dovecot's socket %s: it closed the connection", c->path);
 	if (n <= 0)
 		return -1;

@@ -23,7 +23,7 @@ enum exchange_end {
 	EXCHANGE_DIED, /* 0: the child said nothing */
 	EXCHANGE_OK,
 	EXCHANGE_FAILED,
-	EXCHANGE_NO_SECRET, /* failed, as any password would have: no guess */
+	EXCHANGE_NO_SECRET, /* failed, as any password of any user would have: no guess */
 	EXCHANGE_MALFORMED,
 	EXCHANGE_NO_MECHANISM,
 	EXCHANGE_TEMPORARY,
@@ -37,6 +37,8 @@ struct exchange_outcome {
 	char user[AUTH_USER_MAX]; /* OK: who it is; else who it wanted to be, as far as it is known */
 	char reason[sizeof(((struct err *)0)->text)]; /* for the log; "" when it is good */
 	uint64_t guess; /* tells one guess from another; 0: unknown */
+	uint64_t name; /* tells one user's name from another; 0: unknown */
+	bool by_challenge; /* the password was not said (CRAM-MD5, SCRAM) */
 };
 
 #define EXCHANGE_SECRET_BYTES 32

@@ -72,6 +72,11 @@ static uint64_t guess_of(const struct mechanism *m, const char *name, const char
 	return guess;
 }
 
+uint64_t mechanism_name(const struct mechanism *m, const char *name)
+{
+	return guess_of(m, name, "") | 1;
+}
+
 static enum exchange_end ask_backend(struct mechanism *m, const char *name, const char *password)
 {
 	struct auth_backend *b = m->setup->backend;
@@ -81,6 +86,7 @@ static enum exchange_end ask_backend(struct mechanism *m, const char *name, cons
 	unsigned place = 0;
 
 	m->outcome->guess = guess_of(m, name, password);
+	m->outcome->name = mechanism_name(m, name);
 	if (b->ops->hashes)
 		place = gate_enter(&m->setup->gate);
 	result = b->ops->verify(b, m->client, name, password, user, &e);

@@ -36,6 +36,8 @@ enum exchange_end mechanism_token(struct mechanism *m); /* OAUTHBEARER, XOAUTH2 
 enum exchange_end mechanism_end(struct mechanism *m, enum exchange_end end, const char *why);
 /* The backend's word, with its reason noted. */
 enum exchange_end mechanism_judged(struct mechanism *m, enum auth_result result, const struct err *e);
+/* A prepared name as a number: nobody can work the name out of it. Never 0. */
+uint64_t mechanism_name(const struct mechanism *m, const char *name);
 /* A name and a password as the client gave them; both are prepared (prep.h) here. */
 enum exchange_end mechanism_verify(struct mechanism *m, const char *name, const char *password);
 

@@ -5,7 +5,7 @@
  *
  * For a user who is unknown, or has no such secret, CRAM-MD5 and SCRAM go on
  * with made-up ones (RFC 5802 9), the salt always the same for a name, so that
- * neither the messages nor the time tell who exists.
+ * neither the messages nor the time tell who exists; nor does a ban: all failures count alike.
  */
 #include <gsasl.h>
 #include <openssl/crypto.h>
@@ -92,13 +92,12 @@ static void judge_secret(struct state *s, enum auth_result result)
 
 	switch (result) {
 	case AUTH_OK:
-		s->end = usable ? EXCHANGE_OK : EXCHANGE_NO_SECRET;
+		s->end = usable ? EXCHANGE_OK : EXCHANGE_FAILED;
 		if (!usable)
 			err_set(&s->e, "the user has no secret for this mechanism");
 		break;
 	case AUTH_FAILED:
-		/* the backend names a user that it knows */
-		s->end = s->secret.user[0] ? EXCHANGE_NO_SECRET : EXCHANGE_FAILED;
+		s->end = EXCHANGE_FAILED;
 		break;
 	case AUTH_TEMPORARY:
 		s->end = EXCHANGE_TEMPORARY;
@@ -115,6 +114,7 @@ static void look_up(struct state *s, const char *given)
 	if (s->looked_up)
 		return;
 	s->looked_up = true;
+	o->by_challenge = true;
 	snprintf(o->user, sizeof(o->user), "%s", given);
 	if (prep_name(given, PREP_QUERY, name, &s->e) < 0) {
 		err_set(&s->e, "this cannot be the name of a user");
@@ -123,6 +123,7 @@ static void look_up(struct state *s, const char *given)
 		return;
 	}
 	memcpy(o->user, name, sizeof(name));
+	o->name = mechanism_name(s->m, name);
 	judge_secret(s, b->ops->lookup(b, name, &s->secret, &s->e));
 	if (s->end != EXCHANGE_OK)
 		make_up(s, name);
@@ -342,7 +343,7 @@ enum exchange_end mechanism_gsasl(struct mechanism *m)
 	else if (first)
 		end = mechanism_end(m, EXCHANGE_NO_MECHANISM, "libgsasl does not have it");
 	/* the reason is the backend's where it had one */
-	if (end == EXCHANGE_FAILED || end == EXCHANGE_NO_SECRET || end == EXCHANGE_TEMPORARY)
+	if (end == EXCHANGE_FAILED || end == EXCHANGE_TEMPORARY)
 		if (m->outcome->reason[0] == '\0')
 			mechanism_end(m, end, s.e.text);
 	if (session)

@@ -7,14 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-
-static bool is_printable_ascii(const char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			return false;
-	return true;
-}
+#include "base/text.h"
 
 int prep_text(const char *text, enum prep_use use, char **out, struct err *e)
 {
@@ -22,7 +15,7 @@ int prep_text(const char *text, enum prep_use use, char **out, struct err *e)
 	int r;
 
 	/* printable ASCII is mapped to itself (RFC 4013 2) */
-	if (is_printable_ascii(text)) {
+	if (text_is_printable_ascii(text)) {
 		*out = mem_strdup(text);
 		return 0;
 	}

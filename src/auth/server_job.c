@@ -97,6 +97,8 @@ static void hold_back(struct server *s, struct job *j, const struct exchange_out
 	int64_t now = clock_mono_ms();
 	struct ban_note note = ban_note(&s->bans, &j->client, guess, now);
 
+	if (o->by_challenge && o->name)
+		ban_may_pardon(&s->bans, &j->client, o->name, now);
 	log_outcome(j, o, LOG_LEVEL_INFO, "auth_failed", note.failures);
 	if (note.banned)
 		log_ban(s, j, o, note.failures);
@@ -114,6 +116,8 @@ static void admit(struct server *s, struct job *j, const struct exchange_outcome
 		answer_and_release(s, j, "banned", NULL);
 		return;
 	}
+	if (o->name)
+		ban_pardon(&s->bans, &j->client, o->name, clock_mono_ms());
 	log_outcome(j, o, LOG_LEVEL_INFO, "authenticated", 0);
 	answer_and_release(s, j, "ok", o->user);
 }

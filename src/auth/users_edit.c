@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 
 /* ---- the lock ---------------------------------------------------------------------- */
 
@@ -183,21 +184,6 @@ enum users_edit_result users_edit_remove(struct users_edit *x, const char *name)
 
 /* ---- the new file ---------------------------------------------------------------------- */
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Owner before mode: chown takes mode bits away, and nobody else may read it for a moment. */
 static int fill(const struct users_edit *x, int fd, struct err *e)
 {
@@ -214,30 +200,12 @@ static int fill(const struct users_edit *x, int fd, struct err *e)
 			   x->path, (uintmax_t)x->old.st.st_uid, (uintmax_t)x->old.st.st_gid);
 		return -1;
 	}
-	if (fchmod(fd, x->old.st.st_mode & 07777) < 0 || write_all(fd, x->text.data, x->text.len) < 0 ||
+	if (fchmod(fd, x->old.st.st_mode & 07777) < 0 || file_write_all(fd, x->text.data, x->text.len) < 0 ||
 	    fsync(fd) < 0) {
 		err_set_os(e, errno, "%s: the new file cannot be written", x->path);
 		return -1;
 	}
 	return 0;
-}
-
-/* What was renamed is there for everybody; that it also is after a power cut is asked for here. */
-static int sync_folder(const char *path, struct err *e)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder =
-		slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = fd >= 0 ? fsync(fd) : -1;
-
-	if (result < 0)
-		err_set_os(e, errno, "%s is changed, but may be as before after a power cut: folder %s", path,
-			   folder);
-	if (fd >= 0)
-		close(fd);
-	free(folder);
-	return result;
 }
 
 static int replace(const struct users_edit *x, struct err *e)
@@ -260,7 +228,11 @@ static int replace(const struct users_edit *x, struct err *e)
 		unlink(name);
 	close(fd);
 	free(name);
-	return result < 0 ? -1 : sync_folder(x->path, e);
+	if (result == 0 && file_sync_folder(x->path) < 0) {
+		err_set_os(e, errno, "%s is changed, but may be as before after a power cut: its folder", x->path);
+		result = -1;
+	}
+	return result;
 }
 
 int users_edit_commit(struct users_edit *x, struct err *e)

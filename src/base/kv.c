@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 
 static bool is_key_byte(char c)
 {
@@ -80,17 +81,6 @@ bool kv_puti(struct buf *b, const char *key, int64_t value)
 	return kv_put(b, key, text, (size_t)n);
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Decodes the quoted value whose first byte is at p; returns the byte behind the closing quote, or NULL. */
 static char *decode_quoted(char *p, char *end, struct kv_pair *pair)
 {
@@ -105,8 +95,8 @@ static char *decode_quoted(char *p, char *end, struct kv_pair *pair)
 		} else if (end - p >= 2 && (p[1] == '"' || p[1] == '\\')) {
 			*out++ = p[1];
 			p += 2;
-		} else if (end - p >= 4 && p[1] == 'x' && hex_value(p[2]) >= 0 && hex_value(p[3]) >= 0) {
-			*out++ = (char)(hex_value(p[2]) << 4 | hex_value(p[3]));
+		} else if (end - p >= 4 && p[1] == 'x' && text_hex_value(p[2]) >= 0 && text_hex_value(p[3]) >= 0) {
+			*out++ = (char)(text_hex_value(p[2]) << 4 | text_hex_value(p[3]));
 			p += 4;
 		} else {
 			return NULL;

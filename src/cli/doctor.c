@@ -291,6 +291,35 @@ static int take_option(struct doctor *d, int key)
 	assert_failed("an option without a meaning", __FILE__, __LINE__);
 }
 
+static bool makes_envelope(const char *from, const char *to)
+{
+	char *const list[] = { (char *)(uintptr_t)to };
+	const struct submit_options options = { .from = from, .to = list, .to_count = 1, .hostname = "localhost" };
+	const struct buf header = { .data = (char *)(uintptr_t)"" };
+	struct envelope env;
+	struct err e;
+	bool made;
+
+	envelope_init(&env);
+	made = envelope_from_header(&env, &header, &options, &e) == SUBMIT_OK;
+	envelope_release(&env);
+	return made;
+}
+
+/* A mistake in them is told before anything is looked at. */
+static int check_addresses(struct doctor *d)
+{
+	const char *from = d->send_from ? d->send_from : "<>";
+
+	if (!d->send_to || makes_envelope(from, d->send_to))
+		return 0;
+	if (makes_envelope("<>", d->send_to))
+		d->cli->ended = cli_usage_error(d->cli, "--from %s: this is no address", from);
+	else
+		d->cli->ended = cli_usage_error(d->cli, "--send %s: this is no address", d->send_to);
+	return -1;
+}
+
 static int read_arguments(struct doctor *d)
 {
 	int key, count;
@@ -304,7 +333,7 @@ static int read_arguments(struct doctor *d)
 		d->cli->ended = cli_usage_error(d->cli, "--from goes with --send");
 		return -1;
 	}
-	return 0;
+	return check_addresses(d);
 }
 
 static enum cli_status names_are_known(struct doctor *d)

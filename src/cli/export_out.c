@@ -12,27 +12,13 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/file.h"
 #include "cli/json.h"
 #include "cli/mbox.h"
 
 #define BLOCK (64u << 10)
 
 /* ---- files ---------------------------------------------------------------------- */
-
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
 
 /* Whoever may read the queue may read this; nobody else. */
 #define FILE_MODE 0600
@@ -44,7 +30,7 @@ static int write_content(const struct spool_message *m, int fd, const char *name
 	ssize_t n;
 
 	while ((n = spool_message_read(m, offset, block, BLOCK, e)) > 0) {
-		if (write_all(fd, block, (size_t)n) < 0) {
+		if (file_write_all(fd, block, (size_t)n) < 0) {
 			err_set_os(e, errno, "%s: cannot write this file", name);
 			n = -1;
 			break;
@@ -71,7 +57,7 @@ static int write_file(const struct export_out *out, const char *name, const stru
 	}
 	if (m && write_content(m, fd, shown, e) < 0)
 		goto out;
-	if ((text && write_all(fd, text, strlen(text)) < 0) || fsync(fd) < 0 ||
+	if ((text && file_write_all(fd, text, strlen(text)) < 0) || fsync(fd) < 0 ||
 	    renameat(out->dir_fd, temporary, out->dir_fd, name) < 0) {
 		err_set_os(e, errno, "%s: cannot write this file", shown);
 		goto out;
@@ -116,7 +102,7 @@ static int put_eml(const struct export_out *out, const struct spool_message *m, 
 
 static int flush_mbox(const struct export_out *out, struct buf *text, struct err *e)
 {
-	if (write_all(out->file_fd, text->data, text->len) < 0) {
+	if (file_write_all(out->file_fd, text->data, text->len) < 0) {
 		err_set_os(e, errno, "%s: cannot write this file", out->path ? out->path : "standard output");
 		return -1;
 	}

@@ -90,7 +90,11 @@ int oauth_lock(const struct oauth_session *s, int *fd)
 		wait_ms(LOCK_LOOK_MS);
 	if (*fd >= 0)
 		return 0;
-	cli_error("%s%s", e.text, e.os_error == EACCES ? ": run it as root" : "");
+	/* who was not root at the start is not the one that the folder is to be for */
+	if (e.os_error == EACCES && !s->was_root)
+		cli_error("token file %s: %s: run it as root", s->file, strerror(EACCES));
+	else
+		cli_error("%s", e.text);
 	return -1;
 }
 
@@ -213,6 +217,7 @@ static enum cli_status run_named(struct oauth_session *s, const struct config *c
 	if (!u)
 		return CLI_NOTHING;
 	s->upstream = u;
+	s->was_root = s->was_root || geteuid() == 0; /* with several, the first one gives it up */
 	if (!actions[action].shows && config_client_read_secrets(&s->secrets, u, &e) < 0)
 		cli_error("upstream \"%s\": %s", u->name, e.text);
 	else if (geteuid() == 0 && cfg->user &&

@@ -19,6 +19,7 @@ struct oauth_session {
 	struct http_request way;
 	char *file; /* owned */
 	bool json;
+	bool was_root; /* before it became the relay's user */
 };
 
 /* Tells step by step what is done, on standard output: "asking   https://... : valid for 1h". Escapes. */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "base/form.h"
 #include "base/num.h"
 #include "cli/oauth.h"
+#include "cli/password.h"
 
 #define SLOWER_S 5 /* RFC 8628 3.5 */
 
@@ -180,33 +180,25 @@ static enum cli_status login_device(const struct oauth_session *s)
 /* One line of standard input; on a terminal it is not shown. NULL: it is said. */
 static char *read_token(void)
 {
-	char *line = mem_alloc(OAUTH_TOKEN_MAX + 2);
-	struct termios shown, hidden;
-	bool is_tty = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &shown) == 0;
+	char *line = mem_alloc(OAUTH_TOKEN_MAX + 1);
+	struct err e;
+	int got = isatty(STDIN_FILENO) ?
+			  password_ask_once("Refresh token (it is not shown): ", line, OAUTH_TOKEN_MAX + 1, &e) :
+			  password_read(line, OAUTH_TOKEN_MAX + 1, &e);
 	size_t len;
-	char *got;
 
-	if (is_tty) {
-		fputs("Refresh token (it is not shown): ", stderr);
-		hidden = shown;
-		hidden.c_lflag &= ~(tcflag_t)ECHO;
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	if (got == 0) {
+		len = strcspn(line, "\r");
+		line[len] = '\0';
+		for (const char *c = line; *c; c++)
+			if (*c <= ' ' || *c >= 0x7f)
+				len = 0;
+		if (len > 0)
+			return line;
+		err_set(&e, "it is not one line, printable, without blanks");
 	}
-	setvbuf(stdin, NULL, _IONBF, 0); /* no second copy of it */
-	got = fgets(line, OAUTH_TOKEN_MAX + 2, stdin);
-	if (is_tty) {
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
-		fputc('\n', stderr);
-	}
-	len = got ? strcspn(line, "\r\n") : 0;
-	line[len] = '\0';
-	for (const char *c = line; *c; c++)
-		if (*c <= ' ' || *c >= 0x7f)
-			len = 0;
-	if (len > 0 && len < OAUTH_TOKEN_MAX)
-		return line;
-	cli_error("standard input has no refresh token: one line, printable, without blanks");
-	explicit_bzero(line, OAUTH_TOKEN_MAX + 2);
+	cli_error("no refresh token: %s", e.text);
+	explicit_bzero(line, OAUTH_TOKEN_MAX + 1);
 	free(line);
 	return NULL;
 }

@@ -88,7 +88,7 @@ static int read_line(int tty, const sigset_t *mask, char *out, size_t cap, struc
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			err_set(e, "no password was given");
+			err_set(e, "nothing was entered");
 			return -1;
 		}
 		if (c == '\n')
@@ -100,7 +100,7 @@ static int read_line(int tty, const sigset_t *mask, char *out, size_t cap, struc
 	out[len] = '\0';
 	if (fits)
 		return 1;
-	err_set(e, "the password is longer than %zu octets", cap - 1);
+	err_set(e, "what was entered is longer than %zu octets", cap - 1);
 	return -1;
 }
 
@@ -141,17 +141,34 @@ static int ask(int tty, const char *prompt, char *out, size_t cap, struct err *e
 	return result;
 }
 
+static int open_terminal(const char *instead, struct err *e)
+{
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+	if (tty < 0)
+		err_set(e, "there is no terminal to ask on: %s", instead);
+	return tty;
+}
+
+int password_ask_once(const char *prompt, char *out, size_t cap, struct err *e)
+{
+	int tty = open_terminal("give it on standard input", e), result;
+
+	if (tty < 0)
+		return -1;
+	result = ask(tty, prompt, out, cap, e);
+	close(tty);
+	return result > 0 ? 0 : -1;
+}
+
 int password_ask(const char *whose, char *out, size_t cap, struct err *e)
 {
 	char again[4096], prompt[600];
-	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	int tty = open_terminal("--stdin reads the password from standard input", e);
 	int result = -1;
 
-	if (tty < 0) {
-		err_set(e, "there is no terminal to ask for the password on: --stdin reads it from standard "
-			   "input");
+	if (tty < 0)
 		return -1;
-	}
 	snprintf(prompt, sizeof(prompt), "Password for %s: ", whose);
 	if (ask(tty, prompt, out, cap, e) > 0 && ask(tty, "The same again: ", again, sizeof(again), e) > 0) {
 		if (strcmp(out, again) == 0)
@@ -184,7 +201,7 @@ int password_read(char *out, size_t cap, struct err *e)
 		if (n == 0 || c == '\n')
 			break;
 		if (c == '\0' || len + 1 >= cap) {
-			err_set(e, "the password on standard input is longer than %zu octets, or holds a NUL",
+			err_set(e, "the line on standard input is longer than %zu octets, or holds a NUL",
 				cap - 1);
 			return -1;
 		}
@@ -193,6 +210,6 @@ int password_read(char *out, size_t cap, struct err *e)
 	out[len] = '\0';
 	if (len > 0)
 		return 0;
-	err_set(e, "standard input has no password: it is the first line");
+	err_set(e, "standard input has nothing in its first line");
 	return -1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A password from a person at the terminal, or from standard input; never from the command line, which
+ * A password, or another secret, from a person at the terminal, or from standard input; never from the command line, which
  * everybody sees.
  */
 #ifndef CLI_PASSWORD_H
@@ -15,6 +15,8 @@
  * at the prompt finds the terminal as it was. out: cap octets, for the caller to overwrite. -1 and e.
  */
 int password_ask(const char *whose, char *out, size_t cap, struct err *e);
+/* The same once, for a secret that is not new: `prompt` as it is to stand there. */
+int password_ask_once(const char *prompt, char *out, size_t cap, struct err *e);
 /* One line of standard input, without its newline; what follows is left. */
 int password_read(char *out, size_t cap, struct err *e);
 

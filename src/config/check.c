@@ -287,7 +287,7 @@ static void password_is_not_shown(struct check *c)
 	if (!u->user || u->tls == UPSTREAM_TLS_REQUIRED || u->tls == UPSTREAM_TLS_IMPLICIT)
 		return;
 	for (size_t i = 0; i < u->remoteaddr_count; i++) {
-		if (config_is_loopback(&u->remoteaddr[i].endpoint))
+		if (!u->proxy && config_is_loopback(&u->remoteaddr[i].endpoint)) /* a proxy's is another machine's */
 			continue;
 		check_fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
 		     u->remoteaddr[i].endpoint.host);
@@ -392,7 +392,7 @@ static const struct check_rule rules[] = {
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, remotes_differ },
 	{ CONFIG_UPSTREAM, { "attempt_timeout", "final_timeout" }, attempt_holds_the_last_answer },
 	{ CONFIG_UPSTREAM, { "user", "password_file", "auth_mechanisms" }, user_has_a_password },
-	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr" }, password_is_not_shown },
+	{ CONFIG_UPSTREAM, { "user", "tls", "remoteaddr", "proxy" }, password_is_not_shown },
 	{ CONFIG_UPSTREAM, { "probe_min", "probe_max" }, probe_in_order },
 	{ CONFIG_ROUTE, { "upstream" }, route_leads_somewhere },
 	{ CONFIG_ROUTE, { "sender", "recipient", "auth_user" }, route_can_be_reached },

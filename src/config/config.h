@@ -255,4 +255,7 @@ int config_load(struct config *cfg, const char *file, config_report *report, voi
  */
 int config_check(const struct config *cfg, const char *file, config_report *report, void *ctx);
 
+/* Whether clients may log in anywhere. */
+bool config_offers_auth(const struct config *cfg);
+
 #endif

@@ -409,6 +409,14 @@ const struct config_option *config_option_find(enum config_section section, cons
 	return NULL;
 }
 
+bool config_offers_auth(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->listener_count; i++)
+		if (cfg->listener[i].auth != SESSION_AUTH_NONE)
+			return true;
+	return false;
+}
+
 bool config_is_loopback(const struct endpoint *ep)
 {
 	struct in_addr in;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 
 /* ---- names -------------------------------------------------------------------------------- */
 
@@ -105,22 +106,6 @@ static int check_content(const char *file, char *text, size_t len, struct err *e
 	return 0;
 }
 
-static int read_all(const char *file, int fd, char *data, size_t cap, size_t *len, struct err *e)
-{
-	ssize_t n;
-
-	for (*len = 0; *len < cap; *len += (size_t)n) {
-		n = read(fd, data + *len, cap - *len);
-		if (n == 0)
-			return 0;
-		if (n < 0) {
-			err_set_os(e, errno, "secret file %s", file);
-			return -1;
-		}
-	}
-	return 0;
-}
-
 /* At most cap bytes into memory of cap + 1. */
 static int read_file(const char *file, bool is_public, size_t cap, char **data, size_t *len, struct err *e)
 {
@@ -135,10 +120,11 @@ static int read_file(const char *file, bool is_public, size_t cap, char **data, 
 		err_set_os(e, errno, "secret file %s", file);
 	} else if (check_file("secret file", file, &st, is_public, e) == 0) {
 		*data = mem_alloc(cap + 1);
-		if (read_all(file, fd, *data, cap, len, e) == 0) {
+		if (file_read_all(fd, *data, cap, len) == 0) {
 			close(fd);
 			return 0;
 		}
+		err_set_os(e, errno, "secret file %s", file);
 		secret_free_data(*data, cap);
 	}
 	close(fd);

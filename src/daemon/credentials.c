@@ -85,7 +85,7 @@ bool credentials_are_usable(const struct config *cfg, void (*report)(void *ctx, 
 	 * without AUTH nobody reads them: the users may be made first, and the account of the process later; that it is
 	 * missing is told by who looks at all accounts
 	 */
-	if (!credentials_are_configured(cfg) || !service_offers_auth(cfg) ||
+	if (!credentials_are_configured(cfg) || !config_offers_auth(cfg) ||
 	    (geteuid() == 0 && cfg->auth_user && !getpwnam(cfg->auth_user)))
 		return true;
 	pid = fork();

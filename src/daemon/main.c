@@ -117,7 +117,7 @@ static bool upstreams_are_usable(const struct config *cfg)
 static bool users_are_there(const struct config *cfg)
 {
 	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
-	const char *name[] = { cfg->user, cfg->smtp_user, service_offers_auth(cfg) ? auth_user : NULL };
+	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;

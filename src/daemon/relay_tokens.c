@@ -58,19 +58,14 @@ static bool token_busy(void *c)
 	return oauth_keeper_is_busy(c);
 }
 
-static json_t *seconds_or_null(int64_t wall_us)
-{
-	return wall_us > 0 ? json_real((double)wall_us / 1e6) : json_null();
-}
-
 static json_t *token_describe(void *c)
 {
 	struct oauth_keeper_facts facts = oauth_keeper_facts(c);
 	json_t *o = json_object();
 
-	json_put_key(o, "valid_until", seconds_or_null(facts.expires_wall_us));
+	json_put_key(o, "valid_until", json_seconds_or_null(facts.expires_wall_us));
 	json_put_key(o, "last_error", json_text_or_null(facts.last_error));
-	json_put_key(o, "last_error_at", seconds_or_null(facts.last_error ? facts.last_error_wall_us : 0));
+	json_put_key(o, "last_error_at", json_seconds_or_null(facts.last_error ? facts.last_error_wall_us : 0));
 	return o;
 }
 

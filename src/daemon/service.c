@@ -40,14 +40,6 @@ int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *contro
 	return 0;
 }
 
-bool service_offers_auth(const struct config *cfg)
-{
-	for (size_t i = 0; i < cfg->listener_count; i++)
-		if (cfg->listener[i].auth != SESSION_AUTH_NONE)
-			return true;
-	return false;
-}
-
 /* root stays root: PAM may need it (posthouse.conf(5), auth_user). */
 static int find_auth_rights(struct service *s, struct err *e)
 {
@@ -336,7 +328,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	admission_init(&s.admission, cfg, s.handler);
 	s.reload = make_reload(&s);
 	s.has_relay = s.handler == handler_kind_find("spool");
-	s.has_auth = service_offers_auth(cfg);
+	s.has_auth = config_offers_auth(cfg);
 	if (s.has_relay)
 		roles.relay = relay_main;
 	if (s.has_auth)

@@ -63,7 +63,4 @@ int worker_main(void *ctx, struct child_start *start);
 int relay_main(void *ctx, struct child_start *start);
 int auth_main(void *ctx, struct child_start *start);
 
-/* Whether a listener of the configuration offers AUTH. */
-bool service_offers_auth(const struct config *cfg);
-
 #endif

@@ -119,7 +119,7 @@ static struct session_config session_config_for_all(struct worker *w)
 		.enable_smtputf8 = cfg->enable_smtputf8,
 		.decode_data = cfg->decode_data,
 		.requiretls = honours_requiretls(cfg),
-		.unqualified_addresses = cfg->default_domain || cfg->aliases, /* rewrite_adds_domain() */
+		.unqualified_addresses = rewrite_adds_domain(&w->service->rewriting.rules),
 		.policy = &w->access.policy,
 		.command_timeout_ms = cfg->command_timeout_ms,
 		.data_timeout_ms = cfg->client_data_timeout_ms,
@@ -133,7 +133,7 @@ static void offer_auth(struct worker *w, size_t index)
 	const struct config_listener *l = &w->service->cfg->listener[index];
 	struct session_config *session = &w->session[index];
 
-	auth_asker_init(&w->asker[index], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_ALL);
+	auth_asker_init(&w->asker[index], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_USUAL);
 	session->auth = l->auth;
 	session->auth_without_tls = l->auth_without_tls;
 	session->authenticator = &w->asker[index].authenticator;

@@ -37,6 +37,21 @@ const size_t doctor_local_check_count = sizeof(doctor_local_checks) / sizeof(doc
 
 /* ---- configuration -------------------------------------------------------------------- */
 
+/* What is right only for a while, and is forgotten. */
+static void switches(const struct config *cfg, struct findings *f)
+{
+	if (cfg->redirect_all) {
+		finding_add(f, FINDING_WARNING, "redirect_all: every message goes to %s, and to nobody else",
+			    cfg->redirect_all);
+		finding_advise(f, "that is for rehearsals: take it out for mail to reach its recipients");
+	}
+	if (cfg->relay_from_anyone) {
+		finding_add(f, FINDING_WARNING, "relay_from_anyone: relay_from may let everyone relay");
+		finding_advise(f, "an open relay is found in hours, and its address listed: name your "
+				  "networks in relay_from");
+	}
+}
+
 void check_configuration(void *subject, struct findings *f)
 {
 	const struct doctor_local *d = subject;
@@ -56,6 +71,7 @@ void check_configuration(void *subject, struct findings *f)
 	finding_add(f, FINDING_OK, "%s: %zu listener%s, %zu upstream%s, %zu route%s", d->config_file, d->cfg->listener_count,
 		    d->cfg->listener_count == 1 ? "" : "s", d->cfg->upstream_count, d->cfg->upstream_count == 1 ? "" : "s",
 		    d->cfg->route_count, d->cfg->route_count == 1 ? "" : "s");
+	switches(d->cfg, f);
 	if (stat(d->config_file, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH))) {
 		finding_add(f, FINDING_WARNING, "%s can be written by others than its owner (mode %04o)", d->config_file,
 			    (unsigned)st.st_mode & 07777);
@@ -106,7 +122,7 @@ void check_users(void *subject, struct findings *f)
 		name = *(char *const *)(const void *)((const char *)d->cfg + o->offset);
 		/* it runs only where clients may log in, and may be root, for PAM */
 		if (name && o->offset == offsetof(struct config, auth_user) &&
-		    (!doctor_offers_auth(d->cfg) || strcmp(name, "root") == 0))
+		    (!config_offers_auth(d->cfg) || strcmp(name, "root") == 0))
 			continue;
 		if (name)
 			account(d, f, o->key, name, o->type == &config_type_group);

@@ -26,9 +26,6 @@ struct doctor_local {
 extern const struct doctor_check doctor_local_checks[];
 extern const size_t doctor_local_check_count;
 
-/* Whether clients may log in anywhere. */
-bool doctor_offers_auth(const struct config *cfg);
-
 /* ---- the checks, a file or two each ------------------------------------------------------ */
 
 void check_configuration(void *subject, struct findings *f);

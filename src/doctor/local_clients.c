@@ -4,7 +4,6 @@
  * verified; with the code that the daemon reads them with. See local.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -140,19 +139,11 @@ void check_tables(void *subject, struct findings *f)
 
 /* ---- log-ins ------------------------------------------------------------------------------- */
 
-bool doctor_offers_auth(const struct config *cfg)
-{
-	for (size_t i = 0; i < cfg->listener_count; i++)
-		if (cfg->listener[i].auth != SESSION_AUTH_NONE)
-			return true;
-	return false;
-}
-
 /*
- * The auth process reads it with its own rights, at each log-in. Folders above it and all groups of that user count,
- * so a child tries it. 0, or the errno.
+ * What the auth process reads, or connects to, it does with its own rights, at each log-in. Folders above it and all
+ * groups of that user count, so a child tries it. 0, or the errno.
  */
-static int error_for_user(const char *file, const struct passwd *pw)
+static int error_for_user(const char *file, int mode, const struct passwd *pw)
 {
 	int status;
 	pid_t pid = fork();
@@ -160,23 +151,32 @@ static int error_for_user(const char *file, const struct passwd *pw)
 	if (pid == 0) {
 		if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
 			_exit(0); /* not known to be wrong */
-		_exit(open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) < 0 ? errno : 0);
+		_exit(access(file, mode) < 0 ? errno : 0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
 		return 0;
 	return WEXITSTATUS(status);
 }
 
+/* The auth process' user; NULL: it is not another one than ours, or not known. */
+static const struct passwd *auth_user(const struct doctor_local *d)
+{
+	const struct passwd *pw =
+		d->cfg->auth_user && d->world->euid == 0 ? getpwnam(d->cfg->auth_user) : NULL;
+
+	return pw && pw->pw_uid != 0 ? pw : NULL;
+}
+
 static void reading_as_auth_user(const struct doctor_local *d, struct findings *f, const char *file)
 {
 	const char *user = d->cfg->auth_user;
-	const struct passwd *pw = user && d->world->euid == 0 ? getpwnam(user) : NULL;
+	const struct passwd *pw = auth_user(d);
 	const struct group *gr;
 	int error;
 
-	if (!pw || pw->pw_uid == 0)
+	if (!pw)
 		return;
-	error = error_for_user(file, pw);
+	error = error_for_user(file, R_OK, pw);
 	if (error == 0)
 		return;
 	finding_add(f, FINDING_FAILED, "%s cannot be read by user \"%s\", who verifies log-ins: %s", file, user, strerror(error));
@@ -199,7 +199,7 @@ static void cram_md5(const struct doctor_local *d, struct findings *f, const str
 	for (size_t i = 0; i < d->cfg->listener_count; i++) {
 		const struct config_listener *l = &d->cfg->listener[i];
 
-		if (l->auth == SESSION_AUTH_NONE || (l->auth_mechanisms && !(l->auth_mechanisms & SMTP_MECHANISM_BIT(SMTP_MECHANISM_CRAM_MD5))))
+		if (l->auth == SESSION_AUTH_NONE || !(l->auth_mechanisms & SMTP_MECHANISM_BIT(SMTP_MECHANISM_CRAM_MD5)))
 			continue;
 		finding_add(f, FINDING_WARNING, "listener \"%s\" offers CRAM-MD5 to all, and %zu of %zu users cannot use it", l->name,
 			    sum->users - sum->with_clear, sum->users);
@@ -239,10 +239,9 @@ static void users(const struct doctor_local *d, struct findings *f)
 /* Many a PAM service ends at pam_unix, which says "wrong password" of everybody when it cannot read the file. */
 static bool is_kept_from_shadow(const struct doctor_local *d)
 {
-	const char *user = d->cfg->auth_user;
-	const struct passwd *pw = user && d->world->euid == 0 ? getpwnam(user) : NULL;
+	const struct passwd *pw = auth_user(d);
 
-	return pw && pw->pw_uid != 0 && error_for_user("/etc/shadow", pw) == EACCES;
+	return pw && error_for_user("/etc/shadow", R_OK, pw) == EACCES;
 }
 
 static void dovecot(const struct doctor_local *d, struct findings *f)
@@ -250,6 +249,7 @@ static void dovecot(const struct doctor_local *d, struct findings *f)
 	struct doctor_address a = { .len = sizeof(struct sockaddr_un) };
 	struct sockaddr_un *un = (struct sockaddr_un *)(void *)&a.address;
 	const char *path = d->cfg->auth_dovecot_socket;
+	const struct passwd *pw;
 	struct err e;
 
 	if (strlen(path) >= sizeof(un->sun_path)) {
@@ -261,6 +261,17 @@ static void dovecot(const struct doctor_local *d, struct findings *f)
 	if (d->world->connect(d->world->ctx, &a, d->timeout_ms, NULL, 0, &e) < 0) {
 		err_prefix(&e, "auth_dovecot_socket %s", path);
 		cannot_use(d, f, &e, "is Dovecot running, and does it have that unix_listener in service auth?");
+		return;
+	}
+	pw = auth_user(d);
+	if (pw && error_for_user(path, W_OK, pw) == EACCES) {
+		finding_add(f, FINDING_FAILED,
+			    "auth_dovecot_socket %s: user \"%s\", who verifies log-ins, may not connect",
+			    path, pw->pw_name);
+		finding_advise(f,
+			       "in Dovecot's unix_listener: mode = 0660 and the group of that user; its "
+			       "folder must let it pass (namei -l %s)",
+			       path);
 		return;
 	}
 	finding_add(f, FINDING_OK, "Dovecot takes connections on %s", path);
@@ -315,7 +326,7 @@ void check_logins(void *subject, struct findings *f)
 {
 	const struct doctor_local *d = subject;
 
-	if (!doctor_offers_auth(d->cfg))
+	if (!config_offers_auth(d->cfg))
 		return;
 	if (d->cfg->auth_users_file)
 		users(d, f);

@@ -3,8 +3,12 @@
  * The OAuth 2 token of an upstream: what the file has, as the relay would find it. It is not refreshed here, which
  * would be a change; `posthouse oauth refresh` does. See remote.h.
  */
+#include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -43,6 +47,27 @@ static void judge(struct doctor_remote *d, const struct oauth_stored *s, int64_t
 		d->token = mem_strdup(s->access_token);
 }
 
+/* Where the relay is to keep it: a folder of its own. The default one is made at the start. False: it is told. */
+static bool folder_is_usable(const struct doctor_remote *d, const char *file, struct findings *f)
+{
+	const char *slash = strrchr(file, '/'), *user = d->cfg->user;
+	const struct passwd *pw = user && d->world->euid == 0 ? getpwnam(user) : NULL;
+	char folder[PATH_MAX];
+	struct stat st;
+
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - file) : 0, file);
+	if (!folder[0] || !pw)
+		return true;
+	if (stat(folder, &st) == 0 ? st.st_uid == pw->pw_uid
+				   : errno != ENOENT || !d->upstream->oauth_token_file)
+		return true;
+	finding_add(f, FINDING_FAILED,
+		    "the folder of %s is not there, or not user \"%s\"'s: the relay cannot store a token",
+		    file, user);
+	finding_advise(f, "install -d -m 700 -o %s %s", user, folder);
+	return false;
+}
+
 void check_token(void *subject, struct findings *f)
 {
 	struct doctor_remote *d = subject;
@@ -56,6 +81,8 @@ void check_token(void *subject, struct findings *f)
 		judge(d, &s, d->world->now_wall_us(d->world->ctx) / SECOND_US, f);
 		break;
 	case OAUTH_STORE_MISSING:
+		if (!folder_is_usable(d, file, f))
+			return;
 		if (d->upstream->oauth == OAUTH_CLIENT_CREDENTIALS)
 			finding_add(f, FINDING_WARNING, "there is none yet (%s): the relay gets one when it has mail to send", file);
 		else

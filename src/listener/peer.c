@@ -68,8 +68,3 @@ bool peer_is_in(const struct peer *p, const struct cidr *nets, size_t count)
 			return true;
 	return false;
 }
-
-bool peer_is_trusted(const struct peer *p, const struct cidr *nets, size_t count)
-{
-	return p->address.ss_family == AF_UNIX || peer_is_in(p, nets, count);
-}

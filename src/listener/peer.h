@@ -21,9 +21,7 @@ void peer_of(int fd, struct peer *p);
 void peer_set(struct peer *p, const struct sockaddr_storage *address);
 /* "192.0.2.1:25", "[2001:db8::1]:25"; returns out. */
 const char *peer_format_address(const struct sockaddr *sa, char *out, size_t cap);
-/* In one of the networks. */
+/* In one of the networks; the local socket is in none. */
 bool peer_is_in(const struct peer *p, const struct cidr *nets, size_t count);
-/* In one of the networks, or on the local socket. */
-bool peer_is_trusted(const struct peer *p, const struct cidr *nets, size_t count);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "config/secret.h"
 
 #define FILE_MAX (4 << 20) /* bytes: a bundle of all authorities there are is a quarter of a megabyte */
@@ -39,23 +40,15 @@ static void text_release(struct text *t)
 	*t = (struct text){ 0 };
 }
 
-static int read_all(int fd, const char *file, size_t size, struct text *t, struct err *e)
+static int read_all(int fd, const char *file, struct text *t, struct err *e)
 {
-	t->data = mem_alloc(size + 1);
-	while (t->len < size) {
-		ssize_t n = read(fd, t->data + t->len, size - t->len);
+	size_t size = (size_t)t->st.st_size;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			err_set_os(e, errno, "%s", file);
-			return -1;
-		}
-		if (n == 0)
-			break;
-		t->len += (size_t)n;
-	}
-	return 0;
+	t->data = mem_alloc(size + 1);
+	if (file_read_all(fd, t->data, size, &t->len) == 0)
+		return 0;
+	err_set_os(e, errno, "%s", file);
+	return -1;
 }
 
 static int read_file(const char *file, struct text *t, struct err *e)
@@ -72,7 +65,7 @@ static int read_file(const char *file, struct text *t, struct err *e)
 	else if (t->st.st_size > FILE_MAX)
 		err_set(e, "%s is longer than %d bytes", file, FILE_MAX);
 	else
-		result = read_all(fd, file, (size_t)t->st.st_size, t, e);
+		result = read_all(fd, file, t, e);
 	if (fd >= 0)
 		close(fd);
 	if (result < 0)

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "spool/batch.h"
 #include "spool/message.h"
 #include "spool/recover.h"
@@ -43,11 +44,6 @@ static size_t make_due(struct spool_state *st, int64_t now_wall_us)
 	return waited;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static void set_text(char **field, const char *text)
 {
 	free(*field);
@@ -63,7 +59,7 @@ static bool retry(struct spool_state *st, const struct action_order *order, int6
 static bool hold(struct spool_state *st, const struct action_order *order, int64_t now_wall_us)
 {
 	(void)now_wall_us;
-	if (pending(st) == 0 || (st->held && (!order->reason || same_text(st->hold_reason, order->reason))))
+	if (pending(st) == 0 || (st->held && (!order->reason || text_same(st->hold_reason, order->reason))))
 		return false;
 	spool_state_hold(st, order->reason);
 	return true;
@@ -120,7 +116,7 @@ static bool bounce(struct spool_state *st, const struct action_order *order, int
 
 static bool requeue(struct spool_state *st, const struct action_order *order, int64_t now_wall_us)
 {
-	bool changed = st->held || !same_text(st->route, order->route) || st->tries > 0 || st->report_id.text[0];
+	bool changed = st->held || !text_same(st->route, order->route) || st->tries > 0 || st->report_id.text[0];
 	size_t n = 0;
 
 	(void)now_wall_us;
@@ -149,7 +145,7 @@ static bool requeue(struct spool_state *st, const struct action_order *order, in
 
 static bool reroute(struct spool_state *st, const struct action_order *order, int64_t now_wall_us)
 {
-	if (pending(st) == 0 || same_text(st->route, order->route))
+	if (pending(st) == 0 || text_same(st->route, order->route))
 		return false;
 	set_text(&st->route, order->route);
 	make_due(st, now_wall_us);

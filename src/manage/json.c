@@ -37,6 +37,11 @@ json_t *json_text_or_null(const char *text)
 	return text ? json_text(text, strlen(text)) : json_null();
 }
 
+json_t *json_seconds_or_null(int64_t wall_us)
+{
+	return wall_us > 0 ? json_real((double)wall_us / 1e6) : json_null();
+}
+
 void json_put_key(json_t *object, const char *key, json_t *value)
 {
 	ASSERT(json_object_set_new_nocheck(object, key, value) == 0);

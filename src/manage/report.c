@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/endpoint.h"
+#include "base/text.h"
 #include "manage/report_text.h"
 #include "smtp/date.h"
 #include "smtp/xtext.h"
@@ -171,12 +172,12 @@ static bool original_is_utf8(const struct report *r)
 
 bool report_is_utf8(const struct report *r)
 {
-	if (!report_is_ascii(r->to) || original_is_utf8(r))
+	if (!text_is_ascii(r->to) || original_is_utf8(r))
 		return true;
 	for (size_t i = 0; i < r->rcpt_count; i++) {
 		const struct envelope_rcpt *rcpt = &r->original->env.rcpt[r->rcpt[i]];
 
-		if (!report_is_ascii(rcpt->address) || (rcpt->orcpt && !report_is_ascii(rcpt->orcpt)))
+		if (!text_is_ascii(rcpt->address) || (rcpt->orcpt && !text_is_ascii(rcpt->orcpt)))
 			return true;
 	}
 	return false;
@@ -323,7 +324,7 @@ static void put_message_fields(struct report_out *o, const struct report *r)
 		put_field(o, "Original-Envelope-Id", "", decoded);
 	put_field(o, "X-Posthouse-Queue-ID", "", env->id);
 	if (*env->sender)
-		put_field(o, "X-Posthouse-Sender", report_is_ascii(env->sender) ? "rfc822; " : "utf-8; ",
+		put_field(o, "X-Posthouse-Sender", text_is_ascii(env->sender) ? "rfc822; " : "utf-8; ",
 			  env->sender);
 	put_date_field(o, "Arrival-Date", env->arrived_wall_us);
 }
@@ -358,7 +359,7 @@ static void put_rcpt_fields(struct report_out *o, const struct report *r, size_t
 	report_puts(o, "\r\n");
 	if (rcpt->orcpt)
 		put_original_recipient(o, rcpt->orcpt);
-	put_field(o, "Final-Recipient", report_is_ascii(rcpt->address) ? "rfc822; " : "utf-8; ",
+	put_field(o, "Final-Recipient", text_is_ascii(rcpt->address) ? "rfc822; " : "utf-8; ",
 		  rcpt->address);
 	report_printf(o, "Action: %s\r\nStatus: %s\r\n", kinds[r->kind].action, status_of(r, rs, status));
 	if (rs->remote && remote_name(rs->remote, name))

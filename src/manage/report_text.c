@@ -73,14 +73,6 @@ void report_printf(struct report_out *o, const char *fmt, ...)
 	report_raw(o, text, (size_t)n);
 }
 
-bool report_is_ascii(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text >= 0x80)
-			return false;
-	return true;
-}
-
 /* Controls of C1, line and paragraph separators, what turns the direction of writing, the byte order mark. */
 static bool is_shown(uint32_t code)
 {

@@ -44,6 +44,4 @@ void report_words(struct report_out *o, const char *text, const char *indent);
 /* An address or another token, with its spaces, on one line; one of an absurd length is treated as words. */
 void report_token(struct report_out *o, const char *text, size_t len);
 
-bool report_is_ascii(const char *text);
-
 #endif

@@ -17,17 +17,13 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/kv.h"
+#include "base/text.h"
 #include "spool/checksum.h"
 #include "spool/file.h"
 
 #define MAGIC "posthouse-suspended/1\n"
 #define NAME "suspended"
 #define TEXT_MAX (4u << 20)
-
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
 
 static void release(struct suspension *one)
 {
@@ -54,7 +50,7 @@ void suspensions_release(struct suspensions *all)
 static struct suspension *find(const struct suspensions *all, const char *upstream)
 {
 	for (size_t i = 0; i < all->count; i++)
-		if (same_text(all->item[i].upstream, upstream))
+		if (text_same(all->item[i].upstream, upstream))
 			return &all->item[i];
 	return NULL;
 }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/form.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "oauth/renew.h"
 #include "oauth/store.h"
 
@@ -107,15 +108,10 @@ static void log_failure(const struct oauth_keeper *k, const char *event, const s
 
 /* ---- the file ------------------------------------------------------------------------------ */
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* Puts these in use; the keeper's from then on. */
 static void use(struct oauth_keeper *k, struct oauth_stored *s)
 {
-	if (!same_text(k->stored.access_token, s->access_token))
+	if (!text_same(k->stored.access_token, s->access_token))
 		k->generation++;
 	oauth_stored_release(&k->stored);
 	k->stored = *s;
@@ -235,8 +231,8 @@ static bool is_overtaken(struct oauth_keeper *k)
 	bool other;
 
 	oauth_stored_copy(&was, &k->stored);
-	other = reload(k) && (!same_text(was.access_token, k->stored.access_token) ||
-			      !same_text(was.refresh_token, k->stored.refresh_token));
+	other = reload(k) && (!text_same(was.access_token, k->stored.access_token) ||
+			      !text_same(was.refresh_token, k->stored.refresh_token));
 	oauth_stored_release(&was);
 	return other;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "oauth/json.h"
 
 #define STORE_VERSION 1
@@ -90,21 +92,6 @@ static int take_object(const char *file, const json_t *object, struct oauth_stor
 	return 0;
 }
 
-static int read_all(const char *file, int fd, char *text, size_t *len, struct err *e)
-{
-	ssize_t n;
-
-	*len = 0;
-	while (*len < STORE_BYTES_MAX && (n = read(fd, text + *len, STORE_BYTES_MAX - *len)) != 0) {
-		if (n < 0) {
-			err_set_os(e, errno, "token file %s", file);
-			return -1;
-		}
-		*len += (size_t)n;
-	}
-	return 0;
-}
-
 static int load(const char *file, int fd, struct oauth_stored *s, struct err *e)
 {
 	json_t *object = NULL;
@@ -120,7 +107,9 @@ static int load(const char *file, int fd, struct oauth_stored *s, struct err *e)
 	if (check_file(file, &st, e) < 0)
 		return -1;
 	text = mem_alloc(STORE_BYTES_MAX);
-	if (read_all(file, fd, text, &len, e) == 0) {
+	if (file_read_all(fd, text, STORE_BYTES_MAX, &len) < 0) {
+		err_set_os(e, errno, "token file %s", file);
+	} else {
 		object = json_loadb(text, len, 0, NULL);
 		r = take_object(file, object, s, e);
 	}
@@ -193,43 +182,6 @@ static char *make_text(const struct oauth_stored *s)
 	return text;
 }
 
-static int write_text(int fd, const char *text)
-{
-	size_t len = strlen(text);
-
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return -1;
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-/* "/folder" of "/folder/name" */
-static int sync_folder(const char *file)
-{
-	char folder[PATH_MAX];
-	char *slash;
-	int fd, r;
-
-	snprintf(folder, sizeof(folder), "%s", file);
-	slash = strrchr(folder, '/');
-	if (!slash)
-		return 0;
-	slash[slash == folder] = '\0';
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	r = fsync(fd);
-	close(fd);
-	return r;
-}
-
 /*
  * open, write, fsync, rename, fsync of the folder. A crash before the rename leaves the old file and a FILE.new that
  * nobody reads; one between rename and the last fsync leaves the old or the new file, whole, and the caller was not
@@ -245,11 +197,11 @@ static int replace(const char *file, const char *temporary, const char *text)
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -1;
-	r = write_text(fd, text) < 0 || fsync(fd) < 0 ? -1 : 0;
+	r = file_write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0 ? -1 : 0;
 	if (close(fd) < 0)
 		r = -1;
 	if (r == 0 && rename(temporary, file) == 0)
-		return sync_folder(file);
+		return file_sync_folder(file);
 	r = errno;
 	unlink(temporary);
 	errno = r;
@@ -274,13 +226,25 @@ int oauth_store_save(const char *file, const struct oauth_stored *s, struct err 
 
 /* ---- the lock, and who changed it ---------------------------------------------------------- */
 
+/* The folder has to be the user's who asks for tokens; where it is another's, or is not there, root puts that right. */
+static void blame_folder(const char *file, int os_error, struct err *e)
+{
+	const char *slash = strrchr(file, '/');
+	const struct passwd *pw = getpwuid(geteuid());
+
+	err_set_os(e, os_error,
+		   "token file %s: the folder is to be %s's alone (install -d -m 700 -o %s %.*s)", file,
+		   pw ? pw->pw_name : "the user", pw ? pw->pw_name : "USER", slash ? (int)(slash - file) : 1,
+		   slash ? file : ".");
+}
+
 int oauth_store_lock(const char *file, struct err *e)
 {
 	char *name = mem_printf("%s.lock", file);
 	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 
-	if (fd < 0 && errno == ENOENT) {
-		err_set_os(e, errno, "%s: its folder is to be made, for the user that runs the relay alone", name);
+	if (fd < 0 && (errno == ENOENT || errno == EACCES)) {
+		blame_folder(file, errno, e);
 	} else if (fd < 0) {
 		err_set_os(e, errno, "%s", name);
 	} else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {

@@ -29,7 +29,7 @@ struct relay_credentials_ops {
 	void (*start)(void *c, struct event_base *base, struct upstream *client, void (*changed)(void *ctx), void *ctx);
 	void (*stop)(void *c);
 	enum credentials_state (*state)(void *c, struct err *e);
-	/* Which ones they are; another number whenever they are others. */
+	/* Which ones they are, from 1 on; another number whenever they are others. */
 	uint64_t (*generation)(void *c);
 	/* The upstream refused those of that number. True: others are there or asked for, so try once more. */
 	bool (*rejected)(void *c, uint64_t generation);

@@ -150,10 +150,12 @@ void lane_probe(struct relay_upstream *u)
 static void credentials_changed(void *ctx)
 {
 	struct relay_upstream *u = ctx;
+	const struct relay_credentials *c = u->config->credentials;
 	struct err e;
 
 	/* what it was paused for may have been this; if not, one try more tells */
-	if (u->wants_credentials && u->config->credentials->ops->state(u->config->credentials->c, &e) == CREDENTIALS_READY) {
+	if (u->wants_credentials && c->ops->state(c->c, &e) == CREDENTIALS_READY &&
+	    c->ops->generation(c->c) != u->refused_credentials) {
 		u->wants_credentials = false;
 		lane_probe(u);
 	}
@@ -182,7 +184,18 @@ bool lane_is_busy(const struct relay_upstream *u)
 	return u->conn_count > 0 || (c && c->ops->busy(c->c));
 }
 
-/* Without them no connection is opened; that there are none is trouble of the address that it would have been to. */
+static bool has_session(const struct relay_upstream *u)
+{
+	for (const struct relay_conn *rc = u->conns; rc; rc = rc->next)
+		if (rc->is_ready && !rc->quitting)
+			return true;
+	return false;
+}
+
+/*
+ * Without them no connection is opened; that there are none is trouble of the address that it would have been to, but
+ * not while others are open, which were let in with what was good then: trouble would end them.
+ */
 static enum credentials_state look_at_credentials(struct relay_upstream *u, struct relay_remote *remote)
 {
 	const struct relay_credentials *c = u->config->credentials;
@@ -192,21 +205,31 @@ static enum credentials_state look_at_credentials(struct relay_upstream *u, stru
 	if (!c)
 		return CREDENTIALS_READY;
 	state = c->ops->state(c->c, &e);
-	if (state == CREDENTIALS_NONE) {
-		u->wants_credentials = true;
-		lane_trouble(u, remote, e.text);
-	}
-	return state;
+	if (state != CREDENTIALS_NONE)
+		return state;
+	u->wants_credentials = true;
+	u->refused_credentials = 0;
+	if (choice_of(u, remote)->breaker.state == BREAKER_UP && has_session(u))
+		return CREDENTIALS_COMING;
+	lane_trouble(u, remote, e.text);
+	return CREDENTIALS_NONE;
 }
 
-/* Refused in AUTH, with credentials that can be replaced: then that is done, once, before the upstream is paused. */
+/*
+ * Refused in AUTH, with credentials that can be replaced: then that is done, once, before the upstream is paused. Others
+ * that come later end the pause.
+ */
 static bool is_tried_again(const struct relay_conn *rc, const struct upstream_outcome *why)
 {
 	const struct relay_credentials *c = rc->upstream->config->credentials;
 
-	if (!c || rc->is_ready || why->how != UPSTREAM_ANSWERED || why->phase != UPSTREAM_AUTH ||
-	    why->reply.code < 500 || !c->ops->rejected(c->c, rc->credentials))
+	if (!c || rc->is_ready || why->how != UPSTREAM_ANSWERED || why->phase != UPSTREAM_AUTH || why->reply.code < 500)
 		return false;
+	if (!c->ops->rejected(c->c, rc->credentials)) {
+		rc->upstream->wants_credentials = true;
+		rc->upstream->refused_credentials = rc->credentials;
+		return false;
+	}
 	log_remote(rc->upstream, rc->remote, LOG_LEVEL_INFO, "credentials_refused", why->reply.text, 0);
 	return true;
 }

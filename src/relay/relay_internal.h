@@ -71,7 +71,8 @@ struct relay_upstream {
 	struct bucket bucket;
 	bool is_suspended;
 	bool was_available; /* when we last looked */
-	bool wants_credentials; /* it has trouble for want of them */
+	bool wants_credentials; /* it has trouble for want of them, or of others than it has */
+	uint64_t refused_credentials; /* those that it would not have; 0: none */
 	bool passed_over; /* mail for it waits elsewhere: it is to be asked how it is even with an empty lane */
 	int64_t last_delivered_wall_us;
 	char *last_trouble; /* NULL: none; owned */

@@ -7,11 +7,6 @@
 #include "base/clock.h"
 #include "manage/json.h"
 
-static json_t *seconds_or_null(int64_t wall_us)
-{
-	return wall_us > 0 ? json_real((double)wall_us / 1e6) : json_null();
-}
-
 static json_t *count(size_t n)
 {
 	return json_integer((json_int_t)n);
@@ -39,7 +34,7 @@ static json_t *queue_object(const struct relay *r, size_t due)
 	json_put_key(o, "held", count(q->held));
 	json_put_key(o, "failed", count(q->failed));
 	json_put_key(o, "unsaved", count(unsaved));
-	json_put_key(o, "oldest_arrived", oldest == CLOCK_NEVER ? json_null() : seconds_or_null(oldest));
+	json_put_key(o, "oldest_arrived", oldest == CLOCK_NEVER ? json_null() : json_seconds_or_null(oldest));
 	return o;
 }
 
@@ -65,8 +60,8 @@ static json_t *suspension_object(const struct suspension *s)
 	if (!s)
 		return json_null();
 	o = json_object();
-	json_put_key(o, "since", seconds_or_null(s->since_wall_us));
-	json_put_key(o, "until", seconds_or_null(s->until_wall_us));
+	json_put_key(o, "since", json_seconds_or_null(s->since_wall_us));
+	json_put_key(o, "until", json_seconds_or_null(s->until_wall_us));
 	json_put_key(o, "reason", json_text_or_null(s->reason));
 	json_put_key(o, "by", json_text_or_null(s->by));
 	return o;
@@ -98,9 +93,9 @@ static json_t *remote_object(const struct relay_remote *remote, const struct bre
 	json_put_key(o, "state", json_string(state_name(b->state)));
 	json_put_key(o, "connections", count(remote->conn_count));
 	json_put_key(o, "failures", count(b->failures));
-	json_put_key(o, "paused_until", b->state == BREAKER_PAUSED ? seconds_or_null(until_us) : json_null());
+	json_put_key(o, "paused_until", b->state == BREAKER_PAUSED ? json_seconds_or_null(until_us) : json_null());
 	json_put_key(o, "last_trouble", json_text_or_null(remote->last_trouble));
-	json_put_key(o, "last_trouble_at", seconds_or_null(remote->last_trouble_wall_us));
+	json_put_key(o, "last_trouble_at", json_seconds_or_null(remote->last_trouble_wall_us));
 	return o;
 }
 
@@ -131,7 +126,7 @@ static json_t *upstream_object(const struct relay *r, const struct relay_upstrea
 	json_put_key(o, "due", count(due));
 	json_put_key(o, "messages_per_minute", count(u->config->messages_per_minute));
 	json_put_key(o, "slowed", json_boolean(u->throttle.window > 0));
-	json_put_key(o, "last_delivered", seconds_or_null(u->last_delivered_wall_us));
+	json_put_key(o, "last_delivered", json_seconds_or_null(u->last_delivered_wall_us));
 	json_put_key(o, "last_trouble", json_text_or_null(u->last_trouble));
 	json_put_key(o, "suspension", suspension_object(s));
 	json_put_key(o, "token", u->config->credentials ?
@@ -156,8 +151,8 @@ json_t *status_of_relay(void *ctx)
 	json_put_key(o, "master_pid", json_integer(r->setup->master_pid));
 	json_put_key(o, "hostname", json_text_or_null(r->config->hostname));
 	json_put_key(o, "spool", json_text_or_null(r->rules.spool->path));
-	json_put_key(o, "started", seconds_or_null(r->started_wall_us));
-	json_put_key(o, "now", seconds_or_null(clock_wall_us()));
+	json_put_key(o, "started", json_seconds_or_null(r->started_wall_us));
+	json_put_key(o, "now", json_seconds_or_null(clock_wall_us()));
 	json_put_key(o, "queue", queue_object(r, due));
 	json_put_key(o, "rates", rates_object(r));
 	json_put_key(o, "suspended", suspension_object(suspension_of_all(r)));
@@ -178,7 +173,7 @@ json_t *status_of_flight(void *ctx)
 		json_put_key(o, "id", json_text_or_null(a->message.env.id));
 		json_put_key(o, "upstream", json_text_or_null(r->config->upstream[a->upstream].name));
 		json_put_key(o, "remote", json_text_or_null(a->remote));
-		json_put_key(o, "since", seconds_or_null(a->since_wall_us));
+		json_put_key(o, "since", json_seconds_or_null(a->since_wall_us));
 		json_put_key(o, "recipients", count(a->txn.rcpt_count));
 		json_array_append_new(all, o);
 	}

@@ -310,6 +310,11 @@ static int take_word(const struct parse *p, const char *word, char ***next, stru
 		const struct sendmail_letter *l = find(*c);
 		const char *value = c + 1;
 
+		if (!l && *c == '-' && c == word + 1) {
+			err_set(e, "options of this command are single letters (-C FILE names the "
+				   "configuration), but for --help and --version");
+			return -1;
+		}
 		if (!l) {
 			err_set(e, "-%c: there is no such option", *c >= ' ' && *c < 0x7f ? *c : '?');
 			return -1;

@@ -35,6 +35,7 @@ const struct command_verb command_verbs[] = {
 	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", LISTED },
 	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
 	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", 0 },
+	{ "PROXY", verb_proxy, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
 	/* a web browser that was sent here to post commands (verb_misc.c) */
 	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
 	{ "POST", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },

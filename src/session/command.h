@@ -74,6 +74,7 @@ void verb_quit(struct session *s, const char *arg, size_t len);
 void verb_vrfy(struct session *s, const char *arg, size_t len);
 void verb_expn(struct session *s, const char *arg, size_t len);
 void verb_help(struct session *s, const char *arg, size_t len);
+void verb_proxy(struct session *s, const char *arg, size_t len);
 void verb_http(struct session *s, const char *arg, size_t len);
 
 #endif

@@ -377,6 +377,10 @@ static bool run_next(struct session *s)
 		session_reply(s, 500, "5.5.2", "Error: bare <CR> in command");
 		break;
 	case INPUT_NUL:
+		if (s->line_len == 1) { /* in the signature of a PROXY header, version 2 */
+			verb_proxy(s, "", 0);
+			break;
+		}
 		session_reply(s, 500, "5.5.2", "Error: NUL in command");
 		break;
 	case INPUT_BARE_LF:

@@ -73,6 +73,18 @@ void verb_help(struct session *s, const char *arg, size_t len)
 }
 
 /*
+ * The header of a load balancer (version 1) that nobody told us of: the client behind it is not who seems to speak, and
+ * may be a stranger where that may relay.
+ */
+void verb_proxy(struct session *s, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	session_reply(s, 421, "4.7.0", "%s Error: a PROXY header is expected from those in proxy_protocol only",
+		      s->cfg->hostname);
+}
+
+/*
  * A browser can be made to POST a form full of SMTP commands to any host and
  * port. The session ends here, before the body of the request is read.
  */

@@ -34,6 +34,11 @@ extern const char *const smtp_mechanism_names[SMTP_MECHANISM_COUNT];
 
 #define SMTP_MECHANISM_BIT(id) (1u << (id))
 #define SMTP_MECHANISM_ALL ((1u << SMTP_MECHANISM_COUNT) - 1)
+/*
+ * Where nothing is said. Clients take CRAM-MD5 first where it is offered and fail for every user whose password is not
+ * kept in the clear: it is for the listener of the device that needs it.
+ */
+#define SMTP_MECHANISM_USUAL (SMTP_MECHANISM_ALL & ~SMTP_MECHANISM_BIT(SMTP_MECHANISM_CRAM_MD5))
 
 /* 0: not in the table. Names are in capitals. */
 unsigned smtp_mechanism_bit(const char *name, size_t len);

@@ -65,7 +65,7 @@ static void put_peer(struct buf *b, const char *peer)
 static void put_user(struct buf *b, const char *user)
 {
 	buf_adds(b, "\r\n\t(authenticated as ");
-	for (size_t i = 0; user[i] && i < USER_MAX; i++)
+	for (size_t i = 0; i < USER_MAX && user[i]; i++)
 		buf_addc(b, user[i] > ' ' && user[i] < 0x7f && !strchr("()\\", user[i]) ? user[i] : '?');
 	buf_adds(b, ")");
 }

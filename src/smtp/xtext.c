@@ -8,16 +8,8 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "base/utf8.h"
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 int xtext_decode(const char *text, size_t len, char *out, size_t cap)
 {
@@ -29,8 +21,8 @@ int xtext_decode(const char *text, size_t len, char *out, size_t cap)
 		if (octet <= ' ' || octet >= 0x7f || octet == '=')
 			return -1;
 		if (octet == '+') {
-			int high = i + 2 < len ? hex_value(text[i + 1]) : -1,
-			    low = high < 0 ? -1 : hex_value(text[i + 2]);
+			int high = i + 2 < len ? text_hex_value(text[i + 1]) : -1,
+			    low = high < 0 ? -1 : text_hex_value(text[i + 2]);
 
 			if (low < 0)
 				return -1;
@@ -92,7 +84,7 @@ static size_t embedded_length(const char *p, size_t left)
 
 	if (left < 6 || memcmp(p, "\\x{", 3) != 0)
 		return 0;
-	while (n < left && n < 9 && hex_value(p[n]) >= 0)
+	while (n < left && n < 9 && text_hex_value(p[n]) >= 0)
 		n++;
 	return n >= 5 && n < left && p[n] == '}' ? n + 1 : 0;
 }

@@ -32,6 +32,7 @@
 #include "base/clock.h"
 #include "base/kv.h"
 #include "base/num.h"
+#include "base/text.h"
 #include "spool/checksum.h"
 #include "spool/file.h"
 #include "spool/id.h"
@@ -138,15 +139,10 @@ void spool_state_follow(struct spool_state *st)
 
 /* ---- what happened ------------------------------------------------------------ */
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static bool same_event(const struct spool_event *a, const struct spool_event *b)
 {
-	return a->rcpts == b->rcpts && same_text(a->what, b->what) && same_text(a->upstream, b->upstream) &&
-	       same_text(a->remote, b->remote) && same_text(a->text, b->text) && same_text(a->by, b->by);
+	return a->rcpts == b->rcpts && text_same(a->what, b->what) && text_same(a->upstream, b->upstream) &&
+	       text_same(a->remote, b->remote) && text_same(a->text, b->text) && text_same(a->by, b->by);
 }
 
 /*
@@ -155,7 +151,7 @@ static bool same_event(const struct spool_event *a, const struct spool_event *b)
  */
 static struct spool_event *find_same_event(struct spool_state *st, const struct spool_event *event)
 {
-	for (size_t i = st->event_count; i > 0 && same_text(st->event[i - 1].what, event->what); i--)
+	for (size_t i = st->event_count; i > 0 && text_same(st->event[i - 1].what, event->what); i--)
 		if (same_event(&st->event[i - 1], event))
 			return &st->event[i - 1];
 	return NULL;

@@ -4,16 +4,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "smtp/header.h"
 #include "submit/submit.h"
-
-static bool is_ascii(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text >= 0x80)
-			return false;
-	return true;
-}
 
 /* An envelope being made. */
 struct making {
@@ -203,8 +196,8 @@ enum submit_result envelope_from_header(struct envelope *env, const struct buf *
 		return SUBMIT_NOBODY;
 	}
 	drop_duplicates(env);
-	env->smtputf8 = !is_ascii(env->sender);
+	env->smtputf8 = !text_is_ascii(env->sender);
 	for (size_t i = 0; i < env->rcpt_count; i++)
-		env->smtputf8 |= !is_ascii(env->rcpt[i].address);
+		env->smtputf8 |= !text_is_ascii(env->rcpt[i].address);
 	return SUBMIT_OK;
 }

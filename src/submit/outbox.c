@@ -22,6 +22,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/file.h"
 #include "submit/transmit.h"
 #include "upstream/command.h"
 #include "upstream/content.h"
@@ -66,19 +67,10 @@ static int make_random(char out[33], struct err *e)
 
 static int write_all(int fd, const char *data, size_t len, struct err *e)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			err_set_os(e, errno, "cannot write");
-			return -1;
-		}
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	if (file_write_all(fd, data, len) == 0)
+		return 0;
+	err_set_os(e, errno, "cannot write");
+	return -1;
 }
 
 static int write_line(int fd, const char *line, struct err *e)

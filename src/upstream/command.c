@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "smtp/xtext.h"
 
 static const char *rcpt_address(const struct upstream_txn *t, size_t i)
@@ -23,14 +24,6 @@ static bool is_writable(const char *address)
 		if ((unsigned char)address[i] < ' ' || address[i] == 0x7f)
 			return false;
 	return len <= COMMAND_ADDRESS_MAX;
-}
-
-static bool is_ascii(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text >= 0x80)
-			return false;
-	return true;
 }
 
 static bool addresses_are(bool (*test)(const char *address), const struct upstream_txn *t)
@@ -80,7 +73,7 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 					     : "the server does not announce it");
 		return false;
 	}
-	if (!f->smtputf8 && !addresses_are(is_ascii, t)) {
+	if (!f->smtputf8 && !addresses_are(text_is_ascii, t)) {
 		smtp_reply_set(reply, 550, "5.6.7",
 			       "An address is not ASCII and the server offers no SMTPUTF8");
 		return false;
@@ -91,7 +84,7 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 /* Only what needs it is marked: the mark may make a hop behind the upstream bounce it (RFC 6531 3.2). */
 static bool says_smtputf8(const struct upstream_features *f, const struct upstream_txn *t)
 {
-	return f->smtputf8 && ((t->env->smtputf8 && t->has_eightbit) || !addresses_are(is_ascii, t));
+	return f->smtputf8 && ((t->env->smtputf8 && t->has_eightbit) || !addresses_are(text_is_ascii, t));
 }
 
 size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, const struct upstream_txn *t)
@@ -133,8 +126,8 @@ static const char *notify_text(unsigned notify)
 static bool may_hold_utf8(const struct upstream_features *f, const struct upstream_txn *t,
 			  const struct envelope_rcpt *rcpt)
 {
-	return f->smtputf8 && ((t->env->smtputf8 && t->has_eightbit) || !is_ascii(t->env->sender) ||
-			       !is_ascii(rcpt->address));
+	return f->smtputf8 && ((t->env->smtputf8 && t->has_eightbit) || !text_is_ascii(t->env->sender) ||
+			       !text_is_ascii(rcpt->address));
 }
 
 size_t command_rcpt(char out[COMMAND_MAX], const struct upstream_features *f, const struct upstream_txn *t,

@@ -52,7 +52,9 @@ def cheap_users(t, count):
 
 def config(users, more="", tls=None):
     """In the clear, unless there is a Pair of certificate and key."""
-    return (f'auth = offered\nauth_users_file = "{users}"\nauth_failure_delay = 0\n'
+    every = "" if re.search("^auth_mechanisms", more, re.M) else (
+        'auth_mechanisms = { "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "OAUTHBEARER", "XOAUTH2" }\n')
+    return (f'auth = offered\nauth_users_file = "{users}"\nauth_failure_delay = 0\n{every}'
             + ("tls = starttls\n" + tls.config() if tls else "auth_without_tls = yes\n") + more)
 
 
@@ -84,6 +86,15 @@ def test_offered_under_tls_only(t):
         equal(mechanisms(client), {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}, "under TLS")
         client.cmd(f"AUTH PLAIN {plain('alice', PASSWORD)}", 235)
     relay.wait_for("authenticated", user="alice", mechanism="PLAIN", peer="127.0.0.1")
+
+
+def test_cram_md5_must_be_named(t):
+    """Clients take it first, and fail for all whose password is not kept: nobody gets it without asking."""
+    users = users_file(t, "alice")
+    relay = t.daemon(Upstream(t), config=f'auth = offered\nauth_without_tls = yes\nauth_users_file = "{users}"\n').ready()
+    with Client(relay) as client:
+        equal(mechanisms(client), {"PLAIN", "LOGIN", "SCRAM-SHA-256"}, "what is offered")
+        equal(client.cmd("AUTH CRAM-MD5").code, 504, "CRAM-MD5")
 
 
 def test_listeners_differ(t):

@@ -329,7 +329,8 @@ def test_daemon_with_dovecot(t):
     """Its mechanisms are offered and work; without it, clients are told to come back; it is found again."""
     users = dovecot_users(t)
     dovecot = Dovecot(t, users)
-    relay = t.daemon(Upstream(t), config=f'{AUTH}auth_dovecot_socket = "{dovecot.socket}"\n').ready()
+    relay = t.daemon(Upstream(t), config=f'{AUTH}auth_dovecot_socket = "{dovecot.socket}"\n'
+                     'auth_mechanisms = { "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256" }\n').ready()
     with Client(relay) as client:
         equal(offered(client), {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"}, "mechanisms")
         equal(client.cmd("AUTH PLAIN " + plain("bob", "x")).code, 535, "a wrong password")

@@ -119,6 +119,9 @@ def test_send(t):
         assert field in message.content, message.content
     Report(t, config, "--send", "you@example.net", "--from", "me@example.com", "main")
     equal(upstream.messages[-1].sender, "me@example.com", "sender")
+    for args, word in ((("--send", "x y"), b"--send x y"), (("--send", "a@b.test", "--from", "x y"), b"--from x y")):
+        run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", *args], check=2)
+        assert word in run.stderr and not run.stdout, run
     for phase, reply, text in (("MAIL", "550 5.7.60 SendAsDenied", "at MAIL: 550 5.7.60"),
                                ("RCPT", "554 5.7.1 relay access denied", "at RCPT: 554 5.7.1"),
                                ("EOD", "554 5.7.1 spam", "at the message: 554 5.7.1 spam"),
@@ -128,7 +131,7 @@ def test_send(t):
         Report(t, config, "--send", "you@example.net", "main").has("send", "failed", text)
     equal(len([m for m in upstream.received if m.accepted]), 2, "messages taken")
     run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", "--send", "not an address", "main"])
-    equal(run.returncode, 1, run.stdout + run.stderr)
+    equal(run.returncode, 2, run.stdout + run.stderr)
     run = t.run([BUILDDIR / "posthouse", "--config", config, "doctor", "--from", "a@b.example", "main"])
     equal(run.returncode, 2, "--from without --send")
 
@@ -533,6 +536,35 @@ def test_listener_certificates(t):
     Report(t, listener_config(t, keys.format(t.tmp, "old", "old")), "--local").has("certificates", "failed", "old.pem.*expired.*renew", "not start")
 
 
+def test_token_folder(t):
+    """A folder for tokens that is missing, or somebody else's: doctor and `oauth refresh` say the command that helps."""
+    need_root()
+    port = ReservedPort(t).port
+    folder = t.tmp / "tokens"
+    config = write_config(t, f'remoteaddr = "127.0.0.1:{port}"\ntls = none\nuser = "u"\noauth = client_credentials\n'
+                             f'oauth_token_url = "http://127.0.0.1:{port}/"\noauth_client_id = "c"\n'
+                             f'oauth_client_secret_file = "{secret(t)}"\noauth_token_file = "{folder}/main.json"')
+    command = f"install -d -m 700 -o {ROOT_USERS[0]} {folder}"
+    for _ in range(2):
+        Report(t, config, "main").has("token", "failed", "folder", command)
+        run = t.run([BUILDDIR / "posthouse", "--config", config, "oauth", "refresh", "main"])
+        assert command.encode() in run.stderr, run.stderr
+        folder.mkdir(exist_ok=True)  # now it is root's
+    t.run(command.split(), check=0)
+    Report(t, config, "main").has("token", "warning", "none yet", "oauth refresh")
+    run = t.run([BUILDDIR / "posthouse", "--config", config, "oauth", "refresh", "main"])
+    assert b"onnect" in run.stderr and b"install" not in run.stderr, run.stderr
+
+
+def test_switches(t):
+    """What is right for a while only."""
+    config = listener_config(t, "", 'redirect_all = "stage@example.org"\nrelay_from_anyone = yes\nrelay_from = "0.0.0.0/0"')
+    report = Report(t, config, "--local")
+    report.has("configuration", "warning", "redirect_all: .*stage@example.org", "rehearsals")
+    report.has("configuration", "warning", "relay_from_anyone", "name your networks")
+    equal(Report(t, listener_config(t, ""), "--local").of("configuration", "warning"), [], "without them")
+
+
 def test_folders(t):
     """What posthoused makes in a folder that must be there."""
     for key in ("pid_file", "outbox"):
@@ -586,9 +618,21 @@ def test_logins(t):
         t.run([BUILDDIR / "posthouse", "--config", config, "user", "add", "--stdin", *options, name], data=b"word\n", check=0)
     report = Report(t, config, "--local")
     report.has("logins", "ok", "2 users can log in, 1 of them by SCRAM; so SCRAM-SHA-256 is offered to nobody")
+    assert not [f for f in report.of("logins") if "CRAM-MD5" in f["text"]], "where it is not named it is not offered"
+    config = listener_config(t, 'auth = offered\nauth_without_tls = yes\nauth_mechanisms = { "PLAIN", "CRAM-MD5" }',
+                             f'auth_users_file = "{users}"\nauth_user = "{ROOT_USERS[0]}"')
+    report = Report(t, config, "--local")
     report.has("logins", "warning", 'listener "in" offers CRAM-MD5 to all, and 1 of 2 users cannot', "auth_mechanisms")
-    config = listener_config(t, "auth = offered\nauth_without_tls = yes", f'auth_dovecot_socket = "{t.tmp}/nobody"')
+    config = listener_config(t, "auth = offered\nauth_without_tls = yes", f'auth_dovecot_socket = "{t.tmp}/nobody"\nauth_user = "{ROOT_USERS[0]}"')
     Report(t, config, "--local").has("logins", "failed", "nobody", "Dovecot running")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{t.tmp}/nobody")
+        listener.listen()
+        os.chmod(t.tmp / "nobody", 0o600)
+        if os.geteuid() == 0:
+            Report(t, config, "--local").has("logins", "failed", "nobody: user .* may not connect", "0660")
+        os.chmod(t.tmp / "nobody", 0o666)
+        Report(t, config, "--local").has("logins", "ok", "Dovecot takes connections")
     config = listener_config(t, "auth = offered\nauth_without_tls = yes", 'auth_pam_service = "posthouse-has-no-such"')
     Report(t, config, "--local").has("logins", "failed", "posthouse-has-no-such", "does not start")
     for server, level in ((Upstream(t), "ok"), (ReservedPort(t), "failed")):

@@ -58,12 +58,16 @@ def test_paths_are_substituted(_t):
 
 
 def test_references(_t):
-    """Each .Xr to a posthouse page names one that is there, in its section."""
+    """Each .Xr to a posthouse page names one that is there, in its section; each .Sx a heading of its page."""
     ours = set(pages())
     for name, path in pages().items():
         for title, section in re.findall(r"\.?\bXr (posthouse\S*) (\d)", path.read_text()):
             if f"{title}.{section}" not in ours:
                 raise AssertionError(f"{name} refers to {title}({section}), which is not there")
+        headings = re.findall(r"^\.S[hs] (.*)$", path.read_text(), re.M)
+        for heading in re.findall(r"^\.(?:.* )?Sx (.*?)(?: [.,;:)]+)*$", path.read_text(), re.M):
+            if heading not in headings:
+                raise AssertionError(f"{name} refers to its section {heading!r}, which is not there")
 
 
 def test_keys(_t):

@@ -14,6 +14,7 @@ import time
 import harness
 from harness import equal, wait_until
 from smtp_peers import STALL, Authority, Client, Upstream, without_received
+from terminal import Terminal
 from token_server import HTML, TokenServer, error
 
 CONTENT = b"Subject: oauth\r\n\r\nbody\r\n"
@@ -209,6 +210,20 @@ def test_refused_again(t):
     delivered(world, relay)
 
 
+def test_others_end_the_pause(t):
+    """The upstream refuses what it was given, and is paused for an hour; what an operator brings is tried at once."""
+    world = World(t)
+    world.probe = ("1h", "1h")
+    world.store_token()
+    world.upstream.tokens["XOAUTH2"] = lambda token: token == "at-better"
+    relay = world.relay()
+    submit(relay)
+    relay.wait_for("upstream_down")
+    now = int(time.time())
+    world.store(access_token="at-better", refresh_token="rt-0", obtained_at=now, expires_at=now + 3600)
+    delivered(world, relay)
+
+
 def test_temporary_refusal(t):
     """454 is no word about the token."""
     world = World(t)
@@ -236,6 +251,30 @@ def test_outage_keeps_the_old_token(t):
     world.server.clear()
     relay.wait_for("oauth_refreshed")  # some seconds later, by itself
     equal(world.stored()["last_error"], None, "last error")
+
+
+def test_outage_leaves_sessions_alone(t):
+    """The token is over and there is no new one: what was let in before goes on, one message after the other."""
+    world = World(t)
+    world.probe = ("1h", "1h")
+    world.upstream.pipelining = False
+    world.upstream.extensions = ("8BITMIME",)
+    world.server.on("/token", HTML)
+    world.store_token(lasts=2, age=3598)
+    relay = world.relay()
+    submit(relay)
+    world.upstream.wait_messages(1)
+    relay.wait_empty()
+    end = world.stored()["expires_at"]
+    wait_until(lambda: time.time() > end + 0.1, "the end of the token")
+    answer = threading.Event()
+    world.upstream.on("EOD", lambda *_: answer.wait(harness.DEADLINE) and None, times=1)
+    submit(relay)
+    world.upstream.wait_received(2)
+    ident = submit(relay)  # one connection is busy: the relay wants another
+    answer.set()
+    relay.wait_for("completed", id=ident)
+    equal((len(world.upstream.logins), relay.events("upstream_down")), (1, []), "logins, pauses")
 
 
 def test_answers_that_are_none(t):
@@ -573,6 +612,22 @@ def test_login_by_refresh_token(t):
         _out, err = oauth(world, "refresh_token", "login", "main", check=1, data=data)
         assert words in err, err
     equal(world.file.read_bytes(), before, "what was stored stays")
+
+
+def test_login_at_the_terminal(t):
+    """The token is not shown, and a signal at the prompt leaves the terminal as it was."""
+    world = World(t)
+    path = t.config(world.section("refresh_token"), spool=t.tmp / "spool", name="oauth")
+    argv = (harness.BUILDDIR / "posthouse", "--config", path, "oauth", "login", "main")
+    term = Terminal(t, *argv)
+    term.type_at(b"(it is not shown): ", b"\x03")
+    equal(term.wait(), signal.SIGINT, "how it ended")
+    assert term.echo(), "echo is off"
+    term = Terminal(t, *argv)
+    term.type_at(b"(it is not shown): ", b"rt-0\n")
+    term.read_until(b"stored ")
+    equal(term.wait(), 0, "status")
+    assert b"rt-0" not in term.seen and term.echo(), term.seen
 
 
 def test_refresh(t):

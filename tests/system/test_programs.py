@@ -2,6 +2,7 @@
 """The programs as the compiler and linker made them."""
 
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -21,6 +22,14 @@ def test_hardening(t):
         seen = t.run(["readelf", "-dlW", BUILDDIR / program], check=0).stdout.decode()
         for what in (r"\bGNU_RELRO\b", r"FLAGS_1.*\bNOW\b", r"FLAGS_1.*\bPIE\b", r"GNU_STACK +.* RW "):
             assert re.search(what, seen), f"{program}: no {what} in\n{seen}"
+
+
+def test_libraries(t):
+    """What brings a message from a local program loads no modules for passwords."""
+    need_program("readelf")
+    for program in ("posthouse-sendmail", "posthouse"):
+        needed = t.run(["readelf", "-dW", BUILDDIR / program], check=0).stdout.decode()
+        assert "[libpam.so" not in needed, f"{program}: {needed}"
 
 
 def without_standard_files(argv):
@@ -56,8 +65,13 @@ def test_command_without_standard_files(t):
     watch = t.start(without_standard_files([BUILDDIR / "posthouse", "--spool", relay.spool, "watch"]), name="watch")
 
     def watches():
-        fds = os.listdir(f"/proc/{watch.pid}/fd")
-        return any(os.readlink(f"/proc/{watch.pid}/fd/{n}").startswith("socket:") for n in fds)
+        for fd in pathlib.Path(f"/proc/{watch.pid}/fd").iterdir():
+            try:
+                if os.readlink(fd).startswith("socket:"):
+                    return True
+            except FileNotFoundError:  # it was closed meanwhile
+                pass
+        return False
 
     harness.wait_until(watches, "its connection")
     equal(standard_files(watch.pid), {"/dev/null"}, "descriptors 0 to 2")

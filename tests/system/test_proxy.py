@@ -100,7 +100,7 @@ def test_no_proxy_header(t):
     assert other.recv(100).startswith(b"220 ")
     # a header from who is no proxy is not obeyed
     other.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 25\r\n")
-    assert other.recv(200).startswith(b"500 ")
+    assert other.recv(200).startswith(b"421 ")
     other.close()
 
 
@@ -210,6 +210,23 @@ def test_swaks_says_xclient(t):
     t.run(["swaks", "--server", "127.0.0.1", "--port", relay.port, "--xclient-addr", "192.0.2.9", "--xclient-name",
            "client.example.net", "--from", "a@example.net", "--to", "b@example.org", "--helo", "client.test"], check=0)
     assert "([192.0.2.9])" in received(upstream)
+
+
+def test_header_where_none_is_expected(t):
+    """A balancer on this machine, or on the unix socket, that is in no proxy_protocol: its clients are not this machine.
+
+    Whoever forgot the key would have an open relay; so nothing is served."""
+    socket_path = t.tmp / "socket"
+    relay, _ = daemon(t, 'proxy_protocol = "127.0.0.9"\nlistener "l" {\n localaddr = { "127.0.0.1:0", "unix:%s" }\n}\n' % socket_path)
+    for header in (b"PROXY TCP4 198.51.100.1 127.0.0.1 4711 25\r\n", b"PROXY UNKNOWN\r\n", v2("198.51.100.1", 4711),
+                   v2("198.51.100.1", 4711, command=0x20)):
+        for remote in (relay, str(socket_path)):
+            client = Client(remote, helo=None)
+            client.expect(220)
+            client.send(header + b"\r\nEHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\n")
+            said = client.at_eof()
+            assert b"421 4.7.0 " in said and b"\r\n250" not in said, (header, said)
+    relay.wait_for("rejected", reply=re.compile("421 .*proxy_protocol"), count=8)
 
 
 def test_everyone_is_no_proxy(t):

@@ -149,8 +149,8 @@ def test_aliases_are_reloaded(t):
     upstream, daemon = relay(t, f'aliases = "{file}"\nmin_spare = 1\nmax_spare = 1')
 
     def root_is():
+        count = len(upstream.messages) + 1
         submit(daemon, "a@b.example", ["root"], b"A: b\r\n\r\n")
-        count = len(daemon.events("accepted"))
         return upstream.wait_messages(count)[-1].rcpts
 
     equal(root_is(), ["first@example.org"], "root")
@@ -322,6 +322,14 @@ def test_random_headers_as_python_reads_them(t):
         check_fields(sent[int(dict(seen)["X-Number"])], seen)
 
 
+def read_addresses(text):
+    """As Python reads them. Where strict is the default (fixes of CVE-2023-27043) a comma in a comment makes it give up."""
+    try:
+        return email.utils.getaddresses([text], strict=False)
+    except TypeError:  # an older one
+        return email.utils.getaddresses([text])
+
+
 def check_fields(before, after):
     after = list(after)
     for name, value in before:
@@ -330,9 +338,9 @@ def check_fields(before, after):
         got_name, got = after.pop(0)
         equal(got_name, name, "order")
         changes = name.lower() in ("from", "sender", "reply-to", "resent-sender")
-        addresses = email.utils.getaddresses([value.replace("\r\n", "")])
+        addresses = read_addresses(value.replace("\r\n", ""))
         wanted = [(phrase, mapped(address)) for phrase, address in addresses] if changes else addresses
-        equal(email.utils.getaddresses([got.replace("\r\n", "")]), wanted, f"{name}:{value!r}")
+        equal(read_addresses(got.replace("\r\n", "")), wanted, f"{name}:{value!r}")
         if wanted == addresses:
             equal(got, value, "an unchanged field")
         else:

@@ -120,6 +120,46 @@ def test_cut_anywhere(t):
     equal((relay.queue(), upstream.received), ([], []), "spool and what left")
 
 
+REWRITING = ('default_domain = "new.test"\nmasquerade = "new.test"\nrewrite_headers = yes\nkeep_original_headers = yes\n'
+             'remove_headers = { "X-Secret", "X-Other*" }\n'
+             'rewrite {\n match = "*@old.test"\n to = "*@new.test"\n apply = { "sender", "header" }\n}\n')
+# Where in the header an attack is put; %b is the attack.
+FIELDS = [b"From: a@old.test%b, b@old.test\r\nSubject: x\r\n", b"From: a@old.test,%b\r\n b@old.test\r\n",
+          b"From%b: a@old.test\r\n", b"X-Secret: x%by\r\nFrom: a@old.test\r\n", b"X-Secret%b: y\r\n",
+          b"Reply-To: \"a%b\" <a@old.test>\r\n", b"Sender: (%b) a\r\nFrom: b\r\n", b"X-Other: y\r\n%b", b"%bFrom: a@old.test\r\n"]
+
+
+def test_false_ends_in_rewritten_headers(t):
+    """Fields that are held, rewritten, repeated and taken out: the attacks of above inside them, and nothing gets through."""
+    for mode in ("reject", "normalize"):
+        upstream = Upstream(t)
+        relay = t.daemon(upstream, config=f"bare_newline = {mode}\nmax_errors = 100000\nmax_transactions = 0\n"
+                         "client_messages_per_minute = 0\n" + REWRITING, name=mode).ready()
+        accepted = 0
+        with Client(relay) as client:
+            for field in FIELDS:
+                for octets in [*ENDS, *NO_ENDS, b"\r\n\r\n", b"\r\n \r\n"]:
+                    client.mail()
+                    client.cmd("DATA", 354)
+                    client.send(field.replace(b"%b", octets) + b"X-Last: 1\r\n\r\nbody\r\n" + SMUGGLED
+                                + b"\r\n.\r\nNOOP smuggled?\r\n")
+                    code = client.reply().code
+                    equal(client.expect(250).text, "2.0.0 OK", f"the reply to what follows {octets!r} in {field!r}")
+                    bad = octets in ENDS and (mode == "reject" or b"\0" in octets)
+                    equal(code, 550 if bad else 250, f"the reply to {octets!r} in {field!r}, {mode}")
+                    accepted += code == 250
+        upstream.wait_messages(accepted, timeout=60)
+        equal(len(upstream.received), accepted, "messages that left")
+        for message in upstream.messages:
+            equal((message.sender, message.rcpts), ("sender@client.test", ["rcpt@example.test"]), "the envelope")
+            text = bytes(message.content)
+            assert SMUGGLED.rstrip() in text and not faults(text), text
+            # what follows the first empty line of ours is not touched
+            assert text.endswith(b"body\r\n" + SMUGGLED + b"\r\n") or text.endswith(b"body\r\n" + SMUGGLED), text
+        check_wire(upstream)
+        assert any(b"\r\nX-Original-From: a@old.test" in bytes(m.content) for m in upstream.messages), "it is rewritten"
+
+
 def test_content_does_not_go_on_with_our_trace_fields(t):
     """What begins with white space would belong to the Received field in front of it, or to X-Original-To."""
     for name, config in (("plain", ""), ("redirected", 'redirect_all = "me@example.test"\n'),

@@ -7,9 +7,9 @@ import pathlib
 import re
 import shutil
 
-from upstream_certificates import issue
+from certificates import HERE, Pki
 from harness import Skip, equal, need_program, need_root
-from smtp_peers import Authority, Upstream
+from smtp_peers import Upstream
 from test_peers import postfix
 from test_relay import start, submit
 from test_upstream_tls import not_started, private
@@ -46,7 +46,7 @@ def sasl_postfix(t, ca, last, mechanisms):
     for word in ("sasldb", *(m.split("-SHA")[0].replace("-", "").lower() for m in mechanisms.split())):
         if f"lib{word}.so" not in plugins:
             raise Skip(f"Cyrus SASL's plugin {word} is missing (Debian packages libsasl2-modules, libsasl2-modules-db)")
-    server = issue(ca, "postfix")
+    server = ca.pair(HERE, name="postfix")
     users = t.tmp / "sasldb"
     t.run(["saslpasswd2", "-p", "-c", "-f", users, "-u", "postfix.test", "relay"], check=0, data=PASSWORD.encode())
     shutil.chown(users, "postfix")
@@ -63,7 +63,7 @@ def upstream_keys(t, ca, more=""):
 
 def mechanism(name):
     def case(t):
-        ca, last = Authority(t), Upstream(t)
+        ca, last = Pki(t), Upstream(t)
         server = sasl_postfix(t, ca, last, "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-256")
         relay = start(t, server, upstream_keys(t, ca, f'auth_mechanisms = {{ "{name}" }}'))
         ident = submit(relay)
@@ -86,7 +86,7 @@ test_digest_md5 = mechanism("DIGEST-MD5")
 
 def test_the_best_of_all(t):
     """Nothing said: the mechanism that shows least of the password."""
-    ca, last = Authority(t), Upstream(t)
+    ca, last = Pki(t), Upstream(t)
     relay = start(t, sasl_postfix(t, ca, last, "PLAIN LOGIN CRAM-MD5"), upstream_keys(t, ca))
     relay.wait_for("delivered", id=submit(relay))
     sent = [e["sent"] for e in relay.events("upstream_dialogue") if "sent" in e]
@@ -94,7 +94,7 @@ def test_the_best_of_all(t):
 
 
 def test_none_in_common(t):
-    ca, last = Authority(t), Upstream(t)
+    ca, last = Pki(t), Upstream(t)
     relay = start(t, sasl_postfix(t, ca, last, "SCRAM-SHA-256"), upstream_keys(t, ca, "auth_mechanisms = { PLAIN, LOGIN }"))
     ident = submit(relay)
     reason = relay.wait_for("upstream_down")["reason"]
@@ -104,7 +104,7 @@ def test_none_in_common(t):
 
 
 def test_wrong_password(t):
-    ca, last = Authority(t), Upstream(t)
+    ca, last = Pki(t), Upstream(t)
     server = sasl_postfix(t, ca, last, "PLAIN")
     keys = upstream_keys(t, ca)
     private(t.tmp / "secret", "another")

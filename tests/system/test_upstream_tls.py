@@ -9,9 +9,9 @@ import re
 import ssl
 
 import harness
-from upstream_certificates import issue, self_signed
+from certificates import HERE, Pki, self_signed
 from harness import BUILDDIR, equal
-from smtp_peers import Authority, Client, Upstream
+from smtp_peers import Client, Upstream
 from test_relay import CONTENT, FAST, delivered_once, start, submit
 
 
@@ -43,61 +43,63 @@ def refused_then_right(t, wrong, more, reason, right):
     equal((delivered["tries"], delivered["tls"], delivered["verified"]), ("1", "TLSv1.3", "yes"), "tries, TLS, verified")
 
 
-def kind(reason, **how):
+def kind(reason, names=HERE, **how):
     def case(t):
-        ca = Authority(t)
-        refused_then_right(t, issue(ca, "bad", **how).context(), f'tls = "required"\n tls_ca_file = "{ca.file}"',
-                           reason, issue(ca).context())
+        ca = Pki(t)
+        bad = ca.pair(names, name="bad", **how)
+        refused_then_right(t, bad.server_context(), f'tls = "required"\n tls_ca_file = "{ca.file}"', reason,
+                           ca.pair(HERE).server_context())
     return case
 
 
-test_expired = kind("certificate has expired .*subject CN=bad, issuer CN=Test CA, key .*, valid from", start=-3, end=-1)
-test_not_yet_valid = kind("certificate is not yet valid .*valid from", start=1, end=2)
+test_expired = kind("certificate has expired .*subject CN=bad, issuer CN=Test CA, key .*, valid from", begins=-3, ends=-1)
+test_not_yet_valid = kind("certificate is not yet valid .*valid from", begins=1, ends=2)
 test_wrong_name = kind(r"it is for other\.test, 192\.0\.2\.1, not for the host name '127\.0\.0\.1'",
-                       alt="DNS:other.test,IP:192.0.2.1")
-test_no_name = kind("it is for subject CN=bad, not for", alt=None)
-test_small_key = kind("EE certificate key too weak .*key RSA 1024", key="rsa:1024")
+                       names="DNS:other.test,IP:192.0.2.1")
+test_no_name = kind("it is for subject CN=bad, not for", names=None)
+test_small_key = kind("EE certificate key too weak .*key RSA 1024", key="rsa1024")
 test_sha1 = kind("CA signature digest algorithm too weak", digest="sha1")
 
 
 def test_unknown_authority(t):
-    ca, other = Authority(t), Authority(t, "other")
-    refused_then_right(t, issue(other, "bad").context(), f'tls = "required"\n tls_ca_file = "{ca.file}"',
-                       "unable to get local issuer certificate .*issuer CN=Test CA", issue(ca).context())
+    ca, other = Pki(t), Pki(t, "other")
+    refused_then_right(t, other.pair(HERE, name="bad").server_context(), f'tls = "required"\n tls_ca_file = "{ca.file}"',
+                       "unable to get local issuer certificate .*issuer CN=Test CA", ca.pair(HERE).server_context())
 
 
 def test_self_signed(t):
-    ca = Authority(t)
-    refused_then_right(t, self_signed(t).context(), f'tls = "required"\n tls_ca_file = "{ca.file}"',
-                       "self-signed certificate .*subject CN=self, issuer CN=self", issue(ca).context())
+    ca = Pki(t)
+    refused_then_right(t, self_signed(t).server_context(), f'tls = "required"\n tls_ca_file = "{ca.file}"',
+                       "self-signed certificate .*subject CN=self, issuer CN=self", ca.pair(HERE).server_context())
 
 
 def test_implicit_too(t):
-    ca = Authority(t)
-    bad, good = issue(ca, "bad", start=-3, end=-1), issue(ca)
-    upstream = Upstream(t, tls=bad.context(), implicit_tls=True)
+    ca = Pki(t)
+    bad, good = ca.pair(HERE, name="bad", begins=-3, ends=-1), ca.pair(HERE)
+    upstream = Upstream(t, tls=bad.server_context(), implicit_tls=True)
     relay = start(t, upstream, f'tls = "implicit"\n tls_ca_file = "{ca.file}"')
     ident = submit(relay)
     down = relay.wait_for("upstream_down")
     assert "certificate has expired" in down["reason"], down
-    upstream.tls = good.context()
+    upstream.tls = good.server_context()
     delivered_once(relay, upstream, ident)
 
 
 def test_too_old_a_version(t):
-    ca = Authority(t)
-    server = issue(ca)
-    refused_then_right(t, server.context(most=ssl.TLSVersion.TLSv1_1), f'tls = "required"\n tls_ca_file = "{ca.file}"',
-                       'protocol version.*tls_min_version', server.context())
+    ca = Pki(t)
+    server = ca.pair(HERE)
+    refused_then_right(t, server.server_context(most=ssl.TLSVersion.TLSv1_1),
+                       f'tls = "required"\n tls_ca_file = "{ca.file}"',
+                       'protocol version.*tls_min_version', server.server_context())
 
 
 def test_min_version(t):
-    ca = Authority(t)
-    server = issue(ca)
-    refused_then_right(t, server.context(most=ssl.TLSVersion.TLSv1_2),
+    ca = Pki(t)
+    server = ca.pair(HERE)
+    refused_then_right(t, server.server_context(most=ssl.TLSVersion.TLSv1_2),
                        f'tls = "required"\n tls_ca_file = "{ca.file}"\n tls_min_version = 1.3', "tls_min_version",
-                       server.context())
-    upstream = Upstream(t, tls=server.context(most=ssl.TLSVersion.TLSv1))
+                       server.server_context())
+    upstream = Upstream(t, tls=server.server_context(most=ssl.TLSVersion.TLSv1))
     relay = start(t, upstream, f'tls = "required"\n tls_ca_file = "{ca.file}"\n tls_min_version = 1.0', name="old")
     ident = submit(relay)
     delivered_once(relay, upstream, ident)
@@ -108,20 +110,21 @@ def test_min_version(t):
 
 def test_pin(t):
     """Another key than the pinned one: the reason names it, ready to be pinned."""
-    ca = Authority(t)
-    good, other = issue(ca), issue(ca, "other")
-    refused_then_right(t, other.context(), f'tls = "required"\n tls_ca_file = "{ca.file}"\n tls_pin = "{good.pin}"',
-                       re.escape(f"not one of tls_pin: it is {other.pin}"), good.context())
+    ca = Pki(t)
+    good, other = ca.pair(HERE), ca.pair(HERE, name="other")
+    refused_then_right(t, other.server_context(),
+                       f'tls = "required"\n tls_ca_file = "{ca.file}"\n tls_pin = "{good.pin}"',
+                       re.escape(f"not one of tls_pin: it is {other.pin}"), good.server_context())
 
 
 def test_pin_alone(t):
     """A server with a certificate of its own making, long expired for all we know: its key is enough, and it alone."""
-    server, other = self_signed(t, alt="DNS:nobody.test"), self_signed(t, "other")
-    upstream = Upstream(t, tls=other.context())
+    server, other = self_signed(t, names="DNS:nobody.test"), self_signed(t, "other")
+    upstream = Upstream(t, tls=other.server_context())
     relay = start(t, upstream, f'tls = "required"\n tls_verify = "pin"\n tls_pin = {{ "{server.pin}" }}')
     ident = submit(relay)
     assert "not one of tls_pin" in relay.wait_for("upstream_down")["reason"]
-    upstream.tls = server.context()
+    upstream.tls = server.server_context()
     delivered_once(relay, upstream, ident)
     equal(relay.wait_for("delivered", id=ident)["verified"], "pin", "verified")
 
@@ -137,10 +140,10 @@ def private(path, text=None):
 
 def test_client_certificate(t):
     """The files are root's alone where we are root: the relay reads them before it gives root up."""
-    ca = Authority(t)
-    ours, stranger = issue(ca, "ours", alt=None), self_signed(t, "stranger")
-    server = issue(ca)
-    context = server.context(clients=ca.file)
+    ca = Pki(t)
+    ours, stranger = ca.pair(None, name="ours"), self_signed(t, "stranger")
+    server = ca.pair(HERE)
+    context = server.server_context(clients=ca.file)
     upstream = Upstream(t, tls=context)
     verified = f'tls = "required"\n tls_ca_file = "{ca.file}"\n'
     private(ours.key)
@@ -177,11 +180,11 @@ def not_started(t, more, *reasons, env=None):
 
 def test_half_a_pair(t):
     """All of it at the start, before any mail is taken."""
-    ca = Authority(t)
-    ours, other = issue(ca, "ours", alt=None), issue(ca, "other")
+    ca = Pki(t)
+    ours, other = ca.pair(None, name="ours"), ca.pair(HERE, name="other")
     private(ours.key)
     private(other.key)
-    not_started(t, f'tls_cert = "{private(issue(ca, "alone", alt=None).cert)}"', "no private key .* and no tls_key")
+    not_started(t, f'tls_cert = "{private(ca.pair(None, name="alone").cert)}"', "no private key .* and no tls_key")
     not_started(t, f'tls_cert = "{ours.cert}"\n tls_key = "{other.key}"', 'upstream "main": tls_key: .*does not belong')
     not_started(t, f'tls_cert = "{ours.key}"\n tls_key = "{ours.key}"', "no certificate")
     not_started(t, f'tls_cert = "{t.tmp}/none"\n tls_key = "{ours.key}"', "tls_cert: .*none: No such file")
@@ -233,7 +236,7 @@ class SecureClient(Client):
 
 
 def secure_relay(t, ca, upstream, more=None, name="posthoused"):
-    server = issue(ca, f"{name}-listener")
+    server = ca.pair(HERE, name=f"{name}-listener")
     private(server.key)
     more = f'tls = "required"\n tls_ca_file = "{ca.file}"' if more is None else more
     relay = start(t, upstream, more, name=name,
@@ -242,8 +245,8 @@ def secure_relay(t, ca, upstream, more=None, name="posthoused"):
 
 
 def test_requiretls_is_passed_on(t):
-    ca = Authority(t)
-    upstream = Upstream(t, tls=issue(ca).context(), extensions=REQUIRETLS)
+    ca = Pki(t)
+    upstream = Upstream(t, tls=ca.pair(HERE).server_context(), extensions=REQUIRETLS)
     relay = secure_relay(t, ca, upstream)
     with SecureClient(relay, ca) as client:
         assert "REQUIRETLS" in client.ehlo.lines, client.ehlo.lines
@@ -259,8 +262,8 @@ def test_requiretls_is_passed_on(t):
 
 
 def test_requiretls_is_kept_and_shown(t):
-    ca = Authority(t)
-    upstream = Upstream(t, tls=issue(ca).context(), extensions=REQUIRETLS)
+    ca = Pki(t)
+    upstream = Upstream(t, tls=ca.pair(HERE).server_context(), extensions=REQUIRETLS)
     upstream.on("MAIL", "451 4.3.0 later")
     relay = secure_relay(t, ca, upstream)
     with SecureClient(relay, ca) as client:
@@ -291,15 +294,16 @@ def returned(t, ca, upstream, more, reason):
 
 def test_requiretls_not_announced(t):
     """The report goes all the same (RFC 8689 5)."""
-    ca = Authority(t)
-    report = returned(t, ca, Upstream(t, tls=issue(ca).context(), extensions=PLAIN), None, "does not announce it")
+    ca = Pki(t)
+    upstream = Upstream(t, tls=ca.pair(HERE).server_context(), extensions=PLAIN)
+    report = returned(t, ca, upstream, None, "does not announce it")
     assert "REQUIRETLS" not in report.mail_line, report.mail_line
 
 
 def test_requiretls_refused_for_other_reasons(t):
     """A bounce of such a message demands what it demanded."""
-    ca = Authority(t)
-    upstream = Upstream(t, tls=issue(ca).context(), extensions=REQUIRETLS)
+    ca = Pki(t)
+    upstream = Upstream(t, tls=ca.pair(HERE).server_context(), extensions=REQUIRETLS)
     upstream.on("RCPT", "550 5.1.1 nobody", match="rcpt@")
     relay = secure_relay(t, ca, upstream)
     with SecureClient(relay, ca) as client:
@@ -311,10 +315,10 @@ def test_requiretls_refused_for_other_reasons(t):
 
 def test_requiretls_waits_for_another_address(t):
     """A fall-back that cannot returns nothing that the first address takes when it is back; when neither can, it fails."""
-    ca = Authority(t)
-    first, fallback = (Upstream(t, tls=issue(ca, n).context(), extensions=e) for n, e in (("one", REQUIRETLS), ("two", PLAIN)))
+    ca = Pki(t)
+    first, fallback = (Upstream(t, tls=ca.pair(HERE).server_context(), extensions=e) for e in (REQUIRETLS, PLAIN))
     first.on("connect", "421 4.3.2 closed")
-    server = issue(ca, "listener")
+    server = ca.pair(HERE, name="listener")
     private(server.key)
     relay = t.daemon(config=f'tls = "starttls"\ntls_cert = "{server.cert}"\ntls_key = "{server.key}"\n{FAST}'
                      f'upstream "main" {{\n remoteaddr = {{ "127.0.0.1:{first.port}", "127.0.0.1:{fallback.port}" }}\n'
@@ -341,9 +345,9 @@ def test_requiretls_waits_for_another_address(t):
 
 def test_requiretls_needs_a_verified_upstream(t):
     """Two upstreams: one is verified, so REQUIRETLS is offered; what goes to the other fails."""
-    ca = Authority(t)
-    upstream = Upstream(t, tls=issue(ca).context(), extensions=REQUIRETLS)
-    server = issue(ca, "listener")
+    ca = Pki(t)
+    upstream = Upstream(t, tls=ca.pair(HERE).server_context(), extensions=REQUIRETLS)
+    server = ca.pair(HERE, name="listener")
     private(server.key)
     relay = t.daemon(config=f'tls = "starttls"\ntls_cert = "{server.cert}"\ntls_key = "{server.key}"\nlog_level = debug\n'
                      f'upstream "open" {{\n remoteaddr = "127.0.0.1:{upstream.port}"\n tls = opportunistic\n}}\n'

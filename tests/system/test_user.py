@@ -7,13 +7,12 @@ import pty
 import pwd
 import random
 import re
-import select
 import signal
 import subprocess
-import termios
 import time
 
 import harness
+import terminal
 from harness import BUILDDIR, Skip, equal
 
 POSTHOUSE = BUILDDIR / "posthouse"
@@ -150,7 +149,7 @@ def test_usage(t):
 
 
 def test_bad_passwords(t):
-    for data, what in ((b"", "has no password"), (b"\n", "has no password"), (b"x" * 1024 + b"\n", "longer than 1023"),
+    for data, what in ((b"", "has nothing"), (b"\n", "has nothing"), (b"x" * 1024 + b"\n", "longer than 1023"),
                        (b"a\0b\n", "NUL"), (b"a\tb\n", "cannot be a password"), (b"ab\r\n", "cannot be a password"),
                        (b"\xff\xfe\n", "cannot be a password"), ("\u00ad\n".encode(), "is empty")):
         _, err = user(t, "add", "--stdin", "alice", data=data, check=3)
@@ -202,52 +201,8 @@ def test_folder_that_cannot_be_written(t):
 
 # ---- the terminal ----------------------------------------------------------------------------
 
-class Terminal:
-    """The program with a terminal of its own."""
-
-    def __init__(self, t, *args):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
-                signal.signal(number, signal.SIG_DFL)  # a suite in the background (make check &) ignores them
-            os.execv(POSTHOUSE, [str(a) for a in (POSTHOUSE, "user", *args, "--file", t.tmp / "users")])
-        self.seen = b""
-        t.later(self.end)
-        t.later(os.close, self.fd)
-
-    def end(self):
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-
-    def read_until(self, text):
-        end = time.monotonic() + harness.DEADLINE
-        while text not in self.seen:
-            assert time.monotonic() < end, f"waited in vain for {text}: {self.seen}"
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.seen += os.read(self.fd, 4096)
-                except OSError:
-                    raise AssertionError(f"ended without {text}: {self.seen}") from None
-        self.seen = self.seen[self.seen.index(text) + len(text):]
-
-    def echo(self):
-        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
-
-    def type_at(self, prompt, text):
-        """Types when it is asked, and that nothing is shown."""
-        self.read_until(prompt)
-        harness.wait_until(lambda: not self.echo(), "the echo to be off")
-        os.write(self.fd, text)
-
-    def wait(self):
-        """Its status as os.waitpid has it."""
-        status = harness.wait_until(lambda: os.waitpid(self.pid, os.WNOHANG)[1:] if self.gone() else None, "its end")[0]
-        self.pid = 0
-        return status
-
-    def gone(self):
-        return not harness.process_alive(self.pid)
+def Terminal(t, *args):
+    return terminal.Terminal(t, POSTHOUSE, "user", *args, "--file", t.tmp / "users")
 
 
 def test_asked_on_the_terminal(t):
@@ -289,7 +244,7 @@ def test_interrupted_at_the_prompt(t):
             assert not (t.tmp / "users").exists()
     term = Terminal(t, "add", "alice")
     term.type_at(b"Password for alice: ", b"\x04")
-    term.read_until(b"no password was given")
+    term.read_until(b"nothing was entered")
     equal(os.waitstatus_to_exitcode(term.wait()), 3, "status at the end of file")
     assert term.echo()
 
@@ -301,7 +256,7 @@ def test_stopped_at_the_prompt(t):
         # a parent in the same session, in another group: else nobody could continue it, and it is not stopped
         command = f"set -m; '{POSTHOUSE}' user add --file '{t.tmp}/users' alice; echo stopped; read go; fg; echo done"
         os.execv("/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh", ["sh", "-c", command])
-    term = Terminal.__new__(Terminal)
+    term = terminal.Terminal.__new__(terminal.Terminal)
     term.pid, term.fd, term.seen = pid, fd, b""
     t.later(term.end)
     t.later(os.close, fd)
@@ -319,7 +274,7 @@ def test_without_a_terminal(t):
     run = subprocess.run([POSTHOUSE, "user", "add", "--file", t.tmp / "users", "alice"], stdin=subprocess.DEVNULL,
                          capture_output=True, start_new_session=True, timeout=harness.DEADLINE, check=False)
     equal(run.returncode, 3, "status")
-    assert b"--stdin reads it from standard input" in run.stderr, run.stderr
+    assert b"--stdin reads the password from standard input" in run.stderr, run.stderr
 
 
 # ---- at once, and killed ------------------------------------------------------------------------

@@ -393,7 +393,10 @@ START_TEST(users_and_their_senders)
 		{ "carol", "carol@example.org", true },	   { "carol", "Sales@Example.net", true },
 		{ "carol", "other@example.net", false },   { "carol", "x@sub.example.com", true },
 		{ "carol", "x@example.com", false },	   { "carol", "", true },
-		{ "Carol", "sales@example.net", false },   { "Carol", "Carol@fallback.example", true },
+		/* not past her lines by another way to write her name; who has lines of his own has those */
+		{ "Carol", "sales@example.net", true },	   { "CAROL", "Carol@fallback.example", false },
+		{ "Dora", "a@dora.example", true },	   { "dora", "a@dora.example", false },
+		{ "DORA", "a@dora.example", true },
 		{ "admin", "anybody@anywhere.example", true }, { "admin", "", true },
 		{ "dave", "dave@fallback.example", true }, { "dave", "DAVE@fallback.example", true },
 		{ "dave", "carol@fallback.example", false }, { "dave", "dave@example.org", false },
@@ -408,7 +411,8 @@ START_TEST(users_and_their_senders)
 	struct owners o;
 
 	load_owners(&o, "# users\ncarol carol@example.org  sales@example.net\ncarol .example.com\nadmin *\n"
-			"* %u@fallback.example shared.example %u\nnone nobody@nowhere.example\n");
+			"* %u@fallback.example shared.example %u\nnone nobody@nowhere.example\n"
+			"Dora dora.example\ndora other.example\n");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		ck_assert_msg(owners_permit(&o, cases[i].user, cases[i].sender) == cases[i].may, "%s as %s", cases[i].user,
 			      cases[i].sender);

@@ -567,6 +567,54 @@ START_TEST(a_ban_and_its_end)
 }
 END_TEST
 
+static enum authenticator_result auth_cram(const char *name)
+{
+	char response[100];
+
+	ck_assert_int_eq(auth_begin(&w, "CRAM-MD5", NULL), AUTHENTICATOR_CONTINUE);
+	snprintf(response, sizeof(response), "%s 0123456789abcdef0123456789abcdef", name);
+	return auth_step(&w, auth_base64(response, strlen(response)));
+}
+
+/* Neither by its delay nor by its ban: "scram" is known and has no password for CRAM-MD5, "alice" has one. */
+START_TEST(a_ban_does_not_tell_who_exists)
+{
+	static const char *const names[] = { "alice", "scram", "nobody" };
+
+	auth_world_init(&w);
+	w.config.ban = (struct ban_limits){ .after = 4, .time_ms = 60000 };
+	auth_world_start(&w);
+	for (size_t i = 0; i < 3; i++) {
+		w.peer.address = i == 0 ? "192.0.2.1" : i == 1 ? "192.0.2.2" : "192.0.2.3";
+		for (int k = 0; k < 4; k++)
+			ck_assert_int_eq(auth_cram(names[i]), AUTHENTICATOR_FAILED);
+		ck_assert_int_eq(auth_begin(&w, "CRAM-MD5", NULL), AUTHENTICATOR_BANNED);
+	}
+	auth_world_release(&w);
+}
+END_TEST
+
+/* As smtplib does it: first by challenge, for which this user has no secret, then by PLAIN. */
+START_TEST(who_gets_in_after_all_is_not_banned)
+{
+	auth_world_init(&w);
+	w.config.ban = (struct ban_limits){ .after = 3, .time_ms = 60000 };
+	auth_world_start(&w);
+	for (int i = 0; i < 6; i++) {
+		ck_assert_int_eq(auth_cram("Ala"), AUTHENTICATOR_FAILED);
+		ck_assert_int_eq(auth_plain(&w, "Ala", "secret"), AUTHENTICATOR_OK);
+	}
+	/* with an account of one's own nothing else is pardoned */
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(auth_cram("nobody"), AUTHENTICATOR_FAILED);
+		ck_assert_int_eq(auth_plain(&w, "Ala", "secret"), AUTHENTICATOR_OK);
+	}
+	ck_assert_int_eq(auth_plain(&w, "Ala", "guess"), AUTHENTICATOR_FAILED);
+	ck_assert_int_eq(auth_plain(&w, "Ala", "secret"), AUTHENTICATOR_BANNED);
+	auth_world_release(&w);
+}
+END_TEST
+
 START_TEST(guesses_side_by_side_gain_nothing)
 {
 	struct auth_asker slow;
@@ -665,6 +713,12 @@ START_TEST(bans)
 		failed_at(&t, "unknown", (uint64_t)i, 3000);
 	ck_assert(is_banned(&t, "unknown", 3000));
 	ck_assert(!is_banned(&t, "unix", 3000));
+	/* some devices with old passwords, in turns, at one address */
+	for (int i = 0; i < 100; i++)
+		ck_assert_uint_le(failed_at(&t, "192.0.2.7", 1 + (uint64_t)i % 2, 3000).failures, 2);
+	ck_assert(!is_banned(&t, "192.0.2.7", 3000));
+	ck_assert_uint_eq(failed_at(&t, "192.0.2.7", 3, 3000).failures, 3);
+	ck_assert(is_banned(&t, "192.0.2.7", 3000));
 	/* what cannot be told apart counts */
 	for (int i = 0; i < 3; i++)
 		failed_at(&t, "192.0.2.9", 0, 3000);
@@ -722,7 +776,8 @@ int main(void)
 		  retired_it_ends_what_it_began, requests_that_are_none, messages_that_are_none,
 		  the_line_shut_down, an_answer_before_the_question, answers_that_are_none,
 		  who_stalls_blocks_nobody_until_the_ceiling, so_many_hashings_at_a_time,
-		  failures_are_held_back, a_ban_and_its_end, guesses_side_by_side_gain_nothing,
+		  failures_are_held_back, a_ban_and_its_end, a_ban_does_not_tell_who_exists, who_gets_in_after_all_is_not_banned,
+		  guesses_side_by_side_gain_nothing,
 		  nobody_here_is_banned, bans, bans_have_a_ceiling, addresses);
 	return unit_run(s);
 }

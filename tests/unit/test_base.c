@@ -2,13 +2,17 @@
 /* base/: buffers with ceilings, key=value text, numbers with units, endpoints, networks. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cidr.h"
 #include "base/endpoint.h"
+#include "base/file.h"
 #include "base/kv.h"
 #include "base/num.h"
+#include "base/text.h"
 #include "unit.h"
 
 START_TEST(buf_never_passes_its_ceiling)
@@ -200,6 +204,46 @@ START_TEST(networks_contain_their_addresses)
 }
 END_TEST
 
+START_TEST(text_is_asked_about)
+{
+	ck_assert(text_is_ascii("") && text_is_ascii("a\x7f\n") && !text_is_ascii("a\x80"));
+	ck_assert(text_is_printable_ascii(" ~") && !text_is_printable_ascii("a\n"));
+	ck_assert(!text_is_printable_ascii("\x7f") && !text_is_printable_ascii("\xc3\xa4"));
+	ck_assert(text_same(NULL, NULL) && text_same("", "") && !text_same(NULL, "") && !text_same("a", "b"));
+	for (int c = 0; c < 256; c++) {
+		const char *digits = "0123456789abcdefABCDEF", *at = c ? strchr(digits, c) : NULL;
+		int value = at ? (int)(at - digits) : -1;
+
+		ck_assert_int_eq(text_hex_value((char)c), value > 15 ? value - 6 : value);
+	}
+}
+END_TEST
+
+START_TEST(files_are_read_and_written_whole)
+{
+	char got[8];
+	size_t len;
+	int fd[2];
+
+	ck_assert_int_eq(pipe(fd), 0);
+	ck_assert_int_eq(file_write_all(fd[1], "123456", 6), 0);
+	ck_assert_int_eq(file_read_all(fd[0], got, 4, &len), 0);
+	ck_assert_uint_eq(len, 4);
+	close(fd[1]);
+	ck_assert_int_eq(file_read_all(fd[0], got, sizeof(got), &len), 0);
+	ck_assert_uint_eq(len, 2);
+	ck_assert_mem_eq(got, "56", 2);
+	close(fd[0]);
+	ck_assert_int_eq(file_read_all(fd[0], got, sizeof(got), &len), -1);
+	ck_assert_int_eq(file_write_all(fd[1], "1", 1), -1);
+	ck_assert_int_eq(errno, EBADF);
+	ck_assert_int_eq(file_sync_folder("/tmp/no such file"), 0);
+	ck_assert_int_eq(file_sync_folder("no such file"), 0);
+	ck_assert_int_eq(file_sync_folder("/no such folder/file"), -1);
+	ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("base");
@@ -207,6 +251,6 @@ int main(void)
 	UNIT_CASE(s, buf_never_passes_its_ceiling, kv_returns_what_it_was_given,
 		  kv_refuses_what_it_would_not_write, kv_adds_whole_pairs_or_nothing,
 		  numbers_are_read_whole_or_not_at_all, endpoints_read_and_print,
-		  networks_contain_their_addresses);
+		  networks_contain_their_addresses, text_is_asked_about, files_are_read_and_written_whole);
 	return unit_run(s);
 }

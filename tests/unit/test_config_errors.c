@@ -181,6 +181,8 @@ static const struct {
 	  "t.conf:3: user: the password could be read on its way to b: set tls = required or implicit\n" },
 	{ "localaddr = :1\nupstream a { remoteaddr = b:587\n user = u password_file = /p\n tls = none }",
 	  "t.conf:4: user: the password could be read on its way to b: set tls = required or implicit\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = 127.0.0.1\n user = u password_file = /p\n proxy = 'socks5://p:1080' }",
+	  "t.conf:4: user: the password could be read on its way to 127.0.0.1: set tls = required or implicit\n" },
 	{ "localaddr = :1\nupstream a { remoteaddr = b\n tls_ca_file = /p }",
 	  "t.conf:3: tls_ca_file has no effect: certificates are verified with tls = required or implicit only\n" },
 	{ "localaddr = :1\nupstream a { remoteaddr = b\n probe_max = 1s }", "t.conf:3: probe_min is longer than probe_max\n" },

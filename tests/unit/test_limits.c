@@ -44,6 +44,7 @@ START_TEST(keys)
 	ck_assert(address("\xfe\x80\0\0\0\0\0\0aaaaaaaa", 16) != address("\xfe\x80\0\0\0\0\0\0bbbbbbbb", 16));
 	ck_assert(address("", 0) != address("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16));
 	ck_assert(limits_key_of_user(&l, "a") != limits_key_of_user(&l, "b"));
+	ck_assert(limits_key_of_user(&l, "Bob") == limits_key_of_user(&l, "bOB"));
 	/* a user who is called like an address */
 	ck_assert(limits_key_of_user(&l, "abc") != address("abc", 4));
 	ck_assert(limits_key_of_user(&l, user) == limits_key_of_user(&l, "user"));

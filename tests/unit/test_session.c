@@ -77,6 +77,8 @@ static const struct {
 	{ "HELO", "HELO x", "250 relay.example.org" },
 	{ "STARTTLS", "STARTTLS", "502 5.5.1 Error: STARTTLS is not offered here" },
 	{ "XCLIENT", "XCLIENT ADDR=192.0.2.1", "550 5.7.0 Error: insufficient authorization" },
+	{ "PROXY", "PROXY TCP4 192.0.2.1 192.0.2.2 1 25",
+	  "421 4.7.0 relay.example.org Error: a PROXY header is expected from those in proxy_protocol only" },
 	{ "AUTH", "AUTH PLAIN", "503 5.5.1 Error: send EHLO first" },
 	{ "MAIL", "MAIL FROM:<carol@example.net>", "250 2.1.0 OK" },
 	{ "RCPT", "RCPT TO:<dave@example.org>", "250 2.1.5 OK" },
