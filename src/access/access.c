@@ -21,7 +21,8 @@
 /* ---- refusals ---------------------------------------------------------------------- */
 
 static enum policy_verdict refuse(struct access *a, struct smtp_reply *reply, const char *rule, int code,
-				  const char *enhanced, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+				  const char *enhanced, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
 static enum policy_verdict refuse(struct access *a, struct smtp_reply *reply, const char *rule, int code,
 				  const char *enhanced, const char *fmt, ...)
 {
@@ -37,8 +38,8 @@ static enum policy_verdict refuse(struct access *a, struct smtp_reply *reply, co
 }
 
 /* What the entry says; a hold is noted in *hold. */
-static enum policy_verdict follow(struct access *a, enum rules_kind kind, const struct rule *rule, char **hold,
-				  struct smtp_reply *reply)
+static enum policy_verdict follow(struct access *a, enum rules_kind kind, const struct rule *rule,
+				  char **hold, struct smtp_reply *reply)
 {
 	switch (rule->action) {
 	case RULE_ALLOW:
@@ -91,7 +92,8 @@ static bool is_in(const struct access *a, const struct cidr *nets, size_t count)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-	const struct sockaddr *sa = a->family == AF_INET ? (const struct sockaddr *)&in : (const struct sockaddr *)&in6;
+	const struct sockaddr *sa =
+		a->family == AF_INET ? (const struct sockaddr *)&in : (const struct sockaddr *)&in6;
 
 	if (a->family != AF_INET && a->family != AF_INET6)
 		return false;
@@ -134,7 +136,8 @@ static enum policy_verdict enter_client(struct access *a, const struct session_p
 	if (limits_enter(s->limits, s->slot, LIMITS_CLIENT, a->client_key, crowded ? s->share : most))
 		return POLICY_PASS;
 	return refuse(a, reply, crowded ? "client_share" : "client_connections", 421, "4.7.0",
-		      "Error: too many connections from %s%s", peer->address, crowded ? " while many clients are served" : "");
+		      "Error: too many connections from %s%s", peer->address,
+		      crowded ? " while many clients are served" : "");
 }
 
 /* Forgets all but the settings. */
@@ -217,7 +220,9 @@ static unsigned a_minute(const struct access_numbers *n, enum limits_what what)
 	return 0;
 }
 
-static const char *const what_names[] = { [LIMITS_MESSAGES] = "messages", [LIMITS_RECIPIENTS] = "recipients" };
+static const char *const what_names[] = {
+	[LIMITS_MESSAGES] = "messages", [LIMITS_RECIPIENTS] = "recipients"
+};
 
 static enum policy_verdict over_limit(struct access *a, const char *who, enum limits_what what, unsigned most,
 				      struct smtp_reply *reply)
@@ -226,7 +231,8 @@ static enum policy_verdict over_limit(struct access *a, const char *who, enum li
 
 	snprintf(rule, sizeof(rule), "%s_%s_per_minute", who, what_names[what]);
 	/* not 452 4.5.3 for recipients: that asks a client to send the rest at once (RFC 5321 4.5.3.1.10) */
-	return refuse(a, reply, rule, 450, "4.7.1", "Error: too many %s from this %s, %u a minute are allowed; try again later",
+	return refuse(a, reply, rule, 450, "4.7.1",
+		      "Error: too many %s from this %s, %u a minute are allowed; try again later",
 		      what_names[what], who, most);
 }
 
@@ -268,23 +274,26 @@ static enum policy_verdict ask_addresses(struct access *a, enum rules_kind kind,
 	return follow(a, kind, &rule, &env->hold, reply);
 }
 
-static enum policy_verdict ask_owners(struct access *a, const struct session_client *client, const char *sender,
-				      struct smtp_reply *reply)
+static enum policy_verdict ask_owners(struct access *a, const struct session_client *client,
+				      const char *sender, struct smtp_reply *reply)
 {
 	const struct access_tables *t = a->settings->tables;
 	char user[AUTHENTICATOR_USER_MAX];
 	size_t n = 0;
 
-	if (!client->auth_user || !t->has_owners || owners_permit(&t->owners, client->auth_user, whole(a, sender)))
+	if (!client->auth_user || !t->has_owners ||
+	    owners_permit(&t->owners, client->auth_user, whole(a, sender)))
 		return POLICY_PASS;
 	for (const char *c = client->auth_user; *c && n < sizeof(user) - 1; c++)
-		user[n++] = *c < ' ' || *c > '~' ? '?' : *c; /* also what would begin another line of the reply */
+		/* also what would begin another line of the reply */
+		user[n++] = *c < ' ' || *c > '~' ? '?' : *c;
 	user[n] = '\0';
-	return refuse(a, reply, "auth_senders", 553, "5.7.1", "Sender address rejected: not owned by user %s", user);
+	return refuse(a, reply, "auth_senders", 553, "5.7.1", "Sender address rejected: not owned by user %s",
+		      user);
 }
 
-static enum policy_verdict mail(struct session_policy *p, const struct session_client *client, struct envelope *env,
-				struct smtp_reply *reply)
+static enum policy_verdict mail(struct session_policy *p, const struct session_client *client,
+				struct envelope *env, struct smtp_reply *reply)
 {
 	struct access *a = (struct access *)p;
 
@@ -339,21 +348,24 @@ static bool may_relay(const struct access *a, const struct session_client *clien
 static const char *remedy(const struct access *a, const struct session_client *client)
 {
 	if (!a->login.offered)
-		return client->tls && client->tls->fingerprint && a->settings->relay_from_cert_count > 0 ?
-			       ", nor its certificate in relay_from_cert" : "";
-	return client->tls || a->login.in_clear ? "; log in first (AUTH)" : "; use STARTTLS and log in first (AUTH)";
+		return client->tls && client->tls->fingerprint && a->settings->relay_from_cert_count > 0
+			       ? ", nor its certificate in relay_from_cert"
+			       : "";
+	return client->tls || a->login.in_clear ? "; log in first (AUTH)"
+						: "; use STARTTLS and log in first (AUTH)";
 }
 
-static enum policy_verdict rcpt(struct session_policy *p, const struct session_client *client, struct envelope *env,
-				struct smtp_reply *reply)
+static enum policy_verdict rcpt(struct session_policy *p, const struct session_client *client,
+				struct envelope *env, struct smtp_reply *reply)
 {
 	struct access *a = (struct access *)p;
 	const char *address = env->rcpt[env->rcpt_count - 1].address;
 
 	a->rule[0] = '\0';
 	if (a->settings->relays && !may_relay(a, client))
-		return refuse(a, reply, "relay_from", 554, "5.7.1", "Relay access denied: %s is not in relay_from%s",
-			      client->peer->address, remedy(a, client));
+		return refuse(a, reply, "relay_from", 554, "5.7.1",
+			      "Relay access denied: %s is not in relay_from%s", client->peer->address,
+			      remedy(a, client));
 	if (ask_addresses(a, RULES_RECIPIENT, address, env, reply) == POLICY_REFUSE)
 		return POLICY_REFUSE;
 	return take_share(a, LIMITS_RECIPIENTS, reply);
@@ -361,8 +373,9 @@ static enum policy_verdict rcpt(struct session_policy *p, const struct session_c
 
 /* ---- life -------------------------------------------------------------------------------------- */
 
-static const struct session_policy_ops ops = { .authenticated = authenticated, .mail = mail, .rcpt = rcpt,
-					       .peer_changed = peer_changed };
+static const struct session_policy_ops ops = {
+	.authenticated = authenticated, .mail = mail, .rcpt = rcpt, .peer_changed = peer_changed
+};
 
 void access_init(struct access *a, const struct access_settings *settings)
 {

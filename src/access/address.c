@@ -17,7 +17,8 @@ static char lower(char c)
 
 void address_take(struct address *a, const char *address)
 {
-	const char *domain = smtp_address_domain(address), *end = domain ? domain - 1 : address + strlen(address);
+	const char *domain = smtp_address_domain(address),
+		   *end = domain ? domain - 1 : address + strlen(address);
 	bool quoted = end - address >= 2 && address[0] == '"' && end[-1] == '"';
 	size_t n = 0;
 
@@ -91,8 +92,8 @@ bool address_next_key(const struct address *a, unsigned *step, char key[ADDRESS_
 
 static int no_pattern(const char *pattern, bool null_ok, struct err *e)
 {
-	err_set(e, "\"%s\" is no pattern: write user@domain, domain, .domain (its subdomains), user@,%s or *", pattern,
-		null_ok ? " <>" : "");
+	err_set(e, "\"%s\" is no pattern: write user@domain, domain, .domain (its subdomains), user@,%s or *",
+		pattern, null_ok ? " <>" : "");
 	return -1;
 }
 
@@ -101,7 +102,8 @@ static bool is_local(const char *pattern)
 {
 	char address[ADDRESS_KEY_MAX];
 
-	return snprintf(address, sizeof(address), "%sx", pattern) < SMTP_PATH_MAX && pattern_is_address(address);
+	return snprintf(address, sizeof(address), "%sx", pattern) < SMTP_PATH_MAX &&
+	       pattern_is_address(address);
 }
 
 int address_pattern_key(const char *pattern, bool null_ok, char key[ADDRESS_KEY_MAX], struct err *e)

@@ -74,7 +74,8 @@ limits_key limits_key_of_user(const struct limits *l, const char *user)
 
 	/* one who is called BOB by some clients has no share of his own */
 	for (; len < sizeof(folded) - 1 && user[len]; len++)
-		folded[len] = user[len] >= 'A' && user[len] <= 'Z' ? (char)(user[len] - 'A' + 'a') : user[len];
+		folded[len] =
+			user[len] >= 'A' && user[len] <= 'Z' ? (char)(user[len] - 'A' + 'a') : user[len];
 	/* with its NUL, so that no user is an address */
 	return key_of(l, folded, len + 1) ^ (UINT64_C(1) << 63);
 }
@@ -88,7 +89,8 @@ static _Atomic uint64_t *place_of(const struct limits *l, size_t slot, enum limi
 }
 
 /* All of them, and whether one among the others has not decided yet. */
-static unsigned count(const struct limits *l, enum limits_who who, limits_key key, size_t self, bool *undecided)
+static unsigned count(const struct limits *l, enum limits_who who, limits_key key, size_t self,
+		      bool *undecided)
 {
 	unsigned n = 0;
 
@@ -159,7 +161,8 @@ static int64_t later(int64_t a, int64_t b)
 
 static int64_t full_at(const struct bucket *b)
 {
-	return later(atomic_load(&b->full_at_us[LIMITS_MESSAGES]), atomic_load(&b->full_at_us[LIMITS_RECIPIENTS]));
+	return later(atomic_load(&b->full_at_us[LIMITS_MESSAGES]),
+		     atomic_load(&b->full_at_us[LIMITS_RECIPIENTS]));
 }
 
 static struct bucket *set_of(const struct limits *l, limits_key key)
@@ -200,7 +203,8 @@ static struct bucket *take_over(struct bucket *set, limits_key key)
 	return find(set, key);
 }
 
-bool limits_take(struct limits *l, limits_key key, enum limits_what what, unsigned a_minute, int64_t now_mono_ms)
+bool limits_take(struct limits *l, limits_key key, enum limits_what what, unsigned a_minute,
+		 int64_t now_mono_ms)
 {
 	struct bucket *set = set_of(l, key), *b;
 	int64_t now = now_mono_ms * 1000, one, was, from;

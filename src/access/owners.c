@@ -59,8 +59,11 @@ static int pattern_key(struct lines *l, const char *pattern, char key[ADDRESS_KE
 	} else if (address_pattern_key(pattern, false, key, &e) == 0) {
 		return 0;
 	}
-	lines_error(l, "\"%s\" is no pattern: write user@domain, domain, .domain (its subdomains), user@, *, %%u (the "
-		       "user's name is the address) or %%u@domain", pattern);
+	lines_error(l,
+		    "\"%s\" is no pattern: write user@domain, domain, .domain (its subdomains), user@, *, "
+		    "%%u (the "
+		    "user's name is the address) or %%u@domain",
+		    pattern);
 	return -1;
 }
 
@@ -83,7 +86,8 @@ static bool take_line(struct owners *o, struct lines *l, char *at)
 	while ((pattern = lines_word(&at))) {
 		if (pattern_key(l, pattern, address) < 0)
 			continue;
-		if (table_add(&o->table, key, owner_key(user, address, key), 0, l->line, "", 0, &other) == TABLE_FULL)
+		if (table_add(&o->table, key, owner_key(user, address, key), 0, l->line, "", 0, &other) ==
+		    TABLE_FULL)
 			goto full;
 	}
 	return true;

@@ -64,7 +64,8 @@ static void set_value(struct parsed *p, const char *enhanced, const char *text)
 /* "554" if it is such a number: three digits of this class (RFC 5321 4.2.1). */
 static bool is_code(const char *word, size_t len, char class)
 {
-	return len == 3 && word[0] == class && word[1] >= '0' && word[1] <= '5' && word[2] >= '0' && word[2] <= '9';
+	return len == 3 && word[0] == class && word[1] >= '0' && word[1] <= '5' && word[2] >= '0' &&
+	       word[2] <= '9';
 }
 
 /* "5.7.1" (RFC 3463 2): class "." 1*3DIGIT "." 1*3DIGIT */
@@ -100,8 +101,8 @@ static bool take_reply(struct lines *l, const struct action_word *w, const char 
 	strcpy(enhanced, w->enhanced);
 	if (len == 3 && strspn(at, "0123456789") == 3) {
 		if (!is_code(at, len, w->class)) {
-			lines_error(l, "%.3s: the reply code of \"%s\" is one from %c00 to %c59", at, w->word, w->class,
-				    w->class);
+			lines_error(l, "%.3s: the reply code of \"%s\" is one from %c00 to %c59", at, w->word,
+				    w->class, w->class);
 			return false;
 		}
 		(void)num_parse_u64(at, 3, 999, &code);
@@ -110,8 +111,8 @@ static bool take_reply(struct lines *l, const struct action_word *w, const char 
 	}
 	if (is_enhanced(at, len)) {
 		if (at[0] != w->class) {
-			lines_error(l, "%.*s: an enhanced status code of \"%s\" begins with %c", (int)len, at, w->word,
-				    w->class);
+			lines_error(l, "%.*s: an enhanced status code of \"%s\" begins with %c", (int)len, at,
+				    w->word, w->class);
 			return false;
 		}
 		memcpy(enhanced, at, len);
@@ -132,7 +133,8 @@ static bool take_action(const struct rules *r, struct lines *l, char *at, bool m
 
 	if (!w) {
 		lines_error(l, "%s%s%s: write one of allow, reject, defer and hold behind the pattern",
-			    word ? "\"" : "the action is missing", word ? word : "", word ? "\" is no action" : "");
+			    word ? "\"" : "the action is missing", word ? word : "",
+			    word ? "\" is no action" : "");
 		return false;
 	}
 	for (char *c = at; *c; c++)
@@ -253,12 +255,12 @@ static bool take_line(struct rules *r, struct lines *l, char *at, bool may_hold)
 		break;
 	case TABLE_THERE:
 		if (!says_the_same(&r->table, other, &p))
-			lines_error(l, "\"%s\" stands twice, first in line %u, and says something else there", pattern,
-				    other->line);
+			lines_error(l, "\"%s\" stands twice, first in line %u, and says something else there",
+				    pattern, other->line);
 		break;
 	case TABLE_FULL:
-		lines_error(l, "the table is too large: %u entries and %u octets are the most", TABLE_ENTRIES_MAX,
-			    TABLE_BYTES_MAX);
+		lines_error(l, "the table is too large: %u entries and %u octets are the most",
+			    TABLE_ENTRIES_MAX, TABLE_BYTES_MAX);
 		return false;
 	}
 	return true;
@@ -281,7 +283,8 @@ static void init(struct rules *r, enum rules_kind kind)
 	table_init(&r->table);
 }
 
-int rules_load(struct rules *r, enum rules_kind kind, const char *path, bool may_hold, access_report *report, void *ctx)
+int rules_load(struct rules *r, enum rules_kind kind, const char *path, bool may_hold, access_report *report,
+	       void *ctx)
 {
 	struct lines l;
 

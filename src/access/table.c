@@ -99,7 +99,9 @@ enum table_added table_add(struct table *t, const char *key, size_t key_len, uin
 		t->entry = mem_resize(t->entry, t->cap, sizeof(*t->entry));
 	}
 	e = &t->entry[t->count++];
-	*e = (struct table_entry){ .value = put_value(t, value, value_len), .line = line, .key_len = (uint16_t)key_len,
+	*e = (struct table_entry){ .value = put_value(t, value, value_len),
+				   .line = line,
+				   .key_len = (uint16_t)key_len,
 				   .tag = tag };
 	e->key = put_text(t, key, key_len);
 	t->slot[slot] = (uint32_t)t->count;

@@ -4,15 +4,16 @@
 
 #include "access/access.h"
 
-int access_tables_load(struct access_tables *t, const struct access_files *files, access_report *report, void *ctx)
+int access_tables_load(struct access_tables *t, const struct access_files *files, access_report *report,
+		       void *ctx)
 {
 	int r = 0;
 
 	memset(t, 0, sizeof(*t));
 	for (int kind = 0; kind < RULES_KINDS; kind++) {
 		t->rules[kind].kind = (enum rules_kind)kind;
-		if (files->rules[kind] && rules_load(&t->rules[kind], (enum rules_kind)kind, files->rules[kind],
-						     files->may_hold, report, ctx) < 0)
+		if (files->rules[kind] && rules_load(&t->rules[kind], (enum rules_kind)kind,
+						     files->rules[kind], files->may_hold, report, ctx) < 0)
 			r = -1;
 	}
 	t->has_owners = files->owners;

@@ -53,7 +53,8 @@ const char *auth_address_format(const struct auth_address *a, char out[AUTH_ADDR
 	bool ipv4 = a->family == AUTH_FAMILY_IPV4, ipv6 = a->family == AUTH_FAMILY_IPV6;
 
 	if ((!ipv4 && !ipv6) || !inet_ntop(ipv4 ? AF_INET : AF_INET6, a->octets, out, AUTH_ADDRESS_TEXT_MAX))
-		snprintf(out, AUTH_ADDRESS_TEXT_MAX, "%s", a->family == AUTH_FAMILY_UNIX ? "unix" : "unknown");
+		snprintf(out, AUTH_ADDRESS_TEXT_MAX, "%s",
+			 a->family == AUTH_FAMILY_UNIX ? "unix" : "unknown");
 	return out;
 }
 
@@ -74,7 +75,8 @@ struct auth_address auth_address_group(const struct auth_address *a)
 {
 	struct auth_address group = *a;
 
-	bool on_link = a->octets[0] == 0xfe && (a->octets[1] & 0xc0) == 0x80; /* fe80::/10: all hosts have one network */
+	bool on_link = a->octets[0] == 0xfe &&
+		       (a->octets[1] & 0xc0) == 0x80; /* fe80::/10: all hosts have one network */
 
 	/* a customer's network: who has one address of it has them all */
 	if (a->family == AUTH_FAMILY_IPV6 && !on_link)

@@ -52,14 +52,15 @@ static const char *user_of(const struct introspect_settings *s, const json_t *an
 	return text_of(answer, "username") ? text_of(answer, "username") : text_of(answer, "sub");
 }
 
-static enum auth_result take_user(const struct introspect_settings *s, const json_t *answer, const char *claimed,
-				  char out[AUTH_USER_MAX], struct err *e)
+static enum auth_result take_user(const struct introspect_settings *s, const json_t *answer,
+				  const char *claimed, char out[AUTH_USER_MAX], struct err *e)
 {
 	const char *user = user_of(s, answer);
 
 	if (!user || !*user)
-		return fail(e, s->user_claim ? "the server's answer does not have the member auth_oauth_user_claim"
-					     : "the server's answer has neither username nor sub");
+		return fail(e, s->user_claim
+				       ? "the server's answer does not have the member auth_oauth_user_claim"
+				       : "the server's answer has neither username nor sub");
 	if (strlen(user) >= AUTH_USER_MAX)
 		return fail(e, "its user is too long");
 	for (const char *c = user; *c; c++)
@@ -73,8 +74,9 @@ static enum auth_result take_user(const struct introspect_settings *s, const jso
 }
 
 /* RFC 7662 2.2, and 4: what the server leaves to whoever asks. */
-static enum auth_result judge_active(const struct introspect_settings *s, const json_t *answer, const char *claimed,
-				     int64_t now_s, char user[AUTH_USER_MAX], struct err *e)
+static enum auth_result judge_active(const struct introspect_settings *s, const json_t *answer,
+				     const char *claimed, int64_t now_s, char user[AUTH_USER_MAX],
+				     struct err *e)
 {
 	const json_t *exp = json_object_get(answer, "exp"), *nbf = json_object_get(answer, "nbf");
 	const char *type = text_of(answer, "token_type");
@@ -96,8 +98,9 @@ static enum auth_result trouble(const struct introspect_settings *s, struct err 
 	return AUTH_TEMPORARY;
 }
 
-enum auth_result introspect_judge(const struct introspect_settings *s, long status, const char *body, size_t len,
-				  const char *claimed, int64_t now_wall_s, char user[AUTH_USER_MAX], struct err *e)
+enum auth_result introspect_judge(const struct introspect_settings *s, long status, const char *body,
+				  size_t len, const char *claimed, int64_t now_wall_s,
+				  char user[AUTH_USER_MAX], struct err *e)
 {
 	enum auth_result result;
 	json_t *answer;
@@ -105,7 +108,8 @@ enum auth_result introspect_judge(const struct introspect_settings *s, long stat
 
 	user[0] = '\0';
 	if (status == 401 || status == 403)
-		return trouble(s, e, "the server does not let us ask: check auth_oauth_client_id and its secret");
+		return trouble(s, e,
+			       "the server does not let us ask: check auth_oauth_client_id and its secret");
 	if (status != 200) {
 		err_set(e, "%s: the server answers with HTTP status %ld", s->url, status);
 		return AUTH_TEMPORARY;
@@ -124,8 +128,9 @@ enum auth_result introspect_judge(const struct introspect_settings *s, long stat
 
 /* ---- the question ----------------------------------------------------------------------- */
 
-enum auth_result introspect_verify(const struct introspect_settings *s, const char *token, const char *claimed,
-				   int64_t deadline_mono_ms, char user[AUTH_USER_MAX], struct err *e)
+enum auth_result introspect_verify(const struct introspect_settings *s, const char *token,
+				   const char *claimed, int64_t deadline_mono_ms, char user[AUTH_USER_MAX],
+				   struct err *e)
 {
 	int64_t left = deadline_mono_ms - clock_mono_ms();
 	enum auth_result result = AUTH_TEMPORARY;
@@ -140,9 +145,13 @@ enum auth_result introspect_verify(const struct introspect_settings *s, const ch
 		buf_wipe(&body);
 		return fail(e, "it is too long");
 	}
-	if (http_perform(&(struct http_request){ .url = s->url, .form = body.data, .user = s->client_id,
-						 .password = s->client_secret, .ca_file = s->ca_file,
-						 .timeout_ms = left }, &answer, e) == 0) {
+	if (http_perform(&(struct http_request){ .url = s->url,
+						 .form = body.data,
+						 .user = s->client_id,
+						 .password = s->client_secret,
+						 .ca_file = s->ca_file,
+						 .timeout_ms = left },
+			 &answer, e) == 0) {
 		result = introspect_judge(s, answer.status, answer.body.data, answer.body.len, claimed,
 					  clock_wall_us() / 1000000, user, e);
 		http_answer_release(&answer);

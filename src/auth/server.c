@@ -28,7 +28,8 @@
 #define PROBE_BUSY_MS 5000 /* at most, when there is something to do */
 #define PROBE_RETRY_MS 5000
 #define SPARE_FDS 64 /* besides those of the exchanges */
-#define REQUESTS_AT_ONCE 64 /* then ends, deadlines and orders have a turn: a worker that was taken over can always ask more */
+#define REQUESTS_AT_ONCE                                                                                     \
+	64 /* then ends, deadlines and orders have a turn: a worker that was taken over can always ask more */
 enum { FD_CONTROL, FD_SIGNAL, FD_REQUEST, FD_JOBS };
 
 /* What is offered before a backend was ever reached: whoever tries is told to come back. */

@@ -229,7 +229,8 @@ static int replace(const struct users_edit *x, struct err *e)
 	close(fd);
 	free(name);
 	if (result == 0 && file_sync_folder(x->path) < 0) {
-		err_set_os(e, errno, "%s is changed, but may be as before after a power cut: its folder", x->path);
+		err_set_os(e, errno, "%s is changed, but may be as before after a power cut: its folder",
+			   x->path);
 		result = -1;
 	}
 	return result;

@@ -47,7 +47,8 @@ int file_read_all(int fd, void *data, size_t cap, size_t *len)
 int file_sync_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	char *folder = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+	char *folder =
+		slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = fd >= 0 ? fsync(fd) : -1, error = errno;
 

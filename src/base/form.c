@@ -6,7 +6,8 @@
 
 static bool is_plain(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("-._*", c);
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       strchr("-._*", c);
 }
 
 static bool add_encoded(struct buf *out, const char *text)

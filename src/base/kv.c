@@ -95,7 +95,8 @@ static char *decode_quoted(char *p, char *end, struct kv_pair *pair)
 		} else if (end - p >= 2 && (p[1] == '"' || p[1] == '\\')) {
 			*out++ = p[1];
 			p += 2;
-		} else if (end - p >= 4 && p[1] == 'x' && text_hex_value(p[2]) >= 0 && text_hex_value(p[3]) >= 0) {
+		} else if (end - p >= 4 && p[1] == 'x' && text_hex_value(p[2]) >= 0 &&
+			   text_hex_value(p[3]) >= 0) {
 			*out++ = (char)(text_hex_value(p[2]) << 4 | text_hex_value(p[3]));
 			p += 4;
 		} else {

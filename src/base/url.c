@@ -59,7 +59,8 @@ int url_check(const char *url, struct err *e)
 		return -1;
 	}
 	if (url_is_plain(url) && !is_loopback(host, len)) {
-		err_set(e, "http would show secrets on their way: https, or a server on this machine (127.0.0.1)");
+		err_set(e, "http would show secrets on their way: https, or a server on this machine "
+			   "(127.0.0.1)");
 		return -1;
 	}
 	return 0;

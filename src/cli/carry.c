@@ -84,7 +84,8 @@ bool carry_to_fields(const struct envelope *env, const struct spool_state *st, s
 	for (line = text.data; ok && *line != '\n' && (newline = strchr(line, '\n')); line = newline + 1) {
 		const char *name = "Envelope";
 
-		if (st->released && strncmp(line, "hold=", 5) == 0) /* who released it here does not want it held there */
+		if (st->released &&
+		    strncmp(line, "hold=", 5) == 0) /* who released it here does not want it held there */
 			continue;
 		if (strncmp(line, "from=", 5) == 0)
 			name = "From";

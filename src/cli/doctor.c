@@ -142,7 +142,8 @@ static void look_here(struct doctor *d)
 		local.spool = found;
 	findings_init(&f);
 	doctor_print_begin(&d->printer, NULL, NULL);
-	doctor_run(doctor_local_checks, doctor_local_check_count, &local, &f, doctor_print_findings, &d->printer);
+	doctor_run(doctor_local_checks, doctor_local_check_count, &local, &f, doctor_print_findings,
+		   &d->printer);
 	findings_release(&f);
 	free(found);
 }
@@ -176,8 +177,8 @@ static const char *sender_of(const struct doctor *d, const struct config_upstrea
 }
 
 /* The message goes through a pipe, which holds it whole. */
-static int make_message(struct submission *s, const struct doctor *d, const struct config_upstream *u, const char *remote,
-			struct err *e)
+static int make_message(struct submission *s, const struct doctor *d, const struct config_upstream *u,
+			const char *remote, struct err *e)
 {
 	char *made = NULL, *const to[] = { (char *)(uintptr_t)d->send_to };
 	struct submit_options options = { .from = sender_of(d, u, &made),
@@ -185,9 +186,10 @@ static int make_message(struct submission *s, const struct doctor *d, const stru
 					  .to_count = 1,
 					  .add_headers = true,
 					  .hostname = d->cfg.hostname };
-	char *text = mem_printf("From: <%s>\nTo: <%s>\nSubject: Posthouse test message\nAuto-Submitted: auto-generated\n\n"
-				"Sent by 'posthouse doctor' on %s through upstream \"%s\", %s.\n",
-				options.from, d->send_to, d->cfg.hostname, u->name, remote);
+	char *text = mem_printf(
+		"From: <%s>\nTo: <%s>\nSubject: Posthouse test message\nAuto-Submitted: auto-generated\n\n"
+		"Sent by 'posthouse doctor' on %s through upstream \"%s\", %s.\n",
+		options.from, d->send_to, d->cfg.hostname, u->name, remote);
 	int fd[2], r = -1;
 
 	if (pipe2(fd, O_CLOEXEC) < 0) {
@@ -238,7 +240,8 @@ static void look_at(struct doctor *d, const struct config_upstream *u, const str
 	}
 	findings_init(&f);
 	doctor_print_begin(&d->printer, u->name, text);
-	doctor_run(doctor_remote_checks, doctor_remote_check_count, &subject, &f, doctor_print_findings, &d->printer);
+	doctor_run(doctor_remote_checks, doctor_remote_check_count, &subject, &f, doctor_print_findings,
+		   &d->printer);
 	findings_release(&f);
 	doctor_remote_release(&subject);
 	if (d->send_to)
@@ -276,7 +279,8 @@ static int take_option(struct doctor *d, int key)
 		return 0;
 	case OPT_TIMEOUT:
 		if (!num_parse_duration(value, TIMEOUT_MAX_MS, &ms) || ms == 0) {
-			d->cli->ended = cli_usage_error(d->cli, "--timeout %s: not a time such as 30s or 5m", value);
+			d->cli->ended =
+				cli_usage_error(d->cli, "--timeout %s: not a time such as 30s or 5m", value);
 			return -1;
 		}
 		d->timeout_ms = (int)ms;
@@ -294,8 +298,10 @@ static int take_option(struct doctor *d, int key)
 static bool makes_envelope(const char *from, const char *to)
 {
 	char *const list[] = { (char *)(uintptr_t)to };
-	const struct submit_options options = { .from = from, .to = list, .to_count = 1, .hostname = "localhost" };
-	const struct buf header = { .data = (char *)(uintptr_t)"" };
+	const struct submit_options options = {
+		.from = from, .to = list, .to_count = 1, .hostname = "localhost"
+	};
+	const struct buf header = { .data = (char *)(uintptr_t) "" };
 	struct envelope env;
 	struct err e;
 	bool made;
@@ -340,7 +346,8 @@ static enum cli_status names_are_known(struct doctor *d)
 {
 	for (size_t i = 0; i < d->upstream_count; i++)
 		if (!upstream_named(d, d->upstream[i]))
-			return cli_usage_error(d->cli, "%s: there is no upstream of that name in %s", d->upstream[i],
+			return cli_usage_error(d->cli, "%s: there is no upstream of that name in %s",
+					       d->upstream[i],
 					       d->config_file ? d->config_file : "the defaults");
 	return CLI_DONE;
 }
@@ -365,7 +372,9 @@ static enum cli_status run(struct doctor *d)
 
 enum cli_status verb_doctor(struct cli *cli)
 {
-	struct doctor d = { .cli = cli, .timeout_ms = TIMEOUT_MS, .printer = { .term = &cli->out, .out = stdout } };
+	struct doctor d = { .cli = cli,
+			    .timeout_ms = TIMEOUT_MS,
+			    .printer = { .term = &cli->out, .out = stdout } };
 	enum cli_status status;
 
 	signal(SIGPIPE, SIG_IGN); /* a server that hangs up is a finding */

@@ -121,7 +121,8 @@ void doctor_print_end(struct doctor_printer *p)
 	for (size_t i = 0; i < FINDING_LEVEL_COUNT; i++) {
 		if (i > 0)
 			buf_adds(&line, ", ");
-		snprintf(text, sizeof(text), "%zu %s", p->total[i], p->total[i] == 1 ? shown[i].word : keys[i]);
+		snprintf(text, sizeof(text), "%zu %s", p->total[i],
+			 p->total[i] == 1 ? shown[i].word : keys[i]);
 		term_paint(p->term, p->total[i] > 0 ? shown[i].style : TERM_PLAIN, text, &line);
 	}
 	fprintf(p->out, "%s%s\n", p->began ? "\n" : "", line.data);

@@ -45,8 +45,8 @@ static enum condition condition_of(const struct spool_state *st, size_t left)
 /* As for a message without a state. */
 static bool is_blank(const struct spool_state *st)
 {
-	return st->tries == 0 && st->held == (st->born_hold != NULL) && !st->released && st->next_attempt_wall_us == 0 &&
-	       spool_state_count(st, RCPT_PENDING) == st->rcpt_count;
+	return st->tries == 0 && st->held == (st->born_hold != NULL) && !st->released &&
+	       st->next_attempt_wall_us == 0 && spool_state_count(st, RCPT_PENDING) == st->rcpt_count;
 }
 
 /* What could not be read is listed all the same; nothing of it is left open. False: it is gone. */

@@ -73,7 +73,6 @@ static int become(const char *name, bool makes_folder, struct err *e)
 	return 0;
 }
 
-
 /* ---- asking ----------------------------------------------------------------------------------- */
 
 static void wait_ms(long ms)
@@ -86,7 +85,8 @@ int oauth_lock(const struct oauth_session *s, int *fd)
 	int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
 	struct err e;
 
-	while ((*fd = oauth_store_lock(s->file, &e)) < 0 && e.os_error == EWOULDBLOCK && clock_mono_ms() < until)
+	while ((*fd = oauth_store_lock(s->file, &e)) < 0 && e.os_error == EWOULDBLOCK &&
+	       clock_mono_ms() < until)
 		wait_ms(LOCK_LOOK_MS);
 	if (*fd >= 0)
 		return 0;
@@ -104,10 +104,12 @@ static enum cli_status store(const struct oauth_session *s, const struct oauth_s
 	struct err e;
 
 	oauth_say(s, "granted", "for %s%s",
-		  num_format_age((next->expires_wall_s - next->obtained_wall_s) * 1000, lifetime, sizeof(lifetime)),
+		  num_format_age((next->expires_wall_s - next->obtained_wall_s) * 1000, lifetime,
+				 sizeof(lifetime)),
 		  rotated ? ", with a new refresh token" : "");
 	if (oauth_store_save(s->file, next, &e) < 0) {
-		cli_error("%s%s", e.text, rotated ? ": the refresh token that came is lost: log in again" : "");
+		cli_error("%s%s", e.text,
+			  rotated ? ": the refresh token that came is lost: log in again" : "");
 		return CLI_UNREACHABLE;
 	}
 	oauth_say(s, "stored", "%s", s->file);
@@ -208,7 +210,8 @@ static const struct config_upstream *find(const struct config *cfg, const char *
 }
 
 /* One upstream, with its secrets: those are read before root is given up. */
-static enum cli_status run_named(struct oauth_session *s, const struct config *cfg, size_t action, const char *name)
+static enum cli_status run_named(struct oauth_session *s, const struct config *cfg, size_t action,
+				 const char *name)
 {
 	const struct config_upstream *u = find(cfg, name);
 	enum cli_status status = CLI_NOTHING;

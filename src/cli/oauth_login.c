@@ -107,7 +107,8 @@ static enum oauth_answer ask_once(const struct oauth_session *s, const struct oa
  * RFC 8628 3.5: asks until it is granted or refused, no more often than the server wants; and less often when it
  * cannot be reached.
  */
-static enum cli_status poll(const struct oauth_session *s, const struct oauth_device *device, struct oauth_stored *next)
+static enum cli_status poll(const struct oauth_session *s, const struct oauth_device *device,
+			    struct oauth_stored *next)
 {
 	int64_t interval_s = device->interval_s, until = clock_mono_ms() + device->lifetime_s * 1000;
 	struct err e;
@@ -151,7 +152,8 @@ static enum cli_status keep(const struct oauth_session *s, const struct oauth_st
 	}
 	close(fd);
 	if (!next->refresh_token) {
-		cli_error("the server gave no refresh token, so this lasts only until the access token is over: "
+		cli_error("the server gave no refresh token, so this lasts only until the access token is "
+			  "over: "
 			  "does oauth_scope ask for one (offline_access at Microsoft)?");
 		return CLI_NOTHING;
 	}
@@ -182,9 +184,9 @@ static char *read_token(void)
 {
 	char *line = mem_alloc(OAUTH_TOKEN_MAX + 1);
 	struct err e;
-	int got = isatty(STDIN_FILENO) ?
-			  password_ask_once("Refresh token (it is not shown): ", line, OAUTH_TOKEN_MAX + 1, &e) :
-			  password_read(line, OAUTH_TOKEN_MAX + 1, &e);
+	int got = isatty(STDIN_FILENO) ? password_ask_once("Refresh token (it is not shown): ", line,
+							   OAUTH_TOKEN_MAX + 1, &e)
+				       : password_read(line, OAUTH_TOKEN_MAX + 1, &e);
 	size_t len;
 
 	if (got == 0) {
@@ -230,6 +232,7 @@ enum cli_status oauth_login(const struct oauth_session *s)
 	case OAUTH_NONE:
 		break;
 	}
-	cli_error("nobody logs in with oauth = client_credentials: posthouse oauth refresh %s", s->upstream->name);
+	cli_error("nobody logs in with oauth = client_credentials: posthouse oauth refresh %s",
+		  s->upstream->name);
 	return CLI_NOTHING;
 }

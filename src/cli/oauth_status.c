@@ -24,14 +24,16 @@ static const char *state_of(enum oauth_store_found found, const struct oauth_sto
 
 static const char *grant_name(enum oauth_grant grant)
 {
-	static const char *const names[] = { [OAUTH_NONE] = "none", [OAUTH_REFRESH_TOKEN] = "refresh_token",
+	static const char *const names[] = { [OAUTH_NONE] = "none",
+					     [OAUTH_REFRESH_TOKEN] = "refresh_token",
 					     [OAUTH_CLIENT_CREDENTIALS] = "client_credentials",
 					     [OAUTH_DEVICE_CODE] = "device_code" };
 
 	return names[grant];
 }
 
-static void put_json(const struct oauth_session *s, const char *state, const struct oauth_stored *t, const char *error)
+static void put_json(const struct oauth_session *s, const char *state, const struct oauth_stored *t,
+		     const char *error)
 {
 	json_t *o = json_object();
 
@@ -49,7 +51,8 @@ static void put_json(const struct oauth_session *s, const char *state, const str
 	json_decref(o);
 }
 
-static void put_text(const struct oauth_session *s, const char *state, const struct oauth_stored *t, const char *error)
+static void put_text(const struct oauth_session *s, const char *state, const struct oauth_stored *t,
+		     const char *error)
 {
 	char until[CLOCK_UTC_MAX], when[32];
 	int64_t now = clock_wall_us();
@@ -66,12 +69,13 @@ static void put_text(const struct oauth_session *s, const char *state, const str
 	else
 		oauth_say(s, "token", "%s", state);
 	if (s->client.grant != OAUTH_CLIENT_CREDENTIALS)
-		oauth_say(s, "refresh", "%s", t->refresh_token ? "a refresh token is stored" : "no refresh token");
+		oauth_say(s, "refresh", "%s",
+			  t->refresh_token ? "a refresh token is stored" : "no refresh token");
 	if (t->scope)
 		oauth_say(s, "scope", "%s", t->scope);
 	if (error && t->last_error_wall_s)
-		oauth_say(s, "error", "%s ago: %s", term_age(t->last_error_wall_s * 1000000, now, when, sizeof(when)),
-			  error);
+		oauth_say(s, "error", "%s ago: %s",
+			  term_age(t->last_error_wall_s * 1000000, now, when, sizeof(when)), error);
 	else if (error)
 		oauth_say(s, "error", "%s", error);
 }
@@ -91,7 +95,8 @@ enum cli_status oauth_status(const struct oauth_session *s)
 		error = "nobody has logged in: run posthouse oauth login";
 	else
 		error = stored.last_error;
-	(s->json ? put_json : put_text)(s, state_of(found, &stored, clock_wall_us() / 1000000), &stored, error);
+	(s->json ? put_json : put_text)(s, state_of(found, &stored, clock_wall_us() / 1000000), &stored,
+					error);
 	status = oauth_stored_is_valid(&stored, clock_wall_us() / 1000000) ? CLI_DONE : CLI_NOTHING;
 	oauth_stored_release(&stored);
 	return status;

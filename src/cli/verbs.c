@@ -186,8 +186,9 @@ const struct cli_verb verb_table[] = {
 		.name = "doctor",
 		.operands = "[UPSTREAM...]",
 		.summary = "check this machine and the upstreams, and say what to do",
-		.details = "Without arguments: this machine and all upstreams; with names: those upstreams.\n"
-			   "It changes nothing, and sees most as root. Exit status: 1 when something failed.\n",
+		.details =
+			"Without arguments: this machine and all upstreams; with names: those upstreams.\n"
+			"It changes nothing, and sees most as root. Exit status: 1 when something failed.\n",
 		.options = doctor_options,
 		.run = verb_doctor,
 	},
@@ -233,8 +234,9 @@ const struct cli_verb verb_table[] = {
 		.name = "user",
 		.operands = "add|passwd|remove|list [USER]",
 		.summary = "keep the file of users that may log in (auth_users_file)",
-		.details = "A new password is asked for on the terminal, twice, or read with --stdin. A hash\n"
-			   "and a SCRAM-SHA-256 verifier of it are kept. list shows all users, or one.\n",
+		.details =
+			"A new password is asked for on the terminal, twice, or read with --stdin. A hash\n"
+			"and a SCRAM-SHA-256 verifier of it are kept. list shows all users, or one.\n",
 		.options = user_options,
 		.run = verb_user,
 	},
@@ -242,10 +244,11 @@ const struct cli_verb verb_table[] = {
 		.name = "oauth",
 		.operands = "login|refresh|status [UPSTREAM]",
 		.summary = "the OAuth 2 tokens with which the relay logs in to an upstream",
-		.details = "login gets them: by a code that you enter in a browser (oauth = device_code), or\n"
-			   "with a refresh token on standard input (oauth = refresh_token). refresh asks for\n"
-			   "a new access token now, step by step. status tells what is stored, of all\n"
-			   "upstreams without UPSTREAM. A running relay takes over what is new at once.\n",
+		.details =
+			"login gets them: by a code that you enter in a browser (oauth = device_code), or\n"
+			"with a refresh token on standard input (oauth = refresh_token). refresh asks for\n"
+			"a new access token now, step by step. status tells what is stored, of all\n"
+			"upstreams without UPSTREAM. A running relay takes over what is new at once.\n",
 		.options = oauth_options,
 		.run = verb_oauth,
 	},

@@ -36,14 +36,15 @@ static bool is_bad(const struct check *c, enum config_section object, const char
 static void spare_in_order(struct check *c)
 {
 	if (c->cfg->min_spare > c->cfg->max_spare)
-		check_fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare, c->cfg->max_spare);
+		check_fail(c, "min_spare (%u) is more than max_spare (%u)", c->cfg->min_spare,
+			   c->cfg->max_spare);
 }
 
 static void workers_in_order(struct check *c)
 {
 	if (c->cfg->max_spare > c->cfg->max_workers)
 		check_fail(c, "max_spare (%u) is more than max_workers (%u)", c->cfg->max_spare,
-		     c->cfg->max_workers);
+			   c->cfg->max_workers);
 }
 
 /* As in smtpd: text and bytes exclude each other. */
@@ -68,13 +69,15 @@ static void retry_in_order(struct check *c)
 static void retried_before_it_expires(struct check *c)
 {
 	if (c->cfg->retry_max_ms > c->cfg->expire_after_ms)
-		check_fail(c, "retry_max is longer than expire_after: messages would expire waiting for their next try");
+		check_fail(c, "retry_max is longer than expire_after: messages would expire waiting for "
+			      "their next try");
 }
 
 static void warned_before_it_expires(struct check *c)
 {
 	if (c->cfg->warn_after_ms >= c->cfg->expire_after_ms)
-		check_fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 is for none");
+		check_fail(c, "warn_after is not shorter than expire_after: no warning would ever be sent; 0 "
+			      "is for none");
 }
 
 static void hostname_is_valid(struct check *c)
@@ -89,7 +92,7 @@ static void handler_exists(struct check *c)
 {
 	if (c->cfg->find_handler && !c->cfg->find_handler(c->cfg->handler))
 		check_fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
-		     c->cfg->handler_names ? c->cfg->handler_names() : "(none)");
+			   c->cfg->handler_names ? c->cfg->handler_names() : "(none)");
 }
 
 static bool handler_relays(const struct config *cfg)
@@ -151,7 +154,8 @@ static void tls_has_a_certificate(struct check *c)
 	const struct config_listener *l = listener_of(c);
 
 	if (does_tls(l) && l->tls_cert_count == 0)
-		check_fail(c, "listener \"%s\": tls needs a certificate: set tls_cert (and tls_key)", l->name);
+		check_fail(c, "listener \"%s\": tls needs a certificate: set tls_cert (and tls_key)",
+			   l->name);
 }
 
 static void keys_go_with_certificates(struct check *c)
@@ -159,8 +163,10 @@ static void keys_go_with_certificates(struct check *c)
 	const struct config_listener *l = listener_of(c);
 
 	if (l->tls_key_count > 0 && l->tls_key_count != l->tls_cert_count)
-		check_fail(c, "listener \"%s\": %zu files in tls_key for %zu in tls_cert: they go in pairs, in the same order",
-		     l->name, l->tls_key_count, l->tls_cert_count);
+		check_fail(c,
+			   "listener \"%s\": %zu files in tls_key for %zu in tls_cert: they go in pairs, in "
+			   "the same order",
+			   l->name, l->tls_key_count, l->tls_cert_count);
 }
 
 /* Whoever writes it wants it used: at the top level, by one listener at least. */
@@ -183,7 +189,8 @@ static void client_options_need_tls(struct check *c)
 	const struct config_listener *l = listener_of(c);
 
 	if ((l->tls_client_cert != TLS_CLIENT_CERT_NONE || l->tls_client_ca) && nobody_does_tls(c))
-		check_fail(c, "tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit");
+		check_fail(c, "tls_client_cert and tls_client_ca have no effect: set tls = starttls, "
+			      "required or implicit");
 }
 
 static bool nobody_asks_for_certificates(const struct check *c)
@@ -200,7 +207,8 @@ static void client_certificates_are_judged(struct check *c)
 	const struct config_listener *l = listener_of(c);
 
 	if (l->tls_client_cert == TLS_CLIENT_CERT_REQUIRED && !l->tls_client_ca)
-		check_fail(c, "tls_client_cert = required needs tls_client_ca: without it any certificate would do");
+		check_fail(c, "tls_client_cert = required needs tls_client_ca: without it any certificate "
+			      "would do");
 	if (l->tls_client_ca && nobody_asks_for_certificates(c))
 		check_fail(c, "tls_client_ca has no effect: set tls_client_cert = ask or required");
 }
@@ -228,7 +236,7 @@ static void addresses_differ(struct check *c)
 			for (size_t n = 0; n < (k == c->index ? i : other->localaddr_count); n++) {
 				if (same_address(&l->localaddr[i], &other->localaddr[n])) {
 					check_fail(c, "localaddr: \"%s\" stands twice",
-					     endpoint_format(&l->localaddr[i], text));
+						   endpoint_format(&l->localaddr[i], text));
 					return;
 				}
 			}
@@ -243,7 +251,9 @@ static void one_backend(struct check *c)
 {
 	const struct config *cfg = c->cfg;
 
-	if ((cfg->auth_users_file != NULL) + (cfg->auth_pam_service != NULL) + (cfg->auth_dovecot_socket != NULL) > 1)
+	if ((cfg->auth_users_file != NULL) + (cfg->auth_pam_service != NULL) +
+		    (cfg->auth_dovecot_socket != NULL) >
+	    1)
 		check_fail(c, "auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other");
 }
 
@@ -260,8 +270,10 @@ static void upstream_has_an_address(struct check *c)
 	const struct preset *p = u->preset ? preset_find(u->preset) : NULL;
 
 	if (u->remoteaddr_count == 0 && p)
-		check_fail(c, "upstream \"%s\" has no remoteaddr: preset \"%s\" has a host for each region, remoteaddr = \"%s\"",
-		     u->name, p->name, p->remoteaddr_like);
+		check_fail(c,
+			   "upstream \"%s\" has no remoteaddr: preset \"%s\" has a host for each region, "
+			   "remoteaddr = \"%s\"",
+			   u->name, p->name, p->remoteaddr_like);
 	else if (u->remoteaddr_count == 0)
 		check_fail(c, "upstream \"%s\" has no remoteaddr", u->name);
 }
@@ -287,10 +299,13 @@ static void password_is_not_shown(struct check *c)
 	if (!u->user || u->tls == UPSTREAM_TLS_REQUIRED || u->tls == UPSTREAM_TLS_IMPLICIT)
 		return;
 	for (size_t i = 0; i < u->remoteaddr_count; i++) {
-		if (!u->proxy && config_is_loopback(&u->remoteaddr[i].endpoint)) /* a proxy's is another machine's */
+		if (!u->proxy &&
+		    config_is_loopback(&u->remoteaddr[i].endpoint)) /* a proxy's is another machine's */
 			continue;
-		check_fail(c, "user: the password could be read on its way to %s: set tls = required or implicit",
-		     u->remoteaddr[i].endpoint.host);
+		check_fail(
+			c,
+			"user: the password could be read on its way to %s: set tls = required or implicit",
+			u->remoteaddr[i].endpoint.host);
 		return;
 	}
 }
@@ -304,7 +319,7 @@ static void remotes_differ(struct check *c)
 		for (size_t n = 0; n < i; n++)
 			if (same_address(&u->remoteaddr[i].endpoint, &u->remoteaddr[n].endpoint)) {
 				check_fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
-				     endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
+					   endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
 				return;
 			}
 }
@@ -313,8 +328,9 @@ static void remotes_differ(struct check *c)
 static void attempt_holds_the_last_answer(struct check *c)
 {
 	if (upstream_of(c)->attempt_timeout_ms < upstream_of(c)->final_timeout_ms)
-		check_fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get the time "
-			"that final_timeout gives it");
+		check_fail(c, "attempt_timeout is shorter than final_timeout: the upstream would never get "
+			      "the time "
+			      "that final_timeout gives it");
 }
 
 static void probe_in_order(struct check *c)
@@ -361,7 +377,7 @@ static void route_can_be_reached(struct check *c)
 		if (check_section_is_bad(c, CONFIG_ROUTE, i) || !route_rule_covers(&before, &rule))
 			continue;
 		check_fail(c, "route %zu is never used: route %zu, before it, takes all that it would take",
-		     c->index + 1, i + 1);
+			   c->index + 1, i + 1);
 		return;
 	}
 }
@@ -411,8 +427,8 @@ static void run_rule(struct check *c, const struct check_rule *rule, size_t inde
 static void run_rules(struct check *c, const struct check_rule *rule, size_t count)
 {
 	const struct config *cfg = c->cfg;
-	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count, cfg->route_count,
-						       cfg->rewrite_count };
+	const size_t objects[CONFIG_SECTION_COUNT] = { 1, cfg->listener_count, cfg->upstream_count,
+						       cfg->route_count, cfg->rewrite_count };
 
 	for (size_t i = 0; i < count; i++)
 		for (size_t index = 0; index < objects[rule[i].object]; index++)

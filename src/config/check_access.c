@@ -59,7 +59,8 @@ static void not_an_open_relay(struct check *c)
 	if (cfg->relay_from_anyone)
 		return;
 	if (covers_everyone(cfg->relay_from, cfg->relay_from_count))
-		check_fail(c, "relay_from lets everyone relay, or a great part of the Internet; if an open relay is "
+		check_fail(c, "relay_from lets everyone relay, or a great part of the Internet; if an open "
+			      "relay is "
 			      "wanted, say so: relay_from_anyone = yes");
 }
 
@@ -69,11 +70,17 @@ static void proxies_are_named(struct check *c)
 	const struct config_listener *l = &c->cfg->listener[c->index];
 
 	if (covers_everyone(l->proxy_protocol, l->proxy_protocol_count))
-		check_fail(c, "listener \"%s\": proxy_protocol lets everyone say who they are; name the proxies' own "
-			      "addresses", l->name);
+		check_fail(c,
+			   "listener \"%s\": proxy_protocol lets everyone say who they are; name the "
+			   "proxies' own "
+			   "addresses",
+			   l->name);
 	if (covers_everyone(l->xclient_from, l->xclient_from_count))
-		check_fail(c, "listener \"%s\": xclient_from lets everyone say who they are; name the proxies' own "
-			      "addresses", l->name);
+		check_fail(
+			c,
+			"listener \"%s\": xclient_from lets everyone say who they are; name the proxies' own "
+			"addresses",
+			l->name);
 }
 
 /* Certificates are shown where they are asked for, and have names that mean something where an authority vouches for them. */
@@ -90,13 +97,16 @@ static void certificates_can_be_shown(struct check *c)
 		judged = judged || (asks && l->tls_client_ca);
 	}
 	if (cfg->relay_from_cert_count > 0 && !asked) {
-		check_fail(c, "relay_from_cert has no effect: no listener asks for certificates (tls, tls_client_cert)");
+		check_fail(c, "relay_from_cert has no effect: no listener asks for certificates (tls, "
+			      "tls_client_cert)");
 		return;
 	}
 	for (size_t i = 0; i < cfg->relay_from_cert_count && !judged; i++) {
 		if (strncmp(cfg->relay_from_cert[i], "name:", 5) != 0)
 			continue;
-		check_fail(c, "relay_from_cert: \"%s\" has no effect: names count below a tls_client_ca, and no listener has one",
+		check_fail(c,
+			   "relay_from_cert: \"%s\" has no effect: names count below a tls_client_ca, and no "
+			   "listener has one",
 			   cfg->relay_from_cert[i]);
 		return;
 	}
@@ -116,7 +126,9 @@ static void users_can_log_in(struct check *c)
 const struct check_rule check_access_rules[] = {
 	{ CONFIG_TOP, { "relay_from", "relay_from_anyone" }, not_an_open_relay },
 	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
-	{ CONFIG_TOP, { "relay_from_cert", "tls", "tls_client_cert", "tls_client_ca" }, certificates_can_be_shown },
+	{ CONFIG_TOP,
+	  { "relay_from_cert", "tls", "tls_client_cert", "tls_client_ca" },
+	  certificates_can_be_shown },
 	{ CONFIG_TOP, { "auth_senders", "auth" }, users_can_log_in },
 };
 const size_t check_access_rule_count = sizeof(check_access_rules) / sizeof(check_access_rules[0]);

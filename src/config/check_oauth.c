@@ -29,7 +29,8 @@ static void oauth_client_has_a_secret(struct check *c)
 	const struct config_upstream *u = upstream_of(c);
 
 	if (u->oauth == OAUTH_CLIENT_CREDENTIALS && !u->oauth_client_secret_file)
-		check_fail(c, "oauth = client_credentials without oauth_client_secret_file: the secret is all that says "
+		check_fail(c, "oauth = client_credentials without oauth_client_secret_file: the secret is "
+			      "all that says "
 			      "who asks");
 }
 
@@ -42,7 +43,8 @@ static void oauth_logs_in(struct check *c)
 	if (!u->user)
 		check_fail(c, "oauth without user: the mailbox that the token is for");
 	if (u->password_file)
-		check_fail(c, "oauth and password_file exclude each other: the token is instead of a password");
+		check_fail(c,
+			   "oauth and password_file exclude each other: the token is instead of a password");
 }
 
 static void oauth_goes_with_mechanisms(struct check *c)
@@ -52,7 +54,8 @@ static void oauth_goes_with_mechanisms(struct check *c)
 	if (u->oauth != OAUTH_NONE && u->auth_mechanisms & ~BEARER)
 		check_fail(c, "auth_mechanisms: with oauth only OAUTHBEARER and XOAUTH2 can be used");
 	if (u->oauth == OAUTH_NONE && u->auth_mechanisms & BEARER)
-		check_fail(c, "auth_mechanisms: OAUTHBEARER and XOAUTH2 need a token, so oauth is to say how to get it");
+		check_fail(c, "auth_mechanisms: OAUTHBEARER and XOAUTH2 need a token, so oauth is to say how "
+			      "to get it");
 }
 
 static void oauth_has_a_file(struct check *c)
@@ -61,8 +64,11 @@ static void oauth_has_a_file(struct check *c)
 
 	if (u->oauth == OAUTH_NONE || u->oauth_token_file || config_oauth_name_is_safe(u->name))
 		return;
-	check_fail(c, "oauth_token_file is missing: by default the file is named like the upstream, and \"%s\" cannot be "
-		      "the name of a file (letters, digits, - _ .)", u->name);
+	check_fail(c,
+		   "oauth_token_file is missing: by default the file is named like the upstream, and \"%s\" "
+		   "cannot be "
+		   "the name of a file (letters, digits, - _ .)",
+		   u->name);
 }
 
 static void no_effect(struct check *c, const char *key, const char *value)
@@ -104,8 +110,8 @@ static void token_file_is_used(struct check *c)
 static void introspection_is_complete(struct check *c)
 {
 	const struct config *cfg = c->cfg;
-	bool more = cfg->auth_oauth_client_id || cfg->auth_oauth_client_secret_file || cfg->auth_oauth_ca_file ||
-		    cfg->auth_oauth_scope || cfg->auth_oauth_user_claim;
+	bool more = cfg->auth_oauth_client_id || cfg->auth_oauth_client_secret_file ||
+		    cfg->auth_oauth_ca_file || cfg->auth_oauth_scope || cfg->auth_oauth_user_claim;
 
 	if (!cfg->auth_oauth_introspection_url && more)
 		check_fail(c, "auth_oauth_... has no effect without auth_oauth_introspection_url");
@@ -114,7 +120,9 @@ static void introspection_is_complete(struct check *c)
 }
 
 const struct check_rule check_oauth_rules[] = {
-	{ CONFIG_UPSTREAM, { "oauth", "oauth_token_url", "oauth_client_id", "oauth_device_url" }, oauth_can_be_asked },
+	{ CONFIG_UPSTREAM,
+	  { "oauth", "oauth_token_url", "oauth_client_id", "oauth_device_url" },
+	  oauth_can_be_asked },
 	{ CONFIG_UPSTREAM, { "oauth", "oauth_client_secret_file" }, oauth_client_has_a_secret },
 	{ CONFIG_UPSTREAM, { "oauth", "user", "password_file" }, oauth_logs_in },
 	{ CONFIG_UPSTREAM, { "auth_mechanisms", "oauth" }, oauth_goes_with_mechanisms },
@@ -125,7 +133,8 @@ const struct check_rule check_oauth_rules[] = {
 	{ CONFIG_UPSTREAM, { "oauth_scope", "oauth" }, scope_is_used },
 	{ CONFIG_UPSTREAM, { "oauth_ca_file", "oauth" }, ca_file_is_used },
 	{ CONFIG_UPSTREAM, { "oauth_token_file", "oauth" }, token_file_is_used },
-	{ CONFIG_TOP, { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
+	{ CONFIG_TOP,
+	  { "auth_oauth_introspection_url", "auth_oauth_client_id", "auth_oauth_client_secret_file" },
 	  introspection_is_complete },
 };
 const size_t check_oauth_rule_count = sizeof(check_oauth_rules) / sizeof(check_oauth_rules[0]);

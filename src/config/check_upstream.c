@@ -35,7 +35,8 @@ static void ca_file_is_used(struct check *c)
 static void pin_is_used(struct check *c)
 {
 	if (upstream_of(c)->tls_pin && !is_verified(upstream_of(c)))
-		check_fail(c, "tls_pin has no effect: keys are compared with tls = required or implicit only");
+		check_fail(c,
+			   "tls_pin has no effect: keys are compared with tls = required or implicit only");
 }
 
 static void verify_has_a_pin(struct check *c)
@@ -47,8 +48,10 @@ static void verify_has_a_pin(struct check *c)
 static void min_version_is_used(struct check *c)
 {
 	if (upstream_of(c)->tls_min_version != UPSTREAM_TLS_MIN_AUTO && !is_verified(upstream_of(c)))
-		check_fail(c, "tls_min_version has no effect: without tls = required or implicit the session would "
-			      "go on in the clear");
+		check_fail(
+			c,
+			"tls_min_version has no effect: without tls = required or implicit the session would "
+			"go on in the clear");
 }
 
 static void key_has_a_certificate(struct check *c)
@@ -81,7 +84,8 @@ static void external_has_a_certificate(struct check *c)
 	if (!(u->auth_mechanisms & MECHANISM(EXTERNAL)))
 		return;
 	if (u->auth_mechanisms != MECHANISM(EXTERNAL))
-		check_fail(c, "auth_mechanisms: EXTERNAL stands alone: it uses the certificate, the others a password");
+		check_fail(c, "auth_mechanisms: EXTERNAL stands alone: it uses the certificate, the others a "
+			      "password");
 	else if (!u->tls_cert)
 		check_fail(c, "auth_mechanisms: EXTERNAL needs a tls_cert");
 	else if (!is_verified(u))
@@ -140,9 +144,11 @@ static void remotes_fit_the_family(struct check *c)
 								       : AF_UNSPEC;
 
 		if (family != AF_UNSPEC && !allows(u, family)) {
-			check_fail(c, "remoteaddr %s can never be reached: address_family and source_address leave "
-				      "only %s",
-				   host, family == AF_INET ? "IPv6" : "IPv4");
+			check_fail(
+				c,
+				"remoteaddr %s can never be reached: address_family and source_address leave "
+				"only %s",
+				host, family == AF_INET ? "IPv6" : "IPv4");
 			return;
 		}
 	}
@@ -156,9 +162,13 @@ const struct check_rule check_upstream_rules[] = {
 	{ CONFIG_UPSTREAM, { "tls_key", "tls_cert" }, key_has_a_certificate },
 	{ CONFIG_UPSTREAM, { "tls_cert", "tls", "remoteaddr" }, certificate_is_shown },
 	{ CONFIG_UPSTREAM, { "auth_mechanisms", "user" }, mechanisms_have_a_user },
-	{ CONFIG_UPSTREAM, { "auth_mechanisms", "tls_cert", "tls", "remoteaddr" }, external_has_a_certificate },
+	{ CONFIG_UPSTREAM,
+	  { "auth_mechanisms", "tls_cert", "tls", "remoteaddr" },
+	  external_has_a_certificate },
 	{ CONFIG_UPSTREAM, { "proxy", "proxy_user", "proxy_password_file" }, proxy_user_has_a_proxy },
 	{ CONFIG_UPSTREAM, { "source_address", "address_family" }, source_fits_the_family },
-	{ CONFIG_UPSTREAM, { "source_address", "address_family", "remoteaddr", "proxy" }, remotes_fit_the_family },
+	{ CONFIG_UPSTREAM,
+	  { "source_address", "address_family", "remoteaddr", "proxy" },
+	  remotes_fit_the_family },
 };
 const size_t check_upstream_rule_count = sizeof(check_upstream_rules) / sizeof(check_upstream_rules[0]);

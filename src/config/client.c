@@ -15,7 +15,8 @@ static int read_password(const char *name, const char *key, char **password, str
 	return -1;
 }
 
-static int read_blob(const char *name, const char *key, bool is_public, struct upstream_blob *blob, struct err *e)
+static int read_blob(const char *name, const char *key, bool is_public, struct upstream_blob *blob,
+		     struct err *e)
 {
 	char *data;
 
@@ -29,13 +30,15 @@ static int read_blob(const char *name, const char *key, bool is_public, struct u
 	return 0;
 }
 
-int config_client_read_secrets(struct config_client_secrets *s, const struct config_upstream *u, struct err *e)
+int config_client_read_secrets(struct config_client_secrets *s, const struct config_upstream *u,
+			       struct err *e)
 {
 	*s = (struct config_client_secrets){ 0 };
 	/* a certificate is no secret, but for a key in the same file */
 	if (read_password(u->password_file, "password_file", &s->password, e) == 0 &&
 	    read_password(u->proxy_password_file, "proxy_password_file", &s->proxy_password, e) == 0 &&
-	    read_password(u->oauth_client_secret_file, "oauth_client_secret_file", &s->oauth_client_secret, e) == 0 &&
+	    read_password(u->oauth_client_secret_file, "oauth_client_secret_file", &s->oauth_client_secret,
+			  e) == 0 &&
 	    read_blob(u->tls_cert, "tls_cert", u->tls_key != NULL, &s->tls_cert, e) == 0 &&
 	    read_blob(u->tls_key, "tls_key", false, &s->tls_key, e) == 0)
 		return 0;
@@ -58,8 +61,9 @@ void config_client_release_secrets(struct config_client_secrets *s)
 	*s = (struct config_client_secrets){ 0 };
 }
 
-void config_client_settings(struct upstream_settings *out, const struct config *cfg, const struct config_upstream *u,
-			    const struct config_remote *remote, const struct config_client_secrets *secrets)
+void config_client_settings(struct upstream_settings *out, const struct config *cfg,
+			    const struct config_upstream *u, const struct config_remote *remote,
+			    const struct config_client_secrets *secrets)
 {
 	*out = (struct upstream_settings){
 		.name = u->name,
@@ -95,8 +99,8 @@ void config_client_settings(struct upstream_settings *out, const struct config *
 	};
 }
 
-void config_client_oauth(struct oauth_client *client, struct http_request *way, const struct config_upstream *u,
-			 const struct config_client_secrets *secrets)
+void config_client_oauth(struct oauth_client *client, struct http_request *way,
+			 const struct config_upstream *u, const struct config_client_secrets *secrets)
 {
 	*client = (struct oauth_client){
 		.upstream = u->name,

@@ -20,7 +20,8 @@
 #define DAY (24 * HOUR)
 #define GIB ((int64_t)1 << 30)
 
-const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream", "route", "rewrite" };
+const char *const config_section_names[CONFIG_SECTION_COUNT] = { "", "listener", "upstream", "route",
+								 "rewrite" };
 
 bool config_section_has_name(enum config_section section)
 {
@@ -41,7 +42,8 @@ static const char *const family_words[] = { "any", "ipv4", "ipv6", NULL };
 static const char *const apply_words[] = { "sender", "recipient", "header", NULL };
 static const char *const auth_words[] = { "none", "offered", "required", NULL };
 static const char *const sasl_words[] = { SMTP_MECHANISM_NAMES, NULL };
-static const char *const oauth_words[] = { "none", "refresh_token", "client_credentials", "device_code", NULL };
+static const char *const oauth_words[] = { "none", "refresh_token", "client_credentials", "device_code",
+					   NULL };
 static const char *const listener_tls_words[] = { "none", "starttls", "required", "implicit", NULL };
 static const char *const profile_words[] = { "modern", "intermediate", "legacy", NULL };
 static const char *const client_cert_words[] = { "none", "ask", "required", NULL };
@@ -108,13 +110,17 @@ const struct config_option config_options[] = {
 	  .help = "an open relay is wanted" },
 
 	/* tables of clients, senders and recipients; limits per client and user */
-	{ "relay_from_cert", TOP(relay_from_cert), .count_offset = offsetof(struct config, relay_from_cert_count),
-	  TYPE(certificates), .help = "certificates whose clients may relay" },
-	{ "client_access", TOP(client_access), TYPE(path), .help = "table of clients and what becomes of them" },
-	{ "sender_access", TOP(sender_access), TYPE(path), .help = "table of senders and what becomes of them" },
+	{ "relay_from_cert", TOP(relay_from_cert),
+	  .count_offset = offsetof(struct config, relay_from_cert_count), TYPE(certificates),
+	  .help = "certificates whose clients may relay" },
+	{ "client_access", TOP(client_access), TYPE(path),
+	  .help = "table of clients and what becomes of them" },
+	{ "sender_access", TOP(sender_access), TYPE(path),
+	  .help = "table of senders and what becomes of them" },
 	{ "recipient_access", TOP(recipient_access), TYPE(path),
 	  .help = "table of recipients and what becomes of them" },
-	{ "auth_senders", TOP(auth_senders), TYPE(path), .help = "table of users and the senders they may use" },
+	{ "auth_senders", TOP(auth_senders), TYPE(path),
+	  .help = "table of users and the senders they may use" },
 	/* A quarter of the workers there are by default. What a client sends in a minute says little of a smarthost's. */
 	{ "client_connections", TOP(client_connections), TYPE(count), RANGE(0, 10000), .fallback = "50",
 	  .help = "connections of one client at a time; 0: no limit" },
@@ -153,8 +159,8 @@ const struct config_option config_options[] = {
 	  .help = "what of the answer is the user; default: username, else sub" },
 	{ "auth_user", TOP(auth_user), TYPE(account), .fallback = "posthouse-auth",
 	  .help = "runs the auth process, when started as root" },
-	{ "auth_failure_delay", TOP(auth_failure_delay_ms), TYPE(time), RANGE(0, MINUTE / 4), .fallback = "2s",
-	  .help = "the answer to a failed AUTH comes that much later" },
+	{ "auth_failure_delay", TOP(auth_failure_delay_ms), TYPE(time), RANGE(0, MINUTE / 4),
+	  .fallback = "2s", .help = "the answer to a failed AUTH comes that much later" },
 	{ "auth_ban_after", TOP(auth_ban_after), TYPE(count), RANGE(0, 1000000), .fallback = "10",
 	  .help = "failed AUTHs from an address that ban it for a while; 0: none do" },
 	{ "auth_ban_time", TOP(auth_ban_time_ms), TYPE(time), RANGE(1, 7 * DAY), .fallback = "10m",
@@ -166,30 +172,34 @@ const struct config_option config_options[] = {
 	/* As long as a client may come back without a full handshake is as long as a stolen ticket key is of use. */
 	{ "tls_ticket_lifetime", TOP(tls_ticket_lifetime_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "2h",
 	  .help = "how long a TLS client can resume its session; 0: not at all" },
-	{ "tls_expiry_warning", TOP(tls_expiry_warning_ms), TYPE(time), RANGE(0, 365 * DAY), .fallback = "14d",
+	{ "tls_expiry_warning", TOP(tls_expiry_warning_ms), TYPE(time), RANGE(0, 365 * DAY),
+	  .fallback = "14d",
 	  .help = "daily warning that long before a certificate of a listener ends; 0: none" },
 
 	/* rewriting: the envelope */
 	{ "default_domain", TOP(default_domain), TYPE(hostname),
 	  .help = "domain for addresses without one; default: they are refused" },
-	{ "masquerade", TOP(masquerade), .count_offset = offsetof(struct config, masquerade_count), TYPE(domains),
-	  .help = "domains whose hosts are hidden in senders" },
+	{ "masquerade", TOP(masquerade), .count_offset = offsetof(struct config, masquerade_count),
+	  TYPE(domains), .help = "domains whose hosts are hidden in senders" },
 	{ "masquerade_exceptions", TOP(masquerade_exceptions),
 	  .count_offset = offsetof(struct config, masquerade_exceptions_count), TYPE(local_parts),
 	  .help = "local parts that keep their host" },
 	{ "aliases", TOP(aliases), TYPE(path), .help = "file of aliases for local mail, as aliases(5)" },
 	{ "alias_domains", TOP(alias_domains), .count_offset = offsetof(struct config, alias_domains_count),
-	  TYPE(domains), .help = "domains of local mail; default: hostname, localhost, localhost.localdomain" },
+	  TYPE(domains),
+	  .help = "domains of local mail; default: hostname, localhost, localhost.localdomain" },
 	{ "always_bcc", TOP(always_bcc), TYPE(mailbox), .help = "gets a copy of each message" },
-	{ "redirect_all", TOP(redirect_all), TYPE(mailbox), .help = "gets each message instead of its recipients" },
+	{ "redirect_all", TOP(redirect_all), TYPE(mailbox),
+	  .help = "gets each message instead of its recipients" },
 
 	/* rewriting: headers */
 	{ "rewrite_headers", TOP(rewrite_headers), TYPE(bool), .fallback = "no",
 	  .help = "From, Sender and Reply-To are rewritten like senders" },
 	{ "keep_original_headers", TOP(keep_original_headers), TYPE(bool), .fallback = "no",
 	  .help = "what was rewritten is kept in X-Original-From ..." },
-	{ "remove_headers", TOP(remove_headers), .count_offset = offsetof(struct config, remove_headers_count),
-	  TYPE(header_names), .help = "header fields that are taken out" },
+	{ "remove_headers", TOP(remove_headers),
+	  .count_offset = offsetof(struct config, remove_headers_count), TYPE(header_names),
+	  .help = "header fields that are taken out" },
 
 	/* the SMTP session */
 	{ "data_size_limit", TOP(data_size_limit_bytes), TYPE(size), RANGE(0, 1024 * GIB), .fallback = "32M",
@@ -259,13 +269,15 @@ const struct config_option config_options[] = {
 	{ "tls", LISTENER(tls), .also_top = true, TYPE(word), .words = listener_tls_words, .fallback = "none",
 	  .help = "encryption of clients" },
 	{ "tls_cert", LISTENER(tls_cert), .count_offset = offsetof(struct config_listener, tls_cert_count),
-	  .also_top = true, TYPE(paths), .help = "certificates with their chains (PEM); by the name a client asks for" },
+	  .also_top = true, TYPE(paths),
+	  .help = "certificates with their chains (PEM); by the name a client asks for" },
 	{ "tls_key", LISTENER(tls_key), .count_offset = offsetof(struct config_listener, tls_key_count),
 	  .also_top = true, TYPE(paths), .help = "their private keys (PEM); default: they are in tls_cert" },
 	{ "tls_profile", LISTENER(tls_profile), .also_top = true, TYPE(word), .words = profile_words,
 	  .fallback = "intermediate", .help = "versions and ciphers of TLS" },
-	{ "tls_client_cert", LISTENER(tls_client_cert), .also_top = true, TYPE(word), .words = client_cert_words,
-	  .fallback = "none", .help = "whether clients show certificates of their own" },
+	{ "tls_client_cert", LISTENER(tls_client_cert), .also_top = true, TYPE(word),
+	  .words = client_cert_words, .fallback = "none",
+	  .help = "whether clients show certificates of their own" },
 	{ "tls_client_ca", LISTENER(tls_client_ca), .also_top = true, TYPE(path),
 	  .help = "authorities that sign clients' certificates (PEM)" },
 
@@ -274,20 +286,21 @@ const struct config_option config_options[] = {
 	  .help = "whether clients can, or must, log in" },
 	{ "auth_without_tls", LISTENER(auth_without_tls), TYPE(bool), .also_top = true, .fallback = "no",
 	  .help = "AUTH is offered on connections without encryption, too" },
-	{ "auth_mechanisms", LISTENER(auth_mechanisms), TYPE(set), .words = sasl_words,
-	  .also_top = true, .help = "AUTH mechanisms that may be used; default: all that the backend has" },
+	{ "auth_mechanisms", LISTENER(auth_mechanisms), TYPE(set), .words = sasl_words, .also_top = true,
+	  .help = "AUTH mechanisms that may be used; default: all that the backend has" },
 
 	/* listener: who it believes (PROXY, XCLIENT) */
 	{ "proxy_protocol", LISTENER(proxy_protocol),
-	  .count_offset = offsetof(struct config_listener, proxy_protocol_count), TYPE(networks), .also_top = true,
-	  .help = "networks of proxies, whose connections begin with a PROXY header" },
+	  .count_offset = offsetof(struct config_listener, proxy_protocol_count), TYPE(networks),
+	  .also_top = true, .help = "networks of proxies, whose connections begin with a PROXY header" },
 	{ "xclient_from", LISTENER(xclient_from),
-	  .count_offset = offsetof(struct config_listener, xclient_from_count), TYPE(networks), .also_top = true,
-	  .help = "networks of proxies that may say for whom they speak (XCLIENT)" },
+	  .count_offset = offsetof(struct config_listener, xclient_from_count), TYPE(networks),
+	  .also_top = true, .help = "networks of proxies that may say for whom they speak (XCLIENT)" },
 
 	/* upstream "name" { } */
-	{ "remoteaddr", UPSTREAM(remoteaddr), .count_offset = offsetof(struct config_upstream, remoteaddr_count),
-	  TYPE(remote), .help = "host and port to deliver to; several for fail-over" },
+	{ "remoteaddr", UPSTREAM(remoteaddr),
+	  .count_offset = offsetof(struct config_upstream, remoteaddr_count), TYPE(remote),
+	  .help = "host and port to deliver to; several for fail-over" },
 	{ "tls", UPSTREAM(tls), TYPE(word), .words = tls_words,
 	  .help = "encryption; default: by port and host" },
 	{ "tls_ca_file", UPSTREAM(tls_ca_file), TYPE(path),
@@ -303,7 +316,8 @@ const struct config_option config_options[] = {
 	  .help = "our certificate for the upstream (PEM); default: none" },
 	{ "tls_key", UPSTREAM(tls_key), TYPE(secret), .help = "its private key (PEM); default: in tls_cert" },
 	{ "tls_min_version", UPSTREAM(tls_min_version), TYPE(word), .words = tls_version_words,
-	  .fallback = "auto", .help = "oldest version of TLS; auto: 1.2, and any where tls is opportunistic" },
+	  .fallback = "auto",
+	  .help = "oldest version of TLS; auto: 1.2, and any where tls is opportunistic" },
 	{ "auth_mechanisms", UPSTREAM(auth_mechanisms), TYPE(set), .words = mechanism_words,
 	  .help = "AUTH mechanisms that may be used; default: all that take a password" },
 
@@ -325,7 +339,8 @@ const struct config_option config_options[] = {
 	  .help = "where tokens are kept; default: by the upstream's name" },
 
 	/* upstream: the way there (proxies, addresses) and presets */
-	{ "proxy", UPSTREAM(proxy), TYPE(proxy), .help = "SOCKS or HTTP proxy to connect through; default: none" },
+	{ "proxy", UPSTREAM(proxy), TYPE(proxy),
+	  .help = "SOCKS or HTTP proxy to connect through; default: none" },
 	{ "proxy_user", UPSTREAM(proxy_user), TYPE(text), .help = "name for the proxy" },
 	{ "proxy_password_file", UPSTREAM(proxy_password_file), TYPE(secret),
 	  .help = "file with the password for the proxy" },
@@ -333,7 +348,8 @@ const struct config_option config_options[] = {
 	  .help = "address or interface to connect from; default: the system chooses" },
 	{ "address_family", UPSTREAM(address_family), TYPE(word), .words = family_words, .fallback = "any",
 	  .help = "which of the upstream's addresses are used" },
-	{ "preset", UPSTREAM(preset), TYPE(preset), .help = "a known provider, for the keys that are not set" },
+	{ "preset", UPSTREAM(preset), TYPE(preset),
+	  .help = "a known provider, for the keys that are not set" },
 
 	/* upstream: what is sent, and how much */
 	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",
@@ -383,11 +399,12 @@ const struct config_option config_options[] = {
 	{ "upstream", ROUTE(upstream), TYPE(text), .help = "where to: the name of an upstream section" },
 
 	/* rewrite { } */
-	{ "match", REWRITE(match), .count_offset = offsetof(struct config_rewrite, match_count), TYPE(recipients),
-	  .help = "patterns of addresses" },
-	{ "to", REWRITE(to), TYPE(rewrite_target), .help = "what they become; *@domain keeps the local part" },
-	{ "apply", REWRITE(apply), TYPE(flags), .words = apply_words, .fallback = "{ \"sender\", \"header\" }",
-	  .help = "to which addresses" },
+	{ "match", REWRITE(match), .count_offset = offsetof(struct config_rewrite, match_count),
+	  TYPE(recipients), .help = "patterns of addresses" },
+	{ "to", REWRITE(to), TYPE(rewrite_target),
+	  .help = "what they become; *@domain keeps the local part" },
+	{ "apply", REWRITE(apply), TYPE(flags), .words = apply_words,
+	  .fallback = "{ \"sender\", \"header\" }", .help = "to which addresses" },
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 _Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX,
@@ -403,7 +420,8 @@ const struct config_option *config_option_find(enum config_section section, cons
 	for (size_t i = 0; i < config_option_count; i++) {
 		const struct config_option *o = &config_options[i];
 
-		if (config_option_stands_in(o, section) && strlen(o->key) == key_len && memcmp(o->key, key, key_len) == 0)
+		if (config_option_stands_in(o, section) && strlen(o->key) == key_len &&
+		    memcmp(o->key, key, key_len) == 0)
 			return o;
 	}
 	return NULL;

@@ -48,7 +48,8 @@ int secret_path(const char *name, char **path, struct err *e)
 	}
 	if (!folder || folder[0] != '/') {
 		err_set(e,
-			"%s: no credentials were passed to this process (CREDENTIALS_DIRECTORY is not set): they "
+			"%s: no credentials were passed to this process (CREDENTIALS_DIRECTORY is not set): "
+			"they "
 			"come from systemd, with LoadCredential=%s:PATH in the unit",
 			name, credential);
 		return -1;
@@ -59,7 +60,8 @@ int secret_path(const char *name, char **path, struct err *e)
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static int check_file(const char *what, const char *file, const struct stat *st, bool is_public, struct err *e)
+static int check_file(const char *what, const char *file, const struct stat *st, bool is_public,
+		      struct err *e)
 {
 	unsigned mode = (unsigned)st->st_mode & 07777;
 
@@ -75,7 +77,8 @@ static int check_file(const char *what, const char *file, const struct stat *st,
 		return -1;
 	}
 	if (mode & S_IROTH && !is_public) {
-		err_set(e, "%s %s can be read by everyone (mode %04o): chmod o-rwx %s", what, file, mode, file);
+		err_set(e, "%s %s can be read by everyone (mode %04o): chmod o-rwx %s", what, file, mode,
+			file);
 		return -1;
 	}
 	return 0;

@@ -179,8 +179,8 @@ const struct config_type config_type_url = { "URL", false, url_parse, text_forma
 const struct config_type config_type_account = { "user", false, account_parse, text_format, text_clear };
 const struct config_type config_type_group = { "group", false, group_parse, text_format, text_clear };
 const struct config_type config_type_mailbox = { "mail address", false, mailbox_parse, text_format, text_clear };
-const struct config_type config_type_rewrite_target = { "mail address", false, rewrite_target_parse, text_format,
-							 text_clear };
+const struct config_type config_type_rewrite_target = { "mail address", false, rewrite_target_parse,
+							text_format, text_clear };
 const struct config_type config_type_hostname = { "domain", false, hostname_parse, text_format, text_clear };
 
 /* ---- words ----------------------------------------------------------------- */
@@ -310,7 +310,8 @@ static bool bool_format(const struct config_option *o, const void *object, struc
 }
 
 _Static_assert(sizeof(enum upstream_tls) == sizeof(unsigned), "config_type_word writes enums as unsigned");
-const struct config_type config_type_flags = { "list of words", true, flags_parse, flags_format, flags_clear };
+const struct config_type config_type_flags = { "list of words", true, flags_parse, flags_format,
+					       flags_clear };
 const struct config_type config_type_word = { "word", false, word_parse, word_format, NULL };
 const struct config_type config_type_switch = { "word", false, switch_parse, switch_format, NULL };
 const struct config_type config_type_word_text = { "word", false, word_text_parse, word_text_format,

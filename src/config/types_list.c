@@ -185,8 +185,8 @@ static void add_text(const struct config_option *o, void *object, const char *te
 	(*at)[(*count)++] = mem_strdup(text);
 }
 
-static int pattern_parse(const struct config_option *o, void *object, const char *text, enum route_field field,
-			 struct err *e)
+static int pattern_parse(const struct config_option *o, void *object, const char *text,
+			 enum route_field field, struct err *e)
 {
 	if (types_check_text(text, e) != 0 || route_pattern_check(field, text, e) != 0)
 		return -1;
@@ -267,13 +267,17 @@ static int check_name(const char *name, struct err *e)
 	bool wild = strncmp(name, "*.", 2) == 0;
 	const char *rest = wild ? name + 2 : name;
 
-	if (wild ? !smtp_is_domain(rest, strlen(rest)) : !smtp_is_domain(rest, strlen(rest)) && !pattern_is_address(rest)) {
-		err_set(e, "\"name:%s\": a host name, a mail address, or *.DOMAIN is wanted behind name:", name);
+	if (wild ? !smtp_is_domain(rest, strlen(rest))
+		 : !smtp_is_domain(rest, strlen(rest)) && !pattern_is_address(rest)) {
+		err_set(e,
+			"\"name:%s\": a host name, a mail address, or *.DOMAIN is wanted behind name:", name);
 		return -1;
 	}
 	if (wild && !strchr(rest, '.')) {
-		err_set(e, "\"name:%s\" lets everyone relay who gets a certificate below \"%s\": name a domain of yours", name,
-			rest);
+		err_set(e,
+			"\"name:%s\" lets everyone relay who gets a certificate below \"%s\": name a domain "
+			"of yours",
+			name, rest);
 		return -1;
 	}
 	return 0;
@@ -287,7 +291,10 @@ static int certificates_parse(const struct config_option *o, void *object, const
 	if (types_check_text(text, e) != 0 || (is_name && check_name(text + 5, e) != 0))
 		return -1;
 	if (!is_name && (strncmp(text, "sha256:", 7) != 0 || !read_fingerprint(text + 7, fingerprint))) {
-		err_set(e, "\"%s\": write sha256: and the 64 digits of a certificate's fingerprint, or name:HOST", text);
+		err_set(e,
+			"\"%s\": write sha256: and the 64 digits of a certificate's fingerprint, or "
+			"name:HOST",
+			text);
 		return -1;
 	}
 	if (is_name) {
@@ -299,8 +306,8 @@ static int certificates_parse(const struct config_option *o, void *object, const
 	return 0;
 }
 
-const struct config_type config_type_certificates = { "certificates", true, certificates_parse, patterns_format,
-						      patterns_clear };
+const struct config_type config_type_certificates = { "certificates", true, certificates_parse,
+						      patterns_format, patterns_clear };
 
 /* ---- words of rewriting ----------------------------------------------------------------- */
 
@@ -339,14 +346,17 @@ static int header_names_parse(const struct config_option *o, void *object, const
 	for (size_t i = 0; i < len; i++) {
 		if (text[i] > ' ' && text[i] < 0x7f && text[i] != ':' && text[i] != '*')
 			continue;
-		err_set(e, "\"%s\" is no name of a header field (like X-Mailer, or X-* for all that begin so)", text);
+		err_set(e,
+			"\"%s\" is no name of a header field (like X-Mailer, or X-* for all that begin so)",
+			text);
 		return -1;
 	}
 	add_text(o, object, text);
 	return 0;
 }
 
-const struct config_type config_type_domains = { "domains", true, domains_parse, patterns_format, patterns_clear };
+const struct config_type config_type_domains = { "domains", true, domains_parse, patterns_format,
+						 patterns_clear };
 const struct config_type config_type_local_parts = { "local parts", true, local_parts_parse, patterns_format,
 						     patterns_clear };
 const struct config_type config_type_header_names = { "names", true, header_names_parse, patterns_format,

@@ -43,7 +43,8 @@ static int secret_parse(const struct config_option *o, void *object, const char 
 	return 0;
 }
 
-const struct config_type config_type_secret = { "path or credential", false, secret_parse, text_format, text_clear };
+const struct config_type config_type_secret = { "path or credential", false, secret_parse, text_format,
+						text_clear };
 
 /* ---- a set of words -------------------------------------------------------------------- */
 
@@ -147,7 +148,8 @@ static int proxy_parse(const struct config_option *o, void *object, const char *
 		if (strncmp(text, proxy_schemes[i], strlen(proxy_schemes[i])) == 0)
 			scheme = proxy_schemes[i];
 	if (!scheme) {
-		err_set(e, "\"%.100s\" does not begin with socks5h://, socks5://, socks4a:// or http://", text);
+		err_set(e, "\"%.100s\" does not begin with socks5h://, socks5://, socks4a:// or http://",
+			text);
 		return -1;
 	}
 	if (strpbrk(text + strlen(scheme), "@/?# ")) {
@@ -226,4 +228,5 @@ static void source_clear(const struct config_option *o, void *object)
 	memset(source, 0, sizeof(*source));
 }
 
-const struct config_type config_type_source = { "addresses", true, source_parse, source_format, source_clear };
+const struct config_type config_type_source = { "addresses", true, source_parse, source_format,
+						source_clear };

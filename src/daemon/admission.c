@@ -28,8 +28,10 @@ void admission_init(struct admission *a, const struct config *cfg, const struct 
 		.relay_from_cert_count = cfg->relay_from_cert_count,
 		.exempt = cfg->limits_exempt,
 		.exempt_count = cfg->limits_exempt_count,
-		.client = { cfg->client_connections, cfg->client_messages_per_minute, cfg->client_recipients_per_minute },
-		.user = { cfg->user_connections, cfg->user_messages_per_minute, cfg->user_recipients_per_minute },
+		.client = { cfg->client_connections, cfg->client_messages_per_minute,
+			    cfg->client_recipients_per_minute },
+		.user = { cfg->user_connections, cfg->user_messages_per_minute,
+			  cfg->user_recipients_per_minute },
 		.crowd = CROWD(cfg->max_workers),
 		.share = SHARE(cfg->max_workers),
 		.tables = &a->tables,
@@ -54,8 +56,8 @@ void admission_release(struct admission *a)
 static const char *file(void *ctx, size_t index)
 {
 	const struct access_files *f = &((struct admission *)ctx)->files;
-	const char *all[RULES_KINDS + 1] = { f->rules[RULES_CLIENT], f->rules[RULES_SENDER], f->rules[RULES_RECIPIENT],
-					     f->owners };
+	const char *all[RULES_KINDS + 1] = { f->rules[RULES_CLIENT], f->rules[RULES_SENDER],
+					     f->rules[RULES_RECIPIENT], f->owners };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		if (all[i] && index-- == 0)
@@ -111,8 +113,13 @@ static void release(void *ctx)
 
 void admission_watch(struct admission *a, struct reload *r)
 {
-	struct reloadable tables = { .what = "access tables", .file = file, .load = load, .swap = swap, .drop = drop,
-				     .release = release, .ctx = a };
+	struct reloadable tables = { .what = "access tables",
+				     .file = file,
+				     .load = load,
+				     .swap = swap,
+				     .drop = drop,
+				     .release = release,
+				     .ctx = a };
 
 	if (file(a, 0))
 		reload_add(r, &tables);

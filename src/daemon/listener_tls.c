@@ -34,7 +34,8 @@ static void set_release(const struct listener_tls *t, struct set *set)
 	set->server = NULL;
 }
 
-static struct tls_server *make_server(const struct listener_tls *t, const struct config_listener *l, struct err *e)
+static struct tls_server *make_server(const struct listener_tls *t, const struct config_listener *l,
+				      struct err *e)
 {
 	const struct tls_settings settings = {
 		.listener = l->name,
@@ -164,8 +165,13 @@ struct listener_tls *listener_tls_new(const struct config *cfg)
 
 void listener_tls_register(struct listener_tls *t, struct reload *r)
 {
-	reload_add(r, &(struct reloadable){ .what = "certificates", .file = file, .load = load, .swap = swap,
-					    .drop = drop, .release = release, .ctx = t });
+	reload_add(r, &(struct reloadable){ .what = "certificates",
+					    .file = file,
+					    .load = load,
+					    .swap = swap,
+					    .drop = drop,
+					    .release = release,
+					    .ctx = t });
 }
 
 const struct tls_server *listener_tls_server(const struct listener_tls *t, size_t index)
@@ -184,7 +190,8 @@ static bool is_told(const struct listener_tls *t, size_t listener, size_t index,
 
 	for (size_t i = 0; i <= listener; i++)
 		for (size_t k = 0; listener_tls_server(t, i) && (i < listener || k < index) &&
-				   tls_server_certificate(t->used.server[i], k, &cert); k++)
+				   tls_server_certificate(t->used.server[i], k, &cert);
+		     k++)
 			if (strcmp(cert.file, name) == 0)
 				return true;
 	return false;
@@ -202,7 +209,8 @@ static void for_ending(const struct listener_tls *t, tell_function *tell, void *
 			int64_t left_ms = (cert.ends_wall_us - now_us) / 1000;
 			bool early = cert.begins_wall_us != INT64_MAX && cert.begins_wall_us > now_us;
 
-			if ((early || left_ms <= 0 || left_ms < t->cfg->tls_expiry_warning_ms) && !is_told(t, i, k, cert.file))
+			if ((early || left_ms <= 0 || left_ms < t->cfg->tls_expiry_warning_ms) &&
+			    !is_told(t, i, k, cert.file))
 				tell(ctx, &cert, early, left_ms);
 		}
 	}
@@ -216,7 +224,9 @@ static void log_ending(void *ctx, const struct tls_certificate *cert, bool early
 
 	(void)ctx;
 	log_begin(&line, good ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
-		  good ? "certificate_expires" : early ? "certificate_early" : "certificate_expired");
+		  good    ? "certificate_expires"
+		  : early ? "certificate_early"
+			  : "certificate_expired");
 	log_str(&line, "file", cert->file);
 	log_str(&line, "names", cert->names);
 	if (early)
@@ -248,18 +258,22 @@ static void tell_ending(void *ctx, const struct tls_certificate *cert, bool earl
 	struct err e;
 
 	if (early)
-		err_set(&e, "warning: %s: the certificate (%s) is not valid before %s: is the clock of this machine right?",
+		err_set(&e,
+			"warning: %s: the certificate (%s) is not valid before %s: is the clock of this "
+			"machine right?",
 			cert->file, cert->names, clock_format_utc(cert->begins_wall_us, when));
 	else if (left_ms <= 0)
-		err_set(&e, "warning: %s: the certificate (%s) expired at %s: renew it", cert->file, cert->names,
-			clock_format_utc(cert->ends_wall_us, when));
+		err_set(&e, "warning: %s: the certificate (%s) expired at %s: renew it", cert->file,
+			cert->names, clock_format_utc(cert->ends_wall_us, when));
 	else
-		err_set(&e, "warning: %s: the certificate (%s) ends in %lld days, at %s", cert->file, cert->names,
-			(long long)(left_ms / DAY_MS), clock_format_utc(cert->ends_wall_us, when));
+		err_set(&e, "warning: %s: the certificate (%s) ends in %lld days, at %s", cert->file,
+			cert->names, (long long)(left_ms / DAY_MS),
+			clock_format_utc(cert->ends_wall_us, when));
 	r->report(r->ctx, e.text);
 }
 
-void listener_tls_warnings(const struct listener_tls *t, void (*report)(void *ctx, const char *text), void *ctx)
+void listener_tls_warnings(const struct listener_tls *t, void (*report)(void *ctx, const char *text),
+			   void *ctx)
 {
 	struct text_report r = { report, ctx };
 

@@ -149,7 +149,8 @@ static bool groups_are_there(const struct config *cfg)
  */
 static bool machine_is_prepared(const struct config *cfg, bool warn)
 {
-	bool users = users_are_there(cfg), groups = groups_are_there(cfg), upstreams = upstreams_are_usable(cfg);
+	bool users = users_are_there(cfg), groups = groups_are_there(cfg),
+	     upstreams = upstreams_are_usable(cfg);
 	bool files = service_check_files(cfg, warn, report, NULL);
 	bool credentials = credentials_are_usable(cfg, report, NULL);
 
@@ -198,7 +199,8 @@ int main(int argc, char *argv[])
 	stdfiles_open();
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "posthoused"); /* until the configuration is known */
 	if (!tls_memory_wipe_freed())
-		log_msg(LOG_LEVEL_WARNING, "memory_not_wiped", "OpenSSL is in use already: keys may stay in its freed memory");
+		log_msg(LOG_LEVEL_WARNING, "memory_not_wiped",
+			"OpenSSL is in use already: keys may stay in its freed memory");
 	if (daemon_options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "posthoused: %s: try 'posthoused --help'\n", e.text);
 		return EXIT_USAGE;

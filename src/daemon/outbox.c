@@ -87,7 +87,9 @@ static void file_interruptible(struct session_io *io, bool yes)
 	((struct file_io *)io)->interruptible = yes;
 }
 
-static const struct session_io_ops file_ops = { .read = file_read, .write = file_write, .interruptible = file_interruptible };
+static const struct session_io_ops file_ops = { .read = file_read,
+						.write = file_write,
+						.interruptible = file_interruptible };
 
 /* ---- one message ------------------------------------------------------------------- */
 
@@ -209,8 +211,9 @@ static enum fate play(const struct outbox_player *p, int fd, const struct stat *
 					       .rejected = on_rejected,
 					       .trace = p->events->trace ? on_trace : NULL,
 					       .ctx = &play };
-	const struct session_peer peer = { .text = p->peer, .address = "unix", .listener = "outbox",
-					   .refusal = p->refusal };
+	const struct session_peer peer = {
+		.text = p->peer, .address = "unix", .listener = "outbox", .refusal = p->refusal
+	};
 	struct file_io io = { .io.ops = &file_ops, .control = p->control, .fd = fd, .size = st->st_size };
 	enum fate fate;
 

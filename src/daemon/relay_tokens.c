@@ -20,7 +20,8 @@ struct relay_token {
 
 /* ---- what the relay asks --------------------------------------------------------------- */
 
-static void token_start(void *c, struct event_base *base, struct upstream *client, void (*changed)(void *ctx), void *ctx)
+static void token_start(void *c, struct event_base *base, struct upstream *client, void (*changed)(void *ctx),
+			void *ctx)
 {
 	oauth_keeper_start(c, base, client, changed, ctx);
 }
@@ -65,12 +66,14 @@ static json_t *token_describe(void *c)
 
 	json_put_key(o, "valid_until", json_seconds_or_null(facts.expires_wall_us));
 	json_put_key(o, "last_error", json_text_or_null(facts.last_error));
-	json_put_key(o, "last_error_at", json_seconds_or_null(facts.last_error ? facts.last_error_wall_us : 0));
+	json_put_key(o, "last_error_at",
+		     json_seconds_or_null(facts.last_error ? facts.last_error_wall_us : 0));
 	return o;
 }
 
-static const struct relay_credentials_ops token_ops = { token_start,	  token_stop,	  token_state,
-							token_generation, token_rejected, token_busy, token_describe };
+static const struct relay_credentials_ops token_ops = { token_start,      token_stop,     token_state,
+							token_generation, token_rejected, token_busy,
+							token_describe };
 
 /* ---- from the configuration -------------------------------------------------------------- */
 

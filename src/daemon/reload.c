@@ -232,7 +232,8 @@ bool reload_now(struct reload *r)
 	bool changed = false;
 
 	log_msg(LOG_LEVEL_INFO, "reload",
-		"the files that the configuration names are read again; a change of the configuration itself needs "
+		"the files that the configuration names are read again; a change of the configuration itself "
+		"needs "
 		"a restart");
 	for (size_t i = 0; i < r->count; i++)
 		changed = read_again(&r->entry[i]) || changed;

@@ -57,7 +57,8 @@ static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights = s->relay_rights = s->auth_rights = (struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	s->worker_rights = s->relay_rights = s->auth_rights =
+		(struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
 		return -1;
 	if (geteuid() != 0 || !cfg->user || !cfg->smtp_user)
@@ -208,7 +209,8 @@ static struct reload *make_reload(struct service *s)
 	return r;
 }
 
-bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text), void *ctx)
+bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text),
+			 void *ctx)
 {
 	struct service s = { .cfg = cfg };
 	pid_t pid = fork();
@@ -314,13 +316,23 @@ static void release(struct service *s)
 
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
 {
-	struct service s = { .cfg = cfg, .lock_fd = -1, .notice_fd = { -1, -1 },
-			     .event_fd = { -1, -1 }, .auth_fd = { -1, -1 }, .on_ready = on_ready,
-			     .on_ready_ctx = ctx, .started_wall_us = clock_file_us(),
+	struct service s = { .cfg = cfg,
+			     .lock_fd = -1,
+			     .notice_fd = { -1, -1 },
+			     .event_fd = { -1, -1 },
+			     .auth_fd = { -1, -1 },
+			     .on_ready = on_ready,
+			     .on_ready_ctx = ctx,
+			     .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
-	struct master_roles roles = { .worker = worker_main, .worker_ended = worker_ended, .worker_lost = worker_lost, .ready = ready,
-				      .reload = reload_files, .tick = tick, .ctx = &s };
+	struct master_roles roles = { .worker = worker_main,
+				      .worker_ended = worker_ended,
+				      .worker_lost = worker_lost,
+				      .ready = ready,
+				      .reload = reload_files,
+				      .tick = tick,
+				      .ctx = &s };
 	int r = -1;
 
 	listening_init(&s.listening);
@@ -338,8 +350,8 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	    (s.has_relay && prepare_spool(&s, e) < 0) || (s.has_auth && prepare_auth(&s, e) < 0) ||
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
-	    bind_all(&s, e) < 0 ||
-	    (cfg->pid_file && write_pid_file(&s, e) < 0) || scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
+	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
+	    scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
 	    admission_count(&s.admission, cfg->max_workers, e) < 0)
 		goto out;
 	if (s.has_relay)

@@ -43,20 +43,21 @@ static void drain_outbox(struct worker *w)
 	const struct session_peer local = { .text = "unix", .address = "unix", .listener = "outbox" };
 	struct smtp_reply refusal = { .code = 0 };
 	struct outbox_player player = { .folder = cfg->outbox,
-					      .session = &w->outbox_session,
-					      .handler = w->handler,
-					      .events = &w->events,
-					      .control = &w->start->control,
-					      .expire_after_ms = cfg->expire_after_ms,
-					      .peer = w->peer.text,
-					      .peer_cap = sizeof(w->peer.text) };
+					.session = &w->outbox_session,
+					.handler = w->handler,
+					.events = &w->events,
+					.control = &w->start->control,
+					.expire_after_ms = cfg->expire_after_ms,
+					.peer = w->peer.text,
+					.peer_cap = sizeof(w->peer.text) };
 
 	w->acceptor.wake_mono_ms = CLOCK_NEVER;
 	if (!cfg->outbox)
 		return;
 	become_busy(w);
 	proctitle_set("worker outbox");
-	if (access_begin(&w->access, &local, (struct access_login){ .offered = false }, 0, &refusal) == POLICY_REFUSE)
+	if (access_begin(&w->access, &local, (struct access_login){ .offered = false }, 0, &refusal) ==
+	    POLICY_REFUSE)
 		player.refusal = &refusal;
 	if (outbox_drain(&player) == OUTBOX_LATER)
 		w->acceptor.wake_mono_ms = clock_mono_ms() + OUTBOX_RETRY_MS;
@@ -99,7 +100,8 @@ static void loop(struct worker *w)
 static bool honours_requiretls(const struct config *cfg)
 {
 	for (size_t i = 0; i < cfg->upstream_count; i++)
-		if (cfg->upstream[i].tls == UPSTREAM_TLS_REQUIRED || cfg->upstream[i].tls == UPSTREAM_TLS_IMPLICIT)
+		if (cfg->upstream[i].tls == UPSTREAM_TLS_REQUIRED ||
+		    cfg->upstream[i].tls == UPSTREAM_TLS_IMPLICIT)
 			return true;
 	return false;
 }
@@ -133,7 +135,8 @@ static void offer_auth(struct worker *w, size_t index)
 	const struct config_listener *l = &w->service->cfg->listener[index];
 	struct session_config *session = &w->session[index];
 
-	auth_asker_init(&w->asker[index], &w->auth_line, l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_USUAL);
+	auth_asker_init(&w->asker[index], &w->auth_line,
+			l->auth_mechanisms ? l->auth_mechanisms : SMTP_MECHANISM_USUAL);
 	session->auth = l->auth;
 	session->auth_without_tls = l->auth_without_tls;
 	session->authenticator = &w->asker[index].authenticator;
@@ -146,7 +149,8 @@ static void configure_sessions(struct worker *w)
 	w->session = mem_array(cfg->listener_count, sizeof(*w->session));
 	w->local_session = mem_array(cfg->listener_count, sizeof(*w->local_session));
 	w->asker = mem_array(cfg->listener_count, sizeof(*w->asker));
-	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1], .control = &w->start->control,
+	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1],
+						 .control = &w->start->control,
 						 .mechanisms = &w->service->board->shared->auth_mechanisms };
 	for (size_t i = 0; i < cfg->listener_count; i++) {
 		w->session[i] = w->local_session[i] = session_config_for_all(w);
@@ -167,9 +171,12 @@ static void on_spooled(void *ctx, const char *id)
 static int open_all(struct worker *w, struct err *e)
 {
 	const struct config *cfg = w->service->cfg;
-	struct handler_setup setup = { .hostname = cfg->hostname, .spooled = on_spooled, .spooled_ctx = w,
+	struct handler_setup setup = { .hostname = cfg->hostname,
+				       .spooled = on_spooled,
+				       .spooled_ctx = w,
 				       .show_user = cfg->received_auth_user,
-				       .min_free_bytes = cfg->min_free_bytes, .decode_data = cfg->decode_data };
+				       .min_free_bytes = cfg->min_free_bytes,
+				       .decode_data = cfg->decode_data };
 
 	if (rights_drop(&w->service->worker_rights, e) < 0)
 		return -1;

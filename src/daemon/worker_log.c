@@ -32,7 +32,8 @@ static void add_tls(const struct worker *w, struct log_line *line)
 	log_str(line, "fingerprint", tls->fingerprint);
 }
 
-static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply)
+static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes,
+			const struct smtp_reply *reply)
 {
 	struct worker *w = ctx;
 	struct log_line line;
@@ -142,9 +143,13 @@ static void on_trace(void *ctx, bool from_client, const char *text, size_t len)
 
 void worker_listen_to_sessions(struct worker *w)
 {
-	w->events = (struct session_events){ .verb = on_verb, .accepted = on_accepted, .rejected = on_rejected,
-					     .peer = on_peer, .tls = on_tls,
-					     .trace = w->service->cfg->debug ? on_trace : NULL, .ctx = w };
+	w->events = (struct session_events){ .verb = on_verb,
+					     .accepted = on_accepted,
+					     .rejected = on_rejected,
+					     .peer = on_peer,
+					     .tls = on_tls,
+					     .trace = w->service->cfg->debug ? on_trace : NULL,
+					     .ctx = w };
 }
 
 /* ---- outside of the dialogue ---------------------------------------------------------- */
@@ -154,8 +159,9 @@ void worker_log_session(const struct worker *w, enum session_end end, int64_t be
 	struct log_line line;
 
 	/* of a failed handshake there was a line of its own */
-	log_begin(&line, end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED ? LOG_LEVEL_DEBUG :
-												   LOG_LEVEL_INFO,
+	log_begin(&line,
+		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED ? LOG_LEVEL_DEBUG
+											  : LOG_LEVEL_INFO,
 		  "session");
 	log_str(&line, "peer", w->peer.text);
 	log_str(&line, "end", session_end_name(end));

@@ -51,7 +51,8 @@ static bool learn_client(struct worker *w, int fd, const struct config_listener 
 
 static struct access_login login_of(const struct config_listener *l)
 {
-	return (struct access_login){ .offered = l->auth != SESSION_AUTH_NONE, .in_clear = l->auth_without_tls };
+	return (struct access_login){ .offered = l->auth != SESSION_AUTH_NONE,
+				      .in_clear = l->auth_without_tls };
 }
 
 /*
@@ -93,7 +94,8 @@ static enum session_end converse(struct worker *w, int fd, const struct listenin
 	struct session_peer peer = { .text = w->peer.text,
 				     .address = w->peer.host,
 				     .listener = from->listener,
-				     .may_xclient = peer_is_in(&w->peer, l->xclient_from, l->xclient_from_count) };
+				     .may_xclient =
+					     peer_is_in(&w->peer, l->xclient_from, l->xclient_from_count) };
 	struct smtp_reply refusal = { .code = 0 };
 	enum session_end end = SESSION_TLS_FAILED;
 	const struct session_config *session;

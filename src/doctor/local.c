@@ -58,30 +58,35 @@ void check_configuration(void *subject, struct findings *f)
 	struct stat st;
 
 	if (!d->config_file) {
-		finding_add(f, FINDING_WARNING, "there is no configuration file that this user may read: the defaults are looked at");
+		finding_add(
+			f, FINDING_WARNING,
+			"there is no configuration file that this user may read: the defaults are looked at");
 		finding_advise(f, "name the file with --config, or run it as root");
 		return;
 	}
 	for (size_t i = 0; i < d->config_error_count; i++)
 		finding_add(f, FINDING_FAILED, "%s", d->config_error[i]);
 	if (d->config_error_count > 0) {
-		finding_advise(f, "posthoused will not start with it; posthouse.conf(5) has all keys, `posthoused -t` checks again");
+		finding_advise(f, "posthoused will not start with it; posthouse.conf(5) has all keys, "
+				  "`posthoused -t` checks again");
 		return;
 	}
-	finding_add(f, FINDING_OK, "%s: %zu listener%s, %zu upstream%s, %zu route%s", d->config_file, d->cfg->listener_count,
-		    d->cfg->listener_count == 1 ? "" : "s", d->cfg->upstream_count, d->cfg->upstream_count == 1 ? "" : "s",
-		    d->cfg->route_count, d->cfg->route_count == 1 ? "" : "s");
+	finding_add(f, FINDING_OK, "%s: %zu listener%s, %zu upstream%s, %zu route%s", d->config_file,
+		    d->cfg->listener_count, d->cfg->listener_count == 1 ? "" : "s", d->cfg->upstream_count,
+		    d->cfg->upstream_count == 1 ? "" : "s", d->cfg->route_count,
+		    d->cfg->route_count == 1 ? "" : "s");
 	switches(d->cfg, f);
 	if (stat(d->config_file, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH))) {
-		finding_add(f, FINDING_WARNING, "%s can be written by others than its owner (mode %04o)", d->config_file,
-			    (unsigned)st.st_mode & 07777);
+		finding_add(f, FINDING_WARNING, "%s can be written by others than its owner (mode %04o)",
+			    d->config_file, (unsigned)st.st_mode & 07777);
 		finding_advise(f, "who changes it decides where mail goes: chmod go-w %s", d->config_file);
 	}
 }
 
 /* ---- users and groups ------------------------------------------------------------------- */
 
-static void account(const struct doctor_local *d, struct findings *f, const char *key, const char *name, bool group)
+static void account(const struct doctor_local *d, struct findings *f, const char *key, const char *name,
+		    bool group)
 {
 	/* an ordinary user's daemon changes neither */
 	enum finding_level missing = d->world->euid == 0 ? FINDING_FAILED : FINDING_WARNING;
@@ -94,7 +99,8 @@ static void account(const struct doctor_local *d, struct findings *f, const char
 			finding_add(f, FINDING_FAILED, "%s: \"%s\" is root", key, name);
 			finding_advise(f, "name a user with less rights");
 		} else {
-			finding_add(f, FINDING_OK, "%s: %s \"%s\" exists", key, group ? "group" : "user", name);
+			finding_add(f, FINDING_OK, "%s: %s \"%s\" exists", key, group ? "group" : "user",
+				    name);
 		}
 		return;
 	}
@@ -102,8 +108,10 @@ static void account(const struct doctor_local *d, struct findings *f, const char
 	if (group)
 		finding_advise(f, "groupadd --system %s", name);
 	else
-		finding_advise(f, "posthoused needs it when started as root: useradd --system --user-group --no-create-home "
-				  "--shell /usr/sbin/nologin %s",
+		finding_advise(f,
+			       "posthoused needs it when started as root: useradd --system --user-group "
+			       "--no-create-home "
+			       "--shell /usr/sbin/nologin %s",
 			       name);
 }
 
@@ -154,7 +162,8 @@ static void owner_of_secret(const struct doctor_local *d, struct findings *f, co
 	if (pw && pw->pw_uid == st.st_uid)
 		return;
 	pw = getpwuid(st.st_uid);
-	finding_add(f, FINDING_WARNING, "%s belongs to %s", file, pw ? pw->pw_name : "a user that does not exist");
+	finding_add(f, FINDING_WARNING, "%s belongs to %s", file,
+		    pw ? pw->pw_name : "a user that does not exist");
 	finding_advise(f, "who owns it can read and change it: chown root %s", file);
 }
 
@@ -164,8 +173,10 @@ static void secret(const struct doctor_local *d, struct findings *f, const char 
 	size_t len;
 	struct err e;
 
-	if (strncmp(file, SECRET_CREDENTIAL, strlen(SECRET_CREDENTIAL)) == 0 && !getenv("CREDENTIALS_DIRECTORY")) {
-		finding_add(f, FINDING_SKIPPED, "%s: %s is known to the service only: systemd hands it over", what, file);
+	if (strncmp(file, SECRET_CREDENTIAL, strlen(SECRET_CREDENTIAL)) == 0 &&
+	    !getenv("CREDENTIALS_DIRECTORY")) {
+		finding_add(f, FINDING_SKIPPED, "%s: %s is known to the service only: systemd hands it over",
+			    what, file);
 		return;
 	}
 	if (secret_read(file, &text, &e) < 0) {
@@ -173,16 +184,21 @@ static void secret(const struct doctor_local *d, struct findings *f, const char 
 
 		finding_add(f, denied ? FINDING_WARNING : FINDING_FAILED, "%s: %s", what, e.text);
 		if (denied)
-			finding_advise(f, "started as root posthoused can read it; to look at it, run this as root");
+			finding_advise(
+				f, "started as root posthoused can read it; to look at it, run this as root");
 		else if (e.os_error == ENOENT)
-			finding_advise(f, "install -m 600 /dev/null %s, then write the secret into it, on one line", file);
+			finding_advise(
+				f, "install -m 600 /dev/null %s, then write the secret into it, on one line",
+				file);
 		else
 			finding_advise(f, "posthoused will not start before that is put right");
 		return;
 	}
 	len = strlen(text);
 	if (text[0] == ' ' || text[0] == '\t' || text[len - 1] == ' ' || text[len - 1] == '\t') {
-		finding_add(f, FINDING_WARNING, "%s: secret file %s begins or ends with a blank, which belongs to the secret", what, file);
+		finding_add(f, FINDING_WARNING,
+			    "%s: secret file %s begins or ends with a blank, which belongs to the secret",
+			    what, file);
 		finding_advise(f, "take it out if it got there by mistake");
 	} else {
 		finding_add(f, FINDING_OK, "%s: %s can be read, and not by everyone", what, file);
@@ -192,8 +208,8 @@ static void secret(const struct doctor_local *d, struct findings *f, const char 
 }
 
 /* The secrets of one object of the configuration. */
-static void secrets_of(const struct doctor_local *d, struct findings *f, enum config_section section, const void *object,
-		       const char *name)
+static void secrets_of(const struct doctor_local *d, struct findings *f, enum config_section section,
+		       const void *object, const char *name)
 {
 	for (size_t i = 0; i < config_option_count; i++) {
 		const struct config_option *o = &config_options[i];
@@ -229,7 +245,8 @@ static const struct {
 	{ "auth_oauth_ca_file", "no client can log in with a token" },
 };
 
-static void file(const struct doctor_local *d, struct findings *f, const char *key, const char *without, const char *path)
+static void file(const struct doctor_local *d, struct findings *f, const char *key, const char *without,
+		 const char *path)
 {
 	struct stat st;
 	int r = stat(path, &st);
@@ -239,7 +256,8 @@ static void file(const struct doctor_local *d, struct findings *f, const char *k
 	} else if (r != 0 || access(path, R_OK) != 0) {
 		bool denied = errno == EACCES && d->world->euid != 0;
 
-		finding_add(f, denied ? FINDING_WARNING : FINDING_FAILED, "%s: %s: %s", key, path, strerror(errno));
+		finding_add(f, denied ? FINDING_WARNING : FINDING_FAILED, "%s: %s: %s", key, path,
+			    strerror(errno));
 		if (denied)
 			finding_advise(f, "to look at it, run this as root");
 		else
@@ -255,10 +273,12 @@ static void file(const struct doctor_local *d, struct findings *f, const char *k
 	}
 }
 
-static void files_of(const struct doctor_local *d, struct findings *f, enum config_section section, const void *object)
+static void files_of(const struct doctor_local *d, struct findings *f, enum config_section section,
+		     const void *object)
 {
 	for (size_t k = 0; k < sizeof(file_keys) / sizeof(file_keys[0]); k++) {
-		const struct config_option *o = config_option_find(section, file_keys[k].key, strlen(file_keys[k].key));
+		const struct config_option *o =
+			config_option_find(section, file_keys[k].key, strlen(file_keys[k].key));
 		const char *path;
 
 		if (!o || o->object != section || o->type != &config_type_path)
@@ -283,7 +303,10 @@ static void folder_of(struct findings *f, const char *key, const char *path)
 	if (stat(folder, &st) == 0 || errno != ENOENT)
 		return;
 	finding_add(f, FINDING_FAILED, "%s: %s: there is no folder %s", key, path, folder);
-	finding_advise(f, "posthoused does not start before it is made: mkdir %s (what is in /run is gone after a reboot)", folder);
+	finding_advise(f,
+		       "posthoused does not start before it is made: mkdir %s (what is in /run is gone after "
+		       "a reboot)",
+		       folder);
 }
 
 void check_files(void *subject, struct findings *f)

@@ -26,7 +26,8 @@
 #define DAY_US INT64_C(86400000000)
 
 /* What keeps us from looking is no failure of what we would look at. */
-static void cannot_use(const struct doctor_local *d, struct findings *f, const struct err *e, const char *advice)
+static void cannot_use(const struct doctor_local *d, struct findings *f, const struct err *e,
+		       const char *advice)
 {
 	bool denied = e->os_error == EACCES && d->world->euid != 0;
 
@@ -49,11 +50,12 @@ static void certificate(const struct doctor_local *d, struct findings *f, const 
 	until[10] = '\0'; /* the date */
 	/* one that is over was refused before */
 	if (left < d->cfg->tls_expiry_warning_ms * 1000) {
-		finding_add(f, FINDING_WARNING, "listener \"%s\": %s (%s, %s) ends at %s, in %lld days", l->name, c->file, c->names,
-			    c->key_type, until, (long long)(left / DAY_US));
+		finding_add(f, FINDING_WARNING, "listener \"%s\": %s (%s, %s) ends at %s, in %lld days",
+			    l->name, c->file, c->names, c->key_type, until, (long long)(left / DAY_US));
 		finding_advise(f, "renew it; posthoused takes the new files over by itself");
 	} else {
-		finding_add(f, FINDING_OK, "listener \"%s\": %s (%s, %s), until %s", l->name, c->file, c->names, c->key_type, until);
+		finding_add(f, FINDING_OK, "listener \"%s\": %s (%s, %s), until %s", l->name, c->file,
+			    c->names, c->key_type, until);
 	}
 }
 
@@ -81,7 +83,9 @@ void check_certificates(void *subject, struct findings *f)
 		server = tls_server_new(&settings, &e);
 		if (!server) {
 			err_prefix(&e, "listener \"%s\"", l->name);
-			cannot_use(d, f, &e, "posthoused does not start with it (but with one that is out of date), and a running one keeps the old");
+			cannot_use(d, f, &e,
+				   "posthoused does not start with it (but with one that is out of date), "
+				   "and a running one keeps the old");
 			continue;
 		}
 		for (size_t k = 0; tls_server_certificate(server, k, &c); k++)
@@ -129,7 +133,8 @@ void check_tables(void *subject, struct findings *f)
 	if (cfg->client_access || cfg->sender_access || cfg->recipient_access || cfg->auth_senders) {
 		memset(&tables, 0, sizeof(tables));
 		if (access_tables_load(&tables, &files, take_error, f) == 0) {
-			finding_add(f, FINDING_OK, "the tables of clients, senders and recipients can be used");
+			finding_add(f, FINDING_OK,
+				    "the tables of clients, senders and recipients can be used");
 			access_tables_release(&tables);
 		}
 	}
@@ -149,7 +154,8 @@ static int error_for_user(const char *file, int mode, const struct passwd *pw)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
+		if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 ||
+		    setuid(pw->pw_uid) < 0)
 			_exit(0); /* not known to be wrong */
 		_exit(access(file, mode) < 0 ? errno : 0);
 	}
@@ -179,10 +185,12 @@ static void reading_as_auth_user(const struct doctor_local *d, struct findings *
 	error = error_for_user(file, R_OK, pw);
 	if (error == 0)
 		return;
-	finding_add(f, FINDING_FAILED, "%s cannot be read by user \"%s\", who verifies log-ins: %s", file, user, strerror(error));
+	finding_add(f, FINDING_FAILED, "%s cannot be read by user \"%s\", who verifies log-ins: %s", file,
+		    user, strerror(error));
 	gr = getgrgid(pw->pw_gid);
-	finding_advise(f, "chgrp %s %s; chmod 640 %s; and `namei -l %s` shows whether a folder keeps that user out",
-		       gr ? gr->gr_name : user, file, file, file);
+	finding_advise(
+		f, "chgrp %s %s; chmod 640 %s; and `namei -l %s` shows whether a folder keeps that user out",
+		gr ? gr->gr_name : user, file, file, file);
 }
 
 static void take_user_error(void *ctx, const char *message)
@@ -199,11 +207,14 @@ static void cram_md5(const struct doctor_local *d, struct findings *f, const str
 	for (size_t i = 0; i < d->cfg->listener_count; i++) {
 		const struct config_listener *l = &d->cfg->listener[i];
 
-		if (l->auth == SESSION_AUTH_NONE || !(l->auth_mechanisms & SMTP_MECHANISM_BIT(SMTP_MECHANISM_CRAM_MD5)))
+		if (l->auth == SESSION_AUTH_NONE ||
+		    !(l->auth_mechanisms & SMTP_MECHANISM_BIT(SMTP_MECHANISM_CRAM_MD5)))
 			continue;
-		finding_add(f, FINDING_WARNING, "listener \"%s\" offers CRAM-MD5 to all, and %zu of %zu users cannot use it", l->name,
-			    sum->users - sum->with_clear, sum->users);
-		finding_advise(f, "many programs try it first: leave it out of auth_mechanisms where no device needs it");
+		finding_add(f, FINDING_WARNING,
+			    "listener \"%s\" offers CRAM-MD5 to all, and %zu of %zu users cannot use it",
+			    l->name, sum->users - sum->with_clear, sum->users);
+		finding_advise(f, "many programs try it first: leave it out of auth_mechanisms where no "
+				  "device needs it");
 	}
 }
 
@@ -216,8 +227,8 @@ static void users(const struct doctor_local *d, struct findings *f)
 
 	if (users_file_read(&u, file, &e) < 0) {
 		cannot_use(d, f, &e,
-			   e.os_error == ENOENT ? "nobody can log in: posthouse user add NAME makes it" :
-						  "nobody can log in before that is put right");
+			   e.os_error == ENOENT ? "nobody can log in: posthouse user add NAME makes it"
+						: "nobody can log in before that is put right");
 		return;
 	}
 	users_file_check(&u, &sum, take_user_error, f);
@@ -226,11 +237,12 @@ static void users(const struct doctor_local *d, struct findings *f)
 		finding_add(f, FINDING_WARNING, "%s: nobody can log in", file);
 		finding_advise(f, "posthouse user add NAME");
 	} else {
-		finding_add(f, FINDING_OK, "%s: %zu user%s can log in, %zu of them by SCRAM%s", file, sum.users,
-			    sum.users == 1 ? "" : "s", sum.with_scram,
-			    sum.with_scram > 0 && sum.with_scram < sum.users ?
-				    "; so SCRAM-SHA-256 is offered to nobody (posthouse user list shows who has none)" :
-				    "");
+		finding_add(f, FINDING_OK, "%s: %zu user%s can log in, %zu of them by SCRAM%s", file,
+			    sum.users, sum.users == 1 ? "" : "s", sum.with_scram,
+			    sum.with_scram > 0 && sum.with_scram < sum.users
+				    ? "; so SCRAM-SHA-256 is offered to nobody (posthouse user list shows "
+				      "who has none)"
+				    : "");
 		cram_md5(d, f, &sum);
 	}
 	reading_as_auth_user(d, f, file);
@@ -260,7 +272,8 @@ static void dovecot(const struct doctor_local *d, struct findings *f)
 	strcpy(un->sun_path, path);
 	if (d->world->connect(d->world->ctx, &a, d->timeout_ms, NULL, 0, &e) < 0) {
 		err_prefix(&e, "auth_dovecot_socket %s", path);
-		cannot_use(d, f, &e, "is Dovecot running, and does it have that unix_listener in service auth?");
+		cannot_use(d, f, &e,
+			   "is Dovecot running, and does it have that unix_listener in service auth?");
 		return;
 	}
 	pw = auth_user(d);
@@ -285,13 +298,16 @@ static void pam(const struct doctor_local *d, struct findings *f)
 	if (access(path, R_OK) == 0) {
 		finding_add(f, FINDING_OK, "%s is there", path);
 		if (is_kept_from_shadow(d))
-			finding_advise(f, "if it is about accounts of this machine (pam_unix), user \"%s\" needs the group shadow: "
-					  "usermod -aG shadow %s, and restart posthoused",
+			finding_advise(f,
+				       "if it is about accounts of this machine (pam_unix), user \"%s\" "
+				       "needs the group shadow: "
+				       "usermod -aG shadow %s, and restart posthoused",
 				       d->cfg->auth_user, d->cfg->auth_user);
 		return;
 	}
 	finding_add(f, FINDING_FAILED, "%s: %s", path, strerror(errno));
-	finding_advise(f, "posthoused does not start without it: make it as pam.d(5) tells, or name another auth_pam_service");
+	finding_advise(f, "posthoused does not start without it: make it as pam.d(5) tells, or name another "
+			  "auth_pam_service");
 }
 
 /* Its address answers: whether it takes our name and password is told by the first log-in only. */
@@ -318,7 +334,8 @@ static void introspection(const struct doctor_local *d, struct findings *f)
 		finding_add(f, FINDING_OK, "%s takes connections", url);
 		return;
 	}
-	finding_add(f, FINDING_FAILED, "auth_oauth_introspection_url %s: %s", url, count ? e.text : "its host has no address");
+	finding_add(f, FINDING_FAILED, "auth_oauth_introspection_url %s: %s", url,
+		    count ? e.text : "its host has no address");
 	finding_advise(f, "nobody can log in with a token while that server cannot be reached");
 }
 

@@ -31,7 +31,8 @@ static uint16_t port_of(const struct doctor_address *a)
 static bool is_any(const struct doctor_address *a)
 {
 	if (a->address.ss_family == AF_INET)
-		return ((const struct sockaddr_in *)(const void *)&a->address)->sin_addr.s_addr == htonl(INADDR_ANY);
+		return ((const struct sockaddr_in *)(const void *)&a->address)->sin_addr.s_addr ==
+		       htonl(INADDR_ANY);
 	return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)&a->address)->sin6_addr);
 }
 
@@ -68,7 +69,8 @@ static void make_reachable(struct doctor_address *a)
 }
 
 /* A listener that our daemon should answer on. */
-static void greeting(const struct doctor_local *d, struct findings *f, const char *at, const struct doctor_address *to)
+static void greeting(const struct doctor_local *d, struct findings *f, const char *at,
+		     const struct doctor_address *to)
 {
 	struct doctor_address reachable = *to;
 	char line[600];
@@ -89,8 +91,8 @@ static void greeting(const struct doctor_local *d, struct findings *f, const cha
 	}
 }
 
-static void taken(const struct doctor_local *d, struct findings *f, const char *at, const struct doctor_address *a,
-		  const struct doctor_listening *l, bool greets)
+static void taken(const struct doctor_local *d, struct findings *f, const char *at,
+		  const struct doctor_address *a, const struct doctor_listening *l, bool greets)
 {
 	char name[64];
 	pid_t pid = 0;
@@ -98,7 +100,8 @@ static void taken(const struct doctor_local *d, struct findings *f, const char *
 	bool runs = d->daemon == DOCTOR_DAEMON_RUNS;
 
 	if (known && d->master > 0 && pid != d->master) {
-		finding_add(f, FINDING_FAILED, "%s: process %ld (%s) listens there, and not posthoused", at, (long)pid, name);
+		finding_add(f, FINDING_FAILED, "%s: process %ld (%s) listens there, and not posthoused", at,
+			    (long)pid, name);
 		finding_advise(f, "end it, or choose another localaddr, then restart posthoused");
 	} else if (runs || d->daemon == DOCTOR_DAEMON_DENIED) {
 		if (greets)
@@ -114,8 +117,8 @@ static void taken(const struct doctor_local *d, struct findings *f, const char *
 	}
 }
 
-static void tcp(const struct doctor_local *d, struct findings *f, const char *at, const struct doctor_address *a,
-		const struct sockets *s, bool greets)
+static void tcp(const struct doctor_local *d, struct findings *f, const char *at,
+		const struct doctor_address *a, const struct sockets *s, bool greets)
 {
 	const struct doctor_listening *l = find(s, a);
 
@@ -149,12 +152,13 @@ static void unix_socket(const struct doctor_local *d, struct findings *f, const 
 	if (stat(folder, &st) != 0) {
 		bool made = strcmp(folder, PH_RUNSTATEDIR "/posthouse") == 0; /* by root, at each start */
 
-		finding_add(f, made && d->daemon != DOCTOR_DAEMON_RUNS ? FINDING_OK : FINDING_FAILED, "%s: %s: %s", ep->path, folder,
-			    strerror(errno));
-		finding_advise(f, made ? "posthoused makes it when started as root" : "make that folder, for root alone to write");
+		finding_add(f, made && d->daemon != DOCTOR_DAEMON_RUNS ? FINDING_OK : FINDING_FAILED,
+			    "%s: %s: %s", ep->path, folder, strerror(errno));
+		finding_advise(f, made ? "posthoused makes it when started as root"
+				       : "make that folder, for root alone to write");
 	} else if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
-		finding_add(f, FINDING_WARNING, "%s: others may put files into %s (mode %04o)", ep->path, folder,
-			    (unsigned)st.st_mode & 07777);
+		finding_add(f, FINDING_WARNING, "%s: others may put files into %s (mode %04o)", ep->path,
+			    folder, (unsigned)st.st_mode & 07777);
 		finding_advise(f, "who submits there cannot know whom it talks to: chmod go-w %s", folder);
 	} else if (d->daemon == DOCTOR_DAEMON_RUNS || d->daemon == DOCTOR_DAEMON_DENIED) {
 		greeting(d, f, ep->path, &a);
@@ -190,7 +194,8 @@ static void listener(const struct doctor_local *d, struct findings *f, const str
 			finding_add(f, FINDING_OK, "%s: any free port", at);
 			continue;
 		}
-		if (d->world->resolve(d->world->ctx, all ? "0.0.0.0" : ep->host, ep->port, d->timeout_ms, found, &count, &e) < 0) {
+		if (d->world->resolve(d->world->ctx, all ? "0.0.0.0" : ep->host, ep->port, d->timeout_ms,
+				      found, &count, &e) < 0) {
 			finding_add(f, FINDING_FAILED, "%s: %s", at, e.text);
 			finding_advise(f, "write an address of this machine instead of a name");
 			continue;

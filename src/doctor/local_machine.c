@@ -30,14 +30,18 @@ void check_hostname(void *subject, struct findings *f)
 		return;
 	}
 	if (!strchr(name, '.')) {
-		finding_add(f, FINDING_WARNING, "\"%s\" has no domain: upstreams may refuse it in EHLO, and Message-IDs made with it are not unique",
+		finding_add(f, FINDING_WARNING,
+			    "\"%s\" has no domain: upstreams may refuse it in EHLO, and Message-IDs made "
+			    "with it are not unique",
 			    name);
-		finding_advise(f, "hostname = \"%s.example.org\", with your domain", strcmp(name, "localhost") ? name : "relay");
+		finding_advise(f, "hostname = \"%s.example.org\", with your domain",
+			       strcmp(name, "localhost") ? name : "relay");
 		return;
 	}
 	if (d->world->resolve(d->world->ctx, name, 25, d->timeout_ms, found, &count, &e) < 0 || count == 0) {
 		finding_add(f, FINDING_WARNING, "%s does not resolve here (%s)", name, e.text);
-		finding_advise(f, "to a smarthost that seldom matters; some refuse names in EHLO that DNS does not have");
+		finding_advise(f, "to a smarthost that seldom matters; some refuse names in EHLO that DNS "
+				  "does not have");
 		return;
 	}
 	doctor_address_format(&found[0], text);
@@ -52,9 +56,11 @@ static void files_of_the_future(const struct doctor_local *d, struct findings *f
 	struct stat st;
 
 	for (size_t i = 0; i < 2; i++) {
-		if (!path[i] || stat(path[i], &st) != 0 || (int64_t)st.st_mtim.tv_sec * SECOND_US < now_wall_us + CLOCK_FUTURE_US)
+		if (!path[i] || stat(path[i], &st) != 0 ||
+		    (int64_t)st.st_mtim.tv_sec * SECOND_US < now_wall_us + CLOCK_FUTURE_US)
 			continue;
-		finding_add(f, FINDING_WARNING, "%s was written in the future: the clock was set back", path[i]);
+		finding_add(f, FINDING_WARNING, "%s was written in the future: the clock was set back",
+			    path[i]);
 		finding_advise(f, "if it is wrong now, certificates look invalid and mail waits too long");
 	}
 }
@@ -67,7 +73,8 @@ void check_clock(void *subject, struct findings *f)
 
 	if (now < CLOCK_LEAST_US || now > CLOCK_MOST_US) {
 		finding_add(f, FINDING_FAILED, "it is not %s", clock_format_utc(now, text));
-		finding_advise(f, "certificates do not verify and mail expires by a wrong clock: set it, and run an NTP client");
+		finding_advise(f, "certificates do not verify and mail expires by a wrong clock: set it, and "
+				  "run an NTP client");
 		return;
 	}
 	clock_format_utc(now, text);
@@ -78,7 +85,8 @@ void check_clock(void *subject, struct findings *f)
 		break;
 	case 0:
 		finding_add(f, FINDING_WARNING, "%s; the kernel says that nobody synchronises it", text);
-		finding_advise(f, "run an NTP client (systemd-timesyncd, chrony); in a container its host does");
+		finding_advise(f,
+			       "run an NTP client (systemd-timesyncd, chrony); in a container its host does");
 		break;
 	default:
 		finding_add(f, FINDING_OK, "%s; whether it is synchronised cannot be seen", text);
@@ -96,14 +104,18 @@ void check_limits(void *subject, struct findings *f)
 	for (size_t i = 0; i < d->cfg->upstream_count; i++)
 		needed += 2 * (uint64_t)d->cfg->upstream[i].max_connections;
 	if (!d->world->open_files(d->world->ctx, d->master, &most)) {
-		finding_add(f, FINDING_SKIPPED, "the limit of open files of process %ld cannot be seen", (long)d->master);
+		finding_add(f, FINDING_SKIPPED, "the limit of open files of process %ld cannot be seen",
+			    (long)d->master);
 		return;
 	}
 	if (most < needed) {
-		finding_add(f, FINDING_FAILED, "%" PRIu64 " open files are allowed to %s, max_connections of all upstreams need %" PRIu64,
+		finding_add(f, FINDING_FAILED,
+			    "%" PRIu64
+			    " open files are allowed to %s, max_connections of all upstreams need %" PRIu64,
 			    most, d->master ? "posthoused" : "programs started here", needed);
 		finding_advise(f, "LimitNOFILE= in the service, ulimit -n, or a lower max_connections");
 		return;
 	}
-	finding_add(f, FINDING_OK, "%" PRIu64 " open files are allowed, the relay needs up to %" PRIu64, most, needed);
+	finding_add(f, FINDING_OK, "%" PRIu64 " open files are allowed, the relay needs up to %" PRIu64, most,
+		    needed);
 }

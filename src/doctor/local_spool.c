@@ -41,12 +41,16 @@ static bool folder(const struct doctor_local *d, struct findings *f, const char 
 	}
 	if (!S_ISDIR(st.st_mode)) {
 		finding_add(f, FINDING_FAILED, "%s is not a directory", path);
-		finding_advise(f, "posthoused does not follow links here: move it away, or name another spool");
+		finding_advise(f,
+			       "posthoused does not follow links here: move it away, or name another spool");
 		return false;
 	}
 	if (st.st_mode & S_IWOTH) {
-		finding_add(f, FINDING_FAILED, "%s can be written by everyone (mode %04o)", path, (unsigned)st.st_mode & 07777);
-		finding_advise(f, "chmod o-w %s, then look at what is in it; posthoused does not start before", path);
+		finding_add(f, FINDING_FAILED, "%s can be written by everyone (mode %04o)", path,
+			    (unsigned)st.st_mode & 07777);
+		finding_advise(f,
+			       "chmod o-w %s, then look at what is in it; posthoused does not start before",
+			       path);
 		return false;
 	}
 	if (!owner_is_good(d, st.st_uid)) {
@@ -72,9 +76,11 @@ static void count_corrupt(const struct doctor_local *d, struct findings *f)
 	if (dir)
 		closedir(dir);
 	if (count > 0) {
-		finding_add(f, FINDING_WARNING, "%zu message%s put aside in %s/corrupt, with the reasons beside", count,
+		finding_add(f, FINDING_WARNING,
+			    "%zu message%s put aside in %s/corrupt, with the reasons beside", count,
 			    count == 1 ? " is" : "s are", d->spool);
-		finding_advise(f, "posthouse queue --state corrupt lists them, posthouse-spool(5) tells what to do");
+		finding_advise(
+			f, "posthouse queue --state corrupt lists them, posthouse-spool(5) tells what to do");
 	}
 }
 
@@ -88,7 +94,8 @@ void check_spool(void *subject, struct findings *f)
 		return;
 	}
 	if (access(d->spool, F_OK) != 0 && errno == ENOENT) {
-		finding_add(f, FINDING_SKIPPED, "%s does not exist yet: posthoused makes it when it starts", d->spool);
+		finding_add(f, FINDING_SKIPPED, "%s does not exist yet: posthoused makes it when it starts",
+			    d->spool);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
@@ -112,13 +119,18 @@ void check_filesystem(void *subject, struct findings *f)
 		if (e.os_error == EACCES)
 			finding_advise(f, "to look at it, run this as root");
 	} else if (is_volatile) {
-		finding_add(f, FINDING_WARNING, "%s is on %s: queued mail is lost when this machine or container goes", d->spool, name);
+		finding_add(f, FINDING_WARNING,
+			    "%s is on %s: queued mail is lost when this machine or container goes", d->spool,
+			    name);
 		finding_advise(f, "put the spool on a disk (spool = ..., or mount one there)");
 	} else if (strcmp(name, "nfs") == 0) {
-		finding_add(f, FINDING_WARNING, "%s is on nfs: what is durable, and when, is up to its server", d->spool);
+		finding_add(f, FINDING_WARNING,
+			    "%s is on nfs: what is durable, and when, is up to its server", d->spool);
 		finding_advise(f, "put the spool on a local disk");
 	} else if (!has_journal) {
-		finding_add(f, FINDING_OK, "%s is on %s, without a journal that keeps the order of names: each message costs two syncs",
+		finding_add(f, FINDING_OK,
+			    "%s is on %s, without a journal that keeps the order of names: each message "
+			    "costs two syncs",
 			    d->spool, name);
 	} else {
 		finding_add(f, FINDING_OK, "%s is on %s", d->spool, name);
@@ -130,11 +142,13 @@ static void inodes(struct findings *f, const struct statvfs *v)
 	if (v->f_files == 0) /* btrfs and others make them as needed */
 		return;
 	if (v->f_favail < INODES_NONE) {
-		finding_add(f, FINDING_FAILED, "%ju files can be made, of %ju", (uintmax_t)v->f_favail, (uintmax_t)v->f_files);
-		finding_advise(f, "clients are answered 452: remove files there, or make a larger file system");
-	} else if (v->f_favail < INODES_LOW) {
-		finding_add(f, FINDING_WARNING, "only %ju files can be made, of %ju; a message is one or two", (uintmax_t)v->f_favail,
+		finding_add(f, FINDING_FAILED, "%ju files can be made, of %ju", (uintmax_t)v->f_favail,
 			    (uintmax_t)v->f_files);
+		finding_advise(f,
+			       "clients are answered 452: remove files there, or make a larger file system");
+	} else if (v->f_favail < INODES_LOW) {
+		finding_add(f, FINDING_WARNING, "only %ju files can be made, of %ju; a message is one or two",
+			    (uintmax_t)v->f_favail, (uintmax_t)v->f_files);
 		finding_advise(f, "remove files there, or make a larger file system");
 	}
 }
@@ -152,17 +166,20 @@ void check_space(void *subject, struct findings *f)
 	}
 	if (v.f_flag & ST_RDONLY) {
 		finding_add(f, FINDING_FAILED, "%s: the file system is mounted read-only", d->spool);
-		finding_advise(f, "the kernel does that after an error of the disk: look at dmesg, then mount it read-write");
+		finding_advise(f, "the kernel does that after an error of the disk: look at dmesg, then "
+				  "mount it read-write");
 		return;
 	}
 	bytes = (uint64_t)v.f_bavail * v.f_frsize;
 	num_format_size(bytes, is, sizeof(is));
 	num_format_size(least, wanted, sizeof(wanted));
 	if (bytes < least) {
-		finding_add(f, FINDING_FAILED, "%s free, less than min_free (%s): clients are answered 452", is, wanted);
+		finding_add(f, FINDING_FAILED, "%s free, less than min_free (%s): clients are answered 452",
+			    is, wanted);
 		finding_advise(f, "make room on the file system of %s", d->spool);
 	} else if (bytes < LOW_FACTOR * least) {
-		finding_add(f, FINDING_WARNING, "%s free; below %s (min_free) clients are answered 452", is, wanted);
+		finding_add(f, FINDING_WARNING, "%s free; below %s (min_free) clients are answered 452", is,
+			    wanted);
 		finding_advise(f, "make room on the file system of %s", d->spool);
 	} else {
 		finding_add(f, FINDING_OK, "%s free; %s are kept (min_free)", is, wanted);
@@ -176,19 +193,22 @@ void check_daemon(void *subject, struct findings *f)
 	struct err e;
 
 	if (strcmp(d->cfg->handler, "spool") != 0) {
-		finding_add(f, FINDING_SKIPPED, "handler \"%s\" has no relay that could be asked", d->cfg->handler);
+		finding_add(f, FINDING_SKIPPED, "handler \"%s\" has no relay that could be asked",
+			    d->cfg->handler);
 		d->daemon = DOCTOR_DAEMON_DENIED;
 		return;
 	}
 	d->daemon = d->world->daemon(d->world->ctx, d->spool, d->timeout_ms, &d->master, &e);
 	switch (d->daemon) {
 	case DOCTOR_DAEMON_RUNS:
-		finding_add(f, FINDING_OK, "posthoused runs on %s (pid %ld) and answers", d->spool, (long)d->master);
+		finding_add(f, FINDING_OK, "posthoused runs on %s (pid %ld) and answers", d->spool,
+			    (long)d->master);
 		return;
 	case DOCTOR_DAEMON_ABSENT:
 		finding_add(f, FINDING_WARNING, "posthoused does not run on %s", d->spool);
 		finding_advise(f, "start it (%s%s), and look at its log for start_failed if it does not stay",
-			       d->config_file ? "posthoused -f " : "posthoused", d->config_file ? d->config_file : "");
+			       d->config_file ? "posthoused -f " : "posthoused",
+			       d->config_file ? d->config_file : "");
 		return;
 	case DOCTOR_DAEMON_DENIED:
 		finding_add(f, FINDING_SKIPPED, "whether posthoused runs: %s", e.text);

@@ -39,8 +39,8 @@ bool proc_parse_tcp(const char *line, struct doctor_listening *out)
 	unsigned port, state;
 
 	/* sl: local_address remote_address st tx:rx tr:when retransmits uid timeout inode */
-	if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%4x %*[0-9A-Fa-f]:%*4x %2x %*x:%*x %*x:%*x %*x %*u %*u %lu", address, &port,
-		   &state, &out->inode) != 4 ||
+	if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%4x %*[0-9A-Fa-f]:%*4x %2x %*x:%*x %*x:%*x %*x %*u %*u %lu",
+		   address, &port, &state, &out->inode) != 4 ||
 	    state != TCP_STATE_LISTEN || port > 65535)
 		return false;
 	memset(&out->at, 0, sizeof(out->at));

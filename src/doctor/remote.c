@@ -21,14 +21,10 @@ static bool has_message(const void *subject)
 }
 
 const struct doctor_check doctor_remote_checks[] = {
-	{ "settings", NULL, NULL, check_settings },
-	{ "token", NULL, has_oauth, check_token },
-	{ "resolve", NULL, NULL, check_resolve },
-	{ "connect", "resolve", NULL, check_connect },
-	{ "greeting", "connect", NULL, check_greeting },
-	{ "tls", "connect", NULL, check_tls },
-	{ "ehlo", "greeting", NULL, check_ehlo },
-	{ "auth", "greeting", NULL, check_auth },
+	{ "settings", NULL, NULL, check_settings },      { "token", NULL, has_oauth, check_token },
+	{ "resolve", NULL, NULL, check_resolve },        { "connect", "resolve", NULL, check_connect },
+	{ "greeting", "connect", NULL, check_greeting }, { "tls", "connect", NULL, check_tls },
+	{ "ehlo", "greeting", NULL, check_ehlo },        { "auth", "greeting", NULL, check_auth },
 	{ "send", "greeting", has_message, check_send },
 };
 const size_t doctor_remote_check_count = sizeof(doctor_remote_checks) / sizeof(doctor_remote_checks[0]);
@@ -73,7 +69,8 @@ void check_settings(void *subject, struct findings *f)
 
 	if (!d->secrets) {
 		finding_add(f, FINDING_WARNING, "%s", d->secrets_error);
-		finding_advise(f, "without it there is no log-in below; the secrets of this machine are looked at with --local");
+		finding_advise(f, "without it there is no log-in below; the secrets of this machine are "
+				  "looked at with --local");
 		return;
 	}
 	doctor_remote_settings(d, &s);
@@ -81,7 +78,8 @@ void check_settings(void *subject, struct findings *f)
 		finding_add(f, FINDING_FAILED, "%s", e.text);
 		return;
 	}
-	finding_add(f, FINDING_OK, "%s%s%s", d->upstream->preset ? "preset " : "", d->upstream->preset ? d->upstream->preset : "complete",
+	finding_add(f, FINDING_OK, "%s%s%s", d->upstream->preset ? "preset " : "",
+		    d->upstream->preset ? d->upstream->preset : "complete",
 		    d->upstream->proxy ? ", through a proxy" : "");
 }
 
@@ -141,16 +139,20 @@ void check_resolve(void *subject, struct findings *f)
 		finding_add(f, FINDING_FAILED, "%s%s", what, e.text);
 		return;
 	}
-	if (d->world->resolve(d->world->ctx, ep.host, ep.port, d->timeout_ms, d->address, &d->address_count, &e) < 0) {
+	if (d->world->resolve(d->world->ctx, ep.host, ep.port, d->timeout_ms, d->address, &d->address_count,
+			      &e) < 0) {
 		finding_add(f, FINDING_FAILED, "%s%s", what, e.text);
-		finding_advise(f, "is the name right, and does this machine resolve others (/etc/resolv.conf)? `getent ahosts %s` asks the same way",
+		finding_advise(f,
+			       "is the name right, and does this machine resolve others (/etc/resolv.conf)? "
+			       "`getent ahosts %s` asks the same way",
 			       ep.host);
 		return;
 	}
 	keep_family(d);
 	if (d->address_count == 0) {
 		finding_add(f, FINDING_FAILED, "%s%s has no address%s", what, ep.host,
-			    d->upstream->address_family == UPSTREAM_FAMILY_ANY ? "" : " of that address_family");
+			    d->upstream->address_family == UPSTREAM_FAMILY_ANY ? ""
+									       : " of that address_family");
 		return;
 	}
 	if (d->address_count == 1 && is_number(&d->address[0], ep.host)) {
@@ -163,7 +165,8 @@ void check_resolve(void *subject, struct findings *f)
 		*strrchr(one, ':') = '\0'; /* the port */
 		buf_addf(&all, "%s%s", i ? ", " : "", one);
 	}
-	finding_add(f, FINDING_OK, "%s%s is %s (%lld ms)", what, ep.host, all.data, (long long)(clock_mono_ms() - began));
+	finding_add(f, FINDING_OK, "%s%s is %s (%lld ms)", what, ep.host, all.data,
+		    (long long)(clock_mono_ms() - began));
 	buf_release(&all);
 }
 
@@ -182,7 +185,8 @@ static const struct {
 
 static void advise_connect(struct findings *f, int os_error, const char *proxy)
 {
-	if (proxy && (os_error == ECONNREFUSED || os_error == ETIMEDOUT)) { /* ports of mail are not its own */
+	if (proxy &&
+	    (os_error == ECONNREFUSED || os_error == ETIMEDOUT)) { /* ports of mail are not its own */
 		finding_advise(f, "that is the proxy: does it run, and is it %s (proxy)?", proxy);
 		return;
 	}
@@ -200,14 +204,16 @@ void check_connect(void *subject, struct findings *f)
 	char at[DOCTOR_ADDRESS_TEXT_MAX];
 	bool any = false;
 
-	if (d->upstream->source_address.ipv4 || d->upstream->source_address.ipv6 || d->upstream->source_address.interface) {
+	if (d->upstream->source_address.ipv4 || d->upstream->source_address.ipv6 ||
+	    d->upstream->source_address.interface) {
 		finding_add(f, FINDING_OK, "tried with the session, from source_address");
 		return;
 	}
 	for (size_t i = 0; i < d->address_count; i++) {
 		int64_t began = clock_mono_ms();
 
-		good[i] = d->world->connect(d->world->ctx, &d->address[i], d->timeout_ms, NULL, 0, &e[i]) == 0;
+		good[i] =
+			d->world->connect(d->world->ctx, &d->address[i], d->timeout_ms, NULL, 0, &e[i]) == 0;
 		took[i] = clock_mono_ms() - began;
 		any = any || good[i];
 	}

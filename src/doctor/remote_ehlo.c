@@ -32,9 +32,12 @@ static void read_size(const struct doctor_remote *d, const char *parameters, str
 	if (limit == 0) {
 		finding_add(f, FINDING_OK, "SIZE: no fixed limit");
 	} else if (limit >= ours) {
-		finding_add(f, FINDING_OK, "SIZE: messages up to %s; data_size_limit (%s) keeps within", its, text);
+		finding_add(f, FINDING_OK, "SIZE: messages up to %s; data_size_limit (%s) keeps within", its,
+			    text);
 	} else {
-		finding_add(f, FINDING_WARNING, "SIZE: messages up to %s, but clients may send %s (data_size_limit): what is between is taken, and then returned to its sender",
+		finding_add(f, FINDING_WARNING,
+			    "SIZE: messages up to %s, but clients may send %s (data_size_limit): what is "
+			    "between is taken, and then returned to its sender",
 			    its, text);
 		finding_advise(f, "data_size_limit = %" PRIu64 ", or a route to another upstream", limit);
 	}
@@ -43,7 +46,8 @@ static void read_size(const struct doctor_remote *d, const char *parameters, str
 static void no_size(const struct doctor_remote *d, struct findings *f)
 {
 	(void)d;
-	finding_add(f, FINDING_OK, "without SIZE: a message that is too large is refused only when all of it was sent");
+	finding_add(f, FINDING_OK,
+		    "without SIZE: a message that is too large is refused only when all of it was sent");
 }
 
 static void read_utf8(const struct doctor_remote *d, const char *parameters, struct findings *f)
@@ -57,7 +61,9 @@ static void no_utf8(const struct doctor_remote *d, struct findings *f)
 {
 	if (!d->cfg->enable_smtputf8)
 		return;
-	finding_add(f, FINDING_WARNING, "without SMTPUTF8: clients may send addresses beyond ASCII (enable_smtputf8), which are then returned");
+	finding_add(f, FINDING_WARNING,
+		    "without SMTPUTF8: clients may send addresses beyond ASCII (enable_smtputf8), which are "
+		    "then returned");
 	finding_advise(f, "enable_smtputf8 = no, or a route to another upstream");
 }
 
@@ -65,8 +71,10 @@ static void no_8bitmime(const struct doctor_remote *d, struct findings *f)
 {
 	bool strict = d->upstream->eight_bit == UPSTREAM_EIGHTBIT_STRICT;
 
-	finding_add(f, strict ? FINDING_WARNING : FINDING_OK, "without 8BITMIME: content with 8-bit octets is %s",
-		    strict ? "returned to its sender (eight_bit = strict)" : "sent all the same (eight_bit = pass)");
+	finding_add(f, strict ? FINDING_WARNING : FINDING_OK,
+		    "without 8BITMIME: content with 8-bit octets is %s",
+		    strict ? "returned to its sender (eight_bit = strict)"
+			   : "sent all the same (eight_bit = pass)");
 	if (strict)
 		finding_advise(f, "eight_bit = pass, as nearly every server takes it");
 }
@@ -74,35 +82,44 @@ static void no_8bitmime(const struct doctor_remote *d, struct findings *f)
 static void read_pipelining(const struct doctor_remote *d, const char *parameters, struct findings *f)
 {
 	(void)parameters;
-	finding_add(f, FINDING_OK, d->upstream->pipelining ? "PIPELINING: commands go in groups, a message costs one round trip"
-							   : "PIPELINING: not used (pipelining = no)");
+	finding_add(f, FINDING_OK,
+		    d->upstream->pipelining
+			    ? "PIPELINING: commands go in groups, a message costs one round trip"
+			    : "PIPELINING: not used (pipelining = no)");
 }
 
 static void no_pipelining(const struct doctor_remote *d, struct findings *f)
 {
 	if (d->upstream->pipelining)
-		finding_add(f, FINDING_OK, "without PIPELINING: each command waits for its answer, a message costs four round trips and more");
+		finding_add(f, FINDING_OK,
+			    "without PIPELINING: each command waits for its answer, a message costs four "
+			    "round trips and more");
 }
 
 static void no_dsn(const struct doctor_remote *d, struct findings *f)
 {
 	(void)d;
-	finding_add(f, FINDING_OK, "without DSN: who asks for a report of success is told \"relayed\" by Posthouse");
+	finding_add(f, FINDING_OK,
+		    "without DSN: who asks for a report of success is told \"relayed\" by Posthouse");
 }
 
 /* The mechanisms are read by check_auth, with what is configured. */
 static void read_auth(const struct doctor_remote *d, const char *parameters, struct findings *f)
 {
-	finding_add(f, FINDING_OK, "AUTH: %s%s", parameters, d->upstream->user ? "" : "; no user is configured");
+	finding_add(f, FINDING_OK, "AUTH: %s%s", parameters,
+		    d->upstream->user ? "" : "; no user is configured");
 }
 
 /* RFC 9422: RCPTMAX=N MAILMAX=N RCPTDOMAINMAX=N */
-static void limit(const char *parameters, const char *name, unsigned ours, const char *key, struct findings *f)
+static void limit(const char *parameters, const char *name, unsigned ours, const char *key,
+		  struct findings *f)
 {
 	const char *at = strcasestr(parameters, name);
 	uint64_t most;
 
-	if (!at || !num_parse_u64(at + strlen(name), strspn(at + strlen(name), "0123456789"), UINT32_MAX, &most) || most == 0)
+	if (!at ||
+	    !num_parse_u64(at + strlen(name), strspn(at + strlen(name), "0123456789"), UINT32_MAX, &most) ||
+	    most == 0)
 		return;
 	if (ours != 0 && ours <= most)
 		return;
@@ -134,12 +151,14 @@ static const struct keyword keywords[] = {
 	{ "8BITMIME", "content with 8-bit octets goes as it is", NULL, no_8bitmime }, /* RFC 6152 */
 	{ "SMTPUTF8", NULL, read_utf8, no_utf8 }, /* RFC 6531 */
 	{ "DSN", "NOTIFY, ORCPT, RET and ENVID of clients are passed on", NULL, no_dsn }, /* RFC 3461 */
-	{ "ENHANCEDSTATUSCODES", "its replies carry codes as 5.1.1, which reports pass on", NULL, NULL }, /* RFC 2034 */
+	{ "ENHANCEDSTATUSCODES", "its replies carry codes as 5.1.1, which reports pass on", NULL,
+	  NULL }, /* RFC 2034 */
 	{ "STARTTLS", NULL, read_starttls, NULL }, /* RFC 3207; its absence is check_tls's */
 	{ "AUTH", NULL, read_auth, NULL }, /* RFC 4954 */
 	{ "REQUIRETLS", "mail that must stay encrypted all the way can go there", NULL, NULL }, /* RFC 8689 */
 	{ "LIMITS", NULL, read_limits, NULL }, /* RFC 9422 */
-	{ "CHUNKING", "content in counted pieces; not used, PIPELINING serves as well", NULL, NULL }, /* RFC 3030 */
+	{ "CHUNKING", "content in counted pieces; not used, PIPELINING serves as well", NULL,
+	  NULL }, /* RFC 3030 */
 	{ "BINARYMIME", "not used: no client is offered it", NULL, NULL }, /* RFC 3030 */
 	{ "DELIVERBY", "not used", NULL, NULL }, /* RFC 2852 */
 	{ "MT-PRIORITY", "not used", NULL, NULL }, /* RFC 6710 */
@@ -192,12 +211,16 @@ void check_ehlo(void *subject, struct findings *f)
 	if (!g->features.esmtp && !dialogue_keyword(g, false, 0) && !g->ready) {
 		finding_add(f, FINDING_FAILED, "%s", doctor_remote_why(d, &why));
 		buf_release(&why);
-		finding_advise(f, "hostname = \"%s\" was said in EHLO: does it take that name?", d->cfg->hostname);
+		finding_advise(f, "hostname = \"%s\" was said in EHLO: does it take that name?",
+			       d->cfg->hostname);
 		return;
 	}
 	if (!g->features.esmtp && g->ready) {
-		finding_add(f, FINDING_WARNING, "it knows no EHLO, only HELO: no encryption, no AUTH, no sizes, no 8-bit content");
-		finding_advise(f, "a firewall that rewrites SMTP (\"fixup\", \"inspect esmtp\") does that too: switch it off");
+		finding_add(
+			f, FINDING_WARNING,
+			"it knows no EHLO, only HELO: no encryption, no AUTH, no sizes, no 8-bit content");
+		finding_advise(f, "a firewall that rewrites SMTP (\"fixup\", \"inspect esmtp\") does that "
+				  "too: switch it off");
 		return;
 	}
 	for (size_t i = 0; (line = dialogue_keyword(g, false, i)); i++) {

@@ -32,7 +32,9 @@ static int64_t shorter(int64_t a, int64_t b)
 void doctor_remote_talk(struct doctor_remote *d)
 {
 	struct upstream_settings s;
-	struct dialogue_plan plan = { .settings = &s, .message = d->message, .trace = d->trace, .ctx = d->ctx };
+	struct dialogue_plan plan = {
+		.settings = &s, .message = d->message, .trace = d->trace, .ctx = d->ctx
+	};
 
 	if (d->talked)
 		return;
@@ -74,7 +76,8 @@ static void advise_silence(const struct doctor_remote *d, struct findings *f)
 	if (d->remote->endpoint.port == 465 && d->upstream->tls != UPSTREAM_TLS_IMPLICIT)
 		finding_advise(f, "on port 465 TLS begins with the first byte: tls = implicit");
 	else
-		finding_advise(f, "is that an SMTP server (some wait for TLS first: tls = implicit), and does it take this machine?");
+		finding_advise(f, "is that an SMTP server (some wait for TLS first: tls = implicit), and "
+				  "does it take this machine?");
 }
 
 void check_greeting(void *subject, struct findings *f)
@@ -91,11 +94,13 @@ void check_greeting(void *subject, struct findings *f)
 	}
 	if (greeting) {
 		finding_add(f, FINDING_FAILED, "%s", greeting);
-		finding_advise(f, "it does not want mail from this address now: ask its operator what it takes");
+		finding_advise(f,
+			       "it does not want mail from this address now: ask its operator what it takes");
 		return;
 	}
 	if (!g->ready && g->why.phase == UPSTREAM_TLS_HANDSHAKE) {
-		finding_add(f, FINDING_SKIPPED, "not reached: with tls = implicit TLS comes first, and failed");
+		finding_add(f, FINDING_SKIPPED,
+			    "not reached: with tls = implicit TLS comes first, and failed");
 		return;
 	}
 	doctor_remote_failed(d, f);
@@ -106,11 +111,14 @@ void check_greeting(void *subject, struct findings *f)
 
 static const struct doctor_phrase auth_phrases[] = {
 	{ "offers no AUTH", "it may offer it on another port (587), or only with TLS; or no user is needed" },
-	{ "SmtpClientAuthentication is disabled", "SMTP AUTH is switched off for that tenant or mailbox: https://aka.ms/smtp_auth_disabled" },
+	{ "SmtpClientAuthentication is disabled",
+	  "SMTP AUTH is switched off for that tenant or mailbox: https://aka.ms/smtp_auth_disabled" },
 	{ "basic authentication is disabled", "it takes OAuth 2 only: oauth = ... instead of a password" },
-	{ "Application-specific password", "make a password for this program in the account's settings, and use that" },
+	{ "Application-specific password",
+	  "make a password for this program in the account's settings, and use that" },
 	{ "534", "make a password for this program in the account's settings, and use that" },
-	{ "535", "it knows user and password otherwise: are both right, is the account open, does it want a password made for programs?" },
+	{ "535", "it knows user and password otherwise: are both right, is the account open, does it want a "
+		 "password made for programs?" },
 	{ "538", "that mechanism needs TLS: tls = required" },
 	{ "530", "it wants TLS first: tls = required" },
 	{ "504", "it does not do that mechanism" },
@@ -162,7 +170,8 @@ void check_auth(void *subject, struct findings *f)
 	} else if (cannot_log_in(d)) {
 		finding_add(f, FINDING_SKIPPED, "not tried: %s", cannot_log_in(d));
 	} else if (g->ready) {
-		finding_add(f, FINDING_OK, "logged in as \"%s\"%s", d->upstream->user ? d->upstream->user : "the certificate's name", how);
+		finding_add(f, FINDING_OK, "logged in as \"%s\"%s",
+			    d->upstream->user ? d->upstream->user : "the certificate's name", how);
 	} else {
 		doctor_remote_failed(d, f);
 		doctor_advise_by(f, auth_phrases, doctor_remote_why(d, &why));
@@ -175,8 +184,10 @@ void check_auth(void *subject, struct findings *f)
 static const struct doctor_phrase send_phrases[] = {
 	{ "530", "it wants a log-in: user and password_file" },
 	{ "authenticat", "it wants a log-in: user and password_file" },
-	{ "SendAsDenied", "that account may not send as this sender: --from its own address, or grant it the right" },
-	{ "not verified", "the sender, or its domain, has to be verified with the provider first; or name another one with --from" },
+	{ "SendAsDenied",
+	  "that account may not send as this sender: --from its own address, or grant it the right" },
+	{ "not verified", "the sender, or its domain, has to be verified with the provider first; or name "
+			  "another one with --from" },
 	{ "sender", "it does not take mail from this sender: name another one with --from" },
 	{ "relay", "it does not relay for this machine or user: ask its operator" },
 	{ NULL, NULL },
@@ -196,7 +207,10 @@ static void not_sent(const struct dialogue *g, struct findings *f)
 	else
 		buf_adds(&text, g->outcome.reply.text);
 	if (g->outcome.how == UPSTREAM_NO_ANSWER && g->outcome.phase == UPSTREAM_FINAL_DOT) {
-		finding_add(f, FINDING_FAILED, "the test message was sent, but its answer is missing (%s): it may have been accepted", text.data);
+		finding_add(f, FINDING_FAILED,
+			    "the test message was sent, but its answer is missing (%s): it may have been "
+			    "accepted",
+			    text.data);
 	} else {
 		finding_add(f, FINDING_FAILED, "the test message was not taken, at %s: %s", step, text.data);
 		doctor_advise_by(f, send_phrases, text.data);

@@ -18,7 +18,8 @@
 
 #define SECOND_US INT64_C(1000000)
 
-static void judge(struct doctor_remote *d, const struct oauth_stored *s, int64_t now_wall_s, struct findings *f)
+static void judge(struct doctor_remote *d, const struct oauth_stored *s, int64_t now_wall_s,
+		  struct findings *f)
 {
 	const char *name = d->upstream->name;
 	bool renews = s->refresh_token || d->upstream->oauth == OAUTH_CLIENT_CREDENTIALS;
@@ -30,13 +31,16 @@ static void judge(struct doctor_remote *d, const struct oauth_stored *s, int64_t
 	if (valid && renews) {
 		finding_add(f, FINDING_OK, "valid until %s, and then refreshed", until);
 	} else if (valid) {
-		finding_add(f, FINDING_WARNING, "valid until %s, and there is nothing to get a new one with", until);
+		finding_add(f, FINDING_WARNING, "valid until %s, and there is nothing to get a new one with",
+			    until);
 		finding_advise(f, "posthouse oauth login %s", name);
 	} else if (renews) {
-		finding_add(f, FINDING_WARNING, "the token is over; the relay gets a new one when it has mail to send");
+		finding_add(f, FINDING_WARNING,
+			    "the token is over; the relay gets a new one when it has mail to send");
 		finding_advise(f, "posthouse oauth refresh %s gets one now", name);
 	} else {
-		finding_add(f, FINDING_FAILED, "the token is over, and there is nothing to get a new one with");
+		finding_add(f, FINDING_FAILED,
+			    "the token is over, and there is nothing to get a new one with");
 		finding_advise(f, "posthouse oauth login %s", name);
 	}
 	if (s->last_error) {
@@ -84,10 +88,13 @@ void check_token(void *subject, struct findings *f)
 		if (!folder_is_usable(d, file, f))
 			return;
 		if (d->upstream->oauth == OAUTH_CLIENT_CREDENTIALS)
-			finding_add(f, FINDING_WARNING, "there is none yet (%s): the relay gets one when it has mail to send", file);
+			finding_add(f, FINDING_WARNING,
+				    "there is none yet (%s): the relay gets one when it has mail to send",
+				    file);
 		else
 			finding_add(f, FINDING_FAILED, "there is none (%s)", file);
-		finding_advise(f, "posthouse oauth %s %s", d->upstream->oauth == OAUTH_CLIENT_CREDENTIALS ? "refresh" : "login",
+		finding_advise(f, "posthouse oauth %s %s",
+			       d->upstream->oauth == OAUTH_CLIENT_CREDENTIALS ? "refresh" : "login",
 			       d->upstream->name);
 		return; /* nothing to release */
 	case OAUTH_STORE_BAD:

@@ -35,9 +35,10 @@ const char *doctor_address_format(const struct doctor_address *a, char out[DOCTO
 		const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)&a->address;
 
 		snprintf(out, DOCTOR_ADDRESS_TEXT_MAX, "%.*s", (int)sizeof(un->sun_path), un->sun_path);
-	} else if (getnameinfo((const struct sockaddr *)&a->address, a->len, host, sizeof(host), port, sizeof(port),
-			       NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
-		snprintf(out, DOCTOR_ADDRESS_TEXT_MAX, strchr(host, ':') ? "[%.100s]:%s" : "%.100s:%s", host, port);
+	} else if (getnameinfo((const struct sockaddr *)&a->address, a->len, host, sizeof(host), port,
+			       sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+		snprintf(out, DOCTOR_ADDRESS_TEXT_MAX, strchr(host, ':') ? "[%.100s]:%s" : "%.100s:%s", host,
+			 port);
 	} else {
 		snprintf(out, DOCTOR_ADDRESS_TEXT_MAX, "?");
 	}
@@ -55,14 +56,17 @@ struct resolved {
 
 static void look_up(const char *host, uint16_t port, struct resolved *r)
 {
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+					.ai_socktype = SOCK_STREAM,
+					.ai_flags = AI_NUMERICSERV };
 	struct addrinfo *found = NULL;
 	char service[8];
 
 	snprintf(service, sizeof(service), "%u", (unsigned)port);
 	r->error = getaddrinfo(host, service, &hints, &found);
 	r->os_error = r->error == EAI_SYSTEM ? errno : 0;
-	for (const struct addrinfo *a = r->error ? NULL : found; a && r->count < DOCTOR_ADDRESSES_MAX; a = a->ai_next) {
+	for (const struct addrinfo *a = r->error ? NULL : found; a && r->count < DOCTOR_ADDRESSES_MAX;
+	     a = a->ai_next) {
 		struct doctor_address *to = &r->address[r->count++];
 
 		memcpy(&to->address, a->ai_addr, a->ai_addrlen);
@@ -90,8 +94,8 @@ static bool read_by(int fd, void *data, size_t len, int64_t by_mono_ms)
 	return true;
 }
 
-static int real_resolve(void *ctx, const char *host, uint16_t port, int timeout_ms, struct doctor_address *out,
-			size_t *count, struct err *e)
+static int real_resolve(void *ctx, const char *host, uint16_t port, int timeout_ms,
+			struct doctor_address *out, size_t *count, struct err *e)
 {
 	struct resolved r = { 0 };
 	int64_t by = clock_mono_ms() + timeout_ms;
@@ -231,8 +235,8 @@ static int real_statvfs(void *ctx, const char *path, struct statvfs *out)
 	return statvfs(path, out);
 }
 
-static int real_filesystem(void *ctx, const char *path, const char **name, bool *is_volatile, bool *has_journal,
-			   struct err *e)
+static int real_filesystem(void *ctx, const char *path, const char **name, bool *is_volatile,
+			   bool *has_journal, struct err *e)
 {
 	struct spool s;
 

@@ -78,8 +78,7 @@ static enum handler_verdict spool_data_begin(struct handler *h, struct envelope 
 	ASSERT(!sh->txn);
 	sh->txn = spool_txn_begin(sh->setup.spool, env);
 	buf_init(&received, SMTP_RECEIVED_MAX);
-	ASSERT(smtp_received_write(&received, env, sh->setup.hostname, clock_wall_us(),
-				   sh->setup.show_user));
+	ASSERT(smtp_received_write(&received, env, sh->setup.hostname, clock_wall_us(), sh->setup.show_user));
 	verdict = spool_data_chunk(h, received.data, received.len, reply);
 	buf_release(&received);
 	return verdict;

@@ -64,7 +64,8 @@ void peer_set(struct peer *p, const struct sockaddr_storage *address)
 bool peer_is_in(const struct peer *p, const struct cidr *nets, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (p->address.ss_family != AF_UNIX && cidr_contains(&nets[i], (const struct sockaddr *)&p->address))
+		if (p->address.ss_family != AF_UNIX &&
+		    cidr_contains(&nets[i], (const struct sockaddr *)&p->address))
 			return true;
 	return false;
 }

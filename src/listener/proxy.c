@@ -52,7 +52,8 @@ int proxy_wants(const unsigned char *data, size_t len, struct err *e)
 {
 	if (len < sizeof(signature))
 		return (int)(sizeof(signature) - len);
-	return memcmp(data, signature, sizeof(signature)) == 0 ? v2_wants(data, len, e) : v1_wants(data, len, e);
+	return memcmp(data, signature, sizeof(signature)) == 0 ? v2_wants(data, len, e)
+							       : v1_wants(data, len, e);
 }
 
 /* ---- what it says ------------------------------------------------------------------ */
@@ -77,8 +78,8 @@ static void set_client(struct sockaddr_storage *client, int family, const void *
 	}
 }
 
-static int v2_parse(const unsigned char *data, size_t len, enum proxy_said *said, struct sockaddr_storage *client,
-		    struct err *e)
+static int v2_parse(const unsigned char *data, size_t len, enum proxy_said *said,
+		    struct sockaddr_storage *client, struct err *e)
 {
 	const unsigned char *addresses = data + V2_FIXED;
 	size_t room = len - V2_FIXED;
@@ -115,8 +116,8 @@ static bool parse_port(const char *text, uint64_t *port)
 }
 
 /* "PROXY TCP4 192.0.2.1 192.0.2.2 4711 25": one blank between, nothing else (2.1) */
-static int v1_parse(const unsigned char *data, size_t len, enum proxy_said *said, struct sockaddr_storage *client,
-		    struct err *e)
+static int v1_parse(const unsigned char *data, size_t len, enum proxy_said *said,
+		    struct sockaddr_storage *client, struct err *e)
 {
 	char line[PROXY_V1_MAX + 1], *word[5], *save = NULL;
 	unsigned char address[16], other[16];
@@ -157,7 +158,8 @@ int proxy_parse(const unsigned char *data, size_t len, enum proxy_said *said, st
 
 	if (wants != 0)
 		return wants < 0 ? -1 : malformed(e, "it is incomplete");
-	return data[0] == signature[0] ? v2_parse(data, len, said, client, e) : v1_parse(data, len, said, client, e);
+	return data[0] == signature[0] ? v2_parse(data, len, said, client, e)
+				       : v1_parse(data, len, said, client, e);
 }
 
 /* ---- from the connection ------------------------------------------------------------- */

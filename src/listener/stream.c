@@ -47,8 +47,8 @@ static enum io_result wait_for(struct stream *s, short events, int64_t deadline_
 	}
 }
 
-enum io_result stream_receive(struct stream *s, void *data, size_t cap, int64_t deadline_mono_ms, bool stoppable,
-			      size_t *got)
+enum io_result stream_receive(struct stream *s, void *data, size_t cap, int64_t deadline_mono_ms,
+			      bool stoppable, size_t *got)
 {
 	for (;;) {
 		enum io_result r;
@@ -115,7 +115,8 @@ void stream_linger(struct stream *s, int64_t most_ms)
 	}
 }
 
-static enum io_result stream_read(struct session_io *io, void *data, size_t cap, int64_t deadline_mono_ms, size_t *got)
+static enum io_result stream_read(struct session_io *io, void *data, size_t cap, int64_t deadline_mono_ms,
+				  size_t *got)
 {
 	struct stream *s = (struct stream *)io;
 
@@ -124,7 +125,8 @@ static enum io_result stream_read(struct session_io *io, void *data, size_t cap,
 	return stream_receive(s, data, cap, deadline_mono_ms, true, got);
 }
 
-static enum io_result stream_write(struct session_io *io, const void *data, size_t len, int64_t deadline_mono_ms)
+static enum io_result stream_write(struct session_io *io, const void *data, size_t len,
+				   int64_t deadline_mono_ms)
 {
 	struct stream *s = (struct stream *)io;
 
@@ -151,11 +153,14 @@ static void stream_interruptible(struct session_io *io, bool yes)
 	((struct stream *)io)->interruptible = yes;
 }
 
-static const struct session_io_ops clear_ops = { .read = stream_read, .write = stream_write,
-						.interruptible = stream_interruptible };
-static const struct session_io_ops tls_ops = { .read = stream_read, .write = stream_write,
-					      .interruptible = stream_interruptible, .start_tls = stream_start_tls,
-					      .tls = stream_tls };
+static const struct session_io_ops clear_ops = { .read = stream_read,
+						 .write = stream_write,
+						 .interruptible = stream_interruptible };
+static const struct session_io_ops tls_ops = { .read = stream_read,
+					       .write = stream_write,
+					       .interruptible = stream_interruptible,
+					       .start_tls = stream_start_tls,
+					       .tls = stream_tls };
 
 void stream_init(struct stream *s, int fd, struct control *control)
 {

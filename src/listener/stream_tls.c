@@ -76,8 +76,9 @@ static int bio_read(BIO *bio, char *data, int cap)
 	if (t->ahead_start == t->ahead_end) {
 		if (!t->established && t->received > HANDSHAKE_BYTES_MAX)
 			return give_up(bio, t, IO_ERROR);
-		r = stream_receive(t->stream, small ? (char *)t->ahead : data, small ? sizeof(t->ahead) : (size_t)cap,
-				   t->deadline_mono_ms, t->stoppable, &n);
+		r = stream_receive(t->stream, small ? (char *)t->ahead : data,
+				   small ? sizeof(t->ahead) : (size_t)cap, t->deadline_mono_ms, t->stoppable,
+				   &n);
 		if (r != IO_OK)
 			return give_up(bio, t, r);
 		t->received += n;
@@ -179,14 +180,16 @@ static void take_binding(struct stream_tls *t)
 	struct session_tls *info = &t->info;
 
 	if (SSL_version(t->ssl) >= TLS1_3_VERSION) {
-		if (SSL_export_keying_material(t->ssl, info->binding, 32, label, sizeof(label) - 1, NULL, 0, 1) != 1)
+		if (SSL_export_keying_material(t->ssl, info->binding, 32, label, sizeof(label) - 1, NULL, 0,
+					       1) != 1)
 			return;
 		info->binding_type = "tls-exporter";
 		info->binding_len = 32;
 	} else if (SSL_get_extms_support(t->ssl) == 1) {
 		/* the client's comes first, but for a resumed session */
-		info->binding_len = info->resumed ? SSL_get_finished(t->ssl, info->binding, sizeof(info->binding)) :
-						    SSL_get_peer_finished(t->ssl, info->binding, sizeof(info->binding));
+		info->binding_len =
+			info->resumed ? SSL_get_finished(t->ssl, info->binding, sizeof(info->binding))
+				      : SSL_get_peer_finished(t->ssl, info->binding, sizeof(info->binding));
 		if (info->binding_len > sizeof(info->binding))
 			info->binding_len = 0;
 		info->binding_type = info->binding_len > 0 ? "tls-unique" : NULL;
@@ -299,7 +302,8 @@ enum io_result stream_tls_start(struct stream *s, int64_t deadline_mono_ms, stru
 	return IO_OK;
 }
 
-enum io_result stream_tls_read(struct stream_tls *t, void *data, size_t cap, int64_t deadline_mono_ms, size_t *got)
+enum io_result stream_tls_read(struct stream_tls *t, void *data, size_t cap, int64_t deadline_mono_ms,
+			       size_t *got)
 {
 	enum io_result r = IO_ERROR;
 

@@ -12,18 +12,18 @@
 /* ---- profiles ------------------------------------------------------------------------- */
 
 /* https://wiki.mozilla.org/Security/Server_Side_TLS 5.7; those of TLS 1.3 are OpenSSL's own three in each. */
-#define INTERMEDIATE_CIPHERS                                                                            \
-	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"      \
-	"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"        \
+#define INTERMEDIATE_CIPHERS                                                                                 \
+	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"           \
+	"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"             \
 	"DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
 
 /* The "old" list. Without SECLEVEL=0 OpenSSL 3 has no TLS before 1.2, as that signs with SHA-1. */
-#define LEGACY_CIPHERS                                                                                  \
-	INTERMEDIATE_CIPHERS                                                                            \
-	":ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:" \
-	"ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA:"  \
-	"DHE-RSA-AES128-SHA256:DHE-RSA-AES256-SHA256:DHE-RSA-AES128-SHA:DHE-RSA-AES256-SHA:"            \
-	"AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA:"        \
+#define LEGACY_CIPHERS                                                                                       \
+	INTERMEDIATE_CIPHERS                                                                                 \
+	":ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:"    \
+	"ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA:"     \
+	"DHE-RSA-AES128-SHA256:DHE-RSA-AES256-SHA256:DHE-RSA-AES128-SHA:DHE-RSA-AES256-SHA:"                 \
+	"AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA:"             \
 	"DES-CBC3-SHA:@SECLEVEL=0"
 
 static const struct profile {
@@ -39,7 +39,8 @@ static const struct profile {
 /* The operator's openssl.cnf has had its say in SSL_CTX_new; what is said here counts. */
 static int apply_profile(SSL_CTX *ctx, const struct profile *p, struct err *e)
 {
-	if (SSL_CTX_set_min_proto_version(ctx, p->least_version) != 1 || SSL_CTX_set_max_proto_version(ctx, 0) != 1 ||
+	if (SSL_CTX_set_min_proto_version(ctx, p->least_version) != 1 ||
+	    SSL_CTX_set_max_proto_version(ctx, 0) != 1 ||
 	    (p->ciphers && SSL_CTX_set_cipher_list(ctx, p->ciphers) != 1)) {
 		err_set(e, "this OpenSSL cannot do what tls_profile asks for");
 		return -1;
@@ -113,7 +114,8 @@ static int choose_certificate(SSL *ssl, void *arg)
 		return 1;
 	SSL_certs_clear(ssl);
 	for (size_t i = 0; i < wanted.count; i++)
-		if (SSL_use_cert_and_key(ssl, wanted.pair[i]->cert, wanted.pair[i]->key, wanted.pair[i]->chain, 1) != 1)
+		if (SSL_use_cert_and_key(ssl, wanted.pair[i]->cert, wanted.pair[i]->key,
+					 wanted.pair[i]->chain, 1) != 1)
 			return 0;
 	return 1;
 }
@@ -128,8 +130,8 @@ static int note_server_name(SSL *ssl, int *alert, void *arg)
 
 static int refused(const struct tls_pair *pair, struct err *e)
 {
-	err_set(e, "%s: OpenSSL refuses the certificate: %s: have one made with a stronger key or signature", pair->file,
-		ERR_reason_error_string(ERR_peek_last_error()));
+	err_set(e, "%s: OpenSSL refuses the certificate: %s: have one made with a stronger key or signature",
+		pair->file, ERR_reason_error_string(ERR_peek_last_error()));
 	ERR_clear_error();
 	return -1;
 }
@@ -164,8 +166,8 @@ static int load_pairs(struct tls_server *server, const struct tls_settings *sett
 {
 	server->pair = mem_array(settings->cert_count, sizeof(*server->pair));
 	for (size_t i = 0; i < settings->cert_count; i++) {
-		if (tls_pair_load(&server->pair[i], settings->cert[i], settings->key_count ? settings->key[i] : NULL,
-				  settings->in_date, e) < 0)
+		if (tls_pair_load(&server->pair[i], settings->cert[i],
+				  settings->key_count ? settings->key[i] : NULL, settings->in_date, e) < 0)
 			return -1;
 		server->pair_count++;
 	}
@@ -203,7 +205,8 @@ static int trust_authorities(SSL_CTX *ctx, const char *file, EVP_MD_CTX *digest,
 		unsigned char fingerprint[EVP_MAX_MD_SIZE];
 		unsigned len = 0;
 
-		if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca) != 1 || SSL_CTX_add_client_CA(ctx, ca) != 1 ||
+		if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca) != 1 ||
+		    SSL_CTX_add_client_CA(ctx, ca) != 1 ||
 		    X509_digest(ca, EVP_sha256(), fingerprint, &len) != 1 ||
 		    EVP_DigestUpdate(digest, fingerprint, len) != 1) {
 			err_set(e, "%s: OpenSSL cannot take certificate %d in it", file, i + 1);
@@ -228,7 +231,8 @@ static int judge_clients(struct tls_server *server, const struct tls_settings *s
 		err_set(e, "OpenSSL has no SHA-256");
 	else if (settings->client_ca && trust_authorities(server->ctx, settings->client_ca, digest, e) < 0)
 		;
-	else if (EVP_DigestFinal_ex(digest, id, &len) != 1 || SSL_CTX_set_session_id_context(server->ctx, id, len) != 1)
+	else if (EVP_DigestFinal_ex(digest, id, &len) != 1 ||
+		 SSL_CTX_set_session_id_context(server->ctx, id, len) != 1)
 		err_set(e, "OpenSSL cannot name the sessions of a listener");
 	else
 		result = 0;
@@ -313,13 +317,15 @@ struct tls_server *tls_server_new(const struct tls_settings *settings, struct er
 	server->tickets = settings->tickets;
 	server->ctx = SSL_CTX_new(TLS_server_method());
 	if (!server->ctx) {
-		err_set(e, "OpenSSL cannot make a TLS server: %s", ERR_reason_error_string(ERR_peek_last_error()));
+		err_set(e, "OpenSSL cannot make a TLS server: %s",
+			ERR_reason_error_string(ERR_peek_last_error()));
 		goto failed;
 	}
 	SSL_CTX_set_app_data(server->ctx, server);
 	set_behaviour(server->ctx);
-	if (apply_profile(server->ctx, &profiles[settings->profile], e) < 0 || load_pairs(server, settings, e) < 0 ||
-	    use_pairs(server, e) < 0 || judge_clients(server, settings, e) < 0)
+	if (apply_profile(server->ctx, &profiles[settings->profile], e) < 0 ||
+	    load_pairs(server, settings, e) < 0 || use_pairs(server, e) < 0 ||
+	    judge_clients(server, settings, e) < 0)
 		goto failed;
 	tls_tickets_use(server->ctx, server);
 	warm_up(server->ctx);
@@ -348,8 +354,10 @@ bool tls_server_certificate(const struct tls_server *server, size_t index, struc
 	if (index >= server->pair_count)
 		return false;
 	pair = &server->pair[index];
-	*out = (struct tls_certificate){ .file = pair->file, .names = pair->names_text,
-					 .key_type = OBJ_nid2sn(pair->key_type), .begins_wall_us = pair->begins_wall_us,
+	*out = (struct tls_certificate){ .file = pair->file,
+					 .names = pair->names_text,
+					 .key_type = OBJ_nid2sn(pair->key_type),
+					 .begins_wall_us = pair->begins_wall_us,
 					 .ends_wall_us = pair->ends_wall_us };
 	return true;
 }

@@ -75,7 +75,7 @@ static int read_file(const char *file, struct text *t, struct err *e)
 
 /* ---- certificates --------------------------------------------------------------------- */
 
-static STACK_OF(X509) *parse_certificates(const char *file, const struct text *text, struct err *e)
+static STACK_OF(X509) * parse_certificates(const char *file, const struct text *text, struct err *e)
 {
 	BIO *bio = BIO_new_mem_buf(text->data, (int)text->len);
 	STACK_OF(X509) *certs = sk_X509_new_null();
@@ -102,7 +102,7 @@ static STACK_OF(X509) *parse_certificates(const char *file, const struct text *t
 	return NULL;
 }
 
-STACK_OF(X509) *tls_certificates_read(const char *file, struct err *e)
+STACK_OF(X509) * tls_certificates_read(const char *file, struct err *e)
 {
 	STACK_OF(X509) *certs = NULL;
 	struct text text;
@@ -135,26 +135,29 @@ static int check_dates(const char *file, const X509 *cert, struct err *e)
 		return -1;
 	}
 	if (begins != INT64_MAX && begins > clock_wall_us()) {
-		err_set(e, "%s: the certificate is not valid before %s: is the clock of this machine right?", file,
-			clock_format_utc(begins, text));
+		err_set(e, "%s: the certificate is not valid before %s: is the clock of this machine right?",
+			file, clock_format_utc(begins, text));
 		return -1;
 	}
 	return 0;
 }
 
 /* RFC 8446 4.4.2: each certificate signs the one before it; old clients look no further. */
-static int check_chain(const char *file, STACK_OF(X509) *certs, struct err *e)
+static int check_chain(const char *file, STACK_OF(X509) * certs, struct err *e)
 {
 	if (sk_X509_num(certs) > CHAIN_MAX) {
-		err_set(e, "%s has %d certificates: a chain of more than %d is none", file, sk_X509_num(certs),
-			CHAIN_MAX);
+		err_set(e, "%s has %d certificates: a chain of more than %d is none", file,
+			sk_X509_num(certs), CHAIN_MAX);
 		return -1;
 	}
 	for (int i = 1; i < sk_X509_num(certs); i++) {
 		if (X509_check_issued(sk_X509_value(certs, i), sk_X509_value(certs, i - 1)) == X509_V_OK)
 			continue;
-		err_set(e, "%s: certificate %d in it does not sign certificate %d: the order is the server's own first, "
-			   "then the one that signs it, and so on", file, i + 1, i);
+		err_set(e,
+			"%s: certificate %d in it does not sign certificate %d: the order is the server's "
+			"own first, "
+			"then the one that signs it, and so on",
+			file, i + 1, i);
 		return -1;
 	}
 	return 0;
@@ -191,8 +194,11 @@ static EVP_PKEY *parse_key(const char *file, bool own_file, const struct text *t
 	if (key)
 		return key;
 	if (encrypted)
-		err_set(e, "%s: the private key is encrypted: write it without a passphrase (openssl pkey -in OLD -out NEW) "
-			   "and let nobody else read it", file);
+		err_set(e,
+			"%s: the private key is encrypted: write it without a passphrase (openssl pkey -in "
+			"OLD -out NEW) "
+			"and let nobody else read it",
+			file);
 	else if (!own_file && !memmem(text->data, text->len, key_mark, sizeof(key_mark) - 1))
 		err_set(e, "%s has no private key in it: set tls_key to the file with the key", file);
 	else
@@ -200,7 +206,8 @@ static EVP_PKEY *parse_key(const char *file, bool own_file, const struct text *t
 	return NULL;
 }
 
-static int check_match(const char *cert_file, const char *key_file, STACK_OF(X509) *certs, EVP_PKEY *key, struct err *e)
+static int check_match(const char *cert_file, const char *key_file, STACK_OF(X509) * certs, EVP_PKEY *key,
+		       struct err *e)
 {
 	int at = 0;
 
@@ -210,11 +217,17 @@ static int check_match(const char *cert_file, const char *key_file, STACK_OF(X50
 	if (at == 0)
 		return 0;
 	if (at < sk_X509_num(certs))
-		err_set(e, "%s: the server's own certificate is number %d in it and must be the first, then the one that "
-			   "signs it, and so on", cert_file, at + 1);
+		err_set(e,
+			"%s: the server's own certificate is number %d in it and must be the first, then the "
+			"one that "
+			"signs it, and so on",
+			cert_file, at + 1);
 	else
-		err_set(e, "the private key in %s does not belong to the certificate in %s: put a pair that was made "
-			   "together there", key_file, cert_file);
+		err_set(e,
+			"the private key in %s does not belong to the certificate in %s: put a pair that was "
+			"made "
+			"together there",
+			key_file, cert_file);
 	return -1;
 }
 
@@ -234,7 +247,7 @@ static char *names_text(const struct tls_names *names)
 	return copy;
 }
 
-static void take(struct tls_pair *pair, const char *file, STACK_OF(X509) *certs, EVP_PKEY *key)
+static void take(struct tls_pair *pair, const char *file, STACK_OF(X509) * certs, EVP_PKEY *key)
 {
 	pair->file = mem_strdup(file);
 	pair->cert = sk_X509_shift(certs);
@@ -247,7 +260,8 @@ static void take(struct tls_pair *pair, const char *file, STACK_OF(X509) *certs,
 	pair->names_text = names_text(&pair->names);
 }
 
-int tls_pair_load(struct tls_pair *pair, const char *cert_file, const char *key_file, bool in_date, struct err *e)
+int tls_pair_load(struct tls_pair *pair, const char *cert_file, const char *key_file, bool in_date,
+		  struct err *e)
 {
 	struct text cert_text = { 0 }, key_text = { 0 };
 	STACK_OF(X509) *certs = NULL;
@@ -262,7 +276,8 @@ int tls_pair_load(struct tls_pair *pair, const char *cert_file, const char *key_
 		goto out;
 	key = parse_key(key_file ? key_file : cert_file, key_file, key_file ? &key_text : &cert_text, e);
 	if (!key || check_match(cert_file, key_file ? key_file : cert_file, certs, key, e) < 0 ||
-	    (in_date && check_dates(cert_file, sk_X509_value(certs, 0), e) < 0) || check_chain(cert_file, certs, e) < 0)
+	    (in_date && check_dates(cert_file, sk_X509_value(certs, 0), e) < 0) ||
+	    check_chain(cert_file, certs, e) < 0)
 		goto out;
 	take(pair, cert_file, certs, key);
 	result = 0;

@@ -29,8 +29,8 @@ static bool set_mac(EVP_MAC_CTX *mac, struct tls_ticket_key *key)
 }
 
 /* Returns as SSL_CTX_set_tlsext_ticket_key_evp_cb has it: 1, 2: and a new ticket is due, 0: no ticket, -1 */
-static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
-		      int issue)
+static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+		      EVP_MAC_CTX *mac, int issue)
 {
 	const struct tls_server *server = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	struct tls_ticket_key key;
@@ -52,7 +52,8 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
 		if (RAND_bytes(iv, IV_LEN) != 1)
 			result = -1;
 	}
-	if (EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.aes, iv, issue) != 1 || !set_mac(mac, &key))
+	if (EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.aes, iv, issue) != 1 ||
+	    !set_mac(mac, &key))
 		result = -1;
 	OPENSSL_cleanse(&key, sizeof(key));
 	return result;
@@ -64,8 +65,8 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
  * longer than one ticket: for those who have a certificate there is no new one
  * on resumption, or a ticket that was stolen once would do for ever.
  */
-static SSL_TICKET_RETURN ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
-				       SSL_TICKET_STATUS status, void *arg)
+static SSL_TICKET_RETURN ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+				       size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
 	const X509 *cert;
 

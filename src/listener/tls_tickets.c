@@ -76,7 +76,8 @@ static int map_shared(struct tls_tickets *t, struct err *e)
 static bool make_key(struct tls_ticket_key *key)
 {
 	key->born_mono_ms = clock_mono_ms();
-	return RAND_bytes(key->name, sizeof(key->name)) == 1 && RAND_priv_bytes(key->aes, sizeof(key->aes)) == 1 &&
+	return RAND_bytes(key->name, sizeof(key->name)) == 1 &&
+	       RAND_priv_bytes(key->aes, sizeof(key->aes)) == 1 &&
 	       RAND_priv_bytes(key->hmac, sizeof(key->hmac)) == 1;
 }
 

@@ -116,7 +116,8 @@ static bool bounce(struct spool_state *st, const struct action_order *order, int
 
 static bool requeue(struct spool_state *st, const struct action_order *order, int64_t now_wall_us)
 {
-	bool changed = st->held || !text_same(st->route, order->route) || st->tries > 0 || st->report_id.text[0];
+	bool changed =
+		st->held || !text_same(st->route, order->route) || st->tries > 0 || st->report_id.text[0];
 	size_t n = 0;
 
 	(void)now_wall_us;

@@ -359,8 +359,7 @@ static void put_rcpt_fields(struct report_out *o, const struct report *r, size_t
 	report_puts(o, "\r\n");
 	if (rcpt->orcpt)
 		put_original_recipient(o, rcpt->orcpt);
-	put_field(o, "Final-Recipient", text_is_ascii(rcpt->address) ? "rfc822; " : "utf-8; ",
-		  rcpt->address);
+	put_field(o, "Final-Recipient", text_is_ascii(rcpt->address) ? "rfc822; " : "utf-8; ", rcpt->address);
 	report_printf(o, "Action: %s\r\nStatus: %s\r\n", kinds[r->kind].action, status_of(r, rs, status));
 	if (rs->remote && remote_name(rs->remote, name))
 		put_field(o, "Remote-MTA", "dns; ", name);

@@ -78,8 +78,8 @@ static _Noreturn void live(struct master *m, enum child_role role, struct child_
 		if (m->child[i].pid != 0)
 			close(m->child[i].control_fd);
 	free(m->child);
-	status = role == ROLE_WORKER ? m->roles->worker(m->roles->ctx, start) :
-				       single_role(m, role)(m->roles->ctx, start);
+	status = role == ROLE_WORKER ? m->roles->worker(m->roles->ctx, start)
+				     : single_role(m, role)(m->roles->ctx, start);
 	exit(status);
 }
 
@@ -290,7 +290,8 @@ static void handle_signals(struct master *m)
 		case SIGUSR1:
 		case SIGUSR2:
 			log_msg(LOG_LEVEL_WARNING, "signal_ignored",
-				"USR1 and USR2 mean nothing to this version: HUP reads certificates and tables again");
+				"USR1 and USR2 mean nothing to this version: HUP reads certificates and "
+				"tables again");
 			break;
 		default: /* SIGCHLD: reap looks anyway */
 			break;
@@ -305,7 +306,8 @@ static void announce_when_ready(struct master *m)
 	if (m->announced)
 		return;
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
-		if (single_role(m, (enum child_role)role) && !atomic_load(single_ready(m, (enum child_role)role)))
+		if (single_role(m, (enum child_role)role) &&
+		    !atomic_load(single_ready(m, (enum child_role)role)))
 			return;
 	scoreboard_count(m->board, &count);
 	if (count.idle + count.busy == 0)

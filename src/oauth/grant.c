@@ -35,13 +35,14 @@ static bool add_scope(const struct oauth_client *c, struct buf *out)
 
 bool oauth_ask_refresh(const struct oauth_client *c, const char *refresh_token, struct buf *out)
 {
-	return form_add(out, "grant_type", "refresh_token") && form_add(out, "refresh_token", refresh_token) &&
-	       add_client(c, true, out) && add_scope(c, out);
+	return form_add(out, "grant_type", "refresh_token") &&
+	       form_add(out, "refresh_token", refresh_token) && add_client(c, true, out) && add_scope(c, out);
 }
 
 bool oauth_ask_client_credentials(const struct oauth_client *c, struct buf *out)
 {
-	return form_add(out, "grant_type", "client_credentials") && add_client(c, true, out) && add_scope(c, out);
+	return form_add(out, "grant_type", "client_credentials") && add_client(c, true, out) &&
+	       add_scope(c, out);
 }
 
 bool oauth_ask_device(const struct oauth_client *c, struct buf *out)
@@ -95,7 +96,8 @@ static enum oauth_answer meaning_of(const char *error)
 /* Google says {"error":{"message":...,"status":...}} where another of its front ends answers. */
 static enum oauth_answer read_error(long status, const json_t *answer, struct err *e)
 {
-	const char *error = oauth_json_text(answer, "error"), *words = oauth_json_text(answer, "error_description");
+	const char *error = oauth_json_text(answer, "error"),
+		   *words = oauth_json_text(answer, "error_description");
 	const json_t *nested = json_object_get(answer, "error");
 
 	if (json_is_object(nested)) {
@@ -120,7 +122,9 @@ static enum oauth_answer garbage(long status, const char *body, size_t len, stru
 	while (blank < len && strchr(" \t\r\n", body[blank]))
 		blank++;
 	if (blank < len && body[blank] == '<')
-		err_set(e, "the server answers with HTTP status %ld and a web page, not JSON: is the URL right?", status);
+		err_set(e,
+			"the server answers with HTTP status %ld and a web page, not JSON: is the URL right?",
+			status);
 	else if (status != 200)
 		err_set(e, "the server answers with HTTP status %ld", status);
 	else
@@ -173,7 +177,8 @@ static int64_t seconds_of(const json_t *answer, const char *key, int64_t otherwi
 	uint64_t n;
 
 	if (text)
-		return num_parse_u64(text, strlen(text), (uint64_t)most, &n) && n > 0 ? (int64_t)n : otherwise;
+		return num_parse_u64(text, strlen(text), (uint64_t)most, &n) && n > 0 ? (int64_t)n
+										      : otherwise;
 	if (!json_is_number(value) || !(number >= 1))
 		return otherwise;
 	return number > (double)most ? most : (int64_t)number;
@@ -194,8 +199,8 @@ static int take_token(const json_t *answer, struct oauth_token *t, struct err *e
 		err_set(e, "the token is of type \"%.40s\", not Bearer", type);
 		return -1;
 	}
-	if (json_object_get(answer, "refresh_token") && !json_is_null(json_object_get(answer, "refresh_token")) &&
-	    (!refresh || !is_token(refresh))) {
+	if (json_object_get(answer, "refresh_token") &&
+	    !json_is_null(json_object_get(answer, "refresh_token")) && (!refresh || !is_token(refresh))) {
 		err_set(e, "the server's answer has a refresh_token that is none");
 		return -1;
 	}
@@ -237,7 +242,8 @@ static bool is_short(const char *text)
 
 static int take_device(const json_t *answer, struct oauth_device *d, struct err *e)
 {
-	const char *code = oauth_json_text(answer, "device_code"), *user = oauth_json_text(answer, "user_code");
+	const char *code = oauth_json_text(answer, "device_code"),
+		   *user = oauth_json_text(answer, "user_code");
 	const char *uri = oauth_json_text(answer, "verification_uri");
 	const char *complete = oauth_json_text(answer, "verification_uri_complete");
 
@@ -286,7 +292,8 @@ int64_t oauth_margin_ms(int64_t lifetime_s, double luck)
 
 int64_t oauth_retry_ms(unsigned failures, bool was_refused, double luck)
 {
-	int64_t wait = was_refused ? REFUSED_MIN_MS : RETRY_MIN_MS, most = was_refused ? REFUSED_MAX_MS : RETRY_MAX_MS;
+	int64_t wait = was_refused ? REFUSED_MIN_MS : RETRY_MIN_MS,
+		most = was_refused ? REFUSED_MAX_MS : RETRY_MAX_MS;
 
 	for (; failures > 1 && wait < most; failures--)
 		wait *= 2;

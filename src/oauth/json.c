@@ -16,10 +16,12 @@ void oauth_json_wipe(json_t *object)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		/* jansson's own copy, which nobody else holds when this is the last reference */
 		if (json_is_string(value) && object->refcount == 1 && value->refcount == 1)
-			explicit_bzero((char *)(uintptr_t)json_string_value(value), json_string_length(value));
+			explicit_bzero((char *)(uintptr_t)json_string_value(value),
+				       json_string_length(value));
 	}
 	json_decref(object);
 }

@@ -253,8 +253,8 @@ static void on_answer(void *ctx, const struct http_answer *answer, const struct 
 		failed(k, false, trouble);
 		return;
 	}
-	result = oauth_renew_take(&k->settings->client, &k->stored, answer->status, answer->body.data, answer->body.len,
-				  wall_s(), &k->next, &rotated, &e);
+	result = oauth_renew_take(&k->settings->client, &k->stored, answer->status, answer->body.data,
+				  answer->body.len, wall_s(), &k->next, &rotated, &e);
 	if (result == OAUTH_GRANTED)
 		save_next(k, rotated);
 	else
@@ -270,7 +270,8 @@ static bool is_due(const struct oauth_keeper *k)
 
 	if (k->forced || !s->access_token)
 		return true;
-	return clock_wall_us() / 1000 >= s->expires_wall_s * 1000 - oauth_margin_ms(life_s > 0 ? life_s : 0, k->luck);
+	return clock_wall_us() / 1000 >=
+	       s->expires_wall_s * 1000 - oauth_margin_ms(life_s > 0 ? life_s : 0, k->luck);
 }
 
 /* Nothing but a new file helps, and that is noticed. */
@@ -353,7 +354,8 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
 static void set_timer(struct oauth_keeper *k)
 {
-	int64_t life_s = k->stored.expires_wall_s - k->stored.obtained_wall_s, now = clock_mono_ms(), wait = 0;
+	int64_t life_s = k->stored.expires_wall_s - k->stored.obtained_wall_s, now = clock_mono_ms(),
+		wait = 0;
 	struct timeval tv;
 
 	if (!k->timer)
@@ -408,7 +410,8 @@ static void open_watch(struct oauth_keeper *k)
 	strcpy(folder, k->settings->file);
 	slash = strrchr(folder, '/');
 	slash[slash == folder] = '\0';
-	if (inotify_add_watch(k->watch_fd, folder, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE) < 0) {
+	if (inotify_add_watch(k->watch_fd, folder, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE) <
+	    0) {
 		close(k->watch_fd);
 		k->watch_fd = -1;
 		return;

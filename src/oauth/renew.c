@@ -8,7 +8,8 @@
 
 #include "base/alloc.h"
 
-int oauth_renew_ask(const struct oauth_client *c, const struct oauth_stored *stored, struct buf *body, struct err *e)
+int oauth_renew_ask(const struct oauth_client *c, const struct oauth_stored *stored, struct buf *body,
+		    struct err *e)
 {
 	bool fits;
 
@@ -77,9 +78,9 @@ void oauth_advise(const struct oauth_client *c, enum oauth_answer answer, struct
 	strcpy(e->text + (len < room ? len : room), advice);
 }
 
-enum oauth_answer oauth_renew_take(const struct oauth_client *c, const struct oauth_stored *stored, long status,
-				   const char *body, size_t len, int64_t now_wall_s, struct oauth_stored *next,
-				   bool *rotated, struct err *e)
+enum oauth_answer oauth_renew_take(const struct oauth_client *c, const struct oauth_stored *stored,
+				   long status, const char *body, size_t len, int64_t now_wall_s,
+				   struct oauth_stored *next, bool *rotated, struct err *e)
 {
 	struct oauth_token token;
 	enum oauth_answer answer = oauth_read_token(status, body, len, &token, e);

@@ -37,10 +37,14 @@ static int check_file(const char *file, const struct stat *st, struct err *e)
 	if (!S_ISREG(st->st_mode))
 		err_set(e, "token file %s is not a regular file", file);
 	else if (mode & 07037)
-		err_set(e, "token file %s is open to others than its owner (mode %04o): what it holds may be known to "
-			   "them: chmod 0600 %s, and better log in anew", file, mode, file);
+		err_set(e,
+			"token file %s is open to others than its owner (mode %04o): what it holds may be "
+			"known to "
+			"them: chmod 0600 %s, and better log in anew",
+			file, mode, file);
 	else if (st->st_size > STORE_BYTES_MAX)
-		err_set(e, "token file %s is longer than %d bytes: remove it and log in anew", file, STORE_BYTES_MAX);
+		err_set(e, "token file %s is longer than %d bytes: remove it and log in anew", file,
+			STORE_BYTES_MAX);
 	else
 		return 0;
 	return -1;
@@ -81,8 +85,9 @@ static int take_object(const char *file, const json_t *object, struct oauth_stor
 {
 	if (json_integer_value(json_object_get(object, "version")) != STORE_VERSION ||
 	    !take_text(object, "access_token", &s->access_token) ||
-	    !take_text(object, "refresh_token", &s->refresh_token) || !take_text(object, "scope", &s->scope) ||
-	    !take_text(object, "last_error", &s->last_error) || !take_time(object, "obtained_at", &s->obtained_wall_s) ||
+	    !take_text(object, "refresh_token", &s->refresh_token) ||
+	    !take_text(object, "scope", &s->scope) || !take_text(object, "last_error", &s->last_error) ||
+	    !take_time(object, "obtained_at", &s->obtained_wall_s) ||
 	    !take_time(object, "expires_at", &s->expires_wall_s) ||
 	    !take_time(object, "last_error_at", &s->last_error_wall_s) || !is_sound(s->access_token) ||
 	    !is_sound(s->refresh_token)) {
@@ -278,8 +283,10 @@ static int give_folder(const char *folder, uid_t uid, gid_t gid, struct err *e)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		err_set_os(e, errno, "folder of tokens %s", folder);
 	else if (st.st_uid != uid && st.st_uid != 0)
-		err_set(e, "folder of tokens %s belongs to user %u, not to the one that runs the relay: chown -R it", folder,
-			(unsigned)st.st_uid);
+		err_set(e,
+			"folder of tokens %s belongs to user %u, not to the one that runs the relay: chown "
+			"-R it",
+			folder, (unsigned)st.st_uid);
 	else if ((st.st_uid != uid && fchown(fd, uid, gid) < 0) || fchmod(fd, 0700) < 0)
 		err_set_os(e, errno, "folder of tokens %s", folder);
 	else

@@ -223,7 +223,8 @@ static bool is_tried_again(const struct relay_conn *rc, const struct upstream_ou
 {
 	const struct relay_credentials *c = rc->upstream->config->credentials;
 
-	if (!c || rc->is_ready || why->how != UPSTREAM_ANSWERED || why->phase != UPSTREAM_AUTH || why->reply.code < 500)
+	if (!c || rc->is_ready || why->how != UPSTREAM_ANSWERED || why->phase != UPSTREAM_AUTH ||
+	    why->reply.code < 500)
 		return false;
 	if (!c->ops->rejected(c->c, rc->credentials)) {
 		rc->upstream->wants_credentials = true;

@@ -93,7 +93,8 @@ static json_t *remote_object(const struct relay_remote *remote, const struct bre
 	json_put_key(o, "state", json_string(state_name(b->state)));
 	json_put_key(o, "connections", count(remote->conn_count));
 	json_put_key(o, "failures", count(b->failures));
-	json_put_key(o, "paused_until", b->state == BREAKER_PAUSED ? json_seconds_or_null(until_us) : json_null());
+	json_put_key(o, "paused_until",
+		     b->state == BREAKER_PAUSED ? json_seconds_or_null(until_us) : json_null());
 	json_put_key(o, "last_trouble", json_text_or_null(remote->last_trouble));
 	json_put_key(o, "last_trouble_at", json_seconds_or_null(remote->last_trouble_wall_us));
 	return o;
@@ -129,8 +130,9 @@ static json_t *upstream_object(const struct relay *r, const struct relay_upstrea
 	json_put_key(o, "last_delivered", json_seconds_or_null(u->last_delivered_wall_us));
 	json_put_key(o, "last_trouble", json_text_or_null(u->last_trouble));
 	json_put_key(o, "suspension", suspension_object(s));
-	json_put_key(o, "token", u->config->credentials ?
-					 u->config->credentials->ops->describe(u->config->credentials->c) : json_null());
+	json_put_key(o, "token",
+		     u->config->credentials ? u->config->credentials->ops->describe(u->config->credentials->c)
+					    : json_null());
 	return o;
 }
 

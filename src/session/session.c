@@ -215,8 +215,9 @@ void session_end_transaction(struct session *s, bool told_handler)
 
 struct session_client session_client(const struct session *s)
 {
-	return (struct session_client){ .peer = s->peer, .tls = session_tls(s), .helo = s->env.helo,
-					.auth_user = s->env.auth_user };
+	return (struct session_client){
+		.peer = s->peer, .tls = session_tls(s), .helo = s->env.helo, .auth_user = s->env.auth_user
+	};
 }
 
 bool session_policy_passes(struct session *s, enum policy_verdict verdict, const struct smtp_reply *reply)
@@ -285,7 +286,8 @@ static bool may_be_secret(const struct session *s)
 
 	while (blanks < s->line_len && (s->line[blanks] == ' ' || s->line[blanks] == '\t'))
 		blanks++;
-	return s->secret_may_follow || (s->line_len - blanks >= 4 && strncasecmp(s->line + blanks, "AUTH", 4) == 0);
+	return s->secret_may_follow ||
+	       (s->line_len - blanks >= 4 && strncasecmp(s->line + blanks, "AUTH", 4) == 0);
 }
 
 /* Anything else may be the secret, in the wrong place: base64 is longer, or has letters of both cases. */
@@ -296,7 +298,8 @@ static bool looks_like_mechanism(const char *word, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		bool is_upper = word[i] >= 'A' && word[i] <= 'Z', is_lower = word[i] >= 'a' && word[i] <= 'z';
 
-		if (!is_upper && !is_lower && word[i] != '-' && word[i] != '_' && (word[i] < '0' || word[i] > '9'))
+		if (!is_upper && !is_lower && word[i] != '-' && word[i] != '_' &&
+		    (word[i] < '0' || word[i] > '9'))
 			return false;
 		upper = upper || is_upper;
 		lower = lower || is_lower;
@@ -316,8 +319,11 @@ static void show_line(struct session *s, const struct command *cmd)
 		size_t word = space ? (size_t)(space - cmd->arg) : cmd->arg_len;
 		bool named = looks_like_mechanism(cmd->arg, word);
 
-		snprintf(s->shown, sizeof(s->shown), "%s %.*s%s", cmd->verb->name, named ? (int)word : 0, cmd->arg,
-			 !named ? "***" : space ? " ***" : "");
+		snprintf(s->shown, sizeof(s->shown), "%s %.*s%s", cmd->verb->name, named ? (int)word : 0,
+			 cmd->arg,
+			 !named  ? "***"
+			 : space ? " ***"
+				 : "");
 	} else if (s->hidden) {
 		strcpy(s->shown, "***");
 	}

@@ -96,7 +96,8 @@ static bool read_argument(struct session *s, struct exchange *x, const char *arg
 		return false;
 	}
 	/* "=" is an empty one (RFC 4954 4) */
-	x->initial = end - space == 1 && *space == '=' ? mem_strdup("") : mem_strndup(space, (size_t)(end - space));
+	x->initial = end - space == 1 && *space == '=' ? mem_strdup("")
+						       : mem_strndup(space, (size_t)(end - space));
 	return true;
 }
 
@@ -140,7 +141,8 @@ bool session_become_user(struct session *s, const char *user)
 	envelope_set(&s->env.auth_user, user, strlen(user));
 	client = session_client(s);
 	if (s->cfg->policy &&
-	    !session_policy_passes(s, s->cfg->policy->ops->authenticated(s->cfg->policy, &client, &reply), &reply)) {
+	    !session_policy_passes(s, s->cfg->policy->ops->authenticated(s->cfg->policy, &client, &reply),
+				   &reply)) {
 		free(s->env.auth_user);
 		s->env.auth_user = NULL;
 		return false;
@@ -197,7 +199,8 @@ static void run_exchange(struct session *s, struct exchange *x)
 			a->ops->cancel(a);
 			return;
 		}
-		result = a->ops->step(a, response, session_deadline_in(s->cfg->command_timeout_ms), &x->answer);
+		result = a->ops->step(a, response, session_deadline_in(s->cfg->command_timeout_ms),
+				      &x->answer);
 		forget(response);
 	}
 	a->ops->cancel(a);

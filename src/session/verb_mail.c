@@ -124,7 +124,10 @@ static void set_protocol(struct session *s)
 	const struct session_tls *tls = session_tls(s);
 	char name[16];
 
-	snprintf(name, sizeof(name), "%s%s%s", s->env.smtputf8 ? "UTF8SMTP" : s->extended ? "ESMTP" : "SMTP",
+	snprintf(name, sizeof(name), "%s%s%s",
+		 s->env.smtputf8 ? "UTF8SMTP"
+		 : s->extended   ? "ESMTP"
+				 : "SMTP",
 		 s->extended && tls ? "S" : "", s->env.auth_user ? "A" : "");
 	envelope_set(&s->env.protocol, name, strlen(name));
 	if (tls && tls->cipher)
@@ -158,7 +161,8 @@ static bool policy_passes(struct session *s)
 	struct session_policy *policy = s->cfg->policy;
 	struct smtp_reply reply = { .code = 0 };
 
-	return !policy || session_policy_passes(s, policy->ops->mail(policy, &client, &s->env, &reply), &reply);
+	return !policy ||
+	       session_policy_passes(s, policy->ops->mail(policy, &client, &s->env, &reply), &reply);
 }
 
 void verb_mail(struct session *s, const char *arg, size_t len)

@@ -80,7 +80,8 @@ void verb_proxy(struct session *s, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
-	session_reply(s, 421, "4.7.0", "%s Error: a PROXY header is expected from those in proxy_protocol only",
+	session_reply(s, 421, "4.7.0",
+		      "%s Error: a PROXY header is expected from those in proxy_protocol only",
 		      s->cfg->hostname);
 }
 

@@ -88,9 +88,9 @@ static const struct {
 	const char *name;
 	bool (*take)(struct told *t, const char *value);
 } attributes[] = {
-	{ "ADDR", take_address }, { "PORT", take_port },    { "LOGIN", take_login }, { "NAME", ignore },
-	{ "HELO", ignore },	  { "PROTO", ignore },	    { "REVERSE_NAME", ignore }, { "DESTADDR", ignore },
-	{ "DESTPORT", ignore },
+	{ "ADDR", take_address },   { "PORT", take_port },  { "LOGIN", take_login },
+	{ "NAME", ignore },         { "HELO", ignore },     { "PROTO", ignore },
+	{ "REVERSE_NAME", ignore }, { "DESTADDR", ignore }, { "DESTPORT", ignore },
 };
 #define ATTRIBUTES (sizeof(attributes) / sizeof(*attributes))
 
@@ -143,7 +143,8 @@ static void become_client(struct session *s, const struct told *t)
 	if (!t->has_address)
 		return;
 	snprintf(s->told_address, sizeof(s->told_address), "%s", t->address);
-	snprintf(s->told_text, sizeof(s->told_text), t->ipv6 ? "[%s]:%u" : "%s:%u", t->address, (unsigned)t->port);
+	snprintf(s->told_text, sizeof(s->told_text), t->ipv6 ? "[%s]:%u" : "%s:%u", t->address,
+		 (unsigned)t->port);
 	s->told_peer = *s->peer;
 	s->told_peer.text = s->told_text;
 	s->told_peer.address = s->told_address;

@@ -71,7 +71,8 @@ static int finish(struct reader *r, struct err *e)
 			return -1;
 		}
 		if (!r->each(r->ctx,
-			     &(struct listed_address){ address, (size_t)(r->first - r->begin), (size_t)(r->last - r->first) },
+			     &(struct listed_address){ address, (size_t)(r->first - r->begin),
+						       (size_t)(r->last - r->first) },
 			     e))
 			return -1;
 	}
@@ -193,8 +194,8 @@ static int take(struct reader *r, struct err *e)
 }
 
 int header_address_list(const char *value, size_t len,
-			bool (*each)(void *ctx, const struct listed_address *listed, struct err *e), void *ctx,
-			struct err *e)
+			bool (*each)(void *ctx, const struct listed_address *listed, struct err *e),
+			void *ctx, struct err *e)
 {
 	struct reader r = { .p = value, .end = value + len, .begin = value, .each = each, .ctx = ctx };
 	int result = 0;

@@ -51,7 +51,8 @@ static size_t find(const struct rcpt_set *set, const struct envelope *env, const
 	return i;
 }
 
-struct envelope_rcpt *rcpt_set_find(const struct rcpt_set *set, const struct envelope *env, const char *address)
+struct envelope_rcpt *rcpt_set_find(const struct rcpt_set *set, const struct envelope *env,
+				    const char *address)
 {
 	uint32_t found = set->slots > 0 ? set->slot[find(set, env, address)] : 0;
 

@@ -289,7 +289,8 @@ bool spool_state_format(const struct spool_state *st, struct buf *b)
 	     put_flag(b, "held", st->held) && put_flag(b, "released", st->released) &&
 	     (!st->report_id.text[0] || kv_puts(b, "report", st->report_id.text)) &&
 	     put_flag(b, "uncertain", st->uncertain) && put_flag(b, "warned", st->warned) &&
-	     put_text(b, "route", st->route) && put_text(b, "hold_reason", st->hold_reason) && buf_addc(b, '\n');
+	     put_text(b, "route", st->route) && put_text(b, "hold_reason", st->hold_reason) &&
+	     buf_addc(b, '\n');
 	for (size_t i = 0; ok && i < st->rcpt_count; i++)
 		ok = put_rcpt(b, st, i);
 	for (size_t i = 0; ok && i < st->event_count; i++)
@@ -643,7 +644,8 @@ bool spool_state_peek(struct spool_state_head *head, const struct spool *s, cons
 static bool saved_state_must_last(const struct spool *s, const char *id)
 {
 	static const char *const words[] = { " status=delivered", " status=failed", " status=expired",
-					     " held=yes", " released=yes", " route=", " report=" };
+					     " held=yes",         " released=yes",  " route=",
+					     " report=" };
 	char text[16 << 10];
 	int fd = sys_open(s->state_fd, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	ssize_t n;

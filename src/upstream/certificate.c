@@ -197,7 +197,9 @@ int certificate_check_pair(const struct upstream_blob *cert, const struct upstre
 	if (!x509)
 		err_set(e, "tls_cert: there is no certificate (PEM) in it");
 	else if (encrypted)
-		err_set(e, "%s: the private key is encrypted: store it without passphrase, readable by its owner",
+		err_set(e,
+			"%s: the private key is encrypted: store it without passphrase, readable by its "
+			"owner",
 			name);
 	else if (!pkey && key->len == 0)
 		err_set(e, "tls_cert: there is no private key (PEM) in it, and no tls_key");

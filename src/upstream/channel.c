@@ -140,7 +140,8 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 	(void)purpose;
 	s->tried = true;
 	s->socket = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	if (s->socket == CURL_SOCKET_BAD || source_bind(s->socket, address->family, s->settings, &s->bind_error) == 0)
+	if (s->socket == CURL_SOCKET_BAD ||
+	    source_bind(s->socket, address->family, s->settings, &s->bind_error) == 0)
 		return s->socket;
 	close(s->socket);
 	return s->socket = CURL_SOCKET_BAD;

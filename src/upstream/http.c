@@ -62,7 +62,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *ctx)
 static bool is_loopback(const struct sockaddr *address)
 {
 	if (address->sa_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 == 127;
+		return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 ==
+		       127;
 	return address->sa_family == AF_INET6 &&
 	       IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
 }
@@ -97,7 +98,8 @@ static bool set_callbacks(struct http_call *c)
 	       curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
 	       set_pointer(c, CURLOPT_HEADERDATA, c) &&
 	       curl_easy_setopt(c->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
-	       set_pointer(c, CURLOPT_OPENSOCKETDATA, c) && set_pointer(c, CURLOPT_PRIVATE, (void *)&c->transfer) &&
+	       set_pointer(c, CURLOPT_OPENSOCKETDATA, c) &&
+	       set_pointer(c, CURLOPT_PRIVATE, (void *)&c->transfer) &&
 	       set_pointer(c, CURLOPT_ERRORBUFFER, c->error);
 }
 
@@ -105,12 +107,14 @@ static bool set_way(struct http_call *c, const struct http_request *r)
 {
 	long ms = r->timeout_ms < INT_MAX ? (long)r->timeout_ms : INT_MAX;
 
-	const char *proxy = c->is_plain ? NULL : r->proxy; /* what is said in the clear stays on this machine */
+	/* what is said in the clear stays on this machine */
+	const char *proxy = c->is_plain ? NULL : r->proxy;
 
 	/* a proxy of the environment or ~/.netrc is no configuration of a daemon */
 	return set_pointer(c, CURLOPT_PROXY, proxy ? proxy : "") && set_pointer(c, CURLOPT_NOPROXY, "") &&
-	       (!proxy || !r->proxy_user || (set_pointer(c, CURLOPT_PROXYUSERNAME, r->proxy_user) &&
-				   set_pointer(c, CURLOPT_PROXYPASSWORD, r->proxy_password))) &&
+	       (!proxy || !r->proxy_user ||
+		(set_pointer(c, CURLOPT_PROXYUSERNAME, r->proxy_user) &&
+		 set_pointer(c, CURLOPT_PROXYPASSWORD, r->proxy_password))) &&
 	       set_long(c, CURLOPT_NETRC, CURL_NETRC_IGNORED) && set_long(c, CURLOPT_NOSIGNAL, 1) &&
 	       set_long(c, CURLOPT_QUICK_EXIT, 1) && set_long(c, CURLOPT_TIMEOUT_MS, ms > 0 ? ms : 1) &&
 	       set_long(c, CURLOPT_CONNECTTIMEOUT_MS, ms > 0 ? ms : 1) &&
@@ -146,13 +150,13 @@ static bool set_request(struct http_call *c, const struct http_request *r)
 	return set_pointer(c, CURLOPT_URL, c->url) &&
 	       set_pointer(c, CURLOPT_PROTOCOLS_STR, c->is_plain ? "http" : "https") &&
 	       set_pointer(c, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION) &&
-	       set_long(c, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) && set_long(c, CURLOPT_FOLLOWLOCATION, 0) &&
-	       set_pointer(c, CURLOPT_HTTPHEADER, c->headers) &&
+	       set_long(c, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) &&
+	       set_long(c, CURLOPT_FOLLOWLOCATION, 0) && set_pointer(c, CURLOPT_HTTPHEADER, c->headers) &&
 	       (!c->form || (set_long(c, CURLOPT_POSTFIELDSIZE, (long)strlen(c->form)) &&
 			     set_pointer(c, CURLOPT_POSTFIELDS, c->form))) &&
-	       (!r->user ||
-		(set_long(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) && set_pointer(c, CURLOPT_USERNAME, r->user) &&
-		 set_pointer(c, CURLOPT_PASSWORD, r->password ? r->password : "")));
+	       (!r->user || (set_long(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) &&
+			     set_pointer(c, CURLOPT_USERNAME, r->user) &&
+			     set_pointer(c, CURLOPT_PASSWORD, r->password ? r->password : "")));
 }
 
 static void wipe(char *text)
@@ -288,7 +292,8 @@ static void on_failed(evutil_socket_t fd, short events, void *ctx)
 	call_free(c);
 }
 
-struct http_call *http_begin(struct upstream *u, const struct http_request *request, http_done *done, void *ctx)
+struct http_call *http_begin(struct upstream *u, const struct http_request *request, http_done *done,
+			     void *ctx)
 {
 	struct http_call *c = call_new(request);
 

@@ -94,8 +94,9 @@ static bool set_time_limits(CURL *easy, const struct upstream_settings *settings
 bool options_set_connected(CURL *easy, const struct upstream_settings *settings)
 {
 	/* libcurl counts greeting to AUTH as connecting, too; from here on our deadline is another one */
-	return set_long(easy, CURLOPT_CONNECTTIMEOUT_MS,
-			within_int(settings->connect_timeout_ms + settings->greeting_timeout_ms + FALLBACK_MS));
+	return set_long(
+		easy, CURLOPT_CONNECTTIMEOUT_MS,
+		within_int(settings->connect_timeout_ms + settings->greeting_timeout_ms + FALLBACK_MS));
 }
 
 /*
@@ -162,7 +163,9 @@ static long least_version(const struct upstream_settings *settings, bool verify)
 
 static bool set_blob(CURL *easy, CURLoption option, const struct upstream_blob *b)
 {
-	struct curl_blob blob = { .data = (void *)(uintptr_t)b->data, .len = b->len, .flags = CURL_BLOB_NOCOPY };
+	struct curl_blob blob = { .data = (void *)(uintptr_t)b->data,
+				  .len = b->len,
+				  .flags = CURL_BLOB_NOCOPY };
 
 	return curl_easy_setopt(easy, option, &blob) == CURLE_OK;
 }

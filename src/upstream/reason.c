@@ -120,7 +120,8 @@ static const struct {
 	{ CURLPX_USER_REJECTED, "it refused proxy_user or its password" },
 	{ CURLPX_CLOSED, "it closed the connection" },
 	{ CURLPX_BAD_VERSION, "what it says is not the protocol of the configured kind of proxy" },
-	{ CURLPX_RESOLVE_HOST, "the server's name could not be resolved (socks5h:// leaves that to the proxy)" },
+	{ CURLPX_RESOLVE_HOST,
+	  "the server's name could not be resolved (socks5h:// leaves that to the proxy)" },
 	{ CURLPX_IDENTD, "it wants an answer from identd on this machine" },
 	{ CURLPX_IDENTD_DIFFER, "it refused proxy_user" },
 };
@@ -184,7 +185,8 @@ static bool say_dialogue(const struct channel *s, CURLcode result, struct buf *o
 	if (result == CURLE_USE_SSL_FAILED && s->answered && !s->features.starttls)
 		return buf_adds(out, "the server offers no STARTTLS, and TLS is required");
 	if (result == CURLE_WEIRD_SERVER_REPLY && s->step == UPSTREAM_TLS_HANDSHAKE)
-		return buf_adds(out, "more than one reply to STARTTLS: someone may be in between (RFC 3207 6)");
+		return buf_adds(out,
+				"more than one reply to STARTTLS: someone may be in between (RFC 3207 6)");
 	return false;
 }
 
@@ -196,7 +198,8 @@ static bool say_no_mechanism(const struct channel *s, struct buf *out)
 	if (!s->features.auth[0])
 		return buf_addf(out, "the server offers no AUTH%s, and we are to log in (with %s)",
 				s->features.starttls && !s->features.tls ? " without TLS" : "", wanted);
-	return buf_addf(out, "no AUTH mechanism in common: the server offers %s; we may use %s (auth_mechanisms)",
+	return buf_addf(out,
+			"no AUTH mechanism in common: the server offers %s; we may use %s (auth_mechanisms)",
 			s->features.auth, wanted);
 }
 

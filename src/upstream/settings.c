@@ -46,7 +46,8 @@ static int check_tls(const struct upstream_settings *settings, struct err *e)
 			ssl ? ssl : "nothing");
 		return -1;
 	}
-	return settings->tls_cert.len > 0 ? certificate_check_pair(&settings->tls_cert, &settings->tls_key, e) : 0;
+	return settings->tls_cert.len > 0 ? certificate_check_pair(&settings->tls_cert, &settings->tls_key, e)
+					  : 0;
 }
 
 int upstream_settings_check(const struct upstream_settings *settings, struct err *e)

@@ -32,8 +32,9 @@ static int bind_address(int fd, int family, const char *text, struct err *e)
 	socklen_t len = family == AF_INET ? sizeof(address.in) : sizeof(address.in6);
 	int on = 1;
 
-	ASSERT(inet_pton(family, text, family == AF_INET ? (void *)&address.in.sin_addr
-							  : (void *)&address.in6.sin6_addr) == 1);
+	ASSERT(inet_pton(family, text,
+			 family == AF_INET ? (void *)&address.in.sin_addr : (void *)&address.in6.sin6_addr) ==
+	       1);
 	/* the port is chosen when it is known where to: one can serve several destinations */
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 	if (bind(fd, &address.any, len) == 0)
@@ -44,7 +45,9 @@ static int bind_address(int fd, int family, const char *text, struct err *e)
 
 int source_bind(int fd, int family, const struct upstream_settings *settings, struct err *e)
 {
-	const char *address = family == AF_INET ? settings->source_ipv4 : family == AF_INET6 ? settings->source_ipv6 : NULL;
+	const char *address = family == AF_INET    ? settings->source_ipv4
+			      : family == AF_INET6 ? settings->source_ipv6
+						   : NULL;
 
 	if (settings->source_interface && (family == AF_INET || family == AF_INET6) &&
 	    bind_interface(fd, settings->source_interface, e) != 0)

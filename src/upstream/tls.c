@@ -28,7 +28,7 @@ static struct tls_watch *watch_of(const SSL *ssl)
 	return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), watch_index());
 }
 
-static void keep_chain(struct tls_watch *w, STACK_OF(X509) *chain)
+static void keep_chain(struct tls_watch *w, STACK_OF(X509) * chain)
 {
 	if (!chain || sk_X509_num(chain) == 0)
 		return;
@@ -40,7 +40,8 @@ static void keep_chain(struct tls_watch *w, STACK_OF(X509) *chain)
 /* For each certificate of the chain, also where nothing is required. Decides nothing. */
 static int on_verify(int ok, X509_STORE_CTX *store)
 {
-	struct tls_watch *w = watch_of(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+	struct tls_watch *w =
+		watch_of(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
 
 	if (!w->chain)
 		keep_chain(w, X509_STORE_CTX_get0_untrusted(store));
@@ -90,7 +91,8 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *watch)
 	return CURLE_OK;
 }
 
-bool tls_watch(struct tls_watch *w, CURL *easy, const struct upstream_settings *settings, enum upstream_tls tls)
+bool tls_watch(struct tls_watch *w, CURL *easy, const struct upstream_settings *settings,
+	       enum upstream_tls tls)
 {
 	w->verify = tls == UPSTREAM_TLS_REQUIRED || tls == UPSTREAM_TLS_IMPLICIT;
 	w->how = settings->tls_verify;
@@ -186,12 +188,15 @@ static bool explain_alert(const struct tls_watch *w, struct buf *out)
 {
 	if (w->alert == 0)
 		return false;
-	buf_addf(out, "the server refused the TLS handshake: alert \"%s\"", SSL_alert_desc_string_long(w->alert));
+	buf_addf(out, "the server refused the TLS handshake: alert \"%s\"",
+		 SSL_alert_desc_string_long(w->alert));
 	if (w->alert == SSL_AD_PROTOCOL_VERSION)
-		buf_adds(out, " (it speaks no version of TLS that tls_min_version allows, or only newer ones)");
+		buf_adds(out,
+			 " (it speaks no version of TLS that tls_min_version allows, or only newer ones)");
 	else if (w->certificate_asked)
-		buf_adds(out, w->has_certificate ? " (it wants another client certificate than that of tls_cert)"
-						 : " (it wants a client certificate: tls_cert)");
+		buf_adds(out, w->has_certificate
+				      ? " (it wants another client certificate than that of tls_cert)"
+				      : " (it wants a client certificate: tls_cert)");
 	else if (w->has_certificate)
 		buf_adds(out, " (it was shown the client certificate of tls_cert)");
 	return true;
