@@ -298,7 +298,7 @@ START_TEST(a_rush_gets_its_share)
 			int status;
 
 			ck_assert_int_eq(waitpid(pid[i], &status, 0), pid[i]);
-			in += WEXITSTATUS(status);
+			in += (unsigned)WEXITSTATUS(status);
 		}
 		ck_assert_msg(in == MOST, "round %u: %u", round, in);
 		for (size_t i = 0; i < SLOTS; i++)
