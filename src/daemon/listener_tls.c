@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/listener.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -37,21 +38,13 @@ static void set_release(const struct listener_tls *t, struct set *set)
 static struct tls_server *make_server(const struct listener_tls *t, const struct config_listener *l,
 				      struct err *e)
 {
-	const struct tls_settings settings = {
-		.listener = l->name,
-		.cert = l->tls_cert,
-		.cert_count = l->tls_cert_count,
-		.key = l->tls_key,
-		.key_count = l->tls_key_count,
-		.profile = l->tls_profile,
-		.client_ca = l->tls_client_ca,
-		.client_cert = l->tls_client_cert,
-		.tickets = t->tickets,
-		/* with an old one mail goes on, if only for clients that do not look; a renewal must be one */
-		.in_date = t->used.server,
-	};
-	struct tls_server *server = tls_server_new(&settings, e);
+	struct tls_settings settings = config_listener_tls(l);
+	struct tls_server *server;
 
+	settings.tickets = t->tickets;
+	/* with an old one mail goes on, if only for clients that do not look; a renewal must be one */
+	settings.in_date = t->used.server;
+	server = tls_server_new(&settings, e);
 	if (!server)
 		err_prefix(e, "listener \"%s\"", l->name);
 	return server;

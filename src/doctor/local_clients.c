@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/endpoint.h"
 #include "base/url.h"
+#include "config/listener.h"
 #include "doctor/local.h"
 #include "listener/tls.h"
 #include "rewrite/aliases.h"
@@ -65,21 +66,14 @@ void check_certificates(void *subject, struct findings *f)
 
 	for (size_t i = 0; i < d->cfg->listener_count; i++) {
 		const struct config_listener *l = &d->cfg->listener[i];
-		const struct tls_settings settings = { .listener = l->name,
-						       .cert = l->tls_cert,
-						       .cert_count = l->tls_cert_count,
-						       .key = l->tls_key,
-						       .key_count = l->tls_key_count,
-						       .profile = l->tls_profile,
-						       .client_ca = l->tls_client_ca,
-						       .client_cert = l->tls_client_cert,
-						       .in_date = true };
+		struct tls_settings settings = config_listener_tls(l);
 		struct tls_certificate c;
 		struct tls_server *server;
 		struct err e;
 
 		if (l->tls_cert_count == 0 || l->tls == SESSION_TLS_NONE)
 			continue; /* nobody asks for it there */
+		settings.in_date = true;
 		server = tls_server_new(&settings, &e);
 		if (!server) {
 			err_prefix(&e, "listener \"%s\"", l->name);
