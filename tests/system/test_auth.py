@@ -230,7 +230,7 @@ def test_gsasl(t):
         relay.wait_for("authenticated", mechanism=mechanism)
         equal(len(relay.events("authenticated")), seen + 1, "logins")
         said = gsasl(t, relay, pki, mechanism, "wrong")
-        assert "535 5.7.8" in said and "235" not in said, f"{mechanism}: {said}"
+        assert "535 5.7.8" in said and not re.search("^235", said, re.M), f"{mechanism}: {said}"
     said = gsasl(t, relay, pki, "SCRAM-SHA-256", PASSWORD, "--no-cb")
     assert "235 2.7.0" in said, said
     # it says that it could bind, and believes that the server cannot: it is being lied to
