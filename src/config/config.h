@@ -49,6 +49,8 @@ struct config_listener {
 	size_t proxy_protocol_count;
 	struct cidr *xclient_from; /* clients in these networks may say XCLIENT; owned */
 	size_t xclient_from_count;
+
+	/* extensions */
 };
 
 #define CONFIG_WEIGHT_MAX 1000
@@ -98,6 +100,8 @@ struct config_upstream {
 	struct config_source source_address;
 	enum upstream_family address_family;
 	char *preset; /* presets.h; NULL: none; owned */
+
+	/* extensions */
 
 	/* what is sent, and how much */
 	enum upstream_eightbit eight_bit;
@@ -223,6 +227,16 @@ struct config {
 	int64_t warn_after_ms; /* then its sender is told of the delay; 0: never */
 	uint64_t bounce_size_limit_bytes; /* a report returns the whole message up to this size, else its header */
 	char *postmaster; /* gets the reports that have no sender to go to; NULL: they stay in the spool; owned */
+
+	/* handler proxy */
+
+	/* handler mailman */
+
+	/* handler exec, and filters */
+
+	/* modules */
+
+	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
 
 	/* for operators and local programs */
 	char *view_group; /* may look: posthouse queue, show, status ...; NULL: the group of `user`; owned */

@@ -253,6 +253,16 @@ const struct config_option config_options[] = {
 	{ "postmaster", TOP(postmaster), TYPE(mailbox),
 	  .help = "gets reports that cannot go to a sender; default: they stay in the spool" },
 
+	/* handler proxy */
+
+	/* handler mailman */
+
+	/* handler exec, and filters */
+
+	/* modules */
+
+	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
+
 	/* operators and local programs */
 	{ "view_group", TOP(view_group), TYPE(group),
 	  .help = "group that may look at the queue; default: that of user" },
@@ -296,6 +306,8 @@ const struct config_option config_options[] = {
 	{ "xclient_from", LISTENER(xclient_from),
 	  .count_offset = offsetof(struct config_listener, xclient_from_count), TYPE(networks),
 	  .also_top = true, .help = "networks of proxies that may say for whom they speak (XCLIENT)" },
+
+	/* listener: extensions */
 
 	/* upstream "name" { } */
 	{ "remoteaddr", UPSTREAM(remoteaddr),
@@ -350,6 +362,8 @@ const struct config_option config_options[] = {
 	  .help = "which of the upstream's addresses are used" },
 	{ "preset", UPSTREAM(preset), TYPE(preset),
 	  .help = "a known provider, for the keys that are not set" },
+
+	/* upstream: extensions */
 
 	/* upstream: what is sent, and how much */
 	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",
