@@ -94,7 +94,7 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 	int n;
 
 	ASSERT(is_writable(t->env->sender));
-	if (f->size)
+	if (f->size && t->content_bytes > 0) /* 0: not known yet (the handler proxy) */
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)t->content_bytes);
 	n = snprintf(out, COMMAND_MAX, "MAIL FROM:<%s>%s%s%s%s", t->env->sender, size,
 		     eightbit ? " BODY=8BITMIME" : "", says_smtputf8(f, t) ? " SMTPUTF8" : "",
