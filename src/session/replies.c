@@ -42,6 +42,17 @@ static void trace_reply(const struct session *s, size_t from)
 	}
 }
 
+static bool write_reply(struct session *s, const struct smtp_reply *reply)
+{
+	struct smtp_reply plain;
+
+	if (!(s->cfg->discard & SMTP_EXTENSION_BIT(SMTP_ENHANCEDSTATUSCODES)))
+		return smtp_reply_write(reply, &s->out);
+	plain = *reply;
+	plain.enhanced[0] = '\0';
+	return smtp_reply_write(&plain, &s->out);
+}
+
 void session_queue(struct session *s, const struct smtp_reply *reply)
 {
 	size_t before;
@@ -50,7 +61,7 @@ void session_queue(struct session *s, const struct smtp_reply *reply)
 	if (s->out.len > OUT_GATHER && !session_flush(s))
 		return;
 	before = s->out.len;
-	fits = smtp_reply_write(reply, &s->out);
+	fits = write_reply(s, reply);
 	ASSERT(fits);
 	trace_reply(s, before);
 }

@@ -211,11 +211,13 @@ static void show_line(struct session *s, const struct command *cmd)
 /* Returns whether the reply may wait for others. */
 static bool run_line(struct session *s, const struct command *cmd)
 {
+	bool known = cmd->verb && !(cmd->verb->extension & s->cfg->discard);
+
 	if (cmd->name_len == 0) {
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
 		return false;
 	}
-	if (!cmd->verb) {
+	if (!known) {
 		reply_unknown(s, cmd);
 		return false;
 	}
