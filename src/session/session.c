@@ -118,24 +118,6 @@ void session_start_over(struct session *s)
 	s->in.line_max = INPUT_LINE_MAX;
 }
 
-/* The states of the table, the presence of an argument, then the verb itself. */
-static void dispatch(struct session *s, const struct command *cmd)
-{
-	const struct command_verb *verb = cmd->verb;
-
-	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s))
-		session_reply(s, 530, "5.7.0", "Must issue a STARTTLS command first");
-	else if (!(verb->states & s->state) && s->state == COMMAND_START)
-		session_reply(s, 503, "5.5.1", "Error: send HELO first");
-	else if (!(verb->states & s->state))
-		session_reply(s, 503, "5.5.1", "Error: %s", verb->out_of_order);
-	else if ((verb->argument == COMMAND_NO_ARGUMENT && cmd->arg_len > 0) ||
-		 (verb->argument == COMMAND_NEEDS_ARGUMENT && cmd->arg_len == 0))
-		session_reply_syntax(s, verb, NULL);
-	else
-		verb->run(s, cmd->arg, cmd->arg_len);
-}
-
 /* smtpd repeats the command in upper case; strangers' octets become '?' in smtp_reply_set. */
 static void reply_unknown(struct session *s, const struct command *cmd)
 {
@@ -151,6 +133,32 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 								     : cmd->name[i];
 	name[len] = '\0';
 	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
+}
+
+/* The states of the table, the presence of an argument, then the verb itself. */
+static void dispatch(struct session *s, const struct command *cmd)
+{
+	const struct command_verb *verb = cmd->verb;
+	const char *arg = cmd->arg;
+	size_t len = cmd->arg_len;
+
+	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s))
+		session_reply(s, 530, "5.7.0", "Must issue a STARTTLS command first");
+	else if (hooks_take(s, verb, HOOK_FIRST, &arg, &len))
+		return;
+	else if (!(verb->states & s->state) && s->state == COMMAND_START)
+		session_reply(s, 503, "5.5.1", "Error: send HELO first");
+	else if (!(verb->states & s->state))
+		session_reply(s, 503, "5.5.1", "Error: %s", verb->out_of_order);
+	else if ((verb->argument == COMMAND_NO_ARGUMENT && len > 0) ||
+		 (verb->argument == COMMAND_NEEDS_ARGUMENT && len == 0))
+		session_reply_syntax(s, verb, NULL);
+	else if (hooks_take(s, verb, HOOK_IN_ORDER, &arg, &len))
+		return;
+	else if (verb->run)
+		verb->run(s, arg, len);
+	else
+		reply_unknown(s, cmd);
 }
 
 /* What is no command, but may have a password in it: AUTH written wrongly, or what follows it in some clients. */
@@ -241,7 +249,8 @@ static bool run_next(struct session *s)
 	if (event == INPUT_MORE)
 		return false;
 	s->verb = "?";
-	(void)command_parse(s->line, s->line_len, &cmd);
+	if (command_parse(s->line, s->line_len, &cmd) && !cmd.verb)
+		cmd.verb = hooks_find(s, cmd.name, cmd.name_len);
 	show_line(s, &cmd);
 	/* a proxy may need several lines, and then passes on what its client says */
 	if (s->xclient_told && !(cmd.verb && (cmd.verb->flags & COMMAND_OF_PROXY)))
@@ -328,13 +337,14 @@ enum session_end session_run(const struct session_config *cfg, const struct sess
 	if (peer->refusal) {
 		session_send(s, peer->refusal);
 		session_finish(s, SESSION_REFUSED);
-	} else {
+	} else if (hooks_begin(s)) {
 		session_reply(s, 220, NULL, "%s ESMTP Posthouse", cfg->hostname);
 	}
 	run_commands(s);
 	/* the last words first: a client does not wait for a handler that cleans up */
 	session_flush_by(s, session_deadline_in(FAREWELL_MS));
 	session_end_transaction(s, false);
+	hooks_end(s);
 	end = s->end;
 	input_release(&s->in);
 	buf_release(&s->out);
