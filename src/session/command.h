@@ -41,6 +41,8 @@ struct command_verb {
 	enum command_argument argument;
 	const char *syntax; /* for HELP and 501; NULL: not a command one could use */
 	unsigned flags; /* enum command_flag */
+	/* SMTP_EXTENSION_BIT: unknown when that one is switched off; 0: never. More than is announced is obeyed. */
+	unsigned extension;
 };
 
 /* Ended by one whose name is NULL. */

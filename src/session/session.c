@@ -80,6 +80,17 @@ static void trace_reply(const struct session *s, size_t from)
 	}
 }
 
+static bool write_reply(struct session *s, const struct smtp_reply *reply)
+{
+	struct smtp_reply plain;
+
+	if (!(s->cfg->discard & SMTP_EXTENSION_BIT(SMTP_ENHANCEDSTATUSCODES)))
+		return smtp_reply_write(reply, &s->out);
+	plain = *reply;
+	plain.enhanced[0] = '\0';
+	return smtp_reply_write(&plain, &s->out);
+}
+
 static void queue(struct session *s, const struct smtp_reply *reply)
 {
 	size_t before;
@@ -88,7 +99,7 @@ static void queue(struct session *s, const struct smtp_reply *reply)
 	if (s->out.len > OUT_GATHER && !session_flush(s))
 		return;
 	before = s->out.len;
-	fits = smtp_reply_write(reply, &s->out);
+	fits = write_reply(s, reply);
 	ASSERT(fits);
 	trace_reply(s, before);
 }
@@ -337,11 +348,13 @@ static void show_line(struct session *s, const struct command *cmd)
 /* Returns whether the reply may wait for others. */
 static bool run_line(struct session *s, const struct command *cmd)
 {
+	bool known = cmd->verb && !(cmd->verb->extension & s->cfg->discard);
+
 	if (cmd->name_len == 0) {
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
 		return false;
 	}
-	if (!cmd->verb) {
+	if (!known) {
 		reply_unknown(s, cmd);
 		return false;
 	}

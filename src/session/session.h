@@ -35,6 +35,7 @@ struct session_config {
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
 	bool decode_data; /* smtpd's: 8BITMIME is not offered */
+	unsigned discard; /* extensions (SMTP_EXTENSION_BIT) that are switched off */
 	bool requiretls; /* RFC 8689, in sessions with TLS: what is behind us can honour it */
 	bool unqualified_addresses; /* are taken: the handler knows a domain for them */
 	enum session_tls_mode tls; /* STARTTLS (RFC 3207); other than NONE only with an io that can */

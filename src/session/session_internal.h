@@ -21,6 +21,7 @@ struct session {
 
 	enum command_state state;
 	bool extended; /* EHLO, not HELO */
+	struct handler_offer offer; /* what the handler takes, as it said at EHLO */
 	struct envelope env; /* of the transaction, if one is open */
 	struct rcpt_set rcpts;
 	bool rcpt_refused; /* a recipient of this transaction was refused */
@@ -91,6 +92,18 @@ void session_start_over(struct session *s);
 /* The client is that user, if the policy lets it; else it was told why not, and is nobody. */
 bool session_become_user(struct session *s, const char *user);
 
+/*
+ * extensions.c: whether the extension may be used now: switched on, possible on this connection and with this
+ * handler. What EHLO announces, and what its commands and parameters ask.
+ */
+bool session_offers(const struct session *s, enum smtp_extension x);
+/* Asks the handler what it takes (EHLO). */
+void session_ask_handler(struct session *s);
+/* The largest message, as announced with SIZE; 0: no limit */
+uint64_t session_size_limit(const struct session *s);
+/* Appends a line for each extension that is offered, "\n" in front. */
+void session_announce(const struct session *s, struct buf *out);
+
 bool xclient_is_offered(const struct session *s);
 void xclient_attributes(const struct session *s, struct buf *out);
 /* What AUTH would be announced with: mechanisms, separated by blanks; nothing: it is not. */
@@ -98,7 +111,7 @@ void auth_mechanisms(const struct session *s, struct buf *out);
 bool auth_is_offered(const struct session *s);
 /* Whether STARTTLS would be answered with 220. */
 bool starttls_is_offered(const struct session *s);
-bool requiretls_is_offered(const struct session *s);
+bool requiretls_is_possible(const struct session *s);
 
 /*
  * A verdict as it goes to the client: the handler's own reply, if it gave
