@@ -100,8 +100,8 @@ static bool handler_relays(const struct config *cfg)
 {
 	const struct handler_kind *kind;
 
-	if (!cfg->find_handler) /* a tool that runs no handlers knows the one that matters */
-		return strcmp(cfg->handler, "spool") == 0;
+	if (!cfg->find_handler) /* a tool that runs no handlers knows those that matter */
+		return strcmp(cfg->handler, "spool") == 0 || strcmp(cfg->handler, "proxy") == 0;
 	kind = cfg->find_handler(cfg->handler);
 	return kind && kind->ops->relays;
 }
@@ -458,6 +458,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
 	run_rules(&c, check_rewrite_rules, check_rewrite_rule_count);
 	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
+	run_rules(&c, check_proxy_rules, check_proxy_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

@@ -231,6 +231,7 @@ struct config {
 	char *postmaster; /* gets the reports that have no sender to go to; NULL: they stay in the spool; owned */
 
 	/* handler proxy */
+	bool x_peer; /* the header field X-Peer, as smtpd adds it */
 
 	/* handler mailman */
 

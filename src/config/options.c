@@ -256,6 +256,8 @@ const struct config_option config_options[] = {
 	  .help = "gets reports that cannot go to a sender; default: they stay in the spool" },
 
 	/* handler proxy */
+	{ "x_peer", TOP(x_peer), TYPE(bool), .fallback = "no",
+	  .help = "add a header field X-Peer with the client's address" },
 
 	/* handler mailman */
 

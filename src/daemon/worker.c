@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "daemon/outbox.h"
+#include "daemon/proxying.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
 #include "smtp/mechanism.h"
@@ -51,7 +52,7 @@ static void drain_outbox(struct worker *w)
 					.peer = w->peer.text,
 					.peer_cap = sizeof(w->peer.text) };
 
-	w->acceptor.wake_mono_ms = CLOCK_NEVER;
+	w->outbox_due_mono_ms = CLOCK_NEVER;
 	if (!cfg->outbox)
 		return;
 	become_busy(w);
@@ -60,9 +61,26 @@ static void drain_outbox(struct worker *w)
 	    POLICY_REFUSE)
 		player.refusal = &refusal;
 	if (outbox_drain(&player) == OUTBOX_LATER)
-		w->acceptor.wake_mono_ms = clock_mono_ms() + OUTBOX_RETRY_MS;
+		w->outbox_due_mono_ms = clock_mono_ms() + OUTBOX_RETRY_MS;
 	access_end(&w->access);
 	proctitle_set("worker");
+}
+
+/* The next client; on the way what is due between two of them. -1: there is none to be taken any more. */
+static int next_client(struct worker *w, const struct listening **from)
+{
+	int fd;
+
+	do {
+		int64_t idle = w->handler->ops->idle ? w->handler->ops->idle(w->handler) : CLOCK_NEVER;
+
+		if (clock_mono_ms() >= w->outbox_due_mono_ms)
+			drain_outbox(w);
+		w->acceptor.wake_mono_ms = idle < w->outbox_due_mono_ms ? idle : w->outbox_due_mono_ms;
+		scoreboard_set(w->start->slot, w->start->generation, SLOT_IDLE);
+		fd = acceptor_next(&w->acceptor, from);
+	} while (fd == ACCEPTOR_WAKE);
+	return fd;
 }
 
 static void loop(struct worker *w)
@@ -72,14 +90,8 @@ static void loop(struct worker *w)
 	drain_outbox(w);
 	for (unsigned n = 0; most == 0 || n < most; n++) {
 		const struct listening *from;
-		int fd;
+		int fd = next_client(w, &from);
 
-		scoreboard_set(w->start->slot, w->start->generation, SLOT_IDLE);
-		fd = acceptor_next(&w->acceptor, &from);
-		if (fd == ACCEPTOR_WAKE) {
-			drain_outbox(w);
-			continue;
-		}
 		if (fd < 0)
 			break;
 		become_busy(w);
@@ -179,6 +191,12 @@ static int open_all(struct worker *w, struct err *e)
 				       .min_free_bytes = cfg->min_free_bytes,
 				       .decode_data = cfg->decode_data };
 
+	if (w->service->handler == &handler_proxy) {
+		w->proxying = proxying_new(cfg, &w->start->control, e);
+		if (!w->proxying)
+			return -1;
+		setup.proxy = &w->proxying->setup;
+	}
 	if (rights_drop(&w->service->worker_rights, e) < 0)
 		return -1;
 	if (w->service->has_relay) {
@@ -224,6 +242,7 @@ static void release_all(struct worker *w)
 	acceptor_close(&w->acceptor);
 	if (w->handler)
 		w->handler->ops->close(w->handler);
+	proxying_free(w->proxying);
 	if (w->spool.path)
 		spool_close(&w->spool);
 	for (size_t i = 0; i < w->service->cfg->listener_count; i++)

@@ -24,6 +24,7 @@ struct worker {
 	struct acceptor acceptor;
 	struct spool spool;
 	struct handler *handler;
+	struct proxying *proxying; /* handler "proxy"; NULL: another */
 	struct session_config *session; /* by listener of the configuration; owned */
 	struct session_config *local_session; /* the same for its unix sockets; owned */
 	struct session_config outbox_session; /* for mail of the outbox */
@@ -32,6 +33,7 @@ struct worker {
 	struct session_events events;
 	struct access_settings access_settings; /* the service's, and this worker's slot */
 	struct access access; /* the policy of all sessions */
+	int64_t outbox_due_mono_ms; /* when to look at it again */
 	unsigned busy; /* workers that had a client when this one got its own, itself included */
 	struct peer peer; /* of the present session */
 	struct stream stream; /* of the present session */
