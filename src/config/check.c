@@ -14,6 +14,7 @@
 #include "config/types.h"
 #include "handler/handler.h"
 #include "manage/route.h"
+#include "smtp/extension.h"
 
 void check_fail(struct check *c, const char *fmt, ...)
 {
@@ -113,6 +114,17 @@ static void relay_has_an_upstream(struct check *c)
 }
 
 /* ---- listeners --------------------------------------------------------------------- */
+
+/* Without the extension nobody could do what is required. */
+static void required_is_offered(struct check *c)
+{
+	const struct config_listener *l = &c->cfg->listener[c->index];
+
+	if (l->tls == SESSION_TLS_REQUIRED && (l->discard_ehlo_keywords & SMTP_EXTENSION_BIT(SMTP_STARTTLS)))
+		check_fail(c, "listener \"%s\": discard_ehlo_keywords has STARTTLS, and tls = required", l->name);
+	if (l->auth == SESSION_AUTH_REQUIRED && (l->discard_ehlo_keywords & SMTP_EXTENSION_BIT(SMTP_AUTH)))
+		check_fail(c, "listener \"%s\": discard_ehlo_keywords has AUTH, and auth = required", l->name);
+}
 
 static void something_to_listen_on(struct check *c)
 {
@@ -399,6 +411,7 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "warn_after", "expire_after" }, warned_before_it_expires },
 	{ CONFIG_LISTENER, { "localaddr" }, listener_has_addresses },
 	{ CONFIG_LISTENER, { "localaddr" }, addresses_differ },
+	{ CONFIG_LISTENER, { "discard_ehlo_keywords", "tls", "auth" }, required_is_offered },
 	{ CONFIG_LISTENER, { "tls", "tls_cert", "localaddr" }, tls_has_a_certificate },
 	{ CONFIG_LISTENER, { "tls_key", "tls_cert" }, keys_go_with_certificates },
 	{ CONFIG_LISTENER, { "tls_cert", "tls" }, certificates_are_used },

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/check_internal.h"
+#include "smtp/extension.h"
 
 #define MECHANISM(name) (1u << UPSTREAM_##name)
 
@@ -154,7 +155,29 @@ static void remotes_fit_the_family(struct check *c)
 	}
 }
 
+/* The others are libcurl's or the server's business: each has a key of its own, or no meaning here. */
+static void discarded_are_ours(struct check *c)
+{
+	const unsigned ours = SMTP_EXTENSION_BIT(SMTP_PIPELINING) | SMTP_EXTENSION_BIT(SMTP_SIZE) |
+			      SMTP_EXTENSION_BIT(SMTP_8BITMIME) |
+			      SMTP_EXTENSION_BIT(SMTP_ENHANCEDSTATUSCODES) | SMTP_EXTENSION_BIT(SMTP_DSN) |
+			      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
+			      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |
+			      SMTP_EXTENSION_BIT(SMTP_DELIVERBY) | SMTP_EXTENSION_BIT(SMTP_LIMITS);
+	const struct config_upstream *u = upstream_of(c);
+
+	for (unsigned x = 0; x < SMTP_EXTENSION_COUNT; x++)
+		if (u->discard_ehlo_keywords & ~ours & SMTP_EXTENSION_BIT(x))
+			check_fail(c,
+				   "upstream \"%s\": discard_ehlo_keywords cannot have %s%s", u->name,
+				   smtp_extension_names[x],
+				   x == SMTP_STARTTLS ? ": say tls = none"
+				   : x == SMTP_AUTH   ? ": leave user out"
+						      : ", which no upstream is asked for");
+}
+
 const struct check_rule check_upstream_rules[] = {
+	{ CONFIG_UPSTREAM, { "discard_ehlo_keywords" }, discarded_are_ours },
 	{ CONFIG_UPSTREAM, { "tls_ca_file", "tls_verify", "tls", "remoteaddr" }, ca_file_is_used },
 	{ CONFIG_UPSTREAM, { "tls_pin", "tls", "remoteaddr" }, pin_is_used },
 	{ CONFIG_UPSTREAM, { "tls_verify", "tls_pin" }, verify_has_a_pin },

@@ -51,6 +51,7 @@ struct config_listener {
 	size_t xclient_from_count;
 
 	/* extensions */
+	unsigned discard_ehlo_keywords; /* not offered: a set of SMTP_EXTENSION_BIT */
 };
 
 #define CONFIG_WEIGHT_MAX 1000
@@ -102,6 +103,7 @@ struct config_upstream {
 	char *preset; /* presets.h; NULL: none; owned */
 
 	/* extensions */
+	unsigned discard_ehlo_keywords; /* not used though announced: a set of SMTP_EXTENSION_BIT */
 
 	/* what is sent, and how much */
 	enum upstream_eightbit eight_bit;

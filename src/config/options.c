@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "config/paths.h"
 #include "config/types.h"
+#include "smtp/extension.h"
 #include "smtp/mechanism.h"
 
 #define SECOND ((int64_t)1000)
@@ -44,6 +45,7 @@ static const char *const auth_words[] = { "none", "offered", "required", NULL };
 static const char *const sasl_words[] = { SMTP_MECHANISM_NAMES, NULL };
 static const char *const oauth_words[] = { "none", "refresh_token", "client_credentials", "device_code",
 					   NULL };
+static const char *const extension_words[] = { SMTP_EXTENSION_NAMES, NULL };
 static const char *const listener_tls_words[] = { "none", "starttls", "required", "implicit", NULL };
 static const char *const profile_words[] = { "modern", "intermediate", "legacy", NULL };
 static const char *const client_cert_words[] = { "none", "ask", "required", NULL };
@@ -308,6 +310,8 @@ const struct config_option config_options[] = {
 	  .also_top = true, .help = "networks of proxies that may say for whom they speak (XCLIENT)" },
 
 	/* listener: extensions */
+	{ "discard_ehlo_keywords", LISTENER(discard_ehlo_keywords), TYPE(set), .words = extension_words,
+	  .also_top = true, .help = "extensions of SMTP that are not offered" },
 
 	/* upstream "name" { } */
 	{ "remoteaddr", UPSTREAM(remoteaddr),
@@ -364,6 +368,8 @@ const struct config_option config_options[] = {
 	  .help = "a known provider, for the keys that are not set" },
 
 	/* upstream: extensions */
+	{ "discard_ehlo_keywords", UPSTREAM(discard_ehlo_keywords), TYPE(set), .words = extension_words,
+	  .help = "extensions of SMTP that are not used, though announced" },
 
 	/* upstream: what is sent, and how much */
 	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",

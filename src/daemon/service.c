@@ -339,7 +339,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	s.handler = handler_kind_find(cfg->handler);
 	admission_init(&s.admission, cfg, s.handler);
 	s.reload = make_reload(&s);
-	s.has_relay = s.handler == handler_kind_find("spool");
+	s.has_relay = s.handler->ops->spools;
 	s.has_auth = config_offers_auth(cfg);
 	if (s.has_relay)
 		roles.relay = relay_main;

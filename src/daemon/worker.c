@@ -155,6 +155,7 @@ static void configure_sessions(struct worker *w)
 	for (size_t i = 0; i < cfg->listener_count; i++) {
 		w->session[i] = w->local_session[i] = session_config_for_all(w);
 		w->session[i].tls = cfg->listener[i].tls;
+		w->session[i].discard = w->local_session[i].discard = cfg->listener[i].discard_ehlo_keywords;
 		offer_auth(w, i);
 	}
 	w->outbox_session = session_config_for_all(w);

@@ -321,6 +321,7 @@ static const struct handler_ops debug_ops = {
 	.name = "debug",
 	.smtpd_class = "DebuggingServer",
 	.relays = false,
+	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_SMTPUTF8),
 	.mail = debug_accept,
 	.rcpt = debug_accept,
 	.data_begin = debug_data_begin,

@@ -26,9 +26,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "smtp/envelope.h"
+#include "smtp/extension.h"
 #include "smtp/reply.h"
 
 struct spool;
@@ -40,11 +42,28 @@ enum handler_verdict {
 
 struct handler; /* each handler embeds it as its first member */
 
+/*
+ * What a session may offer of the extensions that are a matter of where the mail goes: 8BITMIME, DSN, SMTPUTF8,
+ * REQUIRETLS, CHUNKING, BINARYMIME, DELIVERBY. The others are the session's own business.
+ */
+struct handler_offer {
+	unsigned extensions; /* a set of SMTP_EXTENSION_BIT */
+	uint64_t size_limit_bytes; /* of a message, besides the session's own limit; 0: none */
+};
+
 struct handler_ops {
 	const char *name; /* as in `handler = "..."` */
 	const char *smtpd_class; /* as in `-c CLASS`; NULL when there is none */
 	/* true: accepted mail leaves this machine, so a peer must be allowed to relay */
 	bool relays;
+	/* true: accepted mail is in the spool, so there must be a spool, and a relay that drains it */
+	bool spools;
+	unsigned extensions; /* a set: what it takes at best (struct handler_offer) */
+	/*
+	 * At each EHLO: takes out of *offer (extensions, no size limit) what cannot be had in this session. May
+	 * block as the others. NULL: always all of it.
+	 */
+	void (*narrow)(struct handler *h, struct handler_offer *offer);
 
 	enum handler_verdict (*mail)(struct handler *h, struct envelope *env, struct smtp_reply *reply);
 	enum handler_verdict (*rcpt)(struct handler *h, struct envelope *env, struct smtp_reply *reply);

@@ -115,6 +115,9 @@ static void spool_close_handler(struct handler *h)
 static const struct handler_ops spool_ops = {
 	.name = "spool",
 	.relays = true,
+	.spools = true,
+	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
+		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS),
 	.mail = spool_mail,
 	.rcpt = spool_rcpt,
 	.data_begin = spool_data_begin,

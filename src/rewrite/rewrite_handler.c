@@ -411,11 +411,20 @@ static void rewrite_close(struct handler *h)
 	free(r);
 }
 
+static void rewrite_narrow(struct handler *h, struct handler_offer *offer)
+{
+	struct rewrite_handler *r = self(h);
+
+	r->next->ops->narrow(r->next, offer);
+}
+
 struct handler *rewrite_handler_open(struct handler *next, const struct rewrite_rules *rules)
 {
 	struct rewrite_handler *r = mem_alloc(sizeof(*r));
 
 	r->ops = *next->ops;
+	if (r->ops.narrow)
+		r->ops.narrow = rewrite_narrow;
 	r->ops.mail = rewrite_mail;
 	r->ops.rcpt = rewrite_rcpt;
 	r->ops.data_begin = rewrite_data_begin;

@@ -5,49 +5,55 @@
 #include <string.h>
 #include <strings.h>
 
+#include "smtp/extension.h"
+
+#define BIT(x) SMTP_EXTENSION_BIT(SMTP_##x)
 #define NO_ARG COMMAND_NO_ARGUMENT
 #define MAY_ARG COMMAND_MAY_ARGUMENT
 #define NEEDS_ARG COMMAND_NEEDS_ARGUMENT
 #define TRANSACTION (COMMAND_MAIL | COMMAND_RCPT)
-#define TAKES_PATH (COMMAND_PARAMETERS | COMMAND_LISTED | COMMAND_GATHERS)
+#define TAKES_PATH (COMMAND_PARAMETERS | COMMAND_LISTED | COMMAND_GATHERS | COMMAND_HOOKED)
 #define LISTED COMMAND_LISTED
 #define GATHERS COMMAND_GATHERS
 #define CLEAR COMMAND_IN_CLEAR
+#define HOOKED COMMAND_HOOKED
+#define ANSWERED (COMMAND_HOOKED | COMMAND_ANSWERED)
+#define WATCHED (COMMAND_HOOKED | COMMAND_WATCHED)
 
 const struct command_verb command_verbs[] = {
-	/* name, function, states, out of order, argument, syntax, flags */
-	{ "EHLO", verb_ehlo, COMMAND_ANY, NULL, NEEDS_ARG, "EHLO hostname", LISTED | CLEAR },
-	{ "HELO", verb_helo, COMMAND_ANY, NULL, NEEDS_ARG, "HELO hostname", LISTED | CLEAR },
+	/* name, function, states, out of order, argument, syntax, flags, extension */
+	{ "EHLO", verb_ehlo, COMMAND_ANY, NULL, NEEDS_ARG, "EHLO hostname", LISTED | CLEAR | HOOKED, 0 },
+	{ "HELO", verb_helo, COMMAND_ANY, NULL, NEEDS_ARG, "HELO hostname", LISTED | CLEAR | HOOKED, 0 },
 	{ "STARTTLS", verb_starttls, COMMAND_START | COMMAND_GREETED, "no STARTTLS inside a transaction",
-	  NO_ARG, "STARTTLS", CLEAR },
+	  NO_ARG, "STARTTLS", CLEAR | HOOKED, BIT(STARTTLS) },
 	{ "AUTH", verb_auth, COMMAND_GREETED, "no AUTH inside a transaction", NEEDS_ARG,
-	  "AUTH mechanism [initial-response]", COMMAND_SECRET },
+	  "AUTH mechanism [initial-response]", COMMAND_SECRET | HOOKED, BIT(AUTH) },
 	{ "XCLIENT", verb_xclient, COMMAND_START | COMMAND_GREETED, "no XCLIENT inside a transaction",
-	  NEEDS_ARG, "XCLIENT attribute=value ...", CLEAR | COMMAND_OF_PROXY },
+	  NEEDS_ARG, "XCLIENT attribute=value ...", CLEAR | COMMAND_OF_PROXY | WATCHED, BIT(XCLIENT) },
 	{ "MAIL", verb_mail, COMMAND_GREETED, "nested MAIL command", NEEDS_ARG, "MAIL FROM: <address>",
-	  TAKES_PATH },
-	{ "RCPT", verb_rcpt, TRANSACTION, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH },
+	  TAKES_PATH, 0 },
+	{ "RCPT", verb_rcpt, TRANSACTION, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH, 0 },
 	/* MAIL without RCPT is allowed here because the reply depends on why there is none */
-	{ "DATA", verb_data, TRANSACTION, "need RCPT command", NO_ARG, "DATA", LISTED },
-	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", LISTED | GATHERS | CLEAR },
-	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", LISTED | CLEAR },
-	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", LISTED | CLEAR },
-	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", LISTED },
-	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, NULL, 0 },
-	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", 0 },
-	{ "PROXY", verb_proxy, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
+	{ "DATA", verb_data, TRANSACTION, "need RCPT command", NO_ARG, "DATA", LISTED | HOOKED, 0 },
+	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", LISTED | GATHERS | CLEAR | WATCHED, 0 },
+	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", LISTED | CLEAR | ANSWERED, 0 },
+	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", LISTED | CLEAR | WATCHED, 0 },
+	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", LISTED | ANSWERED, BIT(VRFY) },
+	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, NULL, ANSWERED, BIT(EXPN) },
+	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", ANSWERED, BIT(HELP) },
+	{ "PROXY", verb_proxy, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
 	/* a web browser that was sent here to post commands (verb_misc.c) */
-	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "POST", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "PUT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "HEAD", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "DELETE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "OPTIONS", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "PATCH", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "TRACE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "CONNECT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ "PRI", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR },
-	{ NULL, NULL, 0, NULL, NO_ARG, NULL, 0 },
+	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "POST", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "PUT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "HEAD", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "DELETE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "OPTIONS", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "PATCH", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "TRACE", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "CONNECT", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ "PRI", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
+	{ NULL, NULL, 0, NULL, NO_ARG, NULL, 0, 0 },
 };
 
 const struct command_verb *command_find(const char *name, size_t len)

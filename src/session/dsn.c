@@ -11,11 +11,6 @@
 #include "session/session_internal.h"
 #include "smtp/xtext.h"
 
-bool dsn_is_offered(const struct session *s)
-{
-	return s->handler->ops->relays;
-}
-
 static bool refuse(struct session *s, const char *what)
 {
 	session_reply(s, 501, "5.5.4", "Error: %s", what);
@@ -96,7 +91,7 @@ static const struct {
 
 static bool take_rcpt_parameter(struct session *s, const struct smtp_param *p, struct envelope_rcpt *rcpt)
 {
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known) && dsn_is_offered(s); i++)
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known) && session_offers(s, SMTP_DSN); i++)
 		if (smtp_param_is(p, known[i].keyword))
 			return known[i].take(s, p, rcpt);
 	session_reply(s, 555, "5.5.4", "RCPT TO parameters not recognized or not implemented");

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a client asks of delivery status notifications (RFC 3461): RET= and
- * ENVID= of MAIL, NOTIFY= and ORCPT= of RCPT. Offered where the handler
- * relays; one that keeps or shows the mail sends no notifications, and refuses the
- * parameters with 555 as smtpd does.
+ * ENVID= of MAIL, NOTIFY= and ORCPT= of RCPT. Where no DSN is offered,
+ * as by a handler that keeps or shows the mail, the parameters are refused with 555 as in smtpd.
  */
 #ifndef SESSION_DSN_H
 #define SESSION_DSN_H
@@ -14,8 +13,6 @@
 #include "smtp/params.h"
 
 struct session;
-
-bool dsn_is_offered(const struct session *s);
 
 /* Each takes one parameter into the envelope, or replies with 501 5.5.4 and returns false. */
 bool dsn_take_ret(struct session *s, const struct smtp_param *p);

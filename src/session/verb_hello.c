@@ -1,58 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* HELO and EHLO (RFC 5321 4.1.1.1) and what EHLO announces. */
-#include <inttypes.h>
+/* HELO and EHLO (RFC 5321 4.1.1.1). */
 #include <string.h>
 
-#include "session/dsn.h"
 #include "session/session_internal.h"
 #include "smtp/path.h"
-
-static bool always(const struct session *s)
-{
-	(void)s;
-	return true;
-}
-
-/* smtpd: content that is going to be decoded is not promised to pass as it is */
-static bool not_decoded(const struct session *s)
-{
-	return !s->cfg->decode_data;
-}
-
-static bool smtputf8(const struct session *s)
-{
-	return s->cfg->enable_smtputf8;
-}
-
-static void add_size(const struct session *s, struct buf *out)
-{
-	if (s->cfg->data_size_limit_bytes > 0)
-		buf_addf(out, " %" PRIu64, s->cfg->data_size_limit_bytes);
-}
-
-static void add_mechanisms(const struct session *s, struct buf *out)
-{
-	buf_addc(out, ' ');
-	auth_mechanisms(s, out);
-}
-
-static const struct {
-	const char *keyword;
-	bool (*offered)(const struct session *s);
-	void (*parameters)(const struct session *s, struct buf *out); /* NULL: none */
-} extensions[] = {
-	{ "PIPELINING", always, NULL }, /* RFC 2920 */
-	{ "SIZE", always, add_size }, /* RFC 1870, with the limit behind it if there is one */
-	{ "STARTTLS", starttls_is_offered, NULL }, /* RFC 3207 */
-	{ "AUTH", auth_is_offered, add_mechanisms }, /* RFC 4954 */
-	{ "XCLIENT", xclient_is_offered, xclient_attributes },
-	{ "8BITMIME", not_decoded, NULL }, /* RFC 6152 */
-	{ "ENHANCEDSTATUSCODES", always, NULL }, /* RFC 2034 */
-	{ "DSN", dsn_is_offered, NULL }, /* RFC 3461 */
-	{ "SMTPUTF8", smtputf8, NULL }, /* RFC 6531 */
-	{ "REQUIRETLS", requiretls_is_offered, NULL }, /* RFC 8689 */
-	{ "HELP", always, NULL },
-};
 
 /*
  * A name is not refused for not being a domain: clients say all kinds of
@@ -97,16 +48,12 @@ void verb_ehlo(struct session *s, const char *arg, size_t len)
 
 	if (!greet(s, arg, len, true))
 		return;
+	session_ask_handler(s);
 	buf_init(&text, SMTP_REPLY_TEXT_MAX - 1);
 	buf_adds(&text, s->cfg->hostname);
-	for (size_t i = 0; i < sizeof(extensions) / sizeof(*extensions); i++) {
-		if (!extensions[i].offered(s))
-			continue;
-		buf_addf(&text, "\n%s", extensions[i].keyword);
-		if (extensions[i].parameters)
-			extensions[i].parameters(s, &text);
-	}
+	session_announce(s, &text);
+	hooks_announce(s, &text);
 	session_reply(s, 250, NULL, "%s", text.data);
 	buf_release(&text);
-	s->in.line_max = !s->env.auth_user && auth_is_offered(s) ? INPUT_AUTH_LINE_MAX : INPUT_LINE_MAX;
+	s->in.line_max = !s->env.auth_user && session_offers(s, SMTP_AUTH) ? INPUT_AUTH_LINE_MAX : INPUT_LINE_MAX;
 }

@@ -17,7 +17,7 @@
 
 static bool take_size(struct session *s, const struct smtp_param *p)
 {
-	uint64_t limit = s->cfg->data_size_limit_bytes, size;
+	uint64_t limit = session_size_limit(s), size;
 
 	/* RFC 1870 6.1: 1*20DIGIT */
 	if (!p->value || p->value_len > 20 || strspn(p->value, "0123456789") < p->value_len) {
@@ -79,40 +79,24 @@ static bool take_requiretls(struct session *s, const struct smtp_param *p)
 	return true;
 }
 
-static bool any(const struct session *s)
-{
-	(void)s;
-	return true;
-}
-
-static bool not_decoded(const struct session *s)
-{
-	return !s->cfg->decode_data;
-}
-
-static bool smtputf8_enabled(const struct session *s)
-{
-	return s->cfg->enable_smtputf8;
-}
-
 static const struct {
 	const char *keyword;
-	bool (*offered)(const struct session *s);
+	enum smtp_extension extension;
 	bool (*take)(struct session *s, const struct smtp_param *p);
 } known[] = {
-	{ "SIZE", any, take_size },
-	{ "BODY", not_decoded, take_body },
-	{ "SMTPUTF8", smtputf8_enabled, take_smtputf8 },
-	{ "AUTH", auth_is_offered, take_auth },
-	{ "REQUIRETLS", requiretls_is_offered, take_requiretls },
-	{ "RET", dsn_is_offered, dsn_take_ret },
-	{ "ENVID", dsn_is_offered, dsn_take_envid },
+	{ "SIZE", SMTP_SIZE, take_size },
+	{ "BODY", SMTP_8BITMIME, take_body },
+	{ "SMTPUTF8", SMTP_SMTPUTF8, take_smtputf8 },
+	{ "AUTH", SMTP_AUTH, take_auth },
+	{ "REQUIRETLS", SMTP_REQUIRETLS, take_requiretls },
+	{ "RET", SMTP_DSN, dsn_take_ret },
+	{ "ENVID", SMTP_DSN, dsn_take_envid },
 };
 
 static bool take_parameter(struct session *s, const struct smtp_param *p)
 {
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if (smtp_param_is(p, known[i].keyword) && known[i].offered(s))
+		if (smtp_param_is(p, known[i].keyword) && session_offers(s, known[i].extension))
 			return known[i].take(s, p);
 	session_reply(s, 555, "5.5.4", "MAIL FROM parameters not recognized or not implemented");
 	return false;

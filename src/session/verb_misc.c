@@ -48,7 +48,7 @@ static void reply_supported(struct session *s, int code, const char *enhanced)
 	buf_init(&text, SMTP_REPLY_TEXT_MAX - 1);
 	buf_adds(&text, "Supported commands:");
 	for (const struct command_verb *v = command_verbs; v->name; v++)
-		if (v->flags & COMMAND_LISTED)
+		if ((v->flags & COMMAND_LISTED) && !(v->extension & s->cfg->discard))
 			buf_addf(&text, " %s", v->name);
 	session_reply(s, code, enhanced, "%s", text.data);
 	buf_release(&text);
@@ -63,8 +63,8 @@ void verb_help(struct session *s, const char *arg, size_t len)
 		reply_supported(s, 250, "2.0.0");
 		return;
 	}
-	v = command_find(arg, len);
-	if (!v || !v->syntax)
+	v = hooks_find(s, arg, len);
+	if (!v || !v->syntax || (v->extension & s->cfg->discard))
 		reply_supported(s, 501, "5.5.4");
 	else
 		session_reply(s, 250, "2.0.0", "Syntax: %s%s", v->syntax,

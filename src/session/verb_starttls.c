@@ -13,9 +13,9 @@ bool starttls_is_offered(const struct session *s)
 }
 
 /* RFC 8689 2: a message that came in the clear cannot ask for it any more */
-bool requiretls_is_offered(const struct session *s)
+bool requiretls_is_possible(const struct session *s)
 {
-	return s->cfg->requiretls && s->handler->ops->relays && session_tls(s);
+	return s->cfg->requiretls && session_tls(s);
 }
 
 static void tell(struct session *s, const struct err *why)
@@ -54,4 +54,5 @@ void verb_starttls(struct session *s, const char *arg, size_t len)
 	}
 	session_start_over(s);
 	tell(s, NULL);
+	hooks_begin_anew(s);
 }

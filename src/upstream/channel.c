@@ -124,7 +124,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 		if (event == SMTP_REPLY_BAD)
 			return 0;
 		if (s->said_ehlo && s->step == UPSTREAM_GREETING && s->parser.lines > 1 && text > 4)
-			upstream_features_note(&s->features, line + 4, text - 4);
+			upstream_features_note(&s->features, line + 4, text - 4, s->settings->discard);
 		if (event == SMTP_REPLY_DONE)
 			on_reply(s);
 	}

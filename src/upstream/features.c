@@ -6,21 +6,22 @@
 #include <strings.h>
 
 #include "base/num.h"
+#include "smtp/extension.h"
 
 /* Keywords are compared without regard to case (RFC 5321 2.4). */
 static const struct {
-	const char *keyword;
+	enum smtp_extension extension;
 	size_t member; /* a bool of struct upstream_features */
 } keywords[] = {
-	{ "PIPELINING", offsetof(struct upstream_features, pipelining) }, /* RFC 2920 */
-	{ "8BITMIME", offsetof(struct upstream_features, eightbitmime) }, /* RFC 6152 */
-	{ "SMTPUTF8", offsetof(struct upstream_features, smtputf8) }, /* RFC 6531 */
-	{ "CHUNKING", offsetof(struct upstream_features, chunking) }, /* RFC 3030 */
-	{ "DSN", offsetof(struct upstream_features, dsn) }, /* RFC 3461 */
-	{ "STARTTLS", offsetof(struct upstream_features, starttls) }, /* RFC 3207 */
-	{ "ENHANCEDSTATUSCODES", offsetof(struct upstream_features, enhancedstatuscodes) }, /* RFC 2034 */
-	{ "SIZE", offsetof(struct upstream_features, size) }, /* RFC 1870 */
-	{ "REQUIRETLS", offsetof(struct upstream_features, requiretls) }, /* RFC 8689 */
+	{ SMTP_PIPELINING, offsetof(struct upstream_features, pipelining) },
+	{ SMTP_8BITMIME, offsetof(struct upstream_features, eightbitmime) },
+	{ SMTP_SMTPUTF8, offsetof(struct upstream_features, smtputf8) },
+	{ SMTP_CHUNKING, offsetof(struct upstream_features, chunking) },
+	{ SMTP_DSN, offsetof(struct upstream_features, dsn) },
+	{ SMTP_STARTTLS, offsetof(struct upstream_features, starttls) },
+	{ SMTP_ENHANCEDSTATUSCODES, offsetof(struct upstream_features, enhancedstatuscodes) },
+	{ SMTP_SIZE, offsetof(struct upstream_features, size) },
+	{ SMTP_REQUIRETLS, offsetof(struct upstream_features, requiretls) },
 };
 
 /* A configured name or a pinned key are what RFC 8689 4.2.1 wants of DNSSEC or MTA-STS: nobody could forge them. */
@@ -41,18 +42,21 @@ static void note_auth(struct upstream_features *f, const char *line, size_t len)
 	f->auth[n] = '\0';
 }
 
-void upstream_features_note(struct upstream_features *f, const char *line, size_t len)
+void upstream_features_note(struct upstream_features *f, const char *line, size_t len, unsigned discard)
 {
 	const char *space = memchr(line, ' ', len);
 	size_t word = space ? (size_t)(space - line) : len;
 
 	note_auth(f, line, len);
 	for (size_t i = 0; i < sizeof(keywords) / sizeof(*keywords); i++) {
-		if (word != strlen(keywords[i].keyword) || strncasecmp(line, keywords[i].keyword, word) != 0)
+		const char *name = smtp_extension_names[keywords[i].extension];
+
+		if (word != strlen(name) || strncasecmp(line, name, word) != 0 ||
+		    (discard & SMTP_EXTENSION_BIT(keywords[i].extension)))
 			continue;
 		*(bool *)((char *)f + keywords[i].member) = true;
 		/* no number, or one that is none: no limit is known; the upstream will say so when it minds */
-		if (keywords[i].member == offsetof(struct upstream_features, size) &&
+		if (keywords[i].extension == SMTP_SIZE &&
 		    (!space || !num_parse_u64(space + 1, len - word - 1, UINT64_MAX, &f->size_limit_bytes)))
 			f->size_limit_bytes = 0;
 	}

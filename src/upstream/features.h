@@ -11,7 +11,8 @@
  * Notes one keyword line of an EHLO reply, without code and line end
  * ("SIZE 35882577"). Unknown keywords are skipped. The first line of the
  * reply is the server's name and greeting, not a keyword: do not pass it.
+ * discard: a set of extensions (SMTP_EXTENSION_BIT) to be skipped, too.
  */
-void upstream_features_note(struct upstream_features *f, const char *line, size_t len);
+void upstream_features_note(struct upstream_features *f, const char *line, size_t len, unsigned discard);
 
 #endif

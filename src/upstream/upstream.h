@@ -105,6 +105,7 @@ struct upstream_settings {
 	const char *(*bearer)(void *ctx);
 	void *bearer_ctx;
 	enum upstream_eightbit eightbit;
+	unsigned discard; /* extensions (SMTP_EXTENSION_BIT) that are not used, though announced */
 	bool pipelining; /* false: one command at a time even when PIPELINING is offered */
 	/* milliseconds; RFC 5321 4.5.3.2 */
 	int64_t connect_timeout_ms; /* resolve, connect, TLS */
@@ -183,6 +184,8 @@ enum upstream_phase {
 	UPSTREAM_IDLE /* between transactions */
 };
 const char *upstream_phase_name(enum upstream_phase phase);
+/* How long the settings let a phase take. */
+int64_t upstream_timeout_ms(const struct upstream_settings *settings, enum upstream_phase phase);
 
 /*
  * How one transaction, or one recipient of it, ended: raw facts; what follows

@@ -52,7 +52,7 @@ static void read_features(struct upstream_features *f, const char *data, size_t 
 		const char *comma = memchr(data, ',', len);
 		size_t n = comma ? (size_t)(comma - data) : len;
 
-		upstream_features_note(f, data, n);
+		upstream_features_note(f, data, n, 0);
 		n += comma != NULL;
 		data += n;
 		len -= n;

@@ -18,6 +18,11 @@ SESSION = (b"EHLO client.test\r\nMAIL FROM:<a@client.test>\r\nRCPT TO:<b@example
 SESSION_CODES = [220, 250, 250, 250, 250, 354, 250, 250, 250, 250, 250, 221]
 
 
+def configured(key, value):
+    """A transcript's setting as the configuration has it."""
+    return "{ " + ", ".join(value.split()) + " }" if key == "discard_ehlo_keywords" else f'"{value}"'
+
+
 def codes_until_eof(client):
     codes = []
     try:
@@ -64,7 +69,7 @@ def transcript(script):
         settings = {"hostname": "relay.example.org", "max_errors": "100", **script.settings}
         if settings.pop("peer", "") == "stranger":
             settings["relay_from"] = "192.0.2.0/24"
-        relay = t.daemon(upstream, config="".join(f'{key} = "{value}"\n' for key, value in settings.items()))
+        relay = t.daemon(upstream, config="".join(f"{key} = {configured(key, value)}\n" for key, value in settings.items()))
         script.play(relay.port)
         for content in script.contents:
             # among them reports of our own, for who asked to be told of success

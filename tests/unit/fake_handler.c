@@ -124,6 +124,7 @@ static void fake_close(struct handler *h)
 static const struct handler_ops stays = {
 	.name = "fake",
 	.relays = false,
+	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_SMTPUTF8),
 	.mail = fake_mail,
 	.rcpt = fake_rcpt,
 	.data_begin = fake_begin,
@@ -136,6 +137,8 @@ static const struct handler_ops stays = {
 static const struct handler_ops relays_ops = {
 	.name = "fake-relay",
 	.relays = true,
+	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
+		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS),
 	.mail = fake_mail,
 	.rcpt = fake_rcpt,
 	.data_begin = fake_begin,

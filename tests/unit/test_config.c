@@ -13,6 +13,7 @@
 #include "config_files.h"
 #include "handler/handler.h"
 #include "rewrite/rules.h"
+#include "smtp/extension.h"
 #include "smtp/mechanism.h"
 #include "unit.h"
 
@@ -133,10 +134,10 @@ static const char every_key[] =
 	"listener a { localaddr = { \"127.0.0.1\", \"[::1]:0\", \"unix:/run/a b\" } }\n"
 	"tls_ticket_lifetime = 35m\ntls_expiry_warning = 36d\ntls = implicit\ntls_cert = { \"/c1\", '/c 2' }\n"
 	"tls_key = { /k1, /k2 }\ntls_profile = legacy\ntls_client_cert = required\ntls_client_ca = /cca\n"
-	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} tls = required tls_key = {} tls_cert = /c3\n"
+	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} tls = required tls_key = {} tls_cert = /c3 discard_ehlo_keywords = { dsn, \"8BITMIME\" }\n"
 	"tls_profile = modern tls_client_cert = ask auth = offered auth_without_tls = no auth_mechanisms = LOGIN }\n"
 	"upstream u {\nremoteaddr = { \"[2001:db8::1]:1465 weight=1000\", \"b  weight=1 \", 'c:2' }\ntls = implicit\ntls_ca_file = \"/ca\"\n"
-	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no\n"
+	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no discard_ehlo_keywords = CHUNKING\n"
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
 	"command_timeout = 21s\ndata_timeout = 22s\nblock_timeout = 23s\nfinal_timeout = 24s\nidle_timeout = 25s\n"
 	"probe_min = 26s\nprobe_max = 27s\nmessages_per_minute = 31\nrecipients_per_message = 32\n"
@@ -234,6 +235,10 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_uint_eq(cfg->listener[1].proxy_protocol_count, 2);
 	ck_assert_uint_eq(cfg->listener[0].xclient_from_count, 1);
 	ck_assert_uint_eq(cfg->listener[1].xclient_from_count, 0);
+	ck_assert_uint_eq(cfg->listener[0].discard_ehlo_keywords, 0);
+	ck_assert_uint_eq(cfg->listener[1].discard_ehlo_keywords,
+			  SMTP_EXTENSION_BIT(SMTP_DSN) | SMTP_EXTENSION_BIT(SMTP_8BITMIME));
+	ck_assert_uint_eq(u->discard_ehlo_keywords, SMTP_EXTENSION_BIT(SMTP_CHUNKING));
 	ck_assert_str_eq(cfg->auth_users_file, "/uf");
 	ck_assert_str_eq(cfg->auth_user, "w");
 	ck_assert_int_eq(cfg->auth_failure_delay_ms, 3000);

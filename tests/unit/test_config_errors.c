@@ -223,6 +223,8 @@ static const struct {
 	{ GOOD "tls = starttls tls_cert = c.pem", "t.conf:3: tls_cert: \"c.pem\" is not an absolute path\n" },
 	{ GOOD "tls = starttls tls_cert = { /c, /d }\ntls_key = /k",
 	  "t.conf:4: listener \"default\": 1 files in tls_key for 2 in tls_cert: they go in pairs, in the same order\n" },
+	{ GOOD "tls = required tls_cert = /c discard_ehlo_keywords = STARTTLS",
+	  "t.conf:3: listener \"default\": discard_ehlo_keywords has STARTTLS, and tls = required\n" },
 	{ GOOD "tls_cert = /c", "t.conf:3: tls_cert has no effect: set tls = starttls, required or implicit\n" },
 	{ GOOD "tls_client_cert = ask",
 	  "t.conf:3: tls_client_cert and tls_client_ca have no effect: set tls = starttls, required or implicit\n" },
@@ -246,6 +248,10 @@ static const struct {
 	  "t.conf:3: tls_pin: \"" PIN "=\" is not sha256// and the base64 of a key's SHA-256\n"
 	  "t.conf:3: tls_pin: \"sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuF;=\" is not sha256// and the base64 of a "
 	  "key's SHA-256\n" },
+	{ UP(":465", "discard_ehlo_keywords = STARTTLS"),
+	  "t.conf:3: upstream \"a\": discard_ehlo_keywords cannot have STARTTLS: say tls = none\n" },
+	{ UP(":465", "discard_ehlo_keywords = { DSN, ETRN }"),
+	  "t.conf:3: upstream \"a\": discard_ehlo_keywords cannot have ETRN, which no upstream is asked for\n" },
 	{ UP(":465", "tls_verify = pin"), "t.conf:3: tls_verify = pin needs a tls_pin: nothing would be verified\n" },
 	{ UP(":465", "tls_verify = none"), "t.conf:3: tls_verify: \"none\" is not one of ca or pin\n" },
 	{ UP("", "tls_min_version = 1.2"), "t.conf:3: tls_min_version has no effect: without tls = required or implicit "

@@ -16,7 +16,7 @@ static struct upstream_features announced(const char *keywords)
 
 	snprintf(copy, sizeof(copy), "%s", keywords);
 	for (line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		upstream_features_note(&f, line, strlen(line));
+		upstream_features_note(&f, line, strlen(line), 0);
 	return f;
 }
 
@@ -43,7 +43,7 @@ START_TEST(what_only_looks_like_a_keyword_is_none)
 	ck_assert(!f.pipelining && !f.eightbitmime && !f.smtputf8 && !f.size && !f.dsn && !f.starttls);
 	f = announced("PIPELINING yes please"); /* parameters are no reason to lose it */
 	ck_assert(f.pipelining);
-	upstream_features_note(&f, "", 0);
+	upstream_features_note(&f, "", 0, 0);
 }
 END_TEST
 

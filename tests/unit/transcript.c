@@ -29,6 +29,26 @@ void transcript_default_config(struct session_config *cfg)
 
 /* ---- reading a file --------------------------------------------------------- */
 
+/* Names with a blank between them. */
+static unsigned extension_set(unsigned line, const char *names)
+{
+	unsigned set = 0;
+
+	while (*names) {
+		size_t len = strcspn(names, " ");
+		unsigned x = 0;
+
+		while (x < SMTP_EXTENSION_COUNT && (strlen(smtp_extension_names[x]) != len ||
+						    memcmp(smtp_extension_names[x], names, len) != 0))
+			x++;
+		if (x == SMTP_EXTENSION_COUNT)
+			bad(line, "unknown extension in %s", names);
+		set |= SMTP_EXTENSION_BIT(x);
+		names += len + (names[len] == ' ');
+	}
+	return set;
+}
+
 static void set(struct transcript *t, unsigned line, const char *key, const char *value)
 {
 	struct session_config *cfg = &t->cfg;
@@ -54,6 +74,8 @@ static void set(struct transcript *t, unsigned line, const char *key, const char
 		cfg->enable_smtputf8 = yes;
 	else if (strcmp(key, "default_domain") == 0)
 		cfg->unqualified_addresses = true; /* the handler that adds it is not here */
+	else if (strcmp(key, "discard_ehlo_keywords") == 0)
+		cfg->discard = extension_set(line, value);
 	else if (strcmp(key, "decode_data") == 0)
 		cfg->decode_data = yes;
 	else if (strcmp(key, "peer") == 0)
@@ -120,7 +142,7 @@ static void read_line(struct transcript *t, unsigned line, char *text)
 
 	if (text[0] == '#' || text[0] == '\0')
 		return;
-	if (sscanf(text, "set %63s %255s", key, value) == 2)
+	if (sscanf(text, "set %63s %255[^\n]", key, value) == 2)
 		set(t, line, key, value);
 	else if (strcmp(text, "C!") == 0)
 		add_step(t, line, TRANSCRIPT_CLIENT_CLOSES, "", false, "");
