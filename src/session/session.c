@@ -88,7 +88,7 @@ void session_begin_transaction(struct session *s)
 
 void session_end_transaction(struct session *s, bool told_handler)
 {
-	if (s->state != COMMAND_MAIL && s->state != COMMAND_RCPT)
+	if (!(s->state & COMMAND_TRANSACTION))
 		return;
 	if (!told_handler)
 		s->handler->ops->abort(s->handler);
@@ -98,6 +98,17 @@ void session_end_transaction(struct session *s, bool told_handler)
 	s->state = COMMAND_GREETED;
 	s->message_deadline = CLOCK_NEVER;
 	s->io->ops->interruptible(s->io, true);
+}
+
+bool session_wants_content(const struct session *s, struct smtp_reply *refusal)
+{
+	if (s->state != COMMAND_MAIL)
+		return true;
+	if (s->rcpt_refused)
+		smtp_reply_set(refusal, 554, "5.5.1", "Error: no valid recipients");
+	else
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: need RCPT command");
+	return false;
 }
 
 struct session_client session_client(const struct session *s)
@@ -118,22 +129,37 @@ void session_start_over(struct session *s)
 	s->in.line_max = INPUT_LINE_MAX;
 }
 
-/* The states of the table, the presence of an argument, then the verb itself. */
-static void dispatch(struct session *s, const struct command *cmd)
+/* The states of the table and the presence of an argument; what stands against this command otherwise. */
+static bool is_in_order(const struct session *s, const struct command *cmd, struct smtp_reply *refusal)
 {
 	const struct command_verb *verb = cmd->verb;
 
 	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s))
-		session_reply(s, 530, "5.7.0", "Must issue a STARTTLS command first");
+		smtp_reply_set(refusal, 530, "5.7.0", "Must issue a STARTTLS command first");
 	else if (!(verb->states & s->state) && s->state == COMMAND_START)
-		session_reply(s, 503, "5.5.1", "Error: send HELO first");
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: send HELO first");
+	else if (s->state == COMMAND_BDAT && (verb->states & COMMAND_RCPT) && !(verb->states & COMMAND_BDAT))
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: no %s after BDAT", verb->name); /* RFC 3030 2 */
 	else if (!(verb->states & s->state))
-		session_reply(s, 503, "5.5.1", "Error: %s", verb->out_of_order);
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: %s", verb->out_of_order);
 	else if ((verb->argument == COMMAND_NO_ARGUMENT && cmd->arg_len > 0) ||
 		 (verb->argument == COMMAND_NEEDS_ARGUMENT && cmd->arg_len == 0))
-		session_reply_syntax(s, verb, NULL);
+		session_set_syntax(s, verb, NULL, refusal);
 	else
-		verb->run(s, cmd->arg, cmd->arg_len);
+		return true;
+	return false;
+}
+
+static void dispatch(struct session *s, const struct command *cmd)
+{
+	struct smtp_reply refusal;
+
+	if (is_in_order(s, cmd, &refusal))
+		cmd->verb->run(s, cmd->arg, cmd->arg_len);
+	else if (cmd->verb->flags & COMMAND_OCTETS)
+		bdat_refuse(s, cmd->arg, cmd->arg_len, &refusal);
+	else
+		session_send(s, &refusal);
 }
 
 /* smtpd repeats the command in upper case; strangers' octets become '?' in smtp_reply_set. */
@@ -208,20 +234,29 @@ static void show_line(struct session *s, const struct command *cmd)
 	session_trace(s, true, s->line, s->line_len);
 }
 
+static bool is_known(const struct session *s, const struct command_verb *verb)
+{
+	if (!verb || (verb->extension & s->cfg->discard))
+		return false;
+	/* said without being announced, what follows it is guesswork (RFC 3030 2) */
+	return !(verb->flags & COMMAND_OCTETS) || (s->extended && session_offers(s, SMTP_CHUNKING));
+}
+
 /* Returns whether the reply may wait for others. */
 static bool run_line(struct session *s, const struct command *cmd)
 {
-	bool known = cmd->verb && !(cmd->verb->extension & s->cfg->discard);
-
 	if (cmd->name_len == 0) {
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
 		return false;
 	}
-	if (!known) {
+	if (!is_known(s, cmd->verb)) {
 		reply_unknown(s, cmd);
+		if (cmd->verb && (cmd->verb->flags & COMMAND_OCTETS))
+			bdat_lost(s);
 		return false;
 	}
 	s->verb = cmd->verb->name;
+	s->chunks_refused = s->chunks_refused && (cmd->verb->flags & COMMAND_OCTETS);
 	s->secret_may_follow = false;
 	tell_verb(s, s->verb);
 	dispatch(s, cmd);
@@ -272,6 +307,8 @@ static bool run_next(struct session *s)
 		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
 		break;
 	}
+	if (event != INPUT_LINE && cmd.verb && (cmd.verb->flags & COMMAND_OCTETS))
+		bdat_lost(s); /* its octets follow all the same */
 	s->line = "";
 	s->line_len = 0;
 	if (s->hidden)
