@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "session/command.h"
+#include "session/hooks.h"
 #include "session/input.h"
 #include "smtp/rcpt_set.h"
 #include "session/session.h"
@@ -46,6 +47,7 @@ struct session {
 	int64_t session_deadline; /* monotonic milliseconds */
 	int64_t message_deadline; /* CLOCK_NEVER while no transaction is open */
 
+	bool hooks_begun; /* they were told of this client */
 	bool over;
 	enum session_end end; /* valid when over */
 };
@@ -60,6 +62,10 @@ void session_finish(struct session *s, enum session_end end);
 void session_send(struct session *s, const struct smtp_reply *reply);
 void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same without being told or counted: to what follows from a refusal that was. */
+void session_queue(struct session *s, const struct smtp_reply *reply);
+/* 421 and the end: the reason stands in the reply. */
+void session_hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why);
 /* 501 with the syntax of the verb under way, or of `verb`; and why, when not NULL */
 void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why);
 
@@ -78,6 +84,7 @@ void session_end_transaction(struct session *s, bool told_handler);
 
 /* Writes what is queued; false when the session is over. */
 bool session_flush(struct session *s);
+bool session_flush_by(struct session *s, int64_t deadline_mono_ms);
 void session_trace(const struct session *s, bool from_client, const char *text, size_t len);
 
 /* The client as policy and authenticator see it. */
@@ -112,6 +119,20 @@ bool auth_is_offered(const struct session *s);
 /* Whether STARTTLS would be answered with 220. */
 bool starttls_is_offered(const struct session *s);
 bool requiretls_is_possible(const struct session *s);
+
+/* hook_points.c: what is asked of session/hooks.h. Each does nothing, and lets pass, where there are no hooks. */
+/* A client is there. False: it was sent away. */
+bool hooks_begin(struct session *s);
+void hooks_end(struct session *s);
+/* The same for who starts anew (session_start_over). */
+bool hooks_begin_anew(struct session *s);
+/* The session's own verb of that name, else one of the hooks; NULL: there is none. */
+const struct command_verb *hooks_find(const struct session *s, const char *name, size_t len);
+/* True: a hook answered the command. Else the argument may be another one now. */
+bool hooks_take(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char **arg,
+		size_t *len);
+void hooks_replied(const struct session *s, const struct smtp_reply *reply);
+void hooks_announce(const struct session *s, struct buf *out);
 
 /*
  * A verdict as it goes to the client: the handler's own reply, if it gave
