@@ -8,8 +8,9 @@
 
 #define PIECE_BYTES 16384 /* read at once where dots are looked for */
 
-void content_init(struct content *c)
+void content_init(struct content *c, bool chunk)
 {
+	c->chunk = chunk;
 	c->offset = 0;
 	c->last[0] = '\r'; /* an empty message is at the start of a line */
 	c->last[1] = '\n';
@@ -88,7 +89,7 @@ enum content_result content_write(struct content *c, struct upstream_txn *t, cha
 
 		if (free_bytes < CONTENT_ROOM_MIN)
 			goto more;
-		if (!t->has_dot_lines) {
+		if (!t->has_dot_lines || c->chunk) {
 			if (read_piece(c, t, out + n, free_bytes, &got, e) != 0)
 				return CONTENT_FAILED;
 			remember_last(c, out + n, got);
@@ -105,7 +106,8 @@ enum content_result content_write(struct content *c, struct upstream_txn *t, cha
 	}
 	if (room - n < 5)
 		goto more;
-	n += finish(c, out + n);
+	if (!c->chunk)
+		n += finish(c, out + n);
 	*written = n;
 	return CONTENT_END;
 more:
