@@ -33,12 +33,19 @@ enum command_flag {
 	COMMAND_IN_CLEAR = 8, /* allowed before TLS where that is required (RFC 3207 4) */
 	COMMAND_SECRET = 16, /* its argument is not for logs */
 	COMMAND_OF_PROXY = 32, /* said by a proxy of its client, not by clients */
-	COMMAND_OCTETS = 64 /* that many octets of its argument follow, whatever it is answered (RFC 3030 2) */
+	/*
+	 * What hooks.h may do; without one of these they are not asked. Never for a verb whose octets follow the
+	 * command line (BDAT): behind a refusal they would be taken for commands.
+	 */
+	COMMAND_HOOKED = 64, /* may refuse it */
+	COMMAND_ANSWERED = 128, /* with COMMAND_HOOKED: may answer it in any way; it changes nothing in the session */
+	COMMAND_WATCHED = 256, /* with COMMAND_HOOKED: may only see it */
+	COMMAND_OCTETS = 512 /* as many octets as its argument says follow, whatever it is answered (RFC 3030 2) */
 };
 
 struct command_verb {
 	const char *name;
-	void (*run)(struct session *s, const char *arg, size_t len);
+	void (*run)(struct session *s, const char *arg, size_t len); /* NULL: a verb of the hooks, who answer it */
 	unsigned states; /* in which it is allowed; not HELO in START is always "send HELO first" */
 	const char *out_of_order; /* the 503 in the other states; NULL when there are none */
 	enum command_argument argument;

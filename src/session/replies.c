@@ -64,6 +64,7 @@ void session_queue(struct session *s, const struct smtp_reply *reply)
 	fits = write_reply(s, reply);
 	ASSERT(fits);
 	trace_reply(s, before);
+	hooks_replied(s, reply);
 }
 
 void session_hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why)

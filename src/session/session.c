@@ -129,39 +129,6 @@ void session_start_over(struct session *s)
 	s->in.line_max = INPUT_LINE_MAX;
 }
 
-/* The states of the table and the presence of an argument; what stands against this command otherwise. */
-static bool is_in_order(const struct session *s, const struct command *cmd, struct smtp_reply *refusal)
-{
-	const struct command_verb *verb = cmd->verb;
-
-	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s))
-		smtp_reply_set(refusal, 530, "5.7.0", "Must issue a STARTTLS command first");
-	else if (!(verb->states & s->state) && s->state == COMMAND_START)
-		smtp_reply_set(refusal, 503, "5.5.1", "Error: send HELO first");
-	else if (s->state == COMMAND_BDAT && (verb->states & COMMAND_RCPT) && !(verb->states & COMMAND_BDAT))
-		smtp_reply_set(refusal, 503, "5.5.1", "Error: no %s after BDAT", verb->name); /* RFC 3030 2 */
-	else if (!(verb->states & s->state))
-		smtp_reply_set(refusal, 503, "5.5.1", "Error: %s", verb->out_of_order);
-	else if ((verb->argument == COMMAND_NO_ARGUMENT && cmd->arg_len > 0) ||
-		 (verb->argument == COMMAND_NEEDS_ARGUMENT && cmd->arg_len == 0))
-		session_set_syntax(s, verb, NULL, refusal);
-	else
-		return true;
-	return false;
-}
-
-static void dispatch(struct session *s, const struct command *cmd)
-{
-	struct smtp_reply refusal;
-
-	if (is_in_order(s, cmd, &refusal))
-		cmd->verb->run(s, cmd->arg, cmd->arg_len);
-	else if (cmd->verb->flags & COMMAND_OCTETS)
-		bdat_refuse(s, cmd->arg, cmd->arg_len, &refusal);
-	else
-		session_send(s, &refusal);
-}
-
 /* smtpd repeats the command in upper case; strangers' octets become '?' in smtp_reply_set. */
 static void reply_unknown(struct session *s, const struct command *cmd)
 {
@@ -177,6 +144,50 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 								     : cmd->name[i];
 	name[len] = '\0';
 	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
+}
+
+/* The states of the table and the presence of an argument; what stands against this command otherwise. */
+static bool is_in_order(const struct session *s, const struct command_verb *verb, size_t arg_len,
+			struct smtp_reply *refusal)
+{
+	if (!(verb->states & s->state) && s->state == COMMAND_START)
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: send HELO first");
+	else if (s->state == COMMAND_BDAT && (verb->states & COMMAND_RCPT) && !(verb->states & COMMAND_BDAT))
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: no %s after BDAT", verb->name); /* RFC 3030 2 */
+	else if (!(verb->states & s->state))
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: %s", verb->out_of_order);
+	else if ((verb->argument == COMMAND_NO_ARGUMENT && arg_len > 0) ||
+		 (verb->argument == COMMAND_NEEDS_ARGUMENT && arg_len == 0))
+		session_set_syntax(s, verb, NULL, refusal);
+	else
+		return true;
+	return false;
+}
+
+static void dispatch(struct session *s, const struct command *cmd)
+{
+	const struct command_verb *verb = cmd->verb;
+	const char *arg = cmd->arg;
+	size_t len = cmd->arg_len;
+	struct smtp_reply refusal;
+
+	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s)) {
+		smtp_reply_set(&refusal, 530, "5.7.0", "Must issue a STARTTLS command first");
+	} else if (hooks_take(s, verb, HOOK_FIRST, &arg, &len)) {
+		return;
+	} else if (is_in_order(s, verb, len, &refusal)) {
+		if (hooks_take(s, verb, HOOK_IN_ORDER, &arg, &len))
+			return;
+		if (verb->run)
+			verb->run(s, arg, len);
+		else
+			reply_unknown(s, cmd);
+		return;
+	}
+	if (verb->flags & COMMAND_OCTETS)
+		bdat_refuse(s, arg, len, &refusal);
+	else
+		session_send(s, &refusal);
 }
 
 /* What is no command, but may have a password in it: AUTH written wrongly, or what follows it in some clients. */
@@ -276,7 +287,8 @@ static bool run_next(struct session *s)
 	if (event == INPUT_MORE)
 		return false;
 	s->verb = "?";
-	(void)command_parse(s->line, s->line_len, &cmd);
+	if (command_parse(s->line, s->line_len, &cmd) && !cmd.verb)
+		cmd.verb = hooks_find(s, cmd.name, cmd.name_len);
 	show_line(s, &cmd);
 	/* a proxy may need several lines, and then passes on what its client says */
 	if (s->xclient_told && !(cmd.verb && (cmd.verb->flags & COMMAND_OF_PROXY)))
@@ -365,13 +377,14 @@ enum session_end session_run(const struct session_config *cfg, const struct sess
 	if (peer->refusal) {
 		session_send(s, peer->refusal);
 		session_finish(s, SESSION_REFUSED);
-	} else {
+	} else if (hooks_begin(s)) {
 		session_reply(s, 220, NULL, "%s ESMTP Posthouse", cfg->hostname);
 	}
 	run_commands(s);
 	/* the last words first: a client does not wait for a handler that cleans up */
 	session_flush_by(s, session_deadline_in(FAREWELL_MS));
 	session_end_transaction(s, false);
+	hooks_end(s);
 	end = s->end;
 	input_release(&s->in);
 	buf_release(&s->out);

@@ -16,6 +16,8 @@
 #include "session/policy.h"
 #include "smtp/envelope.h"
 
+struct session_hooks;
+
 enum bare_newline { BARE_NEWLINE_REJECT, BARE_NEWLINE_NORMALIZE };
 
 /* What a listener does about TLS. Implicit TLS is up before the session begins, so the session sees no more of it. */
@@ -45,6 +47,7 @@ struct session_config {
 	bool auth_without_tls; /* AUTH is offered in the clear, too */
 	struct session_authenticator *authenticator; /* NULL: auth is NONE */
 	struct session_policy *policy; /* NULL: nobody may relay, and nothing else is asked */
+	struct session_hooks *hooks; /* session/hooks.h; NULL: none */
 	int64_t command_timeout_ms; /* waiting for a command: 5 minutes */
 	int64_t data_timeout_ms; /* waiting for a block of the content: 5 minutes (3 for the client's side) */
 	int64_t message_timeout_ms; /* one message from MAIL to its end */

@@ -8,8 +8,9 @@
 
 #include "base/buf.h"
 #include "session/command.h"
-#include "session/intake.h"
+#include "session/hooks.h"
 #include "session/input.h"
+#include "session/intake.h"
 #include "smtp/rcpt_set.h"
 #include "session/session.h"
 
@@ -49,6 +50,7 @@ struct session {
 	int64_t session_deadline; /* monotonic milliseconds */
 	int64_t message_deadline; /* CLOCK_NEVER while no transaction is open */
 
+	bool hooks_begun; /* they were told of this client */
 	bool over;
 	enum session_end end; /* valid when over */
 };
@@ -130,6 +132,20 @@ bool auth_is_offered(const struct session *s);
 /* Whether STARTTLS would be answered with 220. */
 bool starttls_is_offered(const struct session *s);
 bool requiretls_is_possible(const struct session *s);
+
+/* hook_points.c: what is asked of session/hooks.h. Each does nothing, and lets pass, where there are no hooks. */
+/* A client is there. False: it was sent away. */
+bool hooks_begin(struct session *s);
+void hooks_end(struct session *s);
+/* The same for who starts anew (session_start_over). */
+bool hooks_begin_anew(struct session *s);
+/* The session's own verb of that name, else one of the hooks; NULL: there is none. */
+const struct command_verb *hooks_find(const struct session *s, const char *name, size_t len);
+/* True: a hook answered the command. Else the argument may be another one now. */
+bool hooks_take(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char **arg,
+		size_t *len);
+void hooks_replied(const struct session *s, const struct smtp_reply *reply);
+void hooks_announce(const struct session *s, struct buf *out);
 
 /*
  * A verdict as it goes to the client: the handler's own reply, if it gave
