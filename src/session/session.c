@@ -146,7 +146,15 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
 }
 
-/* The states of the table and the presence of an argument; what stands against this command otherwise. */
+static bool is_protected(const struct session *s, const struct command_verb *verb, struct smtp_reply *refusal)
+{
+	if (s->cfg->tls != SESSION_TLS_REQUIRED || (verb->flags & COMMAND_IN_CLEAR) || session_tls(s))
+		return true;
+	smtp_reply_set(refusal, 530, "5.7.0", "Must issue a STARTTLS command first");
+	return false;
+}
+
+/* The states of the table and the presence of an argument; what stands against the command otherwise. */
 static bool is_in_order(const struct session *s, const struct command_verb *verb, size_t arg_len,
 			struct smtp_reply *refusal)
 {
@@ -164,6 +172,14 @@ static bool is_in_order(const struct session *s, const struct command_verb *verb
 	return false;
 }
 
+static void refuse(struct session *s, const struct command *cmd, const struct smtp_reply *refusal)
+{
+	if (cmd->verb->flags & COMMAND_OCTETS)
+		bdat_refuse(s, cmd->arg, cmd->arg_len, refusal);
+	else
+		session_send(s, refusal);
+}
+
 static void dispatch(struct session *s, const struct command *cmd)
 {
 	const struct command_verb *verb = cmd->verb;
@@ -171,23 +187,18 @@ static void dispatch(struct session *s, const struct command *cmd)
 	size_t len = cmd->arg_len;
 	struct smtp_reply refusal;
 
-	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s)) {
-		smtp_reply_set(&refusal, 530, "5.7.0", "Must issue a STARTTLS command first");
-	} else if (hooks_take(s, verb, HOOK_FIRST, &arg, &len)) {
+	if (!is_protected(s, verb, &refusal))
+		refuse(s, cmd, &refusal);
+	else if (hooks_take(s, verb, HOOK_FIRST, &arg, &len))
 		return;
-	} else if (is_in_order(s, verb, len, &refusal)) {
-		if (hooks_take(s, verb, HOOK_IN_ORDER, &arg, &len))
-			return;
-		if (verb->run)
-			verb->run(s, arg, len);
-		else
-			reply_unknown(s, cmd);
+	else if (!is_in_order(s, verb, len, &refusal))
+		refuse(s, cmd, &refusal);
+	else if (hooks_take(s, verb, HOOK_IN_ORDER, &arg, &len))
 		return;
-	}
-	if (verb->flags & COMMAND_OCTETS)
-		bdat_refuse(s, arg, len, &refusal);
+	else if (verb->run)
+		verb->run(s, arg, len);
 	else
-		session_send(s, &refusal);
+		reply_unknown(s, cmd);
 }
 
 /* What is no command, but may have a password in it: AUTH written wrongly, or what follows it in some clients. */
