@@ -241,6 +241,8 @@ struct config {
 	/* modules */
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
+	char *vrfy_table; /* table file (access/rules.h); NULL: none; owned */
+	bool vrfy_for_anyone; /* also for clients that may not relay */
 	bool enable_binarymime; /* RFC 3030: what is behind us takes it */
 	int64_t deliver_by_minimum_ms; /* RFC 2852: a client may not ask for less; 0: it may */
 

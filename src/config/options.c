@@ -266,6 +266,9 @@ const struct config_option config_options[] = {
 	/* modules */
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
+	{ "vrfy_table", TOP(vrfy_table), TYPE(path), .help = "table of addresses and what VRFY and EXPN tell of them" },
+	{ "vrfy_for_anyone", TOP(vrfy_for_anyone), TYPE(bool), .fallback = "no",
+	  .help = "VRFY and EXPN tell it to clients that may not relay, too" },
 	/* Few servers have it (Postfix and Gmail do not), and what they do not have is returned to the sender. */
 	{ "enable_binarymime", TOP(enable_binarymime), TYPE(bool), .fallback = "no",
 	  .help = "offer BINARYMIME (RFC 3030)" },

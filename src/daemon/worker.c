@@ -131,6 +131,7 @@ static struct session_config session_config_for_all(struct worker *w)
 		.max_transactions = cfg->max_transactions,
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
+		.verifies = cfg->vrfy_table,
 		.enable_binarymime = cfg->enable_binarymime,
 		.deliver_by_minimum_ms = cfg->deliver_by_minimum_ms,
 		.decode_data = cfg->decode_data,
