@@ -34,6 +34,7 @@ void send_report_recipient(struct send_report *r, const char *address, const str
 	if (smtp_reply_is_positive(reply))
 		return;
 	r->refused++;
+	r->refused_for_now += !smtp_reply_is_permanent(reply);
 	reply_text(reply, &text);
 	cli_error("%s: %s: %s", address, refused(reply), text.data);
 	buf_release(&text);
@@ -78,8 +79,10 @@ static void report_answer(struct send_report *r, const struct upstream_outcome *
 		printf("%s: %s\n", remote[0] ? remote : r->server, shown.data);
 		buf_release(&shown);
 	} else if (outcome->phase == UPSTREAM_RCPT) {
+		r->failure = r->refused_for_now == r->refused ? CLI_LATER : CLI_NOTHING;
 		cli_error("%s: no recipient was accepted, so nothing was sent", r->server);
 	} else {
+		r->failure = send_reply_status(&outcome->reply);
 		cli_error("%s: the message was %s in answer to %s: %s", r->server, refused(&outcome->reply),
 			  step(outcome->phase), text);
 	}
@@ -96,7 +99,7 @@ void send_report_done(struct send_report *r, const struct upstream_outcome *outc
 		report_answer(r, outcome, remote, text.data);
 		break;
 	case UPSTREAM_NO_ANSWER:
-		r->unreachable = true;
+		r->failure = outcome->phase == UPSTREAM_FINAL_DOT ? CLI_UNCERTAIN : CLI_UNREACHABLE;
 		if (outcome->phase == UPSTREAM_FINAL_DOT)
 			cli_error("%s: the message was sent, but the server's answer is missing (%s): "
 				  "it may have been accepted",
@@ -106,10 +109,11 @@ void send_report_done(struct send_report *r, const struct upstream_outcome *outc
 				  step(outcome->phase));
 		break;
 	case UPSTREAM_UNSUPPORTED:
+		r->failure = CLI_UNSUPPORTED;
 		cli_error("%s: this server cannot take the message: %s", r->server, text.data);
 		break;
 	case UPSTREAM_SOURCE_FAILED:
-		r->unreachable = true;
+		r->failure = CLI_UNREACHABLE;
 		cli_error("%s: nothing was accepted", text.data);
 		break;
 	case UPSTREAM_NOT_STARTED:
@@ -125,7 +129,7 @@ void send_report_closed(struct send_report *r, const struct upstream_outcome *wh
 
 	if (r->done)
 		return;
-	r->unreachable = true;
+	r->failure = send_session_failure(why);
 	reply_text(&why->reply, &text);
 	if (why->how == UPSTREAM_ANSWERED && ever_ready)
 		cli_error("%s: the server ended the session: %s", r->server, text.data);
@@ -137,9 +141,39 @@ void send_report_closed(struct send_report *r, const struct upstream_outcome *wh
 	buf_release(&text);
 }
 
+enum cli_status send_session_failure(const struct upstream_outcome *why)
+{
+	switch (why->phase) {
+	case UPSTREAM_TLS_HANDSHAKE:
+		return CLI_TLS;
+	case UPSTREAM_AUTH:
+		return CLI_AUTH;
+	case UPSTREAM_RESOLVE:
+	case UPSTREAM_CONNECT:
+	case UPSTREAM_GREETING:
+	case UPSTREAM_MAIL:
+	case UPSTREAM_RCPT:
+	case UPSTREAM_DATA:
+	case UPSTREAM_CONTENT:
+	case UPSTREAM_FINAL_DOT:
+	case UPSTREAM_IDLE:
+		break;
+	}
+	return CLI_UNREACHABLE;
+}
+
+enum cli_status send_reply_status(const struct smtp_reply *reply)
+{
+	if (smtp_reply_is_positive(reply))
+		return CLI_DONE;
+	return smtp_reply_is_permanent(reply) ? CLI_NOTHING : CLI_LATER;
+}
+
 enum cli_status send_report_status(const struct send_report *r)
 {
-	if (r->unreachable || !r->done)
+	if (r->failure != CLI_DONE)
+		return r->failure;
+	if (!r->done || !r->accepted)
 		return CLI_UNREACHABLE;
-	return r->accepted && r->refused == 0 ? CLI_DONE : CLI_NOTHING;
+	return r->refused == 0 ? CLI_DONE : CLI_PARTLY;
 }

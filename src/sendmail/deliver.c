@@ -198,8 +198,8 @@ static void on_trace(void *ctx, bool from_server, const char *text, size_t len)
 /* One round over the socket. Afterwards nobody is left, or the daemon is down. */
 static void submit(struct delivery *d, bool verbose)
 {
-	static const struct transmit_ops quiet = { on_recipient, on_done, on_closed, NULL, NULL };
-	static const struct transmit_ops tracing = { on_recipient, on_done, on_closed, on_trace, NULL };
+	static const struct transmit_ops quiet = { on_recipient, on_done, on_closed, NULL, NULL, NULL };
+	static const struct transmit_ops tracing = { on_recipient, on_done, on_closed, on_trace, NULL, NULL };
 	const struct transmit t = { .message = &d->message,
 				    .settings = &d->target->upstream,
 				    .rcpt = d->left,

@@ -111,9 +111,20 @@ static void on_trace(void *ctx, bool from_upstream, const char *text, size_t len
 	r->t->ops->trace(r->t->ctx, from_upstream, text, len);
 }
 
+static void on_wire(void *ctx, bool from_upstream, const char *data, size_t len)
+{
+	struct run *r = ctx;
+
+	r->t->ops->wire(r->t->ctx, from_upstream, data, len);
+}
+
 int transmit_run(const struct transmit *t, struct err *e)
 {
-	const struct upstream_conn_ops ops = { on_ready, on_next, on_closed, t->ops->trace ? on_trace : NULL };
+	const struct upstream_conn_ops ops = { .ready = on_ready,
+					       .next = on_next,
+					       .closed = on_closed,
+					       .trace = t->ops->trace ? on_trace : NULL,
+					       .wire = t->ops->wire ? on_wire : NULL };
 	struct run r = { .t = t };
 	struct upstream *u;
 

@@ -25,6 +25,7 @@ struct transmit_ops {
 	void (*trace)(void *ctx, bool from_server, const char *text, size_t len); /* may be NULL */
 	/* May be NULL. The session is up; and again, with ready false, when it is over: only for looking at it. */
 	void (*session)(void *ctx, const struct upstream_conn *c, bool ready);
+	void (*wire)(void *ctx, bool from_server, const char *data, size_t len); /* may be NULL */
 };
 
 struct transmit {

@@ -601,7 +601,9 @@ static int drive(struct talk *t, CURLcode *result, struct upstream_outcome *why)
 
 static int start(struct talk *t, enum upstream_tls tls, struct upstream_outcome *why)
 {
-	struct channel_trace trace = { .line = t->options.trace, .ctx = t->options.ctx };
+	struct channel_trace trace = { .line = t->options.trace,
+				       .wire = t->options.wire,
+				       .ctx = t->options.ctx };
 	CURLcode result;
 	struct err e;
 

@@ -47,7 +47,8 @@ enum upstream_tls_version {
 /* With TLS_REQUIRED and TLS_IMPLICIT: what proves that the server is the one that is meant */
 enum upstream_verify {
 	UPSTREAM_VERIFY_CA, /* a certificate of an authority we trust, for its name; and a pinned key, if any */
-	UPSTREAM_VERIFY_PIN /* a pinned key alone: whatever the certificate says */
+	UPSTREAM_VERIFY_PIN, /* a pinned key alone: whatever the certificate says */
+	UPSTREAM_VERIFY_NONE /* nothing: for a person who tries a server; no configuration can say it */
 };
 
 enum upstream_family { UPSTREAM_FAMILY_ANY, UPSTREAM_FAMILY_IPV4, UPSTREAM_FAMILY_IPV6 };
@@ -264,6 +265,11 @@ struct upstream_conn_ops {
 	 * must not call any function here.
 	 */
 	void (*trace)(void *ctx, bool from_upstream, const char *text, size_t len);
+	/*
+	 * The same lines as they go over the wire, with their line ends and any octet in them; AUTH's secrets are masked here
+	 * too. A line longer than SMTP_REPLY_LINE_MAX comes in pieces. May be NULL.
+	 */
+	void (*wire)(void *ctx, bool from_upstream, const char *data, size_t len);
 };
 
 /* Starts connecting; the outcome comes by callback, never from inside this call. */
