@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "config/check_internal.h"
 #include "config/presets.h"
+#include "config/remote.h"
 #include "config/routes.h"
 #include "config/types.h"
 #include "handler/handler.h"
@@ -333,7 +334,7 @@ static void remotes_differ(struct check *c)
 		for (size_t n = 0; n < i; n++)
 			if (same_address(&u->remoteaddr[i].endpoint, &u->remoteaddr[n].endpoint)) {
 				check_fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
-					   endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
+					   config_remote_format(&u->remoteaddr[i], text), u->name);
 				return;
 			}
 }

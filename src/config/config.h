@@ -59,6 +59,7 @@ struct config_listener {
 /* One address of an upstream. */
 struct config_remote {
 	struct endpoint endpoint;
+	bool lmtp; /* lmtp:// (RFC 2033), TCP or UNIX; else SMTP by TCP */
 	/*
 	 * 0: none was given. Addresses are tried in the order they stand in; neighbours with a weight form a
 	 * group that shares the connections in proportion (posthouse.conf(5), remoteaddr).

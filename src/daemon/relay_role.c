@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/client.h"
+#include "config/remote.h"
 #include "config/routes.h"
 #include "daemon/processes.h"
 #include "daemon/relay_tokens.h"
@@ -37,7 +38,7 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 		char text[ENDPOINT_TEXT_MAX];
 
 		s->remote[index][i] = (struct relay_remote_config){
-			.name = mem_strdup(endpoint_format(&u->remoteaddr[i].endpoint, text)),
+			.name = mem_strdup(config_remote_format(&u->remoteaddr[i], text)),
 			.weight = u->remoteaddr[i].weight,
 		};
 		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i],

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/remote.h"
 #include "daemon/outbox.h"
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
@@ -282,7 +283,7 @@ static void ready(void *ctx)
 		char remote[ENDPOINT_TEXT_MAX];
 
 		log_str(&line, "spool", s->cfg->spool);
-		log_str(&line, "remoteaddr", endpoint_format(&s->cfg->upstream[0].remoteaddr[0].endpoint, remote));
+		log_str(&line, "remoteaddr", config_remote_format(&s->cfg->upstream[0].remoteaddr[0], remote));
 	}
 	if (!s->relay_rights.change)
 		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");

@@ -15,7 +15,7 @@
 
 /* ---- what both sides say ------------------------------------------------------ */
 
-void channel_trace_command(const struct channel_trace *t, const char *text, size_t len)
+static void trace(const struct channel_trace *t, bool from_upstream, const char *text, size_t len)
 {
 	char line[SMTP_REPLY_LINE_MAX];
 
@@ -30,7 +30,17 @@ void channel_trace_command(const struct channel_trace *t, const char *text, size
 		return;
 	for (size_t i = 0; i < len; i++)
 		line[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
-	t->line(t->ctx, false, line, len);
+	t->line(t->ctx, from_upstream, line, len);
+}
+
+void channel_trace_line(const struct channel_trace *t, const char *line, size_t len)
+{
+	trace(t, true, line, len);
+}
+
+void channel_trace_command(const struct channel_trace *t, const char *line, size_t len)
+{
+	trace(t, false, line, len);
 }
 
 void channel_trace_reply(const struct channel_trace *t, const struct smtp_reply *reply)
@@ -165,6 +175,20 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 	return s->socket = CURL_SOCKET_BAD;
 }
 
+/* LMTP: connected, and encrypted where that comes first. Later libcurl has no way any more to look at the session. */
+static int on_connected(void *ctx, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+	struct channel *s = ctx;
+
+	(void)remote_ip;
+	(void)local_ip;
+	(void)remote_port;
+	(void)local_port;
+	if (s->settings->lmtp && s->features.tls)
+		tls_note_session(&s->watch, s->easy, &s->features);
+	return CURL_PREREQFUNC_OK;
+}
+
 static bool tcp_is_up(curl_socket_t fd)
 {
 	struct sockaddr_storage peer;
@@ -193,7 +217,9 @@ static int make_url(const struct upstream_settings *settings, enum upstream_tls 
 		    struct err *e)
 {
 	char host[sizeof(settings->remote.host) + 2], port[8];
-	const char *scheme = tls == UPSTREAM_TLS_IMPLICIT ? "smtps" : "smtp";
+	/* of LMTP it knows nothing: with HTTP it only connects, and says not a word (CURLOPT_CONNECT_ONLY) */
+	static const char *const schemes[2][2] = { { "smtp", "smtps" }, { "http", "https" } };
+	const char *scheme = schemes[settings->lmtp][tls == UPSTREAM_TLS_IMPLICIT];
 	CURLU *u = curl_url();
 	CURLUcode rc;
 
@@ -229,6 +255,8 @@ static bool set_callbacks(struct channel *s, const char *url, void *private_data
 	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, s) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug) == CURLE_OK &&

@@ -94,7 +94,8 @@ enum channel_io {
 enum channel_io channel_write(struct channel *s, const char *data, size_t len, size_t *n, struct err *e);
 enum channel_io channel_recv(struct channel *s, char *data, size_t cap, size_t *n, struct err *e);
 
-/* Pass a command, or a reply line by line, to the trace. */
+/* Pass a command, a line of a reply, or a reply line by line to the trace. */
+void channel_trace_line(const struct channel_trace *t, const char *line, size_t len);
 void channel_trace_command(const struct channel_trace *t, const char *line, size_t len);
 void channel_trace_reply(const struct channel_trace *t, const struct smtp_reply *reply);
 

@@ -42,7 +42,7 @@ static bool needs_requiretls(const struct upstream_txn *t)
 	return t->env->requiretls && t->env->sender[0];
 }
 
-bool command_can_take(const struct upstream_features *f, enum upstream_eightbit eightbit,
+bool command_can_take(const struct upstream_features *f, const struct upstream_settings *settings,
 		      const struct upstream_txn *t, struct smtp_reply *reply)
 {
 	ASSERT(t->env->sender && t->rcpt_count > 0);
@@ -61,7 +61,7 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 			       "The message is BINARYMIME, which cannot be sent with DATA");
 		return false;
 	}
-	if (t->has_eightbit && !f->eightbitmime && eightbit == UPSTREAM_EIGHTBIT_STRICT) {
+	if (t->has_eightbit && !f->eightbitmime && settings->eightbit == UPSTREAM_EIGHTBIT_STRICT) {
 		smtp_reply_set(reply, 554, "5.6.3",
 			       "The message has 8-bit content and the server offers no 8BITMIME");
 		return false;

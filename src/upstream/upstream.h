@@ -80,17 +80,26 @@ struct upstream_blob {
 /* Upstreams without 8BITMIME and content that has 8-bit octets (RFC 6152 3) */
 enum upstream_eightbit { UPSTREAM_EIGHTBIT_STRICT, UPSTREAM_EIGHTBIT_PASS };
 
+/* Whether content goes with BDAT instead of DATA (RFC 3030), where the upstream announces CHUNKING. */
+enum upstream_chunking {
+	UPSTREAM_CHUNKING_NEEDED, /* what cannot go with DATA: BINARYMIME */
+	UPSTREAM_CHUNKING_ALWAYS,
+	UPSTREAM_CHUNKING_NEVER
+};
+
 /* Everything is the caller's and must outlive the connections made with it. */
 struct upstream_settings {
 	const char *name; /* for messages: upstream "main" */
 	struct endpoint remote; /* TCP; UNIX: TLS does not make sense there and is to be UPSTREAM_TLS_NONE */
+	/* LMTP (RFC 2033) instead of SMTP: LHLO, an answer for each recipient. TLS is implicit or none, and no AUTH */
+	bool lmtp;
 	enum upstream_tls tls;
 	const char *tls_ca_file; /* PEM; NULL: the system's */
 	enum upstream_verify tls_verify;
 	const char *tls_pin; /* "sha256//BASE64", several with ';' between them; NULL: any key */
 	struct upstream_blob tls_cert, tls_key; /* ours, PEM; the key may stand in tls_cert */
 	enum upstream_tls_version tls_min_version;
-	const char *hostname; /* for EHLO */
+	const char *hostname; /* for EHLO, LHLO */
 	const char *user, *password; /* NULL: no AUTH, but for EXTERNAL */
 	unsigned mechanisms; /* that may be used, a set; 0: all that want what there is (password) */
 	/* the way there */
@@ -107,6 +116,7 @@ struct upstream_settings {
 	void *bearer_ctx;
 	enum upstream_eightbit eightbit;
 	unsigned discard; /* extensions (SMTP_EXTENSION_BIT) that are not used, though announced */
+	enum upstream_chunking chunking;
 	bool pipelining; /* false: one command at a time even when PIPELINING is offered */
 	/* milliseconds; RFC 5321 4.5.3.2 */
 	int64_t connect_timeout_ms; /* resolve, connect, TLS */
@@ -197,7 +207,7 @@ enum upstream_how {
 	UPSTREAM_NO_ANSWER, /* connection lost or timed out in `phase`; `reply.text` says how */
 	UPSTREAM_UNSUPPORTED, /* not tried: this upstream cannot take it (SIZE, 8BITMIME, SMTPUTF8, REQUIRETLS); `reply`
 				 is worded as 552 5.3.4, 554 5.6.3, 550 5.6.7, 550 5.7.30 */
-	UPSTREAM_SOURCE_FAILED, /* our own content could not be read; the connection was closed before the final dot */
+	UPSTREAM_SOURCE_FAILED, /* our own content could not be read; nothing of it is delivered */
 	/*
 	 * The connection ended (lost, 421) before any of it was answered: as if never handed out. Only the
 	 * first transaction on a connection is not spared: once its MAIL is on the wire an end without an
@@ -231,6 +241,12 @@ struct upstream_txn {
 	 * recipient without one shares the fate of the message.
 	 */
 	void (*recipient)(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
+	/*
+	 * LMTP: the answer to the content for one recipient whose RCPT was accepted; i as above, before done, once
+	 * for each unless the connection ends before. Who has one is not meant by done's outcome, which is the last
+	 * answer else. NULL: nobody cares, as with a single recipient.
+	 */
+	void (*final)(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
 	/*
 	 * The end: with phase FINAL_DOT and ANSWERED, reply is the fate of all recipients whose RCPT was
 	 * accepted. When every RCPT was refused it is ANSWERED with phase RCPT (and the last such reply).
