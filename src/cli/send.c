@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "cli/send_commands.h"
+#include "cli/send_envelope.h"
 #include "cli/send_message.h"
 #include "cli/send_report.h"
 #include "cli/send_session.h"
@@ -31,6 +32,7 @@ static const struct args_option own_options[] = {
 const struct args_segment send_segments[] = {
 	{ "The server", send_session_options },
 	{ "The message", send_message_options },
+	{ "What MAIL and RCPT say", send_envelope_options },
 	{ "Instead of a message; each may be repeated", send_commands_options },
 	{ "Output", own_options },
 	{ NULL, NULL },
@@ -40,6 +42,7 @@ struct send {
 	struct cli *cli;
 	struct send_session session;
 	struct send_message message;
+	struct send_envelope envelope;
 	struct send_commands commands;
 	struct send_report report;
 	struct transcript transcript;
@@ -54,6 +57,13 @@ static void on_recipient(void *ctx, size_t i, const struct smtp_reply *reply)
 	struct send *s = ctx;
 
 	send_report_recipient(&s->report, s->message.submission.env.rcpt[i].address, reply);
+}
+
+static void on_final(void *ctx, size_t i, const struct smtp_reply *reply)
+{
+	struct send *s = ctx;
+
+	send_report_final(&s->report, s->message.submission.env.rcpt[i].address, reply);
 }
 
 static void on_done(void *ctx, const size_t *rcpt, size_t count, const struct upstream_outcome *outcome,
@@ -95,6 +105,7 @@ static void on_wire(void *ctx, bool from_server, const char *data, size_t len)
 static enum cli_status transmit(struct send *s)
 {
 	static const struct transmit_ops ops = { .recipient = on_recipient,
+						 .final = on_final,
 						 .done = on_done,
 						 .closed = on_closed,
 						 .session = on_session,
@@ -103,10 +114,12 @@ static enum cli_status transmit(struct send *s)
 			      .settings = &s->session.settings,
 			      .rcpt = s->message.rcpt,
 			      .rcpt_count = s->message.submission.env.rcpt_count,
+			      .more = &s->envelope.more,
 			      .ops = &ops,
 			      .ctx = s };
 	struct err e;
 
+	send_envelope_settle(&s->envelope);
 	s->transcript.content = &s->message.submission;
 	send_report_init(&s->report, s->session.settings.name, t.rcpt_count);
 	if (transmit_run(&t, &e) < 0) {
@@ -125,7 +138,8 @@ static enum cli_status take_own(struct send *s, int key, const char *value)
 	case OPT_TRANSCRIPT:
 		if (transcript_style_parse(value, &s->style))
 			return CLI_DONE;
-		return cli_usage_error(s->cli, "--transcript %s: expected plain, times, python or python-times", value);
+		return cli_usage_error(
+			s->cli, "--transcript %s: expected plain, times, python or python-times", value);
 	}
 	assert_failed("an option without a meaning", __FILE__, __LINE__);
 }
@@ -138,7 +152,8 @@ static enum cli_status take_option(struct send *s, int key)
 	if (send_session_take(&s->session, s->cli, key, value, &status) ||
 	    send_commands_take(&s->commands, s->cli, key, value, &status))
 		return status;
-	if (!send_message_take(&s->message, s->cli, key, value, &status))
+	if (!send_message_take(&s->message, s->cli, key, value, &status) &&
+	    !send_envelope_take(&s->envelope, s->cli, key, value, &status))
 		return take_own(s, key, value);
 	s->has_message = true;
 	return status;
@@ -157,7 +172,8 @@ static bool read_arguments(struct send *s, enum cli_status *status)
 	}
 	operands = args_operands(&s->cli->args, &count);
 	if (s->commands.count > 0 && (s->has_message || count > 0))
-		*status = cli_usage_error(s->cli, "a message, or --features, --vrfy, --command and the like: not both");
+		*status = cli_usage_error(
+			s->cli, "a message, or --features, --vrfy, --command and the like: not both");
 	else
 		*status = send_message_operands(&s->message, s->cli, operands, count);
 	return *status == CLI_DONE;
@@ -170,12 +186,16 @@ static enum cli_status run(struct send *s)
 
 	if (status == CLI_DONE && s->commands.count == 0)
 		status = send_message_read(&s->message, s->cli, s->session.hostname);
+	if (status == CLI_DONE && s->commands.count == 0)
+		status = send_envelope_apply(&s->envelope, s->cli, &s->message.submission.env,
+					     s->message.submission.has_eightbit);
 	if (status != CLI_DONE)
 		return status;
-	transcript_init(&s->transcript, s->style, s->session.lmtp);
+	transcript_init(&s->transcript, s->style, settings->lmtp);
 	transcript_connecting(&s->transcript, &settings->remote, settings->tls == UPSTREAM_TLS_IMPLICIT,
 			      settings->source_ipv4 ? settings->source_ipv4 : settings->source_ipv6);
-	status = s->commands.count > 0 ? send_commands_run(&s->commands, settings, &s->transcript) : transmit(s);
+	status = s->commands.count > 0 ? send_commands_run(&s->commands, settings, &s->transcript)
+				       : transmit(s);
 	transcript_release(&s->transcript);
 	return status;
 }
@@ -187,10 +207,12 @@ enum cli_status verb_send(struct cli *cli)
 
 	signal(SIGPIPE, SIG_IGN); /* a server that hangs up is an outcome */
 	send_session_init(&s.session);
+	send_envelope_init(&s.envelope);
 	if (read_arguments(&s, &status))
 		status = run(&s);
 	send_commands_release(&s.commands);
 	send_message_release(&s.message);
+	send_envelope_release(&s.envelope);
 	send_session_release(&s.session);
 	return cli_finish_output(status);
 }

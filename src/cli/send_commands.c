@@ -63,7 +63,8 @@ const char *send_command_unsafe(const char *line)
 	return is_word(line, "QUIT") ? "it is said at the end" : NULL;
 }
 
-bool send_commands_take(struct send_commands *c, struct cli *cli, int key, const char *value, enum cli_status *status)
+bool send_commands_take(struct send_commands *c, struct cli *cli, int key, const char *value,
+			enum cli_status *status)
 {
 	bool address = key == OPT_VRFY || key == OPT_EXPN;
 	const char *why = NULL;
@@ -78,7 +79,8 @@ bool send_commands_take(struct send_commands *c, struct cli *cli, int key, const
 	else if (address && (value[0] == '\0' || strpbrk(value, "\r\n")))
 		why = "expected an address or a name";
 	if (why) {
-		*status = cli_usage_error(cli, "--%s: %s", send_commands_options[key - OPT_FEATURES].name, why);
+		*status =
+			cli_usage_error(cli, "--%s: %s", send_commands_options[key - OPT_FEATURES].name, why);
 		return true;
 	}
 	c->command = mem_resize(c->command, c->count + 1, sizeof(*c->command));
@@ -168,7 +170,8 @@ static bool has_parameter(const char *line, size_t len, const char *wanted)
 	size_t n = strlen(wanted);
 
 	for (size_t i = 0; i + n <= len; i++)
-		if (strncasecmp(line + i, wanted, n) == 0 && (i == 0 || line[i - 1] == ' ' || line[i - 1] == '=') &&
+		if (strncasecmp(line + i, wanted, n) == 0 &&
+		    (i == 0 || line[i - 1] == ' ' || line[i - 1] == '=') &&
 		    (i + n == len || line[i + n] == ' '))
 			return true;
 	return false;
@@ -262,7 +265,8 @@ static void tell_session(const struct session *s)
 {
 	struct upstream_tls_info tls;
 
-	transcript_session(s->transcript, talk_remote(s->talk), talk_via(s->talk), talk_tls(s->talk, &tls) ? &tls : NULL);
+	transcript_session(s->transcript, talk_remote(s->talk), talk_via(s->talk),
+			   talk_tls(s->talk, &tls) ? &tls : NULL);
 }
 
 enum cli_status send_commands_run(const struct send_commands *c, const struct upstream_settings *settings,

@@ -28,7 +28,8 @@ struct send_commands {
 extern const struct args_option send_commands_options[];
 
 /* An option of that table; false: it is none of its. Not DONE in *status: it is said what is wrong. */
-bool send_commands_take(struct send_commands *c, struct cli *cli, int key, const char *value, enum cli_status *status);
+bool send_commands_take(struct send_commands *c, struct cli *cli, int key, const char *value,
+			enum cli_status *status);
 /* The whole session. The worst of what came of it: DONE, LATER, NOTHING, or why there was none (cli.h). */
 enum cli_status send_commands_run(const struct send_commands *c, const struct upstream_settings *settings,
 				  struct transcript *transcript);

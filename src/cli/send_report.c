@@ -27,6 +27,21 @@ static const char *refused(const struct smtp_reply *reply)
 	return smtp_reply_is_permanent(reply) ? "refused" : "refused for now";
 }
 
+/* "WHO: REPLY" on standard output */
+static void print_reply(const char *who, const char *text)
+{
+	struct buf shown;
+	struct term out;
+
+	term_init(&out, STDOUT_FILENO);
+	buf_init(&shown, 4 * REPLY_TEXT_MAX);
+	term_escapes(&out, who, &shown);
+	buf_adds(&shown, ": ");
+	term_escapes(&out, text, &shown);
+	puts(shown.data);
+	buf_release(&shown);
+}
+
 void send_report_recipient(struct send_report *r, const char *address, const struct smtp_reply *reply)
 {
 	struct buf text;
@@ -37,6 +52,21 @@ void send_report_recipient(struct send_report *r, const char *address, const str
 	r->refused_for_now += !smtp_reply_is_permanent(reply);
 	reply_text(reply, &text);
 	cli_error("%s: %s: %s", address, refused(reply), text.data);
+	buf_release(&text);
+}
+
+void send_report_final(struct send_report *r, const char *address, const struct smtp_reply *reply)
+{
+	struct buf text;
+
+	r->finals++;
+	if (!smtp_reply_is_positive(reply)) {
+		send_report_recipient(r, address, reply);
+		return;
+	}
+	r->accepted = true;
+	reply_text(reply, &text);
+	print_reply(address, text.data);
 	buf_release(&text);
 }
 
@@ -68,16 +98,12 @@ static const char *step(enum upstream_phase phase)
 static void report_answer(struct send_report *r, const struct upstream_outcome *outcome, const char *remote,
 			  const char *text)
 {
-	if (outcome->phase == UPSTREAM_FINAL_DOT && smtp_reply_is_positive(&outcome->reply)) {
-		struct buf shown;
-		struct term out;
-
+	if (outcome->phase == UPSTREAM_FINAL_DOT && r->finals > 0) {
+		if (!r->accepted)
+			r->failure = r->refused_for_now == r->refused ? CLI_LATER : CLI_NOTHING;
+	} else if (outcome->phase == UPSTREAM_FINAL_DOT && smtp_reply_is_positive(&outcome->reply)) {
 		r->accepted = true;
-		term_init(&out, STDOUT_FILENO);
-		buf_init(&shown, 4 * REPLY_TEXT_MAX);
-		term_escapes(&out, text, &shown);
-		printf("%s: %s\n", remote[0] ? remote : r->server, shown.data);
-		buf_release(&shown);
+		print_reply(remote[0] ? remote : r->server, text);
 	} else if (outcome->phase == UPSTREAM_RCPT) {
 		r->failure = r->refused_for_now == r->refused ? CLI_LATER : CLI_NOTHING;
 		cli_error("%s: no recipient was accepted, so nothing was sent", r->server);

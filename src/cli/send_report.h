@@ -13,7 +13,8 @@ struct send_report {
 	const char *server; /* HOST:PORT as asked for */
 	size_t recipients, refused, refused_for_now;
 	bool done; /* the transaction was answered, or is known to have failed */
-	bool accepted; /* by the final dot */
+	bool accepted; /* by the final dot; LMTP: for somebody */
+	size_t finals; /* LMTP: replies to the content so far, one for each recipient */
 	enum cli_status failure; /* why it was not; DONE: refusals of recipients alone decide */
 };
 
@@ -21,6 +22,8 @@ struct send_report {
 void send_report_init(struct send_report *r, const char *server, size_t recipients);
 /* A reply to RCPT; a refusal is said. */
 void send_report_recipient(struct send_report *r, const char *address, const struct smtp_reply *reply);
+/* LMTP's reply to the content for one recipient; either way it is said. */
+void send_report_final(struct send_report *r, const char *address, const struct smtp_reply *reply);
 /* The end of the transaction: success on standard output, all else on standard error. */
 void send_report_done(struct send_report *r, const struct upstream_outcome *outcome, const char *remote);
 /* The end of the connection; said only when the transaction did not get that far. */

@@ -15,6 +15,7 @@
 #include "cli/settings.h"
 #include "config/check.h"
 #include "config/options.h"
+#include "config/remote.h"
 #include "config/secret.h"
 #include "config/types.h"
 #include "submit/transmit.h"
@@ -60,7 +61,8 @@ const struct args_option send_session_options[] = {
 	{ "auth", OPT_AUTH, "MECHANISM", "only with these, A,B,C; EXTERNAL: --tls-cert" },
 	{ "proxy", OPT_PROXY, "URL", "go through it: socks5h://HOST:PORT, http://..." },
 	{ "proxy-user", OPT_PROXY_USER, "NAME", "log in there" },
-	{ "proxy-password-file", OPT_PROXY_PASSWORD_FILE, "FILE", "with the password that is FILE's only line" },
+	{ "proxy-password-file", OPT_PROXY_PASSWORD_FILE, "FILE",
+	  "with the password that is FILE's only line" },
 	{ "source-address", OPT_SOURCE_ADDRESS, "FROM", "address or interface to connect from" },
 	{ "address-family", OPT_ADDRESS_FAMILY, "FAMILY", "any, ipv4 or ipv6" },
 	{ "helo", OPT_HELO, "NAME", "name to say in EHLO, instead of this machine's" },
@@ -73,7 +75,6 @@ const struct args_option send_session_options[] = {
 #define TIMEOUT_MAX_MS (24 * 3600 * INT64_C(1000))
 #define SMTP_PORT 25
 #define SMTPS_PORT 465
-#define LMTP_PORT 2003 /* smtplib's; none is assigned */
 #define PASSWORD_MAX 1024
 
 /* ---- options that are keys of an upstream ------------------------------------------- */
@@ -144,7 +145,8 @@ static int parse_file(struct send_session *s, const struct upstream_key *k, cons
 	char folder[PATH_MAX], *path;
 	int r;
 
-	if (name[0] == '/' || name[0] == '\0' || strncmp(name, SECRET_CREDENTIAL, strlen(SECRET_CREDENTIAL)) == 0 ||
+	if (name[0] == '/' || name[0] == '\0' ||
+	    strncmp(name, SECRET_CREDENTIAL, strlen(SECRET_CREDENTIAL)) == 0 ||
 	    !getcwd(folder, sizeof(folder)))
 		return parse_value(s, k, name, e);
 	path = mem_printf("%s/%s", folder, name);
@@ -153,7 +155,8 @@ static int parse_file(struct send_session *s, const struct upstream_key *k, cons
 	return r;
 }
 
-static enum cli_status take_key(struct send_session *s, struct cli *cli, const struct upstream_key *k, const char *value)
+static enum cli_status take_key(struct send_session *s, struct cli *cli, const struct upstream_key *k,
+				const char *value)
 {
 	struct err e;
 	int r = 0;
@@ -203,7 +206,8 @@ static bool take_own(struct send_session *s, int key, const char *value)
 	return false;
 }
 
-bool send_session_take(struct send_session *s, struct cli *cli, int key, const char *value, enum cli_status *status)
+bool send_session_take(struct send_session *s, struct cli *cli, int key, const char *value,
+		       enum cli_status *status)
 {
 	*status = CLI_DONE;
 	if (take_own(s, key, value))
@@ -247,26 +251,41 @@ bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_pas
 	return false;
 }
 
+/* "HOST:PORT", "unix:/PATH", as smtplib.LMTP "/PATH"; lmtp:// in front says it too. */
+static int parse_lmtp(const char *text, struct config_remote *out, struct err *e)
+{
+	const char *prefix = strncmp(text, "lmtp://", 7) == 0 ? ""
+			     : text[0] == '/'                 ? "lmtp://unix:"
+							      : "lmtp://";
+	char *whole = mem_printf("%s%s", prefix, text);
+	int r = config_remote_parse(whole, -1, out, e);
+
+	free(whole);
+	return r;
+}
+
 static enum cli_status set_server(struct send_session *s, const struct cli *cli)
 {
-	struct endpoint *remote = &upstream_of(s)->remoteaddr[0].endpoint;
-	const char *text = s->lmtp_server ? s->lmtp_server : s->server, *option = s->lmtp_server ? "lmtp" : "server";
+	struct config_remote *remote = &upstream_of(s)->remoteaddr[0];
+	struct endpoint *ep = &remote->endpoint;
+	bool lmtp = s->lmtp_server || (s->server && strncmp(s->server, "lmtp://", 7) == 0);
 	bool implicit = s->tls && strcmp(s->tls, "implicit") == 0;
+	const char *text = s->lmtp_server ? s->lmtp_server : s->server;
 	struct err e;
 
 	if (s->server && s->lmtp_server)
 		return cli_usage_error(cli, "--server and --lmtp: one of them");
-	s->lmtp = s->lmtp_server != NULL;
 	if (!text) {
-		if (settings_server(cli->config_file, remote, &e) == 0)
+		if (settings_server(cli->config_file, ep, &e) == 0)
 			return CLI_DONE;
 		cli_error("%s: name the server with --server", e.text);
 		return CLI_UNREACHABLE;
 	}
-	if (endpoint_parse(text, s->lmtp ? LMTP_PORT : implicit ? SMTPS_PORT : SMTP_PORT, remote, &e) < 0)
-		return cli_usage_error(cli, "--%s %s", option, e.text);
-	if (remote->kind == ENDPOINT_TCP && (remote->host[0] == '\0' || remote->port == 0))
-		return cli_usage_error(cli, "--%s %s: expected HOST:PORT", option, text);
+	if ((lmtp ? parse_lmtp(text, remote, &e)
+		  : endpoint_parse(text, implicit ? SMTPS_PORT : SMTP_PORT, ep, &e)) < 0)
+		return cli_usage_error(cli, "--%s %s", s->lmtp_server ? "lmtp" : "server", e.text);
+	if (ep->kind == ENDPOINT_TCP && (ep->host[0] == '\0' || ep->port == 0))
+		return cli_usage_error(cli, "--server %s: expected HOST:PORT", text);
 	return CLI_DONE;
 }
 
@@ -274,7 +293,9 @@ static enum cli_status set_tls(struct send_session *s, const struct cli *cli)
 {
 	struct config_upstream *u = upstream_of(s);
 
-	if (!send_tls_mode(s->tls, &u->remoteaddr[0].endpoint, u->user != NULL, &u->tls))
+	if (!s->tls && u->remoteaddr[0].lmtp)
+		u->tls = UPSTREAM_TLS_NONE;
+	else if (!send_tls_mode(s->tls, &u->remoteaddr[0].endpoint, u->user != NULL, &u->tls))
 		return cli_usage_error(cli, "--tls %s: expected none, opportunistic, required or implicit",
 				       s->tls);
 	if (u->remoteaddr[0].endpoint.kind == ENDPOINT_UNIX && u->tls != UPSTREAM_TLS_NONE)
@@ -315,7 +336,8 @@ static bool is_left_out(void *ctx, enum config_section object, size_t index, con
 }
 
 /* The rules speak of keys; most are options of that name. */
-static void broken_rule(void *ctx, enum config_section object, size_t index, const char *const *keys, const char *text)
+static void broken_rule(void *ctx, enum config_section object, size_t index, const char *const *keys,
+			const char *text)
 {
 	struct rules *r = ctx;
 	const char *name = NULL;

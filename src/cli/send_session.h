@@ -23,7 +23,6 @@ struct send_session {
 	struct config config; /* one upstream, with one address: the server */
 	/* what comes of it: from send_session_settle to send_session_release */
 	struct upstream_settings settings;
-	bool lmtp;
 	struct config_client_secrets secrets;
 	char *hostname; /* this machine's name */
 	char *token;
@@ -34,7 +33,8 @@ extern const struct args_option send_session_options[];
 
 void send_session_init(struct send_session *s);
 /* An option of that table; false: it is none of its. Not DONE in *status: it is said what is wrong with its value. */
-bool send_session_take(struct send_session *s, struct cli *cli, int key, const char *value, enum cli_status *status);
+bool send_session_take(struct send_session *s, struct cli *cli, int key, const char *value,
+		       enum cli_status *status);
 /* Behind the last option. DONE: the settings are ready; else it is said what is wrong. */
 enum cli_status send_session_settle(struct send_session *s, struct cli *cli);
 void send_session_release(struct send_session *s);

@@ -173,8 +173,10 @@ static void put_line(const struct transcript *t, const char *who, const char *te
 		buf_addf(&line, "%8.3f ", (double)(clock_mono_ms() - t->began_mono_ms) / 1000);
 	buf_adds(&line, who);
 	term_escape(&t->err, text, len, TERM_KEEP_TABS, &line);
-	if (t->style == TRANSCRIPT_TIMES && t->content && strcmp(who, "C: ") == 0 && len == 1 && text[0] == '.')
-		buf_addf(&line, "   (after %llu octets of content)", (unsigned long long)t->content->content_bytes);
+	if (t->style == TRANSCRIPT_TIMES && t->content && strcmp(who, "C: ") == 0 && len == 1 &&
+	    text[0] == '.')
+		buf_addf(&line, "   (after %llu octets of content)",
+			 (unsigned long long)t->content->content_bytes);
 	buf_addc(&line, '\n');
 	fwrite(line.data, 1, line.len, stderr);
 	buf_release(&line);
@@ -224,7 +226,8 @@ void transcript_wire(struct transcript *t, bool from_server, const char *data, s
 	}
 }
 
-void transcript_session(struct transcript *t, const char *remote, const char *via, const struct upstream_tls_info *tls)
+void transcript_session(struct transcript *t, const char *remote, const char *via,
+			const struct upstream_tls_info *tls)
 {
 	struct buf text;
 
@@ -235,7 +238,8 @@ void transcript_session(struct transcript *t, const char *remote, const char *vi
 	if (via[0])
 		buf_addf(&text, " by way of %s", via);
 	if (tls)
-		buf_addf(&text, ", %s %s, verified: %s", tls->version, tls->cipher, upstream_verified_name(tls->verified));
+		buf_addf(&text, ", %s %s, verified: %s", tls->version, tls->cipher,
+			 upstream_verified_name(tls->verified));
 	put_line(t, "== ", text.data, text.len);
 	buf_release(&text);
 }

@@ -45,7 +45,8 @@ void transcript_connecting(struct transcript *t, const struct endpoint *to, bool
 /* A line of either side with its line end, as upstream_conn_ops.wire has it. */
 void transcript_wire(struct transcript *t, bool from_server, const char *data, size_t len);
 /* The session is up. */
-void transcript_session(struct transcript *t, const char *remote, const char *via, const struct upstream_tls_info *tls);
+void transcript_session(struct transcript *t, const char *remote, const char *via,
+			const struct upstream_tls_info *tls);
 
 /* One line of it without a line end, in the plain style. */
 void transcript_line(bool from_server, const char *text, size_t len);

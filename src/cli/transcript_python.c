@@ -122,7 +122,8 @@ static void each_piece(const struct submission *content,
 	for (uint64_t at = 0; at < content->content_bytes; at += (uint64_t)n) {
 		uint64_t left = content->content_bytes - at;
 
-		n = submission_pread(content, at, data, left < sizeof(data) ? (size_t)left : sizeof(data), &e);
+		n = submission_pread(content, at, data, left < sizeof(data) ? (size_t)left : sizeof(data),
+				     &e);
 		if (n < 0)
 			return; /* who sends it meets the same, and says so */
 		take(ctx, data, (size_t)n);

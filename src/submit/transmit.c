@@ -46,6 +46,13 @@ static void on_recipient(struct upstream_txn *txn, size_t i, const struct smtp_r
 	r->t->ops->recipient(r->t->ctx, txn->rcpt[i], reply);
 }
 
+static void on_final(struct upstream_txn *txn, size_t i, const struct smtp_reply *reply)
+{
+	struct run *r = txn->ctx;
+
+	r->t->ops->final(r->t->ctx, txn->rcpt[i], reply);
+}
+
 static void on_done(struct upstream_txn *txn, const struct upstream_outcome *outcome)
 {
 	struct run *r = txn->ctx;
@@ -84,8 +91,10 @@ static struct upstream_txn *on_next(struct upstream_conn *c, void *ctx)
 		.content_bytes = t->message->content_bytes,
 		.has_dot_lines = t->message->has_dot_lines,
 		.has_eightbit = t->message->has_eightbit,
+		.more = t->more,
 		.read = on_read,
 		.recipient = on_recipient,
+		.final = t->ops->final ? on_final : NULL,
 		.done = on_done,
 		.ctx = r,
 	};

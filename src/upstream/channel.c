@@ -21,7 +21,7 @@ static void trace(const struct channel_trace *t, bool from_upstream, const char 
 
 	if (len > sizeof(line) - 2)
 		len = sizeof(line) - 2;
-	if (t->wire) {
+	if (t->wire && !from_upstream) { /* what is received comes there by itself (wire_received) */
 		memcpy(line, text, len);
 		memcpy(line + len, "\r\n", 2);
 		t->wire(t->ctx, false, line, len + 2);
