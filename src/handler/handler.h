@@ -33,6 +33,7 @@
 #include "smtp/extension.h"
 #include "smtp/reply.h"
 
+struct program_line;
 struct spool;
 
 enum handler_verdict {
@@ -90,6 +91,7 @@ struct handler_setup {
 	bool show_user; /* "spool": Received says who logged in */
 	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */
 	bool decode_data; /* "debug": lines as text instead of Python's b'...' */
+	const struct program_line *program; /* "exec" only (program/client.h) */
 };
 
 /* Each handler has one of these in handler/table.c. NULL and e on failure. */

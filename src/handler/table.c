@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "handler/debug.h"
+#include "handler/exec_handler.h"
 #include "handler/spool_handler.h"
 
-static const struct handler_kind *const kinds[] = { &handler_spool, &handler_debug };
+static const struct handler_kind *const kinds[] = { &handler_spool, &handler_debug, &handler_exec };
 
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
