@@ -236,7 +236,13 @@ struct config {
 
 	/* handler mailman */
 
-	/* handler exec, and filters */
+	/* handler exec, and filters: the first word is a path, the others may hold %{facts} (program/command.h) */
+	char **exec_command, **filter_command; /* none: not configured; owned */
+	size_t exec_command_count, filter_command_count;
+	int64_t exec_timeout_ms, filter_timeout_ms;
+	bool exec_crlf, filter_crlf; /* the program's lines end with CRLF */
+	char *program_user; /* runs the programs; NULL: no change of user; owned */
+	unsigned max_programs; /* at a time */
 
 	/* modules */
 

@@ -34,6 +34,7 @@ static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
 static const char *const newline_words[] = { "reject", "normalize", NULL };
+static const char *const program_newline_words[] = { "lf", "crlf", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
 static const char *const verify_words[] = { "ca", "pin", NULL };
 static const char *const tls_version_words[] = { "auto", "1.0", "1.1", "1.2", "1.3", NULL };
@@ -262,6 +263,24 @@ const struct config_option config_options[] = {
 	/* handler mailman */
 
 	/* handler exec, and filters */
+	{ "exec_command", TOP(exec_command), .count_offset = offsetof(struct config, exec_command_count),
+	  TYPE(command), .help = "program that gets each message, and its arguments (handler exec)" },
+	/* a client waits ten minutes for the answer (RFC 5321 4.5.3.2.6), and a run may have to wait for its turn */
+	{ "exec_timeout", TOP(exec_timeout_ms), TYPE(time), RANGE(1, 8 * MINUTE), .fallback = "2m",
+	  .help = "how long it may run" },
+	{ "exec_newline", TOP(exec_crlf), TYPE(switch), .words = program_newline_words, .fallback = "lf",
+	  .help = "how the lines end that it gets" },
+	{ "filter_command", TOP(filter_command),
+	  .count_offset = offsetof(struct config, filter_command_count), TYPE(command),
+	  .help = "program whose output takes each message's place, and its arguments" },
+	{ "filter_timeout", TOP(filter_timeout_ms), TYPE(time), RANGE(1, 8 * MINUTE), .fallback = "2m",
+	  .help = "how long it may run" },
+	{ "filter_newline", TOP(filter_crlf), TYPE(switch), .words = program_newline_words, .fallback = "lf",
+	  .help = "how the lines end that it gets" },
+	{ "program_user", TOP(program_user), TYPE(account), .fallback = "posthouse-exec",
+	  .help = "runs programs, when started as root" },
+	{ "max_programs", TOP(max_programs), TYPE(count), RANGE(1, 1000), .fallback = "20",
+	  .help = "programs that run at a time; more wait" },
 
 	/* modules */
 

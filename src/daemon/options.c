@@ -293,6 +293,7 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	replace(&cfg->user, mem_strdup("nobody"));
 	replace(&cfg->smtp_user, mem_strdup("nobody"));
 	replace(&cfg->auth_user, mem_strdup("nobody"));
+	replace(&cfg->program_user, mem_strdup("nobody"));
 	spool = quick_spool(o, world, &e);
 	if (!spool) {
 		report(ctx, e.text);

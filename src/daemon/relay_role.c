@@ -138,6 +138,8 @@ int relay_main(void *ctx, struct child_start *start)
 	for (int i = 0; i < 2; i++)
 		if (s->auth_fd[i] >= 0)
 			close(s->auth_fd[i]);
+	if (s->program_fd[0] >= 0)
+		close(s->program_fd[0]);
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;

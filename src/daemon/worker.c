@@ -16,6 +16,8 @@
 #include "base/proctitle.h"
 #include "daemon/outbox.h"
 #include "daemon/proxying.h"
+#include "daemon/programs.h"
+#include "handler/filter_handler.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
 #include "smtp/mechanism.h"
@@ -192,7 +194,8 @@ static int open_all(struct worker *w, struct err *e)
 				       .spooled_ctx = w,
 				       .show_user = cfg->received_auth_user,
 				       .min_free_bytes = cfg->min_free_bytes,
-				       .decode_data = cfg->decode_data };
+				       .decode_data = cfg->decode_data,
+				       .program = &w->program_line };
 
 	if (w->service->handler == &handler_proxy) {
 		w->proxying = proxying_new(cfg, &w->start->control, e);
@@ -200,6 +203,8 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.proxy = &w->proxying->setup;
 	}
+	w->program_line = (struct program_line){ w->service->program_fd[1], &w->start->control, w->program };
+	programs_configured(w->program, cfg);
 	if (rights_drop(&w->service->worker_rights, e) < 0)
 		return -1;
 	if (w->service->has_relay) {
@@ -212,6 +217,9 @@ static int open_all(struct worker *w, struct err *e)
 		return -1;
 	if (rewrite_is_wanted(&w->service->rewriting.rules))
 		w->handler = rewrite_handler_open(w->handler, &w->service->rewriting.rules);
+	/* in front of rewriting: what a program makes of a message is rewritten like what a client sent */
+	if (w->program[PROGRAM_FILTER].word_count > 0)
+		w->handler = filter_handler_open(w->handler, &w->program_line);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 
@@ -233,7 +241,7 @@ static void stop_listening(void *ctx)
 static void close_what_others_need(const struct service *s)
 {
 	const int fds[] = { s->lock_fd, /* an old worker may finish its session beside a new service */
-			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0] };
+			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0] };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)

@@ -15,6 +15,7 @@
 #include "listener/acceptor.h"
 #include "listener/peer.h"
 #include "listener/stream.h"
+#include "program/client.h"
 #include "session/session.h"
 #include "spool/spool.h"
 
@@ -28,6 +29,8 @@ struct worker {
 	struct session_config *session; /* by listener of the configuration; owned */
 	struct session_config *local_session; /* the same for its unix sockets; owned */
 	struct session_config outbox_session; /* for mail of the outbox */
+	struct program_setting program[PROGRAM_COMMANDS];
+	struct program_line program_line;
 	struct auth_asker_line auth_line;
 	struct auth_asker *asker; /* by listener; owned */
 	struct session_events events;

@@ -34,6 +34,7 @@
 #include "smtp/reply.h"
 
 struct proxy_setup;
+struct program_line;
 struct spool;
 
 enum handler_verdict {
@@ -97,6 +98,7 @@ struct handler_setup {
 	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */
 	const struct proxy_setup *proxy; /* "proxy" only (proxy_handler.h) */
 	bool decode_data; /* "debug": lines as text instead of Python's b'...' */
+	const struct program_line *program; /* "exec" only (program/client.h) */
 };
 
 /* Each handler has one of these in handler/table.c. NULL and e on failure. */

@@ -118,6 +118,8 @@ static const char every_key[] =
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
 	"view_group = v control_group = c\noutbox = /o\n"
+	"exec_command = { /bin/e, \"--to=%{recipient}\", '$x' } exec_timeout = 57s exec_newline = crlf\n"
+	"filter_command = /bin/f filter_timeout = 58s filter_newline = crlf program_user = x max_programs = 59\n"
 	"default_domain = d.example masquerade = { a.example, \"b.example\" } masquerade_exceptions = { root, \"a b\" }\n"
 	"aliases = /al alias_domains = \"[192.0.2.1]\"\nalways_bcc = \"b@c.example\" redirect_all = \"d@e.example\"\n"
 	"rewrite_headers = yes keep_original_headers = yes remove_headers = { X-A, \"X-*\" }\n"
@@ -289,6 +291,15 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->route[0].upstream, "second");
 	ck_assert_uint_eq(cfg->route[1].sender_count + cfg->route[1].recipient_count, 0);
 	ck_assert_str_eq(cfg->route[1].upstream, "u");
+	ck_assert_uint_eq(cfg->exec_command_count, 3);
+	ck_assert_str_eq(cfg->exec_command[1], "--to=%{recipient}");
+	ck_assert_str_eq(cfg->exec_command[2], "$x");
+	ck_assert_int_eq(cfg->exec_timeout_ms, 57000);
+	ck_assert(cfg->exec_crlf && cfg->filter_crlf);
+	ck_assert_uint_eq(cfg->filter_command_count, 1);
+	ck_assert_int_eq(cfg->filter_timeout_ms, 58000);
+	ck_assert_str_eq(cfg->program_user, "x");
+	ck_assert_uint_eq(cfg->max_programs, 59);
 	ck_assert_str_eq(cfg->default_domain, "d.example");
 	ck_assert_uint_eq(cfg->masquerade_count, 2);
 	ck_assert_str_eq(cfg->masquerade[1], "b.example");
