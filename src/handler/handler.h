@@ -34,6 +34,7 @@
 #include "smtp/reply.h"
 
 struct spool;
+struct handler_processor;
 
 enum handler_verdict {
 	HANDLER_ACCEPT, /* go on; the session words the reply unless the handler filled it (code != 0) */
@@ -89,7 +90,8 @@ struct handler_setup {
 	void *spooled_ctx;
 	bool show_user; /* "spool": Received says who logged in */
 	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */
-	bool decode_data; /* "debug": lines as text instead of Python's b'...' */
+	bool decode_data; /* "debug": lines as text instead of Python's b'...'; "module": content must be UTF-8 */
+	struct handler_processor *processor; /* "module" only: handler/module_handler.h */
 };
 
 /* Each handler has one of these in handler/table.c. NULL and e on failure. */

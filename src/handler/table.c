@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "handler/debug.h"
+#include "handler/module_handler.h"
 #include "handler/spool_handler.h"
 
-static const struct handler_kind *const kinds[] = { &handler_spool, &handler_debug };
+static const struct handler_kind *const kinds[] = { &handler_spool, &handler_debug, &handler_module };
 
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
