@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-#define ARGS_OPTIONS_MAX 64
+#define ARGS_OPTIONS_MAX 160
 #define ARGS_LONG_ONLY 256 /* keys from here on have no letter */
 
 struct args_option {
@@ -26,6 +26,12 @@ struct args_option {
 #define ARGS_OPTIONS_END { NULL, 0, NULL, NULL }
 
 enum { ARGS_END = 0, ARGS_BAD = -1 };
+
+/* The options of a verb that has many, by subject: each segment is owned by the file that takes its options. */
+struct args_segment {
+	const char *title; /* heading in the help: "Options of the message" */
+	const struct args_option *options;
+};
 
 /* One run over a command line. Only one at a time: getopt is the process's. */
 struct args {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "auth/users_file.h"
+#include "base/assert.h"
 #include "cli/access.h"
 #include "cli/criteria.h"
 #include "cli/listing.h"
@@ -26,7 +27,7 @@ struct line {
 	char before[64]; /* "--spool=": what each candidate begins with */
 };
 
-#define TABLES_MAX 5
+#define TABLES_MAX 16
 
 static size_t option_tables(const struct cli_verb *verb, const struct args_option *table[TABLES_MAX])
 {
@@ -34,6 +35,10 @@ static size_t option_tables(const struct cli_verb *verb, const struct args_optio
 
 	if (verb && verb->options)
 		table[count++] = verb->options;
+	for (const struct args_segment *s = verb ? verb->segments : NULL; s && s->title; s++) {
+		ASSERT(count < TABLES_MAX - 4); /* those below */
+		table[count++] = s->options;
+	}
 	if (verb && verb->selects) {
 		table[count++] = criterion_options;
 		table[count++] = select_options;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/json.h"
-#include "cli/send.h"
+#include "cli/transcript.h"
 #include "cli/wrap.h"
 
 #define INDENT 11 /* of the text behind "  skipped" */
@@ -132,5 +132,5 @@ void doctor_print_end(struct doctor_printer *p)
 void doctor_print_trace(void *printer, bool from_upstream, const char *text, size_t len)
 {
 	(void)printer;
-	send_trace(from_upstream, text, len);
+	transcript_line(from_upstream, text, len);
 }

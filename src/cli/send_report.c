@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* See send.h. */
-#include "cli/send.h"
+/* See send_report.h. */
+#include "cli/send_report.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
-
-#include "config/options.h"
 
 #define REPLY_TEXT_MAX 4096
 
@@ -145,46 +142,4 @@ enum cli_status send_report_status(const struct send_report *r)
 	if (r->unreachable || !r->done)
 		return CLI_UNREACHABLE;
 	return r->accepted && r->refused == 0 ? CLI_DONE : CLI_NOTHING;
-}
-
-void send_trace(bool from_server, const char *text, size_t len)
-{
-	struct term err;
-	struct buf line;
-
-	term_init(&err, STDERR_FILENO);
-	buf_init(&line, 64 << 10);
-	buf_adds(&line, from_server ? "S: " : "C: ");
-	term_escape(&err, text, len, TERM_KEEP_TABS, &line);
-	buf_addc(&line, '\n');
-	fwrite(line.data, 1, line.len, stderr);
-	buf_release(&line);
-}
-
-bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password,
-		   enum upstream_tls *mode)
-{
-	static const struct {
-		const char *name;
-		enum upstream_tls mode;
-	} modes[] = {
-		{ "none", UPSTREAM_TLS_NONE },
-		{ "opportunistic", UPSTREAM_TLS_OPPORTUNISTIC },
-		{ "required", UPSTREAM_TLS_REQUIRED },
-		{ "implicit", UPSTREAM_TLS_IMPLICIT },
-	};
-
-	if (!name) {
-		*mode = config_default_tls(remote);
-		if (*mode == UPSTREAM_TLS_OPPORTUNISTIC && has_password && !config_is_loopback(remote))
-			*mode = UPSTREAM_TLS_REQUIRED;
-		return true;
-	}
-	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-		if (strcmp(name, modes[i].name) != 0)
-			continue;
-		*mode = modes[i].mode;
-		return true;
-	}
-	return false;
 }

@@ -198,7 +198,7 @@ const struct cli_verb verb_table[] = {
 		.summary = "send a message (from FILE or standard input) to an SMTP server",
 		.details = "Without --server it goes to the first localaddr of the configuration file,\n"
 			   "without one to localhost:8025.\n",
-		.options = send_options,
+		.segments = send_segments,
 		.run = verb_send,
 	},
 	{
@@ -322,7 +322,7 @@ const struct cli_verb *verb_nearest(const char *name)
 
 void verb_help(const struct cli_verb *verb, FILE *out)
 {
-	fprintf(out, "usage: posthouse %s%s%s%s\n\n%c%s.\n", verb->name, verb->options ? " [OPTION...]" : "",
+	fprintf(out, "usage: posthouse %s%s%s%s\n\n%c%s.\n", verb->name, verb->options || verb->segments ? " [OPTION...]" : "",
 		verb->operands[0] ? " " : "", verb->operands, verb->summary[0] - 'a' + 'A',
 		verb->summary + 1);
 	if (verb->details)
@@ -330,6 +330,10 @@ void verb_help(const struct cli_verb *verb, FILE *out)
 	if (verb->options) {
 		fputs("\nOptions:\n", out);
 		args_describe(verb->options, out);
+	}
+	for (const struct args_segment *s = verb->segments; s && s->title; s++) {
+		fprintf(out, "\n%s:\n", s->title);
+		args_describe(s->options, out);
 	}
 	if (verb->selects) {
 		fputs("\nSelectors; all must hold, the same one given again widens:\n", out);
@@ -412,6 +416,8 @@ int cli_main(int argc, char **argv)
 	if (!cli.verb)
 		return (int)unknown_verb(&cli, operands[0]);
 	args_begin(&cli.args, count, operands, cli.verb->options, cli_common_options, false);
+	for (const struct args_segment *s = cli.verb->segments; s && s->title; s++)
+		args_add(&cli.args, s->options);
 	if (cli.verb->selects) {
 		cli.select = select_new();
 		args_add(&cli.args, criterion_options);

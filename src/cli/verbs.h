@@ -19,6 +19,7 @@ struct cli_verb {
 	const char *summary; /* one line, no full stop */
 	const char *details; /* what the help says below the usage line; lines ended by \n; NULL: nothing */
 	const struct args_option *options; /* its own; NULL: none */
+	const struct args_segment *segments; /* more of its own, by subject, the last without a title; NULL: none */
 	/*
 	 * It takes the selectors of select.h, and calls select_finish behind its options. changes: those of verbs
 	 * that change messages too (--all, --dry-run).
@@ -67,7 +68,8 @@ enum cli_status verb_top(struct cli *cli);
 enum cli_status verb_user(struct cli *cli);
 enum cli_status verb_watch(struct cli *cli);
 extern const struct args_option doctor_options[], export_options[], fsck_options[], import_options[];
-extern const struct args_option queue_options[], send_options[], show_options[];
+extern const struct args_option queue_options[], show_options[];
+extern const struct args_segment send_segments[];
 extern const struct args_option check_options[], explain_options[], status_options[], summary_options[];
 extern const struct args_option user_options[], top_options[], watch_options[];
 enum cli_status verb_oauth(struct cli *cli);

@@ -10,7 +10,6 @@
  */
 #include "session/session.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,6 @@
 #include "session/session_internal.h"
 
 #define OUT_MAX 65536 /* more than any one reply and what is gathered before it */
-#define OUT_GATHER 4096 /* replies gathered before they are written anyway */
 #define FAREWELL_MS 2000 /* for the last words to a client that may not be listening */
 
 int64_t session_deadline_in(int64_t timeout_ms)
@@ -44,133 +42,10 @@ void session_finish(struct session *s, enum session_end end)
 	s->over = true;
 }
 
-void session_trace(const struct session *s, bool from_client, const char *text, size_t len)
-{
-	if (s->events && s->events->trace)
-		s->events->trace(s->events->ctx, from_client, text, len);
-}
-
 static void tell_verb(const struct session *s, const char *verb)
 {
 	if (s->events && s->events->verb)
 		s->events->verb(s->events->ctx, verb);
-}
-
-static bool flush(struct session *s, int64_t deadline)
-{
-	enum io_result result = IO_OK;
-
-	if (s->out.len > 0)
-		result = s->io->ops->write(s->io, s->out.data, s->out.len, deadline);
-	buf_clear(&s->out);
-	if (result != IO_OK)
-		session_finish(s, result == IO_TIMEOUT ? SESSION_TIMED_OUT : SESSION_LOST);
-	return result == IO_OK;
-}
-
-static void trace_reply(const struct session *s, size_t from)
-{
-	const char *line = s->out.data + from, *end = s->out.data + s->out.len;
-
-	while (line < end) {
-		const char *cr = memchr(line, '\r', (size_t)(end - line));
-
-		session_trace(s, false, line, (size_t)(cr - line));
-		line = cr + 2;
-	}
-}
-
-static bool write_reply(struct session *s, const struct smtp_reply *reply)
-{
-	struct smtp_reply plain;
-
-	if (!(s->cfg->discard & SMTP_EXTENSION_BIT(SMTP_ENHANCEDSTATUSCODES)))
-		return smtp_reply_write(reply, &s->out);
-	plain = *reply;
-	plain.enhanced[0] = '\0';
-	return smtp_reply_write(&plain, &s->out);
-}
-
-static void queue(struct session *s, const struct smtp_reply *reply)
-{
-	size_t before;
-	bool fits;
-
-	if (s->out.len > OUT_GATHER && !session_flush(s))
-		return;
-	before = s->out.len;
-	fits = write_reply(s, reply);
-	ASSERT(fits);
-	trace_reply(s, before);
-	hooks_replied(s, reply);
-}
-
-/* 421 and the end: the reason stands in the reply. */
-static void hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why)
-{
-	struct smtp_reply reply;
-
-	session_finish(s, end);
-	smtp_reply_set(&reply, 421, enhanced, "%s %s", s->cfg->hostname, why);
-	queue(s, &reply);
-}
-
-void session_send(struct session *s, const struct smtp_reply *reply)
-{
-	queue(s, reply);
-	if (reply->code < 400)
-		return;
-	if (s->events && s->events->rejected)
-		s->events->rejected(s->events->ctx, &s->env, s->verb, s->line, s->line_len, reply);
-	if (reply->code == 421)
-		session_finish(s, SESSION_REFUSED);
-	else if (reply->code >= 500 && ++s->errors == s->cfg->max_errors)
-		hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: too many errors");
-}
-
-void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
-{
-	struct smtp_reply reply;
-	char text[SMTP_REPLY_TEXT_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	smtp_reply_set(&reply, code, enhanced, "%s", text);
-	session_send(s, &reply);
-}
-
-void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why)
-{
-	session_reply(s, 501, "5.5.4", "Syntax: %s%s%s%s%s", verb->syntax,
-		      (verb->flags & COMMAND_PARAMETERS) && s->extended ? " [SP <mail-parameters>]" : "",
-		      why ? " (" : "", why ? why : "", why ? ")" : "");
-}
-
-bool session_send_verdict(struct session *s, enum handler_verdict verdict, const struct smtp_reply *reply,
-			  const char *enhanced, const char *words)
-{
-	switch (verdict) {
-	case HANDLER_ACCEPT:
-		if (reply->code) {
-			ASSERT(smtp_reply_is_positive(reply));
-			session_send(s, reply);
-		} else {
-			session_reply(s, 250, enhanced, "%s", words);
-		}
-		return true;
-	case HANDLER_REFUSE:
-		break;
-	}
-	ASSERT(reply->code >= 400);
-	session_send(s, reply);
-	return false;
-}
-
-bool session_flush(struct session *s)
-{
-	return flush(s, session_deadline_in(s->cfg->command_timeout_ms));
 }
 
 bool session_fill(struct session *s, int64_t deadline_mono_ms)
@@ -195,12 +70,12 @@ bool session_fill(struct session *s, int64_t deadline_mono_ms)
 		session_finish(s, SESSION_LOST);
 		return false;
 	case IO_TIMEOUT:
-		hang_up(s, SESSION_TIMED_OUT, "4.4.2", "Error: timeout exceeded, closing connection");
+		session_hang_up(s, SESSION_TIMED_OUT, "4.4.2", "Error: timeout exceeded, closing connection");
 		return false;
 	case IO_STOP:
 		break;
 	}
-	hang_up(s, SESSION_STOPPED, "4.3.2", "Service shutting down, closing connection");
+	session_hang_up(s, SESSION_STOPPED, "4.3.2", "Service shutting down, closing connection");
 	return false;
 }
 
@@ -230,19 +105,6 @@ struct session_client session_client(const struct session *s)
 	return (struct session_client){
 		.peer = s->peer, .tls = session_tls(s), .helo = s->env.helo, .auth_user = s->env.auth_user
 	};
-}
-
-bool session_policy_passes(struct session *s, enum policy_verdict verdict, const struct smtp_reply *reply)
-{
-	switch (verdict) {
-	case POLICY_PASS:
-		return true;
-	case POLICY_REFUSE:
-		break;
-	}
-	ASSERT(reply->code >= 400);
-	session_send(s, reply);
-	return false;
 }
 
 void session_start_over(struct session *s)
@@ -416,7 +278,7 @@ static bool run_next(struct session *s)
 		session_reply(s, 500, "5.5.2", "Error: bare <LF>, a command must end with <CR><LF>");
 		break;
 	case INPUT_BARE_LF_AGAIN:
-		hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
+		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
 		break;
 	}
 	s->line = "";
@@ -480,7 +342,7 @@ enum session_end session_run(const struct session_config *cfg, const struct sess
 	}
 	run_commands(s);
 	/* the last words first: a client does not wait for a handler that cleans up */
-	flush(s, session_deadline_in(FAREWELL_MS));
+	session_flush_by(s, session_deadline_in(FAREWELL_MS));
 	session_end_transaction(s, false);
 	hooks_end(s);
 	end = s->end;

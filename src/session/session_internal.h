@@ -62,6 +62,10 @@ void session_finish(struct session *s, enum session_end end);
 void session_send(struct session *s, const struct smtp_reply *reply);
 void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same without being told or counted: to what follows from a refusal that was. */
+void session_queue(struct session *s, const struct smtp_reply *reply);
+/* 421 and the end: the reason stands in the reply. */
+void session_hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why);
 /* 501 with the syntax of the verb under way, or of `verb`; and why, when not NULL */
 void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why);
 
@@ -80,6 +84,7 @@ void session_end_transaction(struct session *s, bool told_handler);
 
 /* Writes what is queued; false when the session is over. */
 bool session_flush(struct session *s);
+bool session_flush_by(struct session *s, int64_t deadline_mono_ms);
 void session_trace(const struct session *s, bool from_client, const char *text, size_t len);
 
 /* The client as policy and authenticator see it. */

@@ -61,55 +61,6 @@ bool dot_filter(enum dot_seen *seen, const char *data, size_t len, struct buf *o
 	return false;
 }
 
-/* ---- what comes in ----------------------------------------------------------- */
-
-struct input {
-	int fd;
-	bool dot_ends, ended;
-	bool after_cr;
-	enum dot_seen dot;
-	char *block;
-	struct buf text; /* the present piece, line ends made CRLF */
-};
-
-static void input_init(struct input *in, int fd, bool dot_ends)
-{
-	*in = (struct input){ .fd = fd, .dot_ends = dot_ends, .block = mem_alloc(BLOCK) };
-	buf_init(&in->text, 2 * BLOCK + 2);
-}
-
-static void input_release(struct input *in)
-{
-	free(in->block);
-	buf_release(&in->text);
-}
-
-/* The next piece into in->text. in->ended: there will be no more; a last line that is only a dot is left out. */
-static int input_next(struct input *in, struct err *e)
-{
-	struct buf converted;
-	ssize_t n;
-
-	buf_clear(&in->text);
-	do {
-		n = in->ended ? 0 : read(in->fd, in->block, BLOCK);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0) {
-		err_set_os(e, errno, "cannot read the message");
-		return -1;
-	}
-	in->ended = n == 0;
-	if (!in->dot_ends) {
-		crlf_convert(&in->after_cr, in->block, (size_t)n, &in->text);
-		return 0;
-	}
-	buf_init(&converted, 2 * BLOCK);
-	crlf_convert(&in->after_cr, in->block, (size_t)n, &converted);
-	in->ended = dot_filter(&in->dot, converted.data, converted.len, &in->text) || in->ended;
-	buf_release(&converted);
-	return 0;
-}
-
 /* ---- the temporary file ------------------------------------------------------ */
 
 static int open_temporary(struct err *e)
@@ -231,24 +182,6 @@ static void look_for_header_end(struct intake *in, bool input_ended)
 	}
 }
 
-/* Reads until the header is whole. */
-static enum submit_result read_header(struct intake *in, struct input *from, struct err *e)
-{
-	while (!in->header_ended) {
-		if (input_next(from, e) < 0)
-			return SUBMIT_FAILED;
-		if (!buf_add(&in->text, from->text.data, from->text.len)) {
-			err_set(e, "the message's header is larger than %u octets", SUBMIT_HEADER_MAX);
-			return SUBMIT_INVALID;
-		}
-		/* the last line may lack its end */
-		if (from->ended && in->text.len > 0 && in->text.data[in->text.len - 1] != '\n')
-			buf_add(&in->text, "\r\n", 2);
-		look_for_header_end(in, from->ended);
-	}
-	return SUBMIT_OK;
-}
-
 static bool has_field(const struct buf *header, const char *name)
 {
 	const char *at = header->data, *end = header->data + header->len;
@@ -346,66 +279,156 @@ static int write_header(struct writer *w, const struct buf *header, const struct
 
 /* ---- all of it ------------------------------------------------------------------- */
 
-static int copy_body(struct writer *w, struct input *from, struct err *e)
+struct submission_txn {
+	struct submission *s;
+	struct submit_options options;
+	/* what comes in, a piece at a time */
+	bool after_cr, ended;
+	enum dot_seen dot;
+	struct buf converted, text; /* the present piece, line ends made CRLF, up to the closing dot */
+	struct intake in;
+	struct writer w;
+	enum submit_result result;
+	struct err e;
+};
+
+struct submission_txn *submission_begin(struct submission *s, const struct submit_options *options)
 {
-	while (!from->ended)
-		if (input_next(from, e) < 0 || writer_add(w, from->text.data, from->text.len, e) < 0)
-			return -1;
-	return w->at_line_start ? 0 : writer_add(w, "\r\n", 2, e);
+	struct submission_txn *t = mem_alloc(sizeof(*t));
+
+	memset(s, 0, sizeof(*s));
+	s->fd = -1;
+	envelope_init(&s->env);
+	t->s = s;
+	t->options = *options;
+	t->w = (struct writer){ .s = s, .at_line_start = true };
+	buf_init(&t->w.pending, BLOCK);
+	buf_init(&t->converted, 2 * BLOCK);
+	buf_init(&t->text, 2 * BLOCK + 2);
+	buf_init(&t->in.text, SUBMIT_HEADER_MAX);
+	return t;
 }
 
-static enum submit_result write_content(struct submission *s, struct intake *in, struct input *from,
-					const struct submit_options *options, struct err *e)
+static void txn_free(struct submission_txn *t)
 {
-	struct writer w = { .s = s, .at_line_start = true };
+	buf_release(&t->w.pending);
+	buf_release(&t->converted);
+	buf_release(&t->text);
+	buf_release(&t->in.text);
+	free(t);
+}
+
+/* The header is whole: the envelope, the temporary file, and what came of the body so far. */
+static enum submit_result begin_content(struct submission_txn *t)
+{
+	const struct intake *in = &t->in;
 	enum submit_result result;
 	struct buf header;
 	bool separate;
 
-	buf_init(&w.pending, BLOCK);
 	buf_init(&header, SUBMIT_HEADER_MAX);
 	buf_add(&header, in->text.data, in->seen);
-	result = envelope_from_header(&s->env, &header, options, e);
+	result = envelope_from_header(&t->s->env, &header, &t->options, &t->e);
 	if (result != SUBMIT_OK)
 		goto out;
 	result = SUBMIT_FAILED;
-	s->fd = open_temporary(e);
-	if (s->fd < 0 || write_header(&w, &header, options, e) < 0)
+	t->s->fd = open_temporary(&t->e);
+	if (t->s->fd < 0 || write_header(&t->w, &header, &t->options, &t->e) < 0)
 		goto out;
 	/* the empty line: as it was, or where a header now stands before a body that had none */
-	separate = in->body > in->seen || (s->content_bytes > 0 && in->text.len > in->body);
-	if ((separate && writer_add(&w, "\r\n", 2, e) < 0) ||
-	    writer_add(&w, in->text.data + in->body, in->text.len - in->body, e) < 0 ||
-	    copy_body(&w, from, e) < 0 || writer_flush(&w, e) < 0)
+	separate = in->body > in->seen || (t->s->content_bytes > 0 && in->text.len > in->body);
+	if ((separate && writer_add(&t->w, "\r\n", 2, &t->e) < 0) ||
+	    writer_add(&t->w, in->text.data + in->body, in->text.len - in->body, &t->e) < 0)
 		goto out;
-	s->env.body = s->has_eightbit ? BODY_8BITMIME : BODY_7BIT;
 	result = SUBMIT_OK;
 out:
 	buf_release(&header);
-	buf_release(&w.pending);
 	return result;
+}
+
+/* Canonical text behind what came before. last: there will be no more. */
+static enum submit_result take_text(struct submission_txn *t, const struct buf *text, bool last)
+{
+	struct intake *in = &t->in;
+
+	if (in->header_ended)
+		return writer_add(&t->w, text->data, text->len, &t->e) < 0 ? SUBMIT_FAILED : SUBMIT_OK;
+	if (!buf_add(&in->text, text->data, text->len)) {
+		err_set(&t->e, "the message's header is larger than %u octets", SUBMIT_HEADER_MAX);
+		return SUBMIT_INVALID;
+	}
+	/* the last line may lack its end */
+	if (last && in->text.len > 0 && in->text.data[in->text.len - 1] != '\n')
+		buf_add(&in->text, "\r\n", 2);
+	look_for_header_end(in, last);
+	return in->header_ended ? begin_content(t) : SUBMIT_OK;
+}
+
+bool submission_write(struct submission_txn *t, const char *data, size_t len)
+{
+	while (len > 0 && t->result == SUBMIT_OK && !t->ended) {
+		size_t n = len < BLOCK ? len : BLOCK;
+
+		buf_clear(&t->text);
+		buf_clear(&t->converted);
+		crlf_convert(&t->after_cr, data, n, &t->converted);
+		if (t->options.dot_ends)
+			t->ended = dot_filter(&t->dot, t->converted.data, t->converted.len, &t->text);
+		t->result = take_text(t, t->options.dot_ends ? &t->text : &t->converted, false);
+		data += n;
+		len -= n;
+	}
+	return t->result == SUBMIT_OK && !t->ended;
+}
+
+enum submit_result submission_commit(struct submission_txn *t, struct err *e)
+{
+	enum submit_result result;
+
+	/* a last line that is only a dot without its end was held back, and is left out */
+	if (t->result == SUBMIT_OK && !t->in.header_ended) {
+		buf_clear(&t->text);
+		t->result = take_text(t, &t->text, true);
+	}
+	if (t->result == SUBMIT_OK && ((!t->w.at_line_start && writer_add(&t->w, "\r\n", 2, &t->e) < 0) ||
+				       writer_flush(&t->w, &t->e) < 0))
+		t->result = SUBMIT_FAILED;
+	t->s->env.body = t->s->has_eightbit ? BODY_8BITMIME : BODY_7BIT;
+	result = t->result;
+	if (result == SUBMIT_OK) {
+		txn_free(t);
+	} else {
+		*e = t->e;
+		submission_abort(t);
+	}
+	return result;
+}
+
+void submission_abort(struct submission_txn *t)
+{
+	if (!t)
+		return;
+	submission_release(t->s);
+	txn_free(t);
 }
 
 enum submit_result submission_read(struct submission *s, int in_fd, const struct submit_options *options,
 				   struct err *e)
 {
-	struct intake in = { 0 };
-	struct input from;
-	enum submit_result r;
+	struct submission_txn *t = submission_begin(s, options);
+	char *block = mem_alloc(BLOCK);
+	ssize_t n;
 
-	memset(s, 0, sizeof(*s));
-	s->fd = -1;
-	envelope_init(&s->env);
-	buf_init(&in.text, SUBMIT_HEADER_MAX);
-	input_init(&from, in_fd, options->dot_ends);
-	r = read_header(&in, &from, e);
-	if (r == SUBMIT_OK)
-		r = write_content(s, &in, &from, options, e);
-	input_release(&from);
-	buf_release(&in.text);
-	if (r != SUBMIT_OK)
-		submission_release(s);
-	return r;
+	do {
+		n = read(in_fd, block, BLOCK);
+	} while ((n < 0 && errno == EINTR) || (n > 0 && submission_write(t, block, (size_t)n)));
+	if (n < 0)
+		err_set_os(e, errno, "cannot read the message");
+	free(block);
+	if (n >= 0)
+		return submission_commit(t, e);
+	submission_abort(t);
+	return SUBMIT_FAILED;
 }
 
 void submission_release(struct submission *s)

@@ -57,6 +57,16 @@ enum submit_result submission_read(struct submission *s, int in_fd, const struct
 				   struct err *e);
 void submission_release(struct submission *s);
 
+/* The same for who has the message in pieces. s and what the options point to must outlive it. */
+struct submission_txn;
+struct submission_txn *submission_begin(struct submission *s, const struct submit_options *options);
+/* False: nothing more is wanted, for it is refused, has failed, or has had its closing dot; commit says which. */
+bool submission_write(struct submission_txn *t, const char *data, size_t len);
+/* Frees t in every case; as submission_read. */
+enum submit_result submission_commit(struct submission_txn *t, struct err *e);
+/* Leaves nothing behind. Frees t; NULL is allowed. */
+void submission_abort(struct submission_txn *t);
+
 /*
  * The envelope that options and header make (exposed for the tests). The
  * sender: options->from, else the first address of Sender, From or Return-Path.

@@ -66,29 +66,8 @@ static const struct pipeline_ops pipeline_ops = { .next = next_txn, .command = t
 
 static int64_t deadline_ms(const struct upstream_conn *c, enum upstream_phase phase)
 {
-	const struct upstream_settings *s = c->settings;
-
-	switch (phase) {
-	case UPSTREAM_RESOLVE:
-	case UPSTREAM_CONNECT:
-	case UPSTREAM_TLS_HANDSHAKE:
-		return s->connect_timeout_ms;
-	case UPSTREAM_GREETING:
-	case UPSTREAM_AUTH:
-		return s->greeting_timeout_ms;
-	case UPSTREAM_MAIL:
-	case UPSTREAM_RCPT:
-		return s->command_timeout_ms;
-	case UPSTREAM_DATA:
-		return s->data_timeout_ms;
-	case UPSTREAM_CONTENT:
-		return s->block_timeout_ms;
-	case UPSTREAM_FINAL_DOT:
-		return s->final_timeout_ms;
-	case UPSTREAM_IDLE:
-		break;
-	}
-	return c->pipe.quit_sent ? QUIT_TIMEOUT_MS : s->idle_timeout_ms;
+	return phase == UPSTREAM_IDLE && c->pipe.quit_sent ? QUIT_TIMEOUT_MS :
+							     upstream_timeout_ms(c->settings, phase);
 }
 
 static void lost(struct upstream_conn *c, bool by_us, const char *text)

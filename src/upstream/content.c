@@ -11,8 +11,7 @@
 void content_init(struct content *c)
 {
 	c->offset = 0;
-	c->last[0] = '\r'; /* an empty message is at the start of a line */
-	c->last[1] = '\n';
+	memcpy(c->last, CONTENT_BEGIN, sizeof(c->last));
 }
 
 static int read_piece(struct content *c, struct upstream_txn *t, char *data, size_t cap, size_t *got,
@@ -35,19 +34,13 @@ static int read_piece(struct content *c, struct upstream_txn *t, char *data, siz
 	return 0;
 }
 
-static void remember_last(struct content *c, const char *data, size_t len)
+void content_remember_last(char last[2], const char *data, size_t len)
 {
-	c->last[0] = len > 1 ? data[len - 2] : c->last[1];
-	c->last[1] = data[len - 1];
+	last[0] = len > 1 ? data[len - 2] : last[1];
+	last[1] = data[len - 1];
 }
 
-/*
- * Doubles the dot at each line start. A bare LF counts as a line start too:
- * there is none in what we accept, and if there were, a server that takes it
- * for a line end must not find an end of data behind it.
- * out has room for twice len.
- */
-static size_t stuff(const char *data, size_t len, bool at_line_start, char *out)
+size_t content_stuff(const char *data, size_t len, bool at_line_start, char *out)
 {
 	const char *end = data + len;
 	size_t n = 0;
@@ -66,10 +59,10 @@ static size_t stuff(const char *data, size_t len, bool at_line_start, char *out)
 	return n;
 }
 
-static size_t finish(const struct content *c, char *out)
+size_t content_finish(const char last[2], char out[CONTENT_FINISH_MAX])
 {
 	/* content whose last line is not ended gets its end: the dot must stand alone (RFC 5321 4.1.1.4) */
-	const char *end = c->last[0] == '\r' && c->last[1] == '\n' ? ".\r\n" : "\r\n.\r\n";
+	const char *end = last[0] == '\r' && last[1] == '\n' ? ".\r\n" : "\r\n.\r\n";
 
 	memcpy(out, end, strlen(end));
 	return strlen(end);
@@ -91,7 +84,7 @@ enum content_result content_write(struct content *c, struct upstream_txn *t, cha
 		if (!t->has_dot_lines) {
 			if (read_piece(c, t, out + n, free_bytes, &got, e) != 0)
 				return CONTENT_FAILED;
-			remember_last(c, out + n, got);
+			content_remember_last(c->last, out + n, got);
 			n += got;
 		} else {
 			size_t cap = free_bytes / 2 < sizeof(piece) ? free_bytes / 2 : sizeof(piece);
@@ -99,13 +92,13 @@ enum content_result content_write(struct content *c, struct upstream_txn *t, cha
 
 			if (read_piece(c, t, piece, cap, &got, e) != 0)
 				return CONTENT_FAILED;
-			remember_last(c, piece, got);
-			n += stuff(piece, got, at_line_start, out + n);
+			content_remember_last(c->last, piece, got);
+			n += content_stuff(piece, got, at_line_start, out + n);
 		}
 	}
-	if (room - n < 5)
+	if (room - n < CONTENT_FINISH_MAX)
 		goto more;
-	n += finish(c, out + n);
+	n += content_finish(c->last, out + n);
 	*written = n;
 	return CONTENT_END;
 more:

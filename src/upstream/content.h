@@ -32,4 +32,21 @@ void content_init(struct content *c);
 enum content_result content_write(struct content *c, struct upstream_txn *t, char *out, size_t room,
 				  size_t *written, struct err *e);
 
+/* What it is made of, for who has the content by the piece (talk.c). */
+
+#define CONTENT_BEGIN "\r\n" /* `last` before the first piece: an empty message is at the start of a line */
+
+/* Keeps the last two octets of all pieces so far in last; len > 0. */
+void content_remember_last(char last[2], const char *data, size_t len);
+/*
+ * Doubles the dot at each line start. A bare LF counts as a line start too:
+ * there is none in what we accept, and if there were, a server that takes it
+ * for a line end must not find an end of data behind it.
+ * out has room for twice len; returns the octets written.
+ */
+size_t content_stuff(const char *data, size_t len, bool at_line_start, char *out);
+#define CONTENT_FINISH_MAX 5
+/* The end of data behind content that ends with last; returns its length. */
+size_t content_finish(const char last[2], char out[CONTENT_FINISH_MAX]);
+
 #endif

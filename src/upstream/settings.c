@@ -11,6 +11,31 @@
 #include "upstream/options.h"
 #include "upstream/upstream.h"
 
+int64_t upstream_timeout_ms(const struct upstream_settings *s, enum upstream_phase phase)
+{
+	switch (phase) {
+	case UPSTREAM_RESOLVE:
+	case UPSTREAM_CONNECT:
+	case UPSTREAM_TLS_HANDSHAKE:
+		return s->connect_timeout_ms;
+	case UPSTREAM_GREETING:
+	case UPSTREAM_AUTH:
+		return s->greeting_timeout_ms;
+	case UPSTREAM_MAIL:
+	case UPSTREAM_RCPT:
+		return s->command_timeout_ms;
+	case UPSTREAM_DATA:
+		return s->data_timeout_ms;
+	case UPSTREAM_CONTENT:
+		return s->block_timeout_ms;
+	case UPSTREAM_FINAL_DOT:
+		return s->final_timeout_ms;
+	case UPSTREAM_IDLE:
+		break;
+	}
+	return s->idle_timeout_ms;
+}
+
 /* libcurl names what it was built with; mechanisms it does by itself are in no list. */
 static bool libcurl_has(const char *feature)
 {

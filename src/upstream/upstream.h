@@ -184,6 +184,8 @@ enum upstream_phase {
 	UPSTREAM_IDLE /* between transactions */
 };
 const char *upstream_phase_name(enum upstream_phase phase);
+/* How long the settings let a phase take. */
+int64_t upstream_timeout_ms(const struct upstream_settings *settings, enum upstream_phase phase);
 
 /*
  * How one transaction, or one recipient of it, ended: raw facts; what follows

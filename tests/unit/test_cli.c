@@ -10,7 +10,8 @@
 #include "cli/lookup.h"
 #include "cli/criteria.h"
 #include "cli/select.h"
-#include "cli/send.h"
+#include "cli/send_report.h"
+#include "cli/send_session.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "base/utf8.h"
@@ -707,6 +708,31 @@ END_TEST
 
 /* ---- verbs ------------------------------------------------------------------------- */
 
+/* An option has a name and a key of its own among those that one verb takes. */
+static void is_not_in(const struct args_option *o, const struct args_option *others)
+{
+	for (const struct args_option *p = others; p && p->name; p++) {
+		ck_assert_str_ne(o->name, p->name);
+		ck_assert_msg(o->key != p->key, "--%s and --%s", o->name, p->name);
+	}
+}
+
+static void options_are_own(const struct cli_verb *v, const struct args_option *options,
+			  const struct args_segment *later)
+{
+	for (const struct args_option *o = options; o && o->name; o++) {
+		ck_assert_ptr_nonnull(o->help);
+		ck_assert_int_lt(o->key, SELECT_KEY_FIRST);
+		is_not_in(o, o + 1);
+		for (const struct args_segment *s = later; s && s->title; s++)
+			is_not_in(o, s->options);
+		is_not_in(o, v->selects ? criterion_options : NULL);
+		is_not_in(o, v->selects ? select_options : NULL);
+		is_not_in(o, v->changes ? select_change_options : NULL);
+		is_not_in(o, cli_common_options);
+	}
+}
+
 START_TEST(the_table_of_verbs_is_complete)
 {
 	for (size_t i = 0; i < verb_count; i++) {
@@ -727,23 +753,9 @@ START_TEST(the_table_of_verbs_is_complete)
 		for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
 			ck_assert_msg(strlen(line) <= 80, "%s: %s", v->name, line);
 		free(text);
-		for (const struct args_option *o = v->options; o && o->name; o++) {
-			ck_assert_ptr_nonnull(o->help);
-			for (const struct args_option *p = o + 1; p->name; p++) {
-				ck_assert_str_ne(o->name, p->name);
-				ck_assert_int_ne(o->key, p->key);
-			}
-			for (const struct args_option *p = v->selects ? criterion_options : NULL; p && p->name; p++)
-				ck_assert_str_ne(o->name, p->name);
-			for (const struct args_option *p = v->selects ? select_options : NULL; p && p->name; p++)
-				ck_assert_str_ne(o->name, p->name);
-			for (const struct args_option *p = v->changes ? select_change_options : NULL; p && p->name; p++)
-				ck_assert_str_ne(o->name, p->name);
-			for (const struct args_option *p = cli_common_options; p->name; p++) {
-				ck_assert_str_ne(o->name, p->name);
-				ck_assert_int_ne(o->key, p->key);
-			}
-		}
+		options_are_own(v, v->options, v->segments);
+		for (const struct args_segment *s = v->segments; s && s->title; s++)
+			options_are_own(v, s->options, s + 1);
 	}
 }
 END_TEST

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * What `posthouse send` says: each refusal, how it ended, the dialogue; and
- * which TLS it asks for. The connection itself is in send.c.
- */
-#ifndef CLI_SEND_H
-#define CLI_SEND_H
+/* What `posthouse send` says of a message on its way: each refusal, how it ended, the exit status. */
+#ifndef CLI_SEND_REPORT_H
+#define CLI_SEND_REPORT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/endpoint.h"
 #include "cli/cli.h"
 #include "upstream/upstream.h"
 
@@ -31,16 +27,5 @@ void send_report_done(struct send_report *r, const struct upstream_outcome *outc
 void send_report_closed(struct send_report *r, const struct upstream_outcome *why, bool ever_ready);
 /* Done when all recipients were accepted, NOTHING when some or all were refused, else UNREACHABLE. */
 enum cli_status send_report_status(const struct send_report *r);
-
-/* One line of the dialogue, on standard error: "C: MAIL ..." and "S: 250 ...". */
-void send_trace(bool from_server, const char *text, size_t len);
-
-/*
- * The mode by name. NULL chooses: implicit on port 465; required on port 587
- * and whenever a password goes out, but for this machine itself; else
- * opportunistic. False when there is no such mode.
- */
-bool send_tls_mode(const char *name, const struct endpoint *remote, bool has_password,
-		   enum upstream_tls *mode);
 
 #endif
