@@ -117,7 +117,9 @@ static const struct handler_ops spool_ops = {
 	.relays = true,
 	.spools = true,
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
-		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS),
+		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
+		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |
+		      SMTP_EXTENSION_BIT(SMTP_DELIVERBY),
 	.mail = spool_mail,
 	.rcpt = spool_rcpt,
 	.data_begin = spool_data_begin,

@@ -98,7 +98,7 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 
 /*
  * Gives up whoever is pending, if the message is too old, for upstreams that cannot be reached: trouble[] has why, by
- * index, NULL for those that can be. Changes the state in memory and logs; false when nobody was.
+ * index, NULL for those that can be, and behind them why it is undecided which it is (manage/route.h). Changes the state in memory and logs; false when nobody was.
  */
 bool attempt_give_up(struct attempt *a, const char *const *trouble);
 

@@ -252,6 +252,16 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 	return result;
 }
 
+/* What is told of somebody who expired without a try; the caller's. */
+static char *words_of_expiry(const struct attempt *a, size_t upstream, const char *trouble, const char *before)
+{
+	if (upstream == a->rules->routes->upstream_count)
+		return mem_printf("expired while it could not be found out whether this is a mailing list: %s%s%s", trouble,
+				  before ? "; before that: " : "", before ? before : "");
+	return mem_printf("expired while upstream \"%s\" could not be reached: %s%s%s", upstream_name(a, upstream), trouble,
+			  before ? "; before that: " : "", before ? before : "");
+}
+
 bool attempt_give_up(struct attempt *a, const char *const *trouble)
 {
 	const struct routes *routes = a->rules->routes;
@@ -270,9 +280,9 @@ bool attempt_give_up(struct attempt *a, const char *const *trouble)
 			upstream = route_find(routes, &a->message.env, i, a->state.route);
 		if (!trouble[upstream])
 			continue;
-		text = mem_printf("expired while upstream \"%s\" could not be reached: %s%s%s",
-				  upstream_name(a, upstream), trouble[upstream], r->reply ? "; before that: " : "",
-				  r->reply ? r->reply : "");
+		text = words_of_expiry(a, upstream, trouble[upstream], r->reply);
+		if (upstream == routes->upstream_count)
+			upstream = routes->lists->upstream;
 		rcpt_state_set(r, RCPT_EXPIRED, clock_wall_us(), upstream_name(a, upstream), NULL, text);
 		r->next_wall_us = 0;
 		free(text);

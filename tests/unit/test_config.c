@@ -113,7 +113,7 @@ static const char every_key[] =
 	"min_spare = 1\nmax_spare = 2\nmax_workers = 3\nmax_requests = 4\nstop_timeout = 5\nlisten_backlog = 6\n"
 	"relay_from = { 0.0.0.0/0, 2001:db8::/32, \"192.0.2.1\" }\nrelay_from_anyone = yes\n"
 	"data_size_limit = 7K\nmax_recipients = 108\nmax_received = 9\nmax_errors = 10\nmax_transactions = 11\n"
-	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0\n"
+	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0 enable_binarymime = yes deliver_by_minimum = 61m\n"
 	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
@@ -186,6 +186,8 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_uint_eq(cfg->max_transactions, 11);
 	ck_assert_int_eq(cfg->bare_newline, BARE_NEWLINE_NORMALIZE);
 	ck_assert(cfg->enable_smtputf8);
+	ck_assert(cfg->enable_binarymime);
+	ck_assert_int_eq(cfg->deliver_by_minimum_ms, 61 * 60000);
 	ck_assert(!cfg->decode_data);
 	ck_assert_int_eq(cfg->command_timeout_ms, 12000);
 	ck_assert_int_eq(cfg->client_data_timeout_ms, 780000);
