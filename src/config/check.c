@@ -460,6 +460,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
 	run_rules(&c, check_rewrite_rules, check_rewrite_rule_count);
 	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
+	run_rules(&c, check_module_rules, check_module_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

@@ -35,6 +35,8 @@ extern const struct check_rule check_auth_rules[];
 extern const size_t check_auth_rule_count;
 extern const struct check_rule check_rewrite_rules[];
 extern const size_t check_rewrite_rule_count;
+extern const struct check_rule check_module_rules[];
+extern const size_t check_module_rule_count;
 extern const struct check_rule check_oauth_rules[];
 extern const size_t check_oauth_rule_count;
 

@@ -237,6 +237,10 @@ struct config {
 	/* handler exec, and filters */
 
 	/* modules */
+	char *module; /* path of a shared object; NULL: none; owned */
+	char **module_arguments; /* owned */
+	size_t module_argument_count;
+	int64_t module_timeout_ms; /* a call that takes longer ends its worker */
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
 	bool enable_binarymime; /* RFC 3030: what is behind us takes it */

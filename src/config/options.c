@@ -262,6 +262,13 @@ const struct config_option config_options[] = {
 	/* handler exec, and filters */
 
 	/* modules */
+	{ "module", TOP(module), TYPE(path), .help = "shared object that takes part in sessions (posthouse-module(3))" },
+	{ "module_arguments", TOP(module_arguments),
+	  .count_offset = offsetof(struct config, module_argument_count), TYPE(texts),
+	  .help = "what the module is told when it begins" },
+	/* A client waits five minutes for most replies (RFC 5321 4.5.3.2), and a worker is lost to the others meanwhile. */
+	{ "module_timeout", TOP(module_timeout_ms), TYPE(time), RANGE(SECOND, 10 * MINUTE), .fallback = "30s",
+	  .help = "how long a call of the module may take" },
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
 	/* Few servers have it (Postfix and Gmail do not), and what they do not have is returned to the sender. */

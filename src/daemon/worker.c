@@ -188,11 +188,15 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.spool = &w->spool;
 	}
+	if (worker_open_module(w, e) < 0)
+		return -1;
+	setup.processor = w->module ? module_processor(w->module) : NULL;
 	w->handler = w->service->handler->open(&setup, e);
 	if (!w->handler)
 		return -1;
 	if (rewrite_is_wanted(&w->service->rewriting.rules))
 		w->handler = rewrite_handler_open(w->handler, &w->service->rewriting.rules);
+	worker_use_module(w);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 
@@ -226,6 +230,7 @@ static void release_all(struct worker *w)
 	acceptor_close(&w->acceptor);
 	if (w->handler)
 		w->handler->ops->close(w->handler);
+	module_close(w->module);
 	if (w->spool.path)
 		spool_close(&w->spool);
 	for (size_t i = 0; i < w->service->cfg->listener_count; i++)

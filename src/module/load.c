@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,9 +18,10 @@
 #define DESC_MOST 4096 /* beyond it is no size */
 
 /* Whoever can write to it is whoever runs. */
-static int check_file(const char *path, struct err *e)
+static int check_file(const struct module_settings *settings, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	const char *path = settings->path;
+	int fd = settings->fd >= 0 ? settings->fd : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 	int r = -1;
 
@@ -34,7 +36,7 @@ static int check_file(const char *path, struct err *e)
 			path, (long)st.st_uid, path);
 	else
 		r = 0;
-	if (fd >= 0)
+	if (fd >= 0 && fd != settings->fd)
 		close(fd);
 	return r;
 }
@@ -70,6 +72,11 @@ static int take_descriptor(struct module *m, const struct posthouse_module *desc
 		err_set(e, "%s: module \"%s\" has no open()", path, m->desc.name);
 		return -1;
 	}
+	if (strcmp(m->settings->handler, "module") == 0 && !m->desc.process_message) {
+		err_set(e, "%s: module \"%s\" has no process_message(), which handler = \"module\" needs", path,
+			m->desc.name);
+		return -1;
+	}
 	return 0;
 }
 
@@ -77,16 +84,22 @@ int module_load(struct module *m, struct err *e)
 {
 	const char *path = m->settings->path, *why;
 	const struct posthouse_module *desc;
+	char name[40];
 
-	if (check_file(path, e) < 0)
+	if (check_file(m->settings, e) < 0)
 		return -1;
+	/* without /proc, by its name */
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", m->settings->fd);
+	if (m->settings->fd >= 0 && access(name, R_OK) == 0)
+		path = name;
 	/* all symbols now: not in the middle of a session */
 	m->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!m->object) {
 		why = dlerror();
-		err_set(e, "cannot load the module: %s", why ? why : path);
+		err_set(e, "%s: cannot load this module: %s", m->settings->path, why ? why : "no reason given");
 		return -1;
 	}
+	path = m->settings->path;
 	desc = dlsym(m->object, "posthouse_module");
 	if (!desc) {
 		err_set(e, "%s: this is no module: it has no symbol posthouse_module", path);

@@ -31,6 +31,7 @@ struct module_guard {
 /* All of it outlives the module. */
 struct module_settings {
 	const char *path;
+	int fd; /* the same, opened before somebody put another file there; -1: it is opened by path */
 	const char *const *argument;
 	size_t argument_count;
 	const char *handler; /* "module", "spool" ... */
