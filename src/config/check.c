@@ -463,6 +463,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
 	run_rules(&c, check_proxy_rules, check_proxy_rule_count);
 	run_rules(&c, check_program_rules, check_program_rule_count);
+	run_rules(&c, check_module_rules, check_module_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

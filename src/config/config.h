@@ -245,6 +245,10 @@ struct config {
 	unsigned max_programs; /* at a time */
 
 	/* modules */
+	char *module; /* path of a shared object; NULL: none; owned */
+	char **module_arguments; /* owned */
+	size_t module_argument_count;
+	int64_t module_timeout_ms; /* a call that takes longer ends its worker */
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
 	char *vrfy_table; /* table file (access/rules.h); NULL: none; owned */

@@ -283,6 +283,13 @@ const struct config_option config_options[] = {
 	  .help = "programs that run at a time; more wait" },
 
 	/* modules */
+	{ "module", TOP(module), TYPE(path), .help = "shared object that takes part in sessions (posthouse-module(3))" },
+	{ "module_arguments", TOP(module_arguments),
+	  .count_offset = offsetof(struct config, module_argument_count), TYPE(texts),
+	  .help = "what the module is told when it begins" },
+	/* A client waits five minutes for most replies (RFC 5321 4.5.3.2), and a worker is lost to the others meanwhile. */
+	{ "module_timeout", TOP(module_timeout_ms), TYPE(time), RANGE(SECOND, 10 * MINUTE), .fallback = "30s",
+	  .help = "how long a call of the module may take" },
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
 	{ "vrfy_table", TOP(vrfy_table), TYPE(path), .help = "table of addresses and what VRFY and EXPN tell of them" },

@@ -382,6 +382,15 @@ static int command_parse(const struct config_option *o, void *object, const char
 	return 0;
 }
 
+static int texts_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0)
+		return -1;
+	add_text(o, object, text);
+	return 0;
+}
+
 const struct config_type config_type_command = { "command", true, command_parse, patterns_format,
 						 patterns_clear };
+const struct config_type config_type_texts = { "texts", true, texts_parse, patterns_format, patterns_clear };
 const struct config_type config_type_paths = { "paths", true, paths_parse, patterns_format, patterns_clear };

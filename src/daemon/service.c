@@ -210,6 +210,8 @@ static struct reload *make_reload(struct service *s)
 	listener_tls_register(s->tls, r);
 	rewriting_init(&s->rewriting, s->cfg);
 	rewriting_reload(&s->rewriting, r);
+	modules_init(&s->modules, s->cfg);
+	modules_reload(&s->modules, r);
 	return r;
 }
 

@@ -212,6 +212,9 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.spool = &w->spool;
 	}
+	if (worker_open_module(w, e) < 0)
+		return -1;
+	setup.processor = w->module ? module_processor(w->module) : NULL;
 	w->handler = w->service->handler->open(&setup, e);
 	if (!w->handler)
 		return -1;
@@ -220,6 +223,7 @@ static int open_all(struct worker *w, struct err *e)
 	/* in front of rewriting: what a program makes of a message is rewritten like what a client sent */
 	if (w->program[PROGRAM_FILTER].word_count > 0)
 		w->handler = filter_handler_open(w->handler, &w->program_line);
+	worker_use_module(w);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 
@@ -254,6 +258,7 @@ static void release_all(struct worker *w)
 	if (w->handler)
 		w->handler->ops->close(w->handler);
 	proxying_free(w->proxying);
+	module_close(w->module);
 	if (w->spool.path)
 		spool_close(&w->spool);
 	for (size_t i = 0; i < w->service->cfg->listener_count; i++)

@@ -36,6 +36,7 @@
 struct proxy_setup;
 struct program_line;
 struct spool;
+struct handler_processor;
 
 enum handler_verdict {
 	HANDLER_ACCEPT, /* go on; the session words the reply unless the handler filled it (code != 0) */
@@ -97,8 +98,9 @@ struct handler_setup {
 	bool show_user; /* "spool": Received says who logged in */
 	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */
 	const struct proxy_setup *proxy; /* "proxy" only (proxy_handler.h) */
-	bool decode_data; /* "debug": lines as text instead of Python's b'...' */
 	const struct program_line *program; /* "exec" only (program/client.h) */
+	bool decode_data; /* "debug": lines as text instead of Python's b'...'; "module": content must be UTF-8 */
+	struct handler_processor *processor; /* "module" only: handler/module_handler.h */
 };
 
 /* Each handler has one of these in handler/table.c. NULL and e on failure. */
