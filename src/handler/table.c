@@ -8,7 +8,7 @@
 #include "handler/debug.h"
 #include "handler/spool_handler.h"
 
-static const struct handler_kind *const kinds[] = { &handler_spool, &handler_debug };
+static const struct handler_kind *const kinds[] = { &handler_spool, &handler_mailman, &handler_debug };
 
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
