@@ -54,6 +54,8 @@ static void data_is_text_or_not(struct check *c)
 {
 	if (c->cfg->decode_data && c->cfg->enable_smtputf8)
 		check_fail(c, "decode_data and enable_smtputf8 exclude each other");
+	if (c->cfg->decode_data && c->cfg->enable_binarymime)
+		check_fail(c, "decode_data and enable_binarymime exclude each other");
 }
 
 static void session_holds_a_message(struct check *c)
@@ -405,7 +407,7 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "min_spare", "max_spare" }, spare_in_order },
 	{ CONFIG_TOP, { "max_spare", "max_workers" }, workers_in_order },
 	{ CONFIG_TOP, { "auth_users_file", "auth_pam_service", "auth_dovecot_socket" }, one_backend },
-	{ CONFIG_TOP, { "decode_data", "enable_smtputf8" }, data_is_text_or_not },
+	{ CONFIG_TOP, { "decode_data", "enable_smtputf8", "enable_binarymime" }, data_is_text_or_not },
 	{ CONFIG_TOP, { "message_timeout", "session_timeout" }, session_holds_a_message },
 	{ CONFIG_TOP, { "retry_min", "retry_max" }, retry_in_order },
 	{ CONFIG_TOP, { "retry_max", "expire_after" }, retried_before_it_expires },

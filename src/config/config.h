@@ -246,6 +246,8 @@ struct config {
 	/* modules */
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
+	bool enable_binarymime; /* RFC 3030: what is behind us takes it */
+	int64_t deliver_by_minimum_ms; /* RFC 2852: a client may not ask for less; 0: it may */
 
 	/* for operators and local programs */
 	char *view_group; /* may look: posthouse queue, show, status ...; NULL: the group of `user`; owned */

@@ -280,6 +280,11 @@ const struct config_option config_options[] = {
 	/* modules */
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
+	/* Few servers have it (Postfix and Gmail do not), and what they do not have is returned to the sender. */
+	{ "enable_binarymime", TOP(enable_binarymime), TYPE(bool), .fallback = "no",
+	  .help = "offer BINARYMIME (RFC 3030)" },
+	{ "deliver_by_minimum", TOP(deliver_by_minimum_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "0s",
+	  .help = "shortest time to deliver by that clients may ask for (RFC 2852); 0: any" },
 
 	/* operators and local programs */
 	{ "view_group", TOP(view_group), TYPE(group),

@@ -119,6 +119,8 @@ static struct session_config session_config_for_all(struct worker *w)
 		.max_transactions = cfg->max_transactions,
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
+		.enable_binarymime = cfg->enable_binarymime,
+		.deliver_by_minimum_ms = cfg->deliver_by_minimum_ms,
 		.decode_data = cfg->decode_data,
 		.requiretls = honours_requiretls(cfg),
 		.unqualified_addresses = rewrite_adds_domain(&w->service->rewriting.rules),

@@ -11,7 +11,7 @@
 #define NO_ARG COMMAND_NO_ARGUMENT
 #define MAY_ARG COMMAND_MAY_ARGUMENT
 #define NEEDS_ARG COMMAND_NEEDS_ARGUMENT
-#define TRANSACTION (COMMAND_MAIL | COMMAND_RCPT)
+#define BEFORE_CONTENT (COMMAND_MAIL | COMMAND_RCPT)
 #define TAKES_PATH (COMMAND_PARAMETERS | COMMAND_LISTED | COMMAND_GATHERS | COMMAND_HOOKED)
 #define LISTED COMMAND_LISTED
 #define GATHERS COMMAND_GATHERS
@@ -32,9 +32,11 @@ const struct command_verb command_verbs[] = {
 	  NEEDS_ARG, "XCLIENT attribute=value ...", CLEAR | COMMAND_OF_PROXY | WATCHED, BIT(XCLIENT) },
 	{ "MAIL", verb_mail, COMMAND_GREETED, "nested MAIL command", NEEDS_ARG, "MAIL FROM: <address>",
 	  TAKES_PATH, 0 },
-	{ "RCPT", verb_rcpt, TRANSACTION, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH, 0 },
+	{ "RCPT", verb_rcpt, BEFORE_CONTENT, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH, 0 },
 	/* MAIL without RCPT is allowed here because the reply depends on why there is none */
-	{ "DATA", verb_data, TRANSACTION, "need RCPT command", NO_ARG, "DATA", LISTED | HOOKED, 0 },
+	{ "DATA", verb_data, BEFORE_CONTENT, "need RCPT command", NO_ARG, "DATA", LISTED | HOOKED, 0 },
+	{ "BDAT", verb_bdat, COMMAND_TRANSACTION, "need RCPT command", MAY_ARG, "BDAT octets [LAST]", COMMAND_OCTETS,
+	  BIT(CHUNKING) },
 	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", LISTED | GATHERS | CLEAR | WATCHED, 0 },
 	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", LISTED | CLEAR | ANSWERED, 0 },
 	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", LISTED | CLEAR | WATCHED, 0 },

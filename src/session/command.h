@@ -17,10 +17,12 @@ enum command_state {
 	COMMAND_START = 1, /* no HELO or EHLO yet */
 	COMMAND_GREETED = 2, /* no transaction */
 	COMMAND_MAIL = 4, /* a sender */
-	COMMAND_RCPT = 8 /* a sender and at least one recipient */
+	COMMAND_RCPT = 8, /* a sender and at least one recipient */
+	COMMAND_BDAT = 16 /* some of the content, but not the last of it */
 };
-#define COMMAND_ANY (COMMAND_START | COMMAND_GREETED | COMMAND_MAIL | COMMAND_RCPT)
-#define COMMAND_AFTER_HELLO (COMMAND_GREETED | COMMAND_MAIL | COMMAND_RCPT)
+#define COMMAND_TRANSACTION (COMMAND_MAIL | COMMAND_RCPT | COMMAND_BDAT)
+#define COMMAND_ANY (COMMAND_START | COMMAND_GREETED | COMMAND_TRANSACTION)
+#define COMMAND_AFTER_HELLO (COMMAND_GREETED | COMMAND_TRANSACTION)
 
 enum command_argument { COMMAND_NO_ARGUMENT, COMMAND_MAY_ARGUMENT, COMMAND_NEEDS_ARGUMENT };
 
@@ -37,7 +39,8 @@ enum command_flag {
 	 */
 	COMMAND_HOOKED = 64, /* may refuse it */
 	COMMAND_ANSWERED = 128, /* with COMMAND_HOOKED: may answer it in any way; it changes nothing in the session */
-	COMMAND_WATCHED = 256 /* with COMMAND_HOOKED: may only see it */
+	COMMAND_WATCHED = 256, /* with COMMAND_HOOKED: may only see it */
+	COMMAND_OCTETS = 512 /* that many octets of its argument follow, whatever it is answered (RFC 3030 2) */
 };
 
 struct command_verb {
@@ -76,6 +79,7 @@ void verb_auth(struct session *s, const char *arg, size_t len);
 void verb_xclient(struct session *s, const char *arg, size_t len);
 void verb_mail(struct session *s, const char *arg, size_t len);
 void verb_rcpt(struct session *s, const char *arg, size_t len);
+void verb_bdat(struct session *s, const char *arg, size_t len);
 void verb_data(struct session *s, const char *arg, size_t len);
 void verb_rset(struct session *s, const char *arg, size_t len);
 void verb_noop(struct session *s, const char *arg, size_t len);

@@ -24,12 +24,33 @@ static bool smtputf8_is_enabled(const struct session *s)
 	return s->cfg->enable_smtputf8;
 }
 
+/* RFC 3030 3: only with CHUNKING. Most upstreams lack it, so it is offered only where somebody says that ours has it. */
+static bool binarymime_is_possible(const struct session *s)
+{
+	return s->cfg->enable_binarymime && session_offers(s, SMTP_CHUNKING);
+}
+
 static void add_size(const struct session *s, struct buf *out)
 {
 	uint64_t limit = session_size_limit(s);
 
 	if (limit > 0)
 		buf_addf(out, " %" PRIu64, limit);
+}
+
+/* RFC 2852 2 */
+static void add_minimum(const struct session *s, struct buf *out)
+{
+	if (s->cfg->deliver_by_minimum_ms >= 1000)
+		buf_addf(out, " %" PRId64, s->cfg->deliver_by_minimum_ms / 1000);
+}
+
+/* RFC 9422 4: what would be answered with 452 and 421 */
+static void add_limits(const struct session *s, struct buf *out)
+{
+	if (s->cfg->max_transactions > 0)
+		buf_addf(out, " MAILMAX=%u", s->cfg->max_transactions);
+	buf_addf(out, " RCPTMAX=%zu", s->cfg->max_recipients);
 }
 
 static void add_mechanisms(const struct session *s, struct buf *out)
@@ -56,6 +77,10 @@ static const struct {
 	[SMTP_DSN] = { OF_HANDLER, .possible = always },
 	[SMTP_SMTPUTF8] = { OF_HANDLER, .possible = smtputf8_is_enabled },
 	[SMTP_REQUIRETLS] = { OF_HANDLER, .possible = requiretls_is_possible },
+	[SMTP_CHUNKING] = { OF_HANDLER, .possible = not_decoded },
+	[SMTP_BINARYMIME] = { OF_HANDLER, .possible = binarymime_is_possible },
+	[SMTP_DELIVERBY] = { OF_HANDLER, .possible = always, .parameters = add_minimum },
+	[SMTP_LIMITS] = { .possible = always, .parameters = add_limits },
 	[SMTP_HELP] = { .possible = always },
 };
 

@@ -102,11 +102,20 @@ void session_reply(struct session *s, int code, const char *enhanced, const char
 	session_send(s, &reply);
 }
 
+void session_set_syntax(const struct session *s, const struct command_verb *verb, const char *why,
+			struct smtp_reply *out)
+{
+	smtp_reply_set(out, 501, "5.5.4", "Syntax: %s%s%s%s%s", verb->syntax,
+		       (verb->flags & COMMAND_PARAMETERS) && s->extended ? " [SP <mail-parameters>]" : "",
+		       why ? " (" : "", why ? why : "", why ? ")" : "");
+}
+
 void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why)
 {
-	session_reply(s, 501, "5.5.4", "Syntax: %s%s%s%s%s", verb->syntax,
-		      (verb->flags & COMMAND_PARAMETERS) && s->extended ? " [SP <mail-parameters>]" : "",
-		      why ? " (" : "", why ? why : "", why ? ")" : "");
+	struct smtp_reply reply;
+
+	session_set_syntax(s, verb, why, &reply);
+	session_send(s, &reply);
 }
 
 bool session_send_verdict(struct session *s, enum handler_verdict verdict, const struct smtp_reply *reply,

@@ -88,7 +88,7 @@ void session_begin_transaction(struct session *s)
 
 void session_end_transaction(struct session *s, bool told_handler)
 {
-	if (s->state != COMMAND_MAIL && s->state != COMMAND_RCPT)
+	if (!(s->state & COMMAND_TRANSACTION))
 		return;
 	if (!told_handler)
 		s->handler->ops->abort(s->handler);
@@ -98,6 +98,17 @@ void session_end_transaction(struct session *s, bool told_handler)
 	s->state = COMMAND_GREETED;
 	s->message_deadline = CLOCK_NEVER;
 	s->io->ops->interruptible(s->io, true);
+}
+
+bool session_wants_content(const struct session *s, struct smtp_reply *refusal)
+{
+	if (s->state != COMMAND_MAIL)
+		return true;
+	if (s->rcpt_refused)
+		smtp_reply_set(refusal, 554, "5.5.1", "Error: no valid recipients");
+	else
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: need RCPT command");
+	return false;
 }
 
 struct session_client session_client(const struct session *s)
@@ -135,24 +146,53 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
 }
 
-/* The states of the table, the presence of an argument, then the verb itself. */
+static bool is_protected(const struct session *s, const struct command_verb *verb, struct smtp_reply *refusal)
+{
+	if (s->cfg->tls != SESSION_TLS_REQUIRED || (verb->flags & COMMAND_IN_CLEAR) || session_tls(s))
+		return true;
+	smtp_reply_set(refusal, 530, "5.7.0", "Must issue a STARTTLS command first");
+	return false;
+}
+
+/* The states of the table and the presence of an argument; what stands against the command otherwise. */
+static bool is_in_order(const struct session *s, const struct command_verb *verb, size_t arg_len,
+			struct smtp_reply *refusal)
+{
+	if (!(verb->states & s->state) && s->state == COMMAND_START)
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: send HELO first");
+	else if (s->state == COMMAND_BDAT && (verb->states & COMMAND_RCPT) && !(verb->states & COMMAND_BDAT))
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: no %s after BDAT", verb->name); /* RFC 3030 2 */
+	else if (!(verb->states & s->state))
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: %s", verb->out_of_order);
+	else if ((verb->argument == COMMAND_NO_ARGUMENT && arg_len > 0) ||
+		 (verb->argument == COMMAND_NEEDS_ARGUMENT && arg_len == 0))
+		session_set_syntax(s, verb, NULL, refusal);
+	else
+		return true;
+	return false;
+}
+
+static void refuse(struct session *s, const struct command *cmd, const struct smtp_reply *refusal)
+{
+	if (cmd->verb->flags & COMMAND_OCTETS)
+		bdat_refuse(s, cmd->arg, cmd->arg_len, refusal);
+	else
+		session_send(s, refusal);
+}
+
 static void dispatch(struct session *s, const struct command *cmd)
 {
 	const struct command_verb *verb = cmd->verb;
 	const char *arg = cmd->arg;
 	size_t len = cmd->arg_len;
+	struct smtp_reply refusal;
 
-	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s))
-		session_reply(s, 530, "5.7.0", "Must issue a STARTTLS command first");
+	if (!is_protected(s, verb, &refusal))
+		refuse(s, cmd, &refusal);
 	else if (hooks_take(s, verb, HOOK_FIRST, &arg, &len))
 		return;
-	else if (!(verb->states & s->state) && s->state == COMMAND_START)
-		session_reply(s, 503, "5.5.1", "Error: send HELO first");
-	else if (!(verb->states & s->state))
-		session_reply(s, 503, "5.5.1", "Error: %s", verb->out_of_order);
-	else if ((verb->argument == COMMAND_NO_ARGUMENT && len > 0) ||
-		 (verb->argument == COMMAND_NEEDS_ARGUMENT && len == 0))
-		session_reply_syntax(s, verb, NULL);
+	else if (!is_in_order(s, verb, len, &refusal))
+		refuse(s, cmd, &refusal);
 	else if (hooks_take(s, verb, HOOK_IN_ORDER, &arg, &len))
 		return;
 	else if (verb->run)
@@ -216,20 +256,29 @@ static void show_line(struct session *s, const struct command *cmd)
 	session_trace(s, true, s->line, s->line_len);
 }
 
+static bool is_known(const struct session *s, const struct command_verb *verb)
+{
+	if (!verb || (verb->extension & s->cfg->discard))
+		return false;
+	/* said without being announced, what follows it is guesswork (RFC 3030 2) */
+	return !(verb->flags & COMMAND_OCTETS) || (s->extended && session_offers(s, SMTP_CHUNKING));
+}
+
 /* Returns whether the reply may wait for others. */
 static bool run_line(struct session *s, const struct command *cmd)
 {
-	bool known = cmd->verb && !(cmd->verb->extension & s->cfg->discard);
-
 	if (cmd->name_len == 0) {
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
 		return false;
 	}
-	if (!known) {
+	if (!is_known(s, cmd->verb)) {
 		reply_unknown(s, cmd);
+		if (cmd->verb && (cmd->verb->flags & COMMAND_OCTETS))
+			bdat_lost(s);
 		return false;
 	}
 	s->verb = cmd->verb->name;
+	s->chunks_refused = s->chunks_refused && (cmd->verb->flags & COMMAND_OCTETS);
 	s->secret_may_follow = false;
 	tell_verb(s, s->verb);
 	dispatch(s, cmd);
@@ -281,6 +330,8 @@ static bool run_next(struct session *s)
 		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
 		break;
 	}
+	if (event != INPUT_LINE && cmd.verb && (cmd.verb->flags & COMMAND_OCTETS))
+		bdat_lost(s); /* its octets follow all the same */
 	s->line = "";
 	s->line_len = 0;
 	if (s->hidden)

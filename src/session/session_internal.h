@@ -10,6 +10,7 @@
 #include "session/command.h"
 #include "session/hooks.h"
 #include "session/input.h"
+#include "session/intake.h"
 #include "smtp/rcpt_set.h"
 #include "session/session.h"
 
@@ -26,6 +27,8 @@ struct session {
 	struct envelope env; /* of the transaction, if one is open */
 	struct rcpt_set rcpts;
 	bool rcpt_refused; /* a recipient of this transaction was refused */
+	struct intake intake; /* of DATA, or in COMMAND_BDAT */
+	bool chunks_refused; /* the last command was a BDAT, and was refused: more of them may be on their way */
 	unsigned errors; /* since the last accepted message */
 	unsigned messages; /* that came to their end of data */
 
@@ -66,8 +69,10 @@ void session_reply(struct session *s, int code, const char *enhanced, const char
 void session_queue(struct session *s, const struct smtp_reply *reply);
 /* 421 and the end: the reason stands in the reply. */
 void session_hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why);
-/* 501 with the syntax of the verb under way, or of `verb`; and why, when not NULL */
+/* 501 with the syntax of the verb; and why, when not NULL */
 void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why);
+void session_set_syntax(const struct session *s, const struct command_verb *verb, const char *why,
+			struct smtp_reply *out);
 
 /*
  * Writes the queued replies, then waits for more input; deadline is for this
@@ -81,6 +86,9 @@ int64_t session_deadline_in(int64_t timeout_ms); /* a deadline from now; 0 or le
 void session_begin_transaction(struct session *s);
 /* Forgets the transaction, if there is one; told_handler: data_end or abort was called already. */
 void session_end_transaction(struct session *s, bool told_handler);
+
+/* Whether there is anybody to send content to; else the refusal. */
+bool session_wants_content(const struct session *s, struct smtp_reply *refusal);
 
 /* Writes what is queued; false when the session is over. */
 bool session_flush(struct session *s);
@@ -110,6 +118,11 @@ void session_ask_handler(struct session *s);
 uint64_t session_size_limit(const struct session *s);
 /* Appends a line for each extension that is offered, "\n" in front. */
 void session_announce(const struct session *s, struct buf *out);
+
+/* The octets that follow a BDAT are read and dropped, then the refusal goes out. */
+void bdat_refuse(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal);
+/* Where the next command begins is not known: the end. */
+void bdat_lost(struct session *s);
 
 bool xclient_is_offered(const struct session *s);
 void xclient_attributes(const struct session *s, struct buf *out);
