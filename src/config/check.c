@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
+#include "config/mailman.h"
 #include "config/presets.h"
 #include "config/remote.h"
 #include "config/routes.h"
@@ -104,7 +105,7 @@ static bool handler_relays(const struct config *cfg)
 	const struct handler_kind *kind;
 
 	if (!cfg->find_handler) /* a tool that runs no handlers knows those that matter */
-		return strcmp(cfg->handler, "spool") == 0 || strcmp(cfg->handler, "proxy") == 0;
+		return strcmp(cfg->handler, "spool") == 0 || strcmp(cfg->handler, "proxy") == 0 || config_is_mailman(cfg);
 	kind = cfg->find_handler(cfg->handler);
 	return kind && kind->ops->relays;
 }
@@ -464,6 +465,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, check_proxy_rules, check_proxy_rule_count);
 	run_rules(&c, check_program_rules, check_program_rule_count);
 	run_rules(&c, check_module_rules, check_module_rule_count);
+	run_rules(&c, check_mailman_rules, check_mailman_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

@@ -33,6 +33,8 @@ extern const struct check_rule check_upstream_rules[];
 extern const size_t check_upstream_rule_count;
 extern const struct check_rule check_auth_rules[];
 extern const size_t check_auth_rule_count;
+extern const struct check_rule check_mailman_rules[];
+extern const size_t check_mailman_rule_count;
 extern const struct check_rule check_rewrite_rules[];
 extern const size_t check_rewrite_rule_count;
 extern const struct check_rule check_proxy_rules[];

@@ -234,7 +234,14 @@ struct config {
 	/* handler proxy */
 	bool x_peer; /* the header field X-Peer, as smtpd adds it */
 
-	/* handler mailman */
+	/* handler mailman; see mailman.h */
+	char *mailman_url; /* of the REST API, or "none"; owned, as all here */
+	char *mailman_user, *mailman_password_file; /* NULL: Mailman's default */
+	char **mailman_domains, **mailman_maps; /* maps: files */
+	size_t mailman_domains_count, mailman_maps_count;
+	char *mailman_upstream; /* name */
+	int64_t mailman_refresh_ms; /* between two listings that nobody waits for */
+	char *mailman_command; /* Mailman 2: path; NULL: Mailman 3 */
 
 	/* handler exec, and filters: the first word is a path, the others may hold %{facts} (program/command.h) */
 	char **exec_command, **filter_command; /* none: not configured; owned */

@@ -261,6 +261,22 @@ const struct config_option config_options[] = {
 	  .help = "add a header field X-Peer with the client's address" },
 
 	/* handler mailman */
+	{ "mailman_url", TOP(mailman_url), TYPE(url_or_none), .fallback = "http://localhost:8001/3.1",
+	  .help = "Mailman's REST API, which says which lists there are; none: the maps do" },
+	{ "mailman_user", TOP(mailman_user), TYPE(text), .fallback = "restadmin",
+	  .help = "name for the REST API" },
+	{ "mailman_password_file", TOP(mailman_password_file), TYPE(secret),
+	  .help = "file with the password for the REST API; default: Mailman's own default" },
+	{ "mailman_domains", TOP(mailman_domains), .count_offset = offsetof(struct config, mailman_domains_count),
+	  TYPE(domains), .help = "domains of lists, besides those that Mailman tells" },
+	{ "mailman_maps", TOP(mailman_maps), .count_offset = offsetof(struct config, mailman_maps_count), TYPE(paths),
+	  .help = "files with Mailman's lists (postfix_lmtp, aliases), for when it cannot be asked" },
+	{ "mailman_refresh", TOP(mailman_refresh_ms), TYPE(time), RANGE(1, DAY), .fallback = "1m",
+	  .help = "how often lists are asked for when nobody waits for it" },
+	{ "mailman_upstream", TOP(mailman_upstream), TYPE(text), .fallback = "mailman",
+	  .help = "the upstream that mail for lists goes to" },
+	{ "mailman_command", TOP(mailman_command), TYPE(path),
+	  .help = "Mailman 2: the program that gets mail for lists; default: Mailman 3, by LMTP" },
 
 	/* handler exec, and filters */
 	{ "exec_command", TOP(exec_command), .count_offset = offsetof(struct config, exec_command_count),

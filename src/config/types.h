@@ -26,6 +26,7 @@ struct config_type {
 extern const struct config_type config_type_text; /* printable, not empty */
 extern const struct config_type config_type_path; /* absolute path */
 extern const struct config_type config_type_url; /* as base/url.h wants it */
+extern const struct config_type config_type_url_or_none; /* the same, or "none" */
 extern const struct config_type config_type_account; /* name of a system user */
 extern const struct config_type config_type_group; /* name of a system group */
 extern const struct config_type config_type_mailbox; /* mail address, ASCII */

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "config/mailman.h"
 #include "config/options.h"
 #include "config/paths.h"
 #include "config/remote.h"
@@ -314,6 +315,7 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 		upstream->remoteaddr_count = 1;
 		upstream->tls = config_remote_default_tls(&o->remote);
 	}
+	config_complete_mailman(cfg);
 	if (o->has_size)
 		cfg->data_size_limit_bytes = o->size_bytes;
 	cfg->enable_smtputf8 = o->smtputf8;

@@ -111,7 +111,7 @@ struct handler_kind {
 
 /* By name or smtpd class name (also "smtpd.DebuggingServer"); NULL when there is none. */
 const struct handler_kind *handler_kind_find(const char *name);
-/* "spool, debug": for messages and usage texts */
+/* "spool, mailman, debug": for messages and usage texts */
 const char *handler_kind_names(void);
 
 #endif

@@ -96,7 +96,8 @@ END_TEST
 #define D32 "AB:cd:01:23:45:67:89:ef:AB:cd:01:23:45:67:89:ef"
 
 /* Keys that exclude one that is in every_key; test_alternatives has them. */
-static const char *const alternatives[] = { "auth_pam_service", "auth_dovecot_socket" };
+static const char *const alternatives[] = { "auth_pam_service", "auth_dovecot_socket", "mailman_password_file",
+					    "mailman_domains", "mailman_maps", "mailman_command" };
 
 static bool is_alternative(const char *key)
 {
@@ -120,6 +121,7 @@ static const char every_key[] =
 	"view_group = v control_group = c\noutbox = /o\n"
 	"exec_command = { /bin/e, \"--to=%{recipient}\", '$x' } exec_timeout = 57s exec_newline = crlf\n"
 	"filter_command = /bin/f filter_timeout = 58s filter_newline = crlf program_user = x max_programs = 59\n"
+	"mailman_url = none mailman_user = mu mailman_refresh = 49s mailman_upstream = u\n"
 	"default_domain = d.example masquerade = { a.example, \"b.example\" } masquerade_exceptions = { root, \"a b\" }\n"
 	"aliases = /al alias_domains = \"[192.0.2.1]\"\nalways_bcc = \"b@c.example\" redirect_all = \"d@e.example\"\n"
 	"rewrite_headers = yes keep_original_headers = yes remove_headers = { X-A, \"X-*\" }\n"
@@ -411,7 +413,8 @@ END_TEST
 START_TEST(test_dump_round_trip)
 {
 	static const char *const texts[] = { every_key, GOOD "auth_pam_service = smtp",
-					     GOOD "auth_dovecot_socket = /d", GOOD, GOOD "relay_from = {}" };
+					     GOOD "auth_dovecot_socket = /d", GOOD, GOOD "relay_from = {}",
+					     GOOD MAILMAN, GOOD MAILMAN2 };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct config first, second;
