@@ -16,6 +16,8 @@
 #include "base/proctitle.h"
 #include "daemon/outbox.h"
 #include "daemon/proxying.h"
+#include "daemon/programs.h"
+#include "handler/filter_handler.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
 #include "smtp/mechanism.h"
@@ -131,6 +133,7 @@ static struct session_config session_config_for_all(struct worker *w)
 		.max_transactions = cfg->max_transactions,
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
+		.verifies = cfg->vrfy_table,
 		.enable_binarymime = cfg->enable_binarymime,
 		.deliver_by_minimum_ms = cfg->deliver_by_minimum_ms,
 		.decode_data = cfg->decode_data,
@@ -191,7 +194,8 @@ static int open_all(struct worker *w, struct err *e)
 				       .spooled_ctx = w,
 				       .show_user = cfg->received_auth_user,
 				       .min_free_bytes = cfg->min_free_bytes,
-				       .decode_data = cfg->decode_data };
+				       .decode_data = cfg->decode_data,
+				       .program = &w->program_line };
 
 	if (w->service->handler == &handler_proxy) {
 		w->proxying = proxying_new(cfg, &w->start->control, e);
@@ -199,6 +203,8 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.proxy = &w->proxying->setup;
 	}
+	w->program_line = (struct program_line){ w->service->program_fd[1], &w->start->control, w->program };
+	programs_configured(w->program, cfg);
 	if (rights_drop(&w->service->worker_rights, e) < 0)
 		return -1;
 	if (w->service->has_relay) {
@@ -206,11 +212,18 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.spool = &w->spool;
 	}
+	if (worker_open_module(w, e) < 0)
+		return -1;
+	setup.processor = w->module ? module_processor(w->module) : NULL;
 	w->handler = w->service->handler->open(&setup, e);
 	if (!w->handler)
 		return -1;
 	if (rewrite_is_wanted(&w->service->rewriting.rules))
 		w->handler = rewrite_handler_open(w->handler, &w->service->rewriting.rules);
+	/* in front of rewriting: what a program makes of a message is rewritten like what a client sent */
+	if (w->program[PROGRAM_FILTER].word_count > 0)
+		w->handler = filter_handler_open(w->handler, &w->program_line);
+	worker_use_module(w);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 
@@ -232,7 +245,7 @@ static void stop_listening(void *ctx)
 static void close_what_others_need(const struct service *s)
 {
 	const int fds[] = { s->lock_fd, /* an old worker may finish its session beside a new service */
-			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0] };
+			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0] };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -245,6 +258,7 @@ static void release_all(struct worker *w)
 	if (w->handler)
 		w->handler->ops->close(w->handler);
 	proxying_free(w->proxying);
+	module_close(w->module);
 	if (w->spool.path)
 		spool_close(&w->spool);
 	for (size_t i = 0; i < w->service->cfg->listener_count; i++)

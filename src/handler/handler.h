@@ -34,7 +34,9 @@
 #include "smtp/reply.h"
 
 struct proxy_setup;
+struct program_line;
 struct spool;
+struct handler_processor;
 
 enum handler_verdict {
 	HANDLER_ACCEPT, /* go on; the session words the reply unless the handler filled it (code != 0) */
@@ -96,7 +98,9 @@ struct handler_setup {
 	bool show_user; /* "spool": Received says who logged in */
 	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */
 	const struct proxy_setup *proxy; /* "proxy" only (proxy_handler.h) */
-	bool decode_data; /* "debug": lines as text instead of Python's b'...' */
+	const struct program_line *program; /* "exec" only (program/client.h) */
+	bool decode_data; /* "debug": lines as text instead of Python's b'...'; "module": content must be UTF-8 */
+	struct handler_processor *processor; /* "module" only: handler/module_handler.h */
 };
 
 /* Each handler has one of these in handler/table.c. NULL and e on failure. */
@@ -107,7 +111,7 @@ struct handler_kind {
 
 /* By name or smtpd class name (also "smtpd.DebuggingServer"); NULL when there is none. */
 const struct handler_kind *handler_kind_find(const char *name);
-/* "spool, debug": for messages and usage texts */
+/* "spool, mailman, debug": for messages and usage texts */
 const char *handler_kind_names(void);
 
 #endif

@@ -678,6 +678,8 @@ def test_what_does_not_go_with_it(t):
     assert status == 1 and "nobody renews" in said, said
     status, said = check(t, 'upstream "u" {\n remoteaddr = "127.0.0.1:1"\n messages_per_minute = 5\n}\n', None)
     assert status == 1 and "messages_per_minute has no effect" in said, said
+    status, said = check(t, 'upstream "u" {\n remoteaddr = "lmtp://127.0.0.1:24"\n}\n', None)
+    assert status == 1 and "one a recipient" in said, said
     path = t.config('x_peer = yes\n', 1, spool=t.tmp / "spool", name="spooled")
     done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", path], check=1)
     assert b"x_peer has no effect" in done.stderr, done.stderr
