@@ -420,7 +420,7 @@ START_TEST(crlf_when_it_is_wanted_and_a_part_of_a_file)
 	ck_assert_ptr_nonnull(strstr(w.out.text, "x  \\r  \\n"));
 	/* as the relay does with a message of the spool */
 	fill_job(&job, PROGRAM_EXEC);
-	write_script(PROGRAM_EXEC, "#!/bin/cat\n");
+	write_script(PROGRAM_EXEC, "#!/bin/sh\ncat\n");
 	job.input_offset = 9;
 	job.input_octets = 2;
 	program_run(&w.line, &job, &w.out);
