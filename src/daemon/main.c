@@ -107,6 +107,7 @@ static bool upstreams_are_usable(const struct config *cfg)
 	if (pid == 0) {
 		bool usable = secret_is_usable(cfg->auth_oauth_client_secret_file);
 
+		usable = secret_is_usable(cfg->mailman_password_file) && usable;
 		for (size_t i = 0; i < cfg->upstream_count; i++)
 			usable = upstream_is_usable(cfg, &cfg->upstream[i]) && usable;
 		_exit(usable ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -176,8 +177,8 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 
 	umask(022); /* the spool's modes are chosen, not inherited */
 	open_log(cfg, o->foreground);
-	/* only the default spool is below folders that may be missing, and only one handler has a spool */
-	if (!o->config_file && handler_kind_find(cfg->handler) == handler_kind_find("spool") &&
+	/* only the default spool is below folders that may be missing, and not every handler has a spool */
+	if (!o->config_file && handler_kind_find(cfg->handler)->ops->spools &&
 	    daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/remote.h"
 #include "daemon/outbox.h"
 #include "daemon/programs.h"
 #include "daemon/events.h"
@@ -209,6 +210,8 @@ static struct reload *make_reload(struct service *s)
 	listener_tls_register(s->tls, r);
 	rewriting_init(&s->rewriting, s->cfg);
 	rewriting_reload(&s->rewriting, r);
+	modules_init(&s->modules, s->cfg);
+	modules_reload(&s->modules, r);
 	return r;
 }
 
@@ -285,7 +288,7 @@ static void ready(void *ctx)
 		char remote[ENDPOINT_TEXT_MAX];
 
 		log_str(&line, "spool", s->cfg->spool);
-		log_str(&line, "remoteaddr", endpoint_format(&s->cfg->upstream[0].remoteaddr[0].endpoint, remote));
+		log_str(&line, "remoteaddr", config_remote_format(&s->cfg->upstream[0].remoteaddr[0], remote));
 	}
 	if (!s->relay_rights.change)
 		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "daemon/admission.h"
+#include "daemon/modules.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
@@ -31,6 +32,7 @@ struct service {
 	struct scoreboard *board;
 	struct admission admission; /* who may do what */
 	struct rewriting rewriting; /* of the workers' mail */
+	struct modules modules; /* what the workers load */
 	struct rights worker_rights, relay_rights, auth_rights, program_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */

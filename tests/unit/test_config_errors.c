@@ -150,6 +150,7 @@ static const struct {
 	  "t.conf:4: auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other\n" },
 	{ GOOD "auth_users_file = \"users\"", "t.conf:3: auth_users_file: \"users\" is not an absolute path\n" },
 	{ GOOD "auth_dovecot_socket = \"sock\"", "t.conf:3: auth_dovecot_socket: \"sock\" is not an absolute path\n" },
+	{ GOOD "vrfy_for_anyone = yes", "t.conf:3: vrfy_for_anyone has no effect without vrfy_table\n" },
 	{ GOOD "decode_data = yes enable_binarymime = on", "t.conf:3: decode_data and enable_binarymime exclude each other\n" },
 	{ GOOD "decode_data = yes enable_smtputf8 = on", "t.conf:3: decode_data and enable_smtputf8 exclude each other\n" },
 	{ GOOD "message_timeout = 3h", "t.conf:3: message_timeout is longer than session_timeout\n" },
