@@ -119,12 +119,12 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 {
 	char size[32] = "";
 	bool eightbit = f->eightbitmime && (t->has_eightbit || t->env->body == BODY_8BITMIME);
+	uint64_t bytes = t->more && t->more->size_bytes ? t->more->size_bytes : t->content_bytes;
 	int n;
 
 	ASSERT(is_writable(t->env->sender));
-	if (f->size)
-		snprintf(size, sizeof(size), " SIZE=%llu",
-			 (unsigned long long)(t->more && t->more->size_bytes ? t->more->size_bytes : t->content_bytes));
+	if (f->size && bytes > 0) /* 0: not known yet (the handler proxy) */
+		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)bytes);
 	n = snprintf(out, COMMAND_MAX, "MAIL FROM:<%s>%s%s%s%s", t->env->sender, size,
 		     eightbit ? " BODY=8BITMIME" : "", says_smtputf8(f, t) ? " SMTPUTF8" : "",
 		     t->env->requiretls && upstream_can_requiretls(f) ? " REQUIRETLS" : "");
