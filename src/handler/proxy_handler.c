@@ -208,7 +208,7 @@ static bool can_take(const struct proxy_line *to, const struct upstream_txn *t, 
 		put_off(reply, "4.3.0", "The next server takes no DSN any more; try again later");
 		return false;
 	}
-	return command_can_take(f, to->upstream->remote[to->at].settings.eightbit, t, reply);
+	return command_can_take(f, &to->upstream->remote[to->at].settings, t, reply);
 }
 
 static bool mail_once(struct proxy_line *to, const struct upstream_txn *t, struct upstream_outcome *o)
