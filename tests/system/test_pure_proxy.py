@@ -680,9 +680,6 @@ def test_what_does_not_go_with_it(t):
     assert status == 1 and "messages_per_minute has no effect" in said, said
     status, said = check(t, 'upstream "u" {\n remoteaddr = "lmtp://127.0.0.1:24"\n}\n', None)
     assert status == 1 and "one a recipient" in said, said
-    path = t.config('x_peer = yes\n', 1, spool=t.tmp / "spool", name="spooled")
-    done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", path], check=1)
-    assert b"x_peer has no effect" in done.stderr, done.stderr
     path = t.config('handler = "proxy"\n', spool=t.tmp / "spool", name="nowhere")
     done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", path], check=1)
     assert b"remoteaddr is missing" in done.stderr, done.stderr
