@@ -693,6 +693,12 @@ def test_there_is_no_spool(t):
     assert not daemon.spool.exists(), "nothing was spooled, and no place made for it"
     equal(daemon.children("relay"), [], "relay processes")
     assert "spool" not in daemon.wait_for("ready"), "ready"
+    for verb in ("queue", "status"):
+        done = t.run([harness.BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf", verb], check=3)
+        assert b'handler "proxy" has no spool' in done.stderr, done.stderr
+    done = t.run([harness.BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf", "doctor", "--json"])
+    spool = [line for line in done.stdout.decode().splitlines() if '"check":"spool"' in line.replace(" ", "")]
+    assert spool and "skipped" in spool[0] and "no spool" in spool[0], done.stdout
 
 
 def test_quick_command_line(t):
