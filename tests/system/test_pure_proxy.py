@@ -523,9 +523,7 @@ def test_promises_that_cannot_be_kept_any_more(t):
 def test_filter_and_rewriting(t):
     """Both stand between the session and this handler, and pass on what it is asked between sessions."""
     upstream = Upstream(t)
-    more = 'filter_command = {"/bin/sed", "s/one/two/"}\nmasquerade = "example.test"\n'
-    if os.geteuid() == 0:
-        more += f'program_user = "{harness.AUTH_USER}"\n'
+    more = f'filter_command = {{"/bin/sed", "s/one/two/"}}\nprogram_user = "{harness.AUTH_USER}"\nmasquerade = "example.test"\n'
     daemon = proxy(t, config=more + upstream_section("main", [upstream], 'idle_timeout = "200ms"'))
     with Client(daemon) as client:
         client.message(b"Subject: x\r\n\r\none\r\n", sender="a@host.example.test")
