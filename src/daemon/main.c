@@ -24,6 +24,7 @@
 #include "daemon/background.h"
 #include "daemon/credentials.h"
 #include "daemon/options.h"
+#include "daemon/programs.h"
 #include "daemon/service.h"
 #include "handler/handler.h"
 #include "listener/tls_memory.h"
@@ -118,12 +119,13 @@ static bool upstreams_are_usable(const struct config *cfg)
 static bool users_are_there(const struct config *cfg)
 {
 	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
-	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL };
+	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL,
+			       programs_are_configured(cfg) ? cfg->program_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		if (name[i] && rights_of_user(&rights, name[i], &e) < 0) {
 			report(NULL, e.text);
 			there = false;
@@ -154,8 +156,9 @@ static bool machine_is_prepared(const struct config *cfg, bool warn)
 	     upstreams = upstreams_are_usable(cfg);
 	bool files = service_check_files(cfg, warn, report, NULL);
 	bool credentials = credentials_are_usable(cfg, report, NULL);
+	bool programs = !users || programs_are_usable(cfg, report, NULL);
 
-	return users && groups && upstreams && files && credentials;
+	return programs && users && groups && upstreams && files && credentials;
 }
 
 static void open_log(const struct config *cfg, bool foreground)

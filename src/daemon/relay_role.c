@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/client.h"
+#include "config/remote.h"
 #include "config/routes.h"
 #include "daemon/processes.h"
 #include "daemon/relay_lists.h"
@@ -39,7 +40,7 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 		char text[ENDPOINT_TEXT_MAX];
 
 		s->remote[index][i] = (struct relay_remote_config){
-			.name = mem_strdup(endpoint_format(&u->remoteaddr[i].endpoint, text)),
+			.name = mem_strdup(config_remote_format(&u->remoteaddr[i], text)),
 			.weight = u->remoteaddr[i].weight,
 		};
 		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i],
@@ -142,6 +143,8 @@ int relay_main(void *ctx, struct child_start *start)
 	for (int i = 0; i < 2; i++)
 		if (s->auth_fd[i] >= 0)
 			close(s->auth_fd[i]);
+	if (s->program_fd[0] >= 0)
+		close(s->program_fd[0]);
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;
