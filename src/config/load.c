@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "config/check.h"
+#include "config/mailman.h"
 #include "config/options.h"
 #include "config/presets.h"
 #include "config/remote.h"
@@ -462,6 +463,7 @@ int config_load(struct config *cfg, const char *file, config_report *report, voi
 			if (config_options[i].object != config_options[i].section)
 				put_shorthand(&l, root, &config_options[i]);
 		cfg_free(root);
+		config_complete_mailman(cfg);
 		/* After a syntax error the rest of the file is unknown: nothing can be said to be missing. */
 		if (!l.syntax_error)
 			check_run(cfg, &(struct check_source){ is_bad, rule_error, &l });

@@ -11,6 +11,7 @@
 #include "config/remote.h"
 #include "config/types_internal.h"
 #include "manage/route.h"
+#include "program/command.h"
 #include "smtp/path.h"
 #include "smtp/pattern.h"
 
@@ -370,4 +371,26 @@ static int paths_parse(const struct config_option *o, void *object, const char *
 	return 0;
 }
 
+/* A program and its arguments: the first one is the program. */
+static int command_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (count_of(o, object) == 0)
+		return paths_parse(o, object, text, e);
+	if (types_check_text(text, e) != 0 || !program_word_is_good(text, e))
+		return -1;
+	add_text(o, object, text);
+	return 0;
+}
+
+static int texts_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0)
+		return -1;
+	add_text(o, object, text);
+	return 0;
+}
+
+const struct config_type config_type_command = { "command", true, command_parse, patterns_format,
+						 patterns_clear };
+const struct config_type config_type_texts = { "texts", true, texts_parse, patterns_format, patterns_clear };
 const struct config_type config_type_paths = { "paths", true, paths_parse, patterns_format, patterns_clear };

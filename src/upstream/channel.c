@@ -19,10 +19,15 @@ static void trace(const struct channel_trace *t, bool from_upstream, const char 
 {
 	char line[SMTP_REPLY_LINE_MAX];
 
+	if (len > sizeof(line) - 2)
+		len = sizeof(line) - 2;
+	if (t->wire && !from_upstream) { /* what is received comes there by itself (wire_received) */
+		memcpy(line, text, len);
+		memcpy(line + len, "\r\n", 2);
+		t->wire(t->ctx, false, line, len + 2);
+	}
 	if (!t->line)
 		return;
-	if (len > sizeof(line))
-		len = sizeof(line);
 	for (size_t i = 0; i < len; i++)
 		line[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
 	t->line(t->ctx, from_upstream, line, len);
@@ -55,6 +60,18 @@ void channel_trace_reply(const struct channel_trace *t, const struct smtp_reply 
 		from = i + 2;
 	}
 	buf_release(&b);
+}
+
+/* Line by line, however it was cut. */
+static void wire_received(struct channel *s, const char *data, size_t len)
+{
+	for (size_t i = 0; s->trace.wire && i < len; i++) {
+		buf_addc(&s->heard, data[i]);
+		if (data[i] != '\n' && s->heard.len < SMTP_REPLY_LINE_MAX)
+			continue;
+		s->trace.wire(s->trace.ctx, true, s->heard.data, s->heard.len);
+		buf_clear(&s->heard);
+	}
 }
 
 static bool starts_with(const char *line, size_t len, const char *word)
@@ -126,6 +143,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 
 	if (++s->lines > CHANNEL_LINES_MAX)
 		return 0;
+	wire_received(s, line, len);
 	while (text > 0 && (line[text - 1] == '\n' || line[text - 1] == '\r'))
 		text--;
 	for (size_t at = 0; at < len; at += used) {
@@ -260,6 +278,7 @@ int channel_open(struct channel *s, const struct upstream_settings *settings, en
 	s->socket = CURL_SOCKET_BAD;
 	s->features.tls = tls == UPSTREAM_TLS_IMPLICIT;
 	smtp_reply_parser_init(&s->parser);
+	buf_init(&s->heard, SMTP_REPLY_LINE_MAX);
 	if (make_url(settings, tls, &url, e) != 0)
 		return -1;
 	s->easy = curl_easy_init();
@@ -284,6 +303,7 @@ void channel_close(struct channel *s)
 void channel_release(struct channel *s)
 {
 	tls_release(&s->watch);
+	buf_release(&s->heard);
 }
 
 /* ---- how it went ----------------------------------------------------------------- */
@@ -387,7 +407,11 @@ enum channel_io channel_write(struct channel *s, const char *data, size_t len, s
 
 enum channel_io channel_recv(struct channel *s, char *data, size_t cap, size_t *n, struct err *e)
 {
+	enum channel_io io;
+
 	s->error[0] = '\0';
 	*n = 0;
-	return io_result(s, curl_easy_recv(s->easy, data, cap, n), "receiving failed", e);
+	if ((io = io_result(s, curl_easy_recv(s->easy, data, cap, n), "receiving failed", e)) == CHANNEL_IO_OK)
+		wire_received(s, data, *n);
+	return io;
 }

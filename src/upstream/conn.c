@@ -241,7 +241,7 @@ static void end_session(struct upstream_conn *c, const struct upstream_outcome *
 
 static void start(struct upstream_conn *c, enum upstream_tls tls)
 {
-	struct channel_trace t = { .line = c->ops->trace, .ctx = c->ctx };
+	struct channel_trace t = { .line = c->ops->trace, .wire = c->ops->wire, .ctx = c->ctx };
 	struct upstream_outcome why = { .how = UPSTREAM_NO_ANSWER, .phase = UPSTREAM_RESOLVE };
 	struct err e;
 

@@ -47,7 +47,8 @@ enum upstream_tls_version {
 /* With TLS_REQUIRED and TLS_IMPLICIT: what proves that the server is the one that is meant */
 enum upstream_verify {
 	UPSTREAM_VERIFY_CA, /* a certificate of an authority we trust, for its name; and a pinned key, if any */
-	UPSTREAM_VERIFY_PIN /* a pinned key alone: whatever the certificate says */
+	UPSTREAM_VERIFY_PIN, /* a pinned key alone: whatever the certificate says */
+	UPSTREAM_VERIFY_NONE /* nothing: for a person who tries a server; no configuration can say it */
 };
 
 enum upstream_family { UPSTREAM_FAMILY_ANY, UPSTREAM_FAMILY_IPV4, UPSTREAM_FAMILY_IPV6 };
@@ -138,6 +139,7 @@ enum upstream_verified { UPSTREAM_NOT_VERIFIED, UPSTREAM_VERIFIED_CA, UPSTREAM_V
 /* What the EHLO that counts (the last one) announced. */
 struct upstream_features {
 	bool esmtp; /* EHLO was answered, not only HELO */
+	unsigned announced; /* all that are known to smtp/extension.h and not to be discarded: SMTP_EXTENSION_BIT */
 	bool pipelining, eightbitmime, smtputf8, chunking, binarymime, dsn, starttls, enhancedstatuscodes;
 	bool size; /* SIZE was announced */
 	uint64_t size_limit_bytes; /* 0: no fixed limit */
@@ -225,6 +227,14 @@ struct upstream_outcome {
 struct upstream_conn;
 struct upstream_txn;
 
+/* What a person wants said beside what the envelope says. Strings are printable, without blanks at their ends. */
+struct upstream_more {
+	unsigned needs; /* SMTP_EXTENSION_BIT: an upstream that does not announce them cannot take it; SMTPUTF8 is said */
+	const char *mail, *rcpt; /* options of MAIL, and of every RCPT, as they are to be said; NULL: none */
+	uint64_t size_bytes; /* for SIZE= instead of the content's; 0: that */
+};
+#define UPSTREAM_MORE_MAX 500 /* octets of mail and rcpt each */
+
 /* One message to some of its recipients. Storage is the caller's until done() was called. */
 struct upstream_txn {
 	const struct envelope *env; /* sender, body, smtputf8 */
@@ -233,6 +243,7 @@ struct upstream_txn {
 	uint64_t content_bytes; /* exact, not dot-stuffed */
 	bool has_dot_lines; /* false: content can go out as it is */
 	bool has_eightbit;
+	const struct upstream_more *more; /* NULL: nothing */
 	/* Content at offset: bytes read (> 0), -1 and e on failure. Never asked beyond content_bytes. */
 	ssize_t (*read)(struct upstream_txn *t, uint64_t offset, void *data, size_t cap, struct err *e);
 	/*
@@ -280,6 +291,11 @@ struct upstream_conn_ops {
 	 * must not call any function here.
 	 */
 	void (*trace)(void *ctx, bool from_upstream, const char *text, size_t len);
+	/*
+	 * The same lines as they go over the wire, with their line ends and any octet in them; AUTH's secrets are masked here
+	 * too. A line longer than SMTP_REPLY_LINE_MAX comes in pieces. May be NULL.
+	 */
+	void (*wire)(void *ctx, bool from_upstream, const char *data, size_t len);
 };
 
 /* Starts connecting; the outcome comes by callback, never from inside this call. */
