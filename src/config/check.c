@@ -9,7 +9,9 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
+#include "config/mailman.h"
 #include "config/presets.h"
+#include "config/remote.h"
 #include "config/routes.h"
 #include "config/types.h"
 #include "handler/handler.h"
@@ -102,8 +104,8 @@ static bool handler_relays(const struct config *cfg)
 {
 	const struct handler_kind *kind;
 
-	if (!cfg->find_handler) /* a tool that runs no handlers knows the one that matters */
-		return strcmp(cfg->handler, "spool") == 0;
+	if (!cfg->find_handler) /* a tool that runs no handlers knows those that matter */
+		return strcmp(cfg->handler, "spool") == 0 || strcmp(cfg->handler, "proxy") == 0 || config_is_mailman(cfg);
 	kind = cfg->find_handler(cfg->handler);
 	return kind && kind->ops->relays;
 }
@@ -333,7 +335,7 @@ static void remotes_differ(struct check *c)
 		for (size_t n = 0; n < i; n++)
 			if (same_address(&u->remoteaddr[i].endpoint, &u->remoteaddr[n].endpoint)) {
 				check_fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
-					   endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
+					   config_remote_format(&u->remoteaddr[i], text), u->name);
 				return;
 			}
 }
@@ -460,7 +462,10 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
 	run_rules(&c, check_rewrite_rules, check_rewrite_rule_count);
 	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
+	run_rules(&c, check_proxy_rules, check_proxy_rule_count);
+	run_rules(&c, check_program_rules, check_program_rule_count);
 	run_rules(&c, check_module_rules, check_module_rule_count);
+	run_rules(&c, check_mailman_rules, check_mailman_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

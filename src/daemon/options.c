@@ -14,8 +14,10 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "config/mailman.h"
 #include "config/options.h"
 #include "config/paths.h"
+#include "config/remote.h"
 #include "handler/handler.h"
 
 #define DEFAULT_LOCAL "localhost:8025" /* smtpd's */
@@ -147,12 +149,8 @@ static int take_addresses(struct daemon_options *o, int count, char *const text[
 		err_prefix(e, "local address");
 		return -1;
 	}
-	if (endpoint_parse(remote, -1, &o->remote, e) != 0) {
+	if (config_remote_parse(remote, -1, &o->remote, e) != 0) {
 		err_prefix(e, "remote address");
-		return -1;
-	}
-	if (o->remote.kind == ENDPOINT_UNIX || !o->remote.host[0] || o->remote.port == 0) {
-		err_set(e, "remote address: \"%s\": REMOTEHOST:PORT is needed to connect to", remote);
 		return -1;
 	}
 	return 0;
@@ -313,16 +311,18 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	if (!kind || kind->ops->relays) {
 		upstream = config_add_upstream(cfg, "default");
 		upstream->remoteaddr = mem_alloc(sizeof(*upstream->remoteaddr));
-		upstream->remoteaddr[0] = (struct config_remote){ .endpoint = o->remote };
+		upstream->remoteaddr[0] = o->remote;
 		upstream->remoteaddr_count = 1;
-		upstream->tls = config_default_tls(&o->remote);
+		upstream->tls = config_remote_default_tls(&o->remote);
 	}
+	config_complete_mailman(cfg);
 	if (o->has_size)
 		cfg->data_size_limit_bytes = o->size_bytes;
 	cfg->enable_smtputf8 = o->smtputf8;
 	replace(&cfg->user, mem_strdup("nobody"));
 	replace(&cfg->smtp_user, mem_strdup("nobody"));
 	replace(&cfg->auth_user, mem_strdup("nobody"));
+	replace(&cfg->program_user, mem_strdup("nobody"));
 	spool = quick_spool(o, world, &e);
 	if (!spool) {
 		report(ctx, e.text);

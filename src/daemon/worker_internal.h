@@ -15,6 +15,7 @@
 #include "listener/acceptor.h"
 #include "listener/peer.h"
 #include "listener/stream.h"
+#include "program/client.h"
 #include "session/session.h"
 #include "spool/spool.h"
 
@@ -24,17 +25,21 @@ struct worker {
 	struct acceptor acceptor;
 	struct spool spool;
 	struct handler *handler;
+	struct proxying *proxying; /* handler "proxy"; NULL: another */
 	struct module_settings module_settings;
 	struct module_guard guard;
 	struct module *module; /* NULL: none */
 	struct session_config *session; /* by listener of the configuration; owned */
 	struct session_config *local_session; /* the same for its unix sockets; owned */
 	struct session_config outbox_session; /* for mail of the outbox */
+	struct program_setting program[PROGRAM_COMMANDS];
+	struct program_line program_line;
 	struct auth_asker_line auth_line;
 	struct auth_asker *asker; /* by listener; owned */
 	struct session_events events;
 	struct access_settings access_settings; /* the service's, and this worker's slot */
 	struct access access; /* the policy of all sessions */
+	int64_t outbox_due_mono_ms; /* when to look at it again */
 	unsigned busy; /* workers that had a client when this one got its own, itself included */
 	struct peer peer; /* of the present session */
 	struct stream stream; /* of the present session */

@@ -18,10 +18,10 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/pyrepr.h"
+#include "base/sink.h"
 #include "base/file.h"
 #include "base/utf8.h"
-#include "handler/pyrepr.h"
-#include "handler/sink.h"
 #include "smtp/received.h"
 
 struct debug {

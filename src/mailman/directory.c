@@ -457,6 +457,11 @@ void directory_stop(struct directory *d)
 	d->next = NULL;
 }
 
+const char *directory_trouble(const struct directory *d)
+{
+	return d->failures > 0 ? d->why.text : NULL;
+}
+
 struct directory_facts directory_facts(const struct directory *d)
 {
 	const struct lists *best = d->listed ? d->listed : d->mapped;

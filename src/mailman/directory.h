@@ -56,6 +56,9 @@ enum lists_answer directory_ask(struct directory *d, const char *address, int64_
 /* What Mailman 2's aliases say of an address: "owner list"; NULL: nothing. Valid until the next changed(). */
 const char *directory_value(const struct directory *d, const char *address);
 
+/* Why Mailman cannot be asked now; NULL: nothing is wrong. Valid until the next changed(). */
+const char *directory_trouble(const struct directory *d);
+
 struct directory_facts {
 	size_t lists, domains; /* known */
 	const char *const *domain; /* configured ones are not among them */

@@ -23,6 +23,8 @@ const char *child_role_name(enum child_role role)
 		return "relay";
 	case ROLE_AUTH:
 		return "auth";
+	case ROLE_PROGRAMS:
+		return "programs";
 	}
 	return "?";
 }

@@ -9,8 +9,8 @@
 
 #include "base/err.h"
 
-enum child_role { ROLE_WORKER, ROLE_RELAY, ROLE_AUTH };
-#define CHILD_ROLES 3
+enum child_role { ROLE_WORKER, ROLE_RELAY, ROLE_AUTH, ROLE_PROGRAMS };
+#define CHILD_ROLES 4
 
 struct child {
 	pid_t pid; /* 0: this place is free */

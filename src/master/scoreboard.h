@@ -43,6 +43,7 @@ struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool relay_ready;
 	_Atomic bool auth_ready;
+	_Atomic bool programs_ready;
 	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */
 	_Atomic bool watched; /* an operator watches: log lines are to be sent to the relay too (daemon/events.h) */
 	_Atomic uint64_t watch_lost; /* lines that could not be */

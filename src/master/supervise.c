@@ -26,7 +26,7 @@ struct master {
 	const struct master_limits *limits;
 	const struct master_roles *roles;
 	struct scoreboard *board;
-	struct child *child; /* board->slots workers, then the relay, then auth */
+	struct child *child; /* board->slots workers, then the relay, auth, programs */
 	unsigned child_count;
 	struct backoff backoff[CHILD_ROLES];
 	unsigned generation; /* of the last worker started */
@@ -51,6 +51,8 @@ static int (*single_role(const struct master *m, enum child_role role))(void *ct
 		return m->roles->relay;
 	case ROLE_AUTH:
 		return m->roles->auth;
+	case ROLE_PROGRAMS:
+		return m->roles->programs;
 	}
 	return NULL;
 }
@@ -62,7 +64,16 @@ static unsigned single_index(const struct master *m, enum child_role role)
 
 static _Atomic bool *single_ready(const struct master *m, enum child_role role)
 {
-	return role == ROLE_AUTH ? &m->board->shared->auth_ready : &m->board->shared->relay_ready;
+	switch (role) {
+	case ROLE_AUTH:
+		return &m->board->shared->auth_ready;
+	case ROLE_PROGRAMS:
+		return &m->board->shared->programs_ready;
+	case ROLE_WORKER:
+	case ROLE_RELAY:
+		break;
+	}
+	return &m->board->shared->relay_ready;
 }
 
 /* ---- being born -------------------------------------------------------------- */
@@ -389,6 +400,7 @@ static void loop(struct master *m)
 			tick(m);
 			spawn_single(m, ROLE_RELAY);
 			spawn_single(m, ROLE_AUTH);
+			spawn_single(m, ROLE_PROGRAMS);
 			grow_pool(m);
 			shrink_pool(m);
 			announce_when_ready(m);
@@ -442,7 +454,7 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 	proctitle_set("master");
 	loop(&m);
 	if (m.never_ready)
-		err_set(e, "a worker, the relay or auth could not start: its own line in the log says why");
+		err_set(e, "a worker, the relay, auth or programs could not start: its own line in the log says why");
 	else
 		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
 	free(m.child);

@@ -156,20 +156,19 @@ static bool await(int fd, short events, struct control *control, int64_t deadlin
 	}
 }
 
-void program_run(int request_fd, struct control *control, int64_t timeout_ms, const struct program_job *job,
-		 struct program_outcome *out)
+void program_run(const struct program_line *line, const struct program_job *job, struct program_outcome *out)
 {
-	int64_t deadline = clock_mono_ms() + timeout_ms + PROGRAM_WAIT_MS;
+	int64_t deadline = clock_mono_ms() + line->setting[job->command].timeout_ms + PROGRAM_WAIT_MS;
 	bool answered = false;
 	struct err e;
 	int fd;
 
 	lose(out);
 	/* while the process is being restarted the line may fill up */
-	while ((fd = program_begin(request_fd, job, &e)) < 0)
-		if (e.os_error != EAGAIN || !await(request_fd, POLLOUT, control, deadline))
+	while ((fd = program_begin(line->request_fd, job, &e)) < 0)
+		if (e.os_error != EAGAIN || !await(line->request_fd, POLLOUT, line->control, deadline))
 			return;
-	while (!answered && await(fd, POLLIN, control, deadline))
+	while (!answered && await(fd, POLLIN, line->control, deadline))
 		answered = program_finish(fd, out);
 	close(fd);
 }

@@ -61,9 +61,15 @@ int program_begin(int request_fd, const struct program_job *job, struct err *e);
 /* Takes the outcome; does not wait: false when there is none yet. fd stays the caller's, to be closed. */
 bool program_finish(int fd, struct program_outcome *out);
 
+/* What a worker needs to have programs run. */
+struct program_line {
+	int request_fd; /* write end of the shared pair */
+	struct control *control;
+	const struct program_setting *setting; /* by enum program_command */
+};
+
 /* Begins, and waits for the outcome: at most the timeout_ms of the command and PROGRAM_WAIT_MS, and at a stop until its
  * grace is over. */
-void program_run(int request_fd, struct control *control, int64_t timeout_ms, const struct program_job *job,
-		 struct program_outcome *out);
+void program_run(const struct program_line *line, const struct program_job *job, struct program_outcome *out);
 
 #endif

@@ -32,22 +32,22 @@ static unsigned fact_find(const char *name, size_t len)
 
 bool word_next(const char **at, struct word_part *part)
 {
-	const char *dollar, *brace;
+	const char *mark, *brace;
 
 	if (!**at)
 		return false;
-	dollar = strstr(*at, "${");
-	if (dollar != *at) {
+	mark = strstr(*at, "%{");
+	if (mark != *at) {
 		part->fact = PROGRAM_FACTS;
 		part->text = *at;
-		part->len = dollar ? (size_t)(dollar - *at) : strlen(*at);
+		part->len = mark ? (size_t)(mark - *at) : strlen(*at);
 		*at += part->len;
 		return true;
 	}
-	brace = strchr(dollar, '}');
-	part->text = dollar;
-	part->len = brace ? (size_t)(brace + 1 - dollar) : strlen(dollar);
-	part->fact = brace ? fact_find(dollar + 2, part->len - 3) : PROGRAM_FACTS;
+	brace = strchr(mark, '}');
+	part->text = mark;
+	part->len = brace ? (size_t)(brace + 1 - mark) : strlen(mark);
+	part->fact = brace ? fact_find(mark + 2, part->len - 3) : PROGRAM_FACTS;
 	*at += part->len;
 	return true;
 }
@@ -57,9 +57,9 @@ bool program_word_is_good(const char *word, struct err *e)
 	struct word_part part;
 
 	while (word_next(&word, &part)) {
-		if (part.fact < PROGRAM_FACTS || strncmp(part.text, "${", 2) != 0)
+		if (part.fact < PROGRAM_FACTS || strncmp(part.text, "%{", 2) != 0)
 			continue;
-		err_set(e, "\"%.*s\" is nothing that a program can be told: ${sender}, ${recipient} ... are",
+		err_set(e, "\"%.*s\" is nothing that a program can be told: %%{sender}, %%{recipient} ... are",
 			(int)(part.len > 100 ? 100 : part.len), part.text);
 		return false;
 	}

@@ -25,7 +25,7 @@ extern const char *const program_command_names[PROGRAM_COMMANDS]; /* "exec", ...
 
 /* What the configuration says of one. Immutable; everything it points to outlives the processes. */
 struct program_setting {
-	const char *const *word; /* the first one is an absolute path; the others may hold ${fact} */
+	const char *const *word; /* the first one is an absolute path; the others may hold %{fact} */
 	size_t word_count; /* 0: there is no such command */
 	int64_t timeout_ms; /* for the whole run */
 	bool crlf; /* the program's lines end with CRLF, both ways; false: LF */
@@ -33,7 +33,7 @@ struct program_setting {
 	uint64_t output_max; /* of a filter; in octets as they are written, with CRLF */
 };
 
-/* What a program is told, in its environment by name, and in words of its command as ${name in lower case}. */
+/* What a program is told, in its environment by name, and in words of its command as %{name in lower case}. */
 enum program_fact {
 	FACT_SENDER, /* reverse-path, "" for <> */
 	FACT_RECIPIENT, /* may be given several times */
@@ -55,14 +55,14 @@ enum program_fact {
 extern const char *const program_fact_names[PROGRAM_FACTS]; /* "SENDER", ... */
 
 /*
- * Whether a word of a command can be expanded: ${name} with the name of a
- * fact, or no "${" at all. For the check of a configuration.
+ * Whether a word of a command can be expanded: %{name} with the name of a
+ * fact, or no "%{" at all. For the check of a configuration.
  */
 bool program_word_is_good(const char *word, struct err *e);
 
 /*
  * Whether this value of a fact can be given to the command: where a word
- * begins with ${fact}, a value that begins with "-" would be taken for an
+ * begins with %{fact}, a value that begins with "-" would be taken for an
  * option by most programs, and is refused, unless "--" stands before it.
  */
 bool program_takes(const struct program_setting *s, enum program_fact fact, const char *value);

@@ -72,7 +72,7 @@ static void drop(int *fd)
 
 /* ---- the log -------------------------------------------------------------------------- */
 
-static void log_who(struct log_line *line, const struct run *r)
+static void put_who(struct log_line *line, const struct run *r)
 {
 	log_str(line, "command", program_command_names[r->command]);
 	log_int(line, "run", getpid());
@@ -89,7 +89,7 @@ static void log_stderr(struct run *r)
 		return;
 	if (r->lines++ < STDERR_LINES) {
 		log_begin(&line, LOG_LEVEL_INFO, "program_stderr");
-		log_who(&line, r);
+		put_who(&line, r);
 		log_strn(&line, "text", r->line, r->line_len);
 		log_end(&line);
 	} else {
@@ -118,7 +118,7 @@ static void log_end_of_run(const struct run *r)
 	struct log_line line;
 
 	log_begin(&line, level_of(r), "program");
-	log_who(&line, r);
+	put_who(&line, r);
 	log_str(&line, "end", r->abandoned ? "abandoned" : program_end_names[a->end]);
 	if (a->end == PROGRAM_EXITED) {
 		log_int(&line, "exit", a->status);

@@ -35,13 +35,13 @@ const struct command_verb command_verbs[] = {
 	{ "RCPT", verb_rcpt, BEFORE_CONTENT, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH, 0 },
 	/* MAIL without RCPT is allowed here because the reply depends on why there is none */
 	{ "DATA", verb_data, BEFORE_CONTENT, "need RCPT command", NO_ARG, "DATA", LISTED | HOOKED, 0 },
-	{ "BDAT", verb_bdat, COMMAND_TRANSACTION, "need RCPT command", MAY_ARG, "BDAT octets [LAST]", COMMAND_OCTETS,
-	  BIT(CHUNKING) },
+	{ "BDAT", verb_bdat, COMMAND_TRANSACTION, "need RCPT command", MAY_ARG, "BDAT octets [LAST]",
+	  COMMAND_OCTETS | COMMAND_ANNOUNCED, BIT(CHUNKING) },
 	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", LISTED | GATHERS | CLEAR | WATCHED, 0 },
 	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", LISTED | CLEAR | ANSWERED, 0 },
 	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", LISTED | CLEAR | WATCHED, 0 },
 	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", LISTED | ANSWERED, BIT(VRFY) },
-	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, NULL, ANSWERED, BIT(EXPN) },
+	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, "EXPN <list>", ANSWERED, BIT(EXPN) },
 	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", ANSWERED, BIT(HELP) },
 	{ "PROXY", verb_proxy, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
 	/* a web browser that was sent here to post commands (verb_misc.c) */

@@ -28,7 +28,7 @@ enum command_argument { COMMAND_NO_ARGUMENT, COMMAND_MAY_ARGUMENT, COMMAND_NEEDS
 
 enum command_flag {
 	COMMAND_PARAMETERS = 1, /* after EHLO, " [SP <mail-parameters>]" belongs to the syntax */
-	COMMAND_LISTED = 2, /* in HELP's list of commands, which is smtpd's */
+	COMMAND_LISTED = 2, /* in HELP's list of commands, which is smtpd's; the others while they are announced */
 	COMMAND_GATHERS = 4, /* its reply may wait for those of the next commands (RFC 2920 3.2) */
 	COMMAND_IN_CLEAR = 8, /* allowed before TLS where that is required (RFC 3207 4) */
 	COMMAND_SECRET = 16, /* its argument is not for logs */
@@ -40,7 +40,8 @@ enum command_flag {
 	COMMAND_HOOKED = 64, /* may refuse it */
 	COMMAND_ANSWERED = 128, /* with COMMAND_HOOKED: may answer it in any way; it changes nothing in the session */
 	COMMAND_WATCHED = 256, /* with COMMAND_HOOKED: may only see it */
-	COMMAND_OCTETS = 512 /* that many octets of its argument follow, whatever it is answered (RFC 3030 2) */
+	COMMAND_ANNOUNCED = 1024, /* unknown where it was not announced */
+	COMMAND_OCTETS = 512 /* as many octets as its argument says follow, whatever it is answered (RFC 3030 2) */
 };
 
 struct command_verb {

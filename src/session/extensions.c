@@ -24,6 +24,12 @@ static bool smtputf8_is_enabled(const struct session *s)
 	return s->cfg->enable_smtputf8;
 }
 
+/* RFC 5321 3.5.2: EXPN is announced where it is supported. VRFY always is; it is announced where it tells something. */
+static bool verifies(const struct session *s)
+{
+	return s->cfg->verifies;
+}
+
 /* RFC 3030 3: only with CHUNKING. Most upstreams lack it, so it is offered only where somebody says that ours has it. */
 static bool binarymime_is_possible(const struct session *s)
 {
@@ -81,6 +87,8 @@ static const struct {
 	[SMTP_BINARYMIME] = { OF_HANDLER, .possible = binarymime_is_possible },
 	[SMTP_DELIVERBY] = { OF_HANDLER, .possible = always, .parameters = add_minimum },
 	[SMTP_LIMITS] = { .possible = always, .parameters = add_limits },
+	[SMTP_VRFY] = { .possible = verifies },
+	[SMTP_EXPN] = { .possible = verifies },
 	[SMTP_HELP] = { .possible = always },
 };
 
@@ -90,6 +98,14 @@ bool session_offers(const struct session *s, enum smtp_extension x)
 
 	return extensions[x].possible && !(s->cfg->discard & bit) &&
 	       (!extensions[x].of_handler || (s->offer.extensions & bit)) && extensions[x].possible(s);
+}
+
+bool session_offers_any(const struct session *s, unsigned set)
+{
+	for (unsigned x = 0; x < SMTP_EXTENSION_COUNT; x++)
+		if ((set & SMTP_EXTENSION_BIT(x)) && session_offers(s, x))
+			return true;
+	return false;
 }
 
 void session_ask_handler(struct session *s)

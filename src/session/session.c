@@ -260,8 +260,7 @@ static bool is_known(const struct session *s, const struct command_verb *verb)
 {
 	if (!verb || (verb->extension & s->cfg->discard))
 		return false;
-	/* said without being announced, what follows it is guesswork (RFC 3030 2) */
-	return !(verb->flags & COMMAND_OCTETS) || (s->extended && session_offers(s, SMTP_CHUNKING));
+	return !(verb->flags & COMMAND_ANNOUNCED) || (s->extended && session_offers_any(s, verb->extension));
 }
 
 /* Returns whether the reply may wait for others. */

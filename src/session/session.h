@@ -36,6 +36,7 @@ struct session_config {
 	unsigned max_transactions; /* messages in one session before 421 4.7.0; 0: no limit */
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
+	bool verifies; /* the policy has something to say to VRFY and EXPN */
 	bool enable_binarymime; /* RFC 3030 */
 	int64_t deliver_by_minimum_ms; /* RFC 2852 2: announced when it is a second or more */
 	bool decode_data; /* smtpd's: 8BITMIME is not offered */

@@ -112,6 +112,7 @@ bool session_become_user(struct session *s, const char *user);
  * handler. What EHLO announces, and what its commands and parameters ask.
  */
 bool session_offers(const struct session *s, enum smtp_extension x);
+bool session_offers_any(const struct session *s, unsigned set);
 /* Asks the handler what it takes (EHLO). */
 void session_ask_handler(struct session *s);
 /* The largest message, as announced with SIZE; 0: no limit */

@@ -150,6 +150,9 @@ START_TEST(every_verb_in_every_state)
 			/* it was never announced */
 			if (v->run == verb_bdat && states[i].state == COMMAND_START)
 				reply = "421 4.7.0 relay.example.org Error: it is not known where the next command begins";
+			/* that state needs EHLO */
+			if (v->run == verb_help && states[i].state == COMMAND_BDAT)
+				reply = "250 2.0.0 Supported commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY";
 			snprintf(input, sizeof(input), "%s%s\r\n",
 				 v->run == verb_bdat ? states[i].extended : states[i].input, line);
 			setup(&r, input);
