@@ -2,14 +2,33 @@
 /* See send_report.h. */
 #include "cli/send_report.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define REPLY_TEXT_MAX 4096
 
-void send_report_init(struct send_report *r, const char *server, size_t recipients)
+void send_report_init(struct send_report *r, const char *server, const char *message, size_t recipients)
 {
-	*r = (struct send_report){ .server = server, .recipients = recipients };
+	*r = (struct send_report){ .server = server, .message = message, .recipients = recipients };
+}
+
+/* What is said on standard error: of which message, if there are several. */
+static void complain(const struct send_report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void complain(const struct send_report *r, const char *fmt, ...)
+{
+	struct buf text;
+	va_list ap;
+
+	buf_init(&text, 2 * REPLY_TEXT_MAX);
+	va_start(ap, fmt);
+	buf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	if (r->message)
+		cli_error("%s: %s", r->message, text.data);
+	else
+		cli_error("%s", text.data);
+	buf_release(&text);
 }
 
 /* "550 5.1.1 no such user", or the words for what happened instead of a reply. */
@@ -35,7 +54,7 @@ void send_report_recipient(struct send_report *r, const char *address, const str
 		return;
 	r->refused++;
 	reply_text(reply, &text);
-	cli_error("%s: %s: %s", address, refused(reply), text.data);
+	complain(r, "%s: %s: %s", address, refused(reply), text.data);
 	buf_release(&text);
 }
 
@@ -64,6 +83,16 @@ static const char *step(enum upstream_phase phase)
 	return upstream_phase_name(phase);
 }
 
+static void print_message(const struct term *out, const char *message)
+{
+	struct buf shown;
+
+	buf_init(&shown, 8 * REPLY_TEXT_MAX);
+	term_escapes(out, message, &shown);
+	printf("%s: ", shown.data);
+	buf_release(&shown);
+}
+
 static void report_answer(struct send_report *r, const struct upstream_outcome *outcome, const char *remote,
 			  const char *text)
 {
@@ -75,21 +104,24 @@ static void report_answer(struct send_report *r, const struct upstream_outcome *
 		term_init(&out, STDOUT_FILENO);
 		buf_init(&shown, 4 * REPLY_TEXT_MAX);
 		term_escapes(&out, text, &shown);
+		if (r->message)
+			print_message(&out, r->message);
 		printf("%s: %s\n", remote[0] ? remote : r->server, shown.data);
 		buf_release(&shown);
 	} else if (outcome->phase == UPSTREAM_RCPT) {
-		cli_error("%s: no recipient was accepted, so nothing was sent", r->server);
+		complain(r, "%s: no recipient was accepted, so nothing was sent", r->server);
 	} else {
-		cli_error("%s: the message was %s in answer to %s: %s", r->server, refused(&outcome->reply),
+		complain(r, "%s: the message was %s in answer to %s: %s", r->server, refused(&outcome->reply),
 			  step(outcome->phase), text);
 	}
 }
 
-void send_report_done(struct send_report *r, const struct upstream_outcome *outcome, const char *remote)
+void send_report_done(struct send_report *r, size_t count, const struct upstream_outcome *outcome, const char *remote)
 {
 	struct buf text;
 
-	r->done = true;
+	r->ended += count;
+	r->done = r->ended == r->recipients;
 	reply_text(&outcome->reply, &text);
 	switch (outcome->how) {
 	case UPSTREAM_ANSWERED:
@@ -98,22 +130,23 @@ void send_report_done(struct send_report *r, const struct upstream_outcome *outc
 	case UPSTREAM_NO_ANSWER:
 		r->unreachable = true;
 		if (outcome->phase == UPSTREAM_FINAL_DOT)
-			cli_error("%s: the message was sent, but the server's answer is missing (%s): "
+			complain(r, "%s: the message was sent, but the server's answer is missing (%s): "
 				  "it may have been accepted",
 				  r->server, text.data);
 		else
-			cli_error("%s: %s (at %s): nothing was accepted", r->server, text.data,
+			complain(r, "%s: %s (at %s): nothing was accepted", r->server, text.data,
 				  step(outcome->phase));
 		break;
 	case UPSTREAM_UNSUPPORTED:
-		cli_error("%s: this server cannot take the message: %s", r->server, text.data);
+		complain(r, "%s: this server cannot take the message: %s", r->server, text.data);
 		break;
 	case UPSTREAM_SOURCE_FAILED:
 		r->unreachable = true;
-		cli_error("%s: nothing was accepted", text.data);
+		complain(r, "%s: nothing was accepted", text.data);
 		break;
 	case UPSTREAM_NOT_STARTED:
-		r->done = false; /* closed() has the reason */
+		r->ended -= count; /* closed() has the reason */
+		r->done = false;
 		break;
 	}
 	buf_release(&text);
@@ -128,12 +161,12 @@ void send_report_closed(struct send_report *r, const struct upstream_outcome *wh
 	r->unreachable = true;
 	reply_text(&why->reply, &text);
 	if (why->how == UPSTREAM_ANSWERED && ever_ready)
-		cli_error("%s: the server ended the session: %s", r->server, text.data);
+		complain(r, "%s: the server ended the session: %s", r->server, text.data);
 	else if (why->how == UPSTREAM_ANSWERED)
-		cli_error("%s: the server refused the session (at %s): %s", r->server, step(why->phase),
+		complain(r, "%s: the server refused the session (at %s): %s", r->server, step(why->phase),
 			  text.data);
 	else
-		cli_error("%s: %s", r->server, text.data);
+		complain(r, "%s: %s", r->server, text.data);
 	buf_release(&text);
 }
 
