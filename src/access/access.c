@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "session/session.h"
 
 /* ---- refusals ---------------------------------------------------------------------- */
@@ -43,6 +44,8 @@ static enum policy_verdict follow(struct access *a, enum rules_kind kind, const 
 {
 	switch (rule->action) {
 	case RULE_ALLOW:
+	case RULE_UNKNOWN:
+	case RULE_LIST:
 		break;
 	case RULE_HOLD:
 		if (!*hold) /* the first reason counts */
@@ -371,10 +374,99 @@ static enum policy_verdict rcpt(struct session_policy *p, const struct session_c
 	return take_share(a, LIMITS_RECIPIENTS, reply);
 }
 
+/* ---- VRFY, EXPN ------------------------------------------------------------------------------ */
+
+static void tell_members(const char *members, struct smtp_reply *reply)
+{
+	char text[SMTP_REPLY_TEXT_MAX] = "";
+	size_t n = 0;
+
+	/* that they fit was seen when the table was read */
+	while (*members) {
+		size_t len = strcspn(members, " ");
+
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s<%.*s>", n > 0 ? "\n" : "", (int)len, members);
+		members += len + (members[len] == ' ');
+	}
+	smtp_reply_set(reply, 250, "2.1.5", "%s", text);
+}
+
+/* A reply is ASCII: an address that is not stays out of it. */
+static const char *shown(const char *address, char out[SMTP_PATH_MAX + 2])
+{
+	snprintf(out, SMTP_PATH_MAX + 2, "<%s>", address);
+	return text_is_printable_ascii(address) ? out : "This address";
+}
+
+/* RFC 5321 3.5.2 and .3 */
+static bool answer(const struct rule *rule, const char *address, bool expand, struct smtp_reply *reply)
+{
+	char name[SMTP_PATH_MAX + 2];
+
+	switch (rule->action) {
+	case RULE_ALLOW:
+		if (expand)
+			smtp_reply_set(reply, 550, "5.2.4", "%s is no mailing list", shown(address, name));
+		else
+			smtp_reply_set(reply, 250, "2.1.5", "%s", *rule->text ? rule->text : shown(address, name));
+		return true;
+	case RULE_REJECT:
+	case RULE_DEFER:
+		*reply = rule->reply;
+		return true;
+	case RULE_LIST:
+		if (expand)
+			tell_members(rule->text, reply);
+		else /* not the 550 of the RFC's example: who asks in order to send may send */
+			smtp_reply_set(reply, 252, "2.5.2", "%s is a mailing list", shown(address, name));
+		return true;
+	case RULE_UNKNOWN:
+	case RULE_HOLD:
+		break;
+	}
+	return false;
+}
+
+static bool verify(struct session_policy *p, const struct session_client *client, const char *address, bool expand,
+		   struct smtp_reply *reply)
+{
+	struct access *a = (struct access *)p;
+	const struct access_settings *s = a->settings;
+	char name[SMTP_PATH_MAX + 2];
+	struct rule rule;
+
+	a->rule[0] = '\0';
+	if (!s->verifies)
+		return false;
+	if (!s->verifies_for_anyone && !may_relay(a, client)) {
+		/* RFC 5321 7.3: neither a yes nor a no */
+		if (expand)
+			refuse(a, reply, "relay_from", 550, "5.7.1", "Access denied: %s is not in relay_from%s",
+			       client->peer->address, remedy(a, client));
+		return expand;
+	}
+	if (!rules_find_address(&s->tables->rules[RULES_VRFY], whole(a, address), &rule))
+		rule.action = RULE_UNKNOWN;
+	if (answer(&rule, address, expand, reply)) {
+		if (rule.action == RULE_REJECT || rule.action == RULE_DEFER)
+			snprintf(a->rule, sizeof(a->rule), "%s:%u", rules_names[RULES_VRFY], (unsigned)rule.line);
+		return true;
+	}
+	if (expand)
+		smtp_reply_set(reply, 550, "5.1.1", "%s is no mailing list that is known here", shown(address, name));
+	return expand;
+}
+
+static bool asked_may_relay(struct session_policy *p, const struct session_client *client)
+{
+	return may_relay((struct access *)p, client);
+}
+
 /* ---- life -------------------------------------------------------------------------------------- */
 
 static const struct session_policy_ops ops = {
-	.authenticated = authenticated, .mail = mail, .rcpt = rcpt, .peer_changed = peer_changed
+	.authenticated = authenticated, .mail = mail, .rcpt = rcpt, .verify = verify, .may_relay = asked_may_relay,
+	.peer_changed = peer_changed
 };
 
 void access_init(struct access *a, const struct access_settings *settings)

@@ -45,6 +45,8 @@ struct access_numbers {
 /* What goes for all sessions; all of it outlives them. */
 struct access_settings {
 	bool relays; /* the handler passes mail on: a client must be allowed to relay */
+	bool verifies; /* there is a table for VRFY and EXPN */
+	bool verifies_for_anyone; /* also for clients that may not relay */
 	const char *default_domain; /* of addresses without one, for the tables */
 	const struct cidr *relay_from;
 	size_t relay_from_count;

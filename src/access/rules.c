@@ -11,31 +11,39 @@
 #include "base/cidr.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "smtp/path.h"
 
 #define TEXT_MAX 400 /* octets of a reply's or a hold's text */
+#define LIST_MAX (SMTP_REPLY_TEXT_MAX - 1) /* octets of the answer to EXPN: each member in brackets, on a line */
 
-const char *const rules_names[RULES_KINDS] = { "client_access", "sender_access", "recipient_access" };
+const char *const rules_names[RULES_KINDS] = { "client_access", "sender_access", "recipient_access", "vrfy_table" };
 
 /* ---- actions --------------------------------------------------------------------- */
 
 static const struct action_word {
+	bool of_vrfy; /* of RULES_VRFY, else of the others */
 	const char *word;
 	enum rule_action action;
 	char class; /* first digit of its reply; 0: it has none */
 	int code;
 	const char *enhanced, *text; /* of who writes none */
 } words[] = {
-	{ "allow", RULE_ALLOW, 0, 0, "", "" },
-	{ "reject", RULE_REJECT, '5', 554, "5.7.1", "Access denied" },
-	{ "defer", RULE_DEFER, '4', 450, "4.7.1", "Try again later" },
-	{ "hold", RULE_HOLD, 0, 0, "", "" },
+	{ false, "allow", RULE_ALLOW, 0, 0, "", "" },
+	{ false, "reject", RULE_REJECT, '5', 554, "5.7.1", "Access denied" },
+	{ false, "defer", RULE_DEFER, '4', 450, "4.7.1", "Try again later" },
+	{ false, "hold", RULE_HOLD, 0, 0, "", "" },
+	{ true, "allow", RULE_ALLOW, 0, 0, "", "" },
+	{ true, "reject", RULE_REJECT, '5', 550, "5.1.1", "No such user here" },
+	{ true, "defer", RULE_DEFER, '4', 450, "4.2.1", "Try again later" },
+	{ true, "unknown", RULE_UNKNOWN, 0, 0, "", "" },
+	{ true, "list", RULE_LIST, 0, 0, "", "" },
 };
 #define WORDS (sizeof(words) / sizeof(*words))
 
-static const struct action_word *find_word(const char *word)
+static const struct action_word *find_word(enum rules_kind kind, const char *word)
 {
 	for (size_t i = 0; i < WORDS; i++)
-		if (strcasecmp(words[i].word, word) == 0)
+		if (words[i].of_vrfy == (kind == RULES_VRFY) && strcasecmp(words[i].word, word) == 0)
 			return &words[i];
 	return NULL;
 }
@@ -124,22 +132,53 @@ static bool take_reply(struct lines *l, const struct action_word *w, const char 
 	return true;
 }
 
+/* "a@example.org, b@example.org": as addresses with a blank between them. */
+static bool take_members(struct lines *l, char *at, struct parsed *p)
+{
+	char members[LINES_LONGEST] = "";
+	size_t n = 0, answer = 0;
+	struct smtp_path path;
+	const char *why;
+	size_t used;
+
+	for (char *word; (word = strtok_r(at, " ,", &at));) {
+		if (smtp_path_parse(word, strlen(word), SMTP_PATH_UNQUALIFIED_OK, &path, &used, &why) < 0 ||
+		    used < strlen(word)) {
+			lines_error(l, "\"%s\" is no address", word);
+			return false;
+		}
+		n += (size_t)snprintf(members + n, sizeof(members) - n, "%s%s", n > 0 ? " " : "", path.address);
+		answer += strlen(path.address) + 3;
+	}
+	if (n == 0 || answer > LIST_MAX) {
+		lines_error(l, n == 0 ? "the members of the list are missing" :
+			       "the list is longer than an answer of %d octets can be", LIST_MAX);
+		return false;
+	}
+	p->tag = tag_of(RULE_LIST, 0);
+	set_value(p, "", members);
+	return true;
+}
+
 /* The action at the start of what is left of the line. False: it was told what is wrong. */
 static bool take_action(const struct rules *r, struct lines *l, char *at, bool may_hold, struct parsed *p)
 {
 	char held_by[64];
 	const char *word = lines_word(&at);
-	const struct action_word *w = word ? find_word(word) : NULL;
+	const struct action_word *w = word ? find_word(r->kind, word) : NULL;
 
 	if (!w) {
-		lines_error(l, "%s%s%s: write one of allow, reject, defer and hold behind the pattern",
+		lines_error(l, "%s%s%s: write one of allow, reject, defer%s and %s behind the pattern",
 			    word ? "\"" : "the action is missing", word ? word : "",
-			    word ? "\" is no action" : "");
+			    word ? "\" is no action" : "", r->kind == RULES_VRFY ? ", unknown" : "",
+			    r->kind == RULES_VRFY ? "list" : "hold");
 		return false;
 	}
 	for (char *c = at; *c; c++)
 		if (*c == '\t')
 			*c = ' ';
+	if (w->action == RULE_LIST)
+		return take_members(l, at, p);
 	if (strlen(at) > TEXT_MAX) {
 		lines_error(l, "the text is longer than %d octets", TEXT_MAX);
 		return false;
@@ -150,8 +189,8 @@ static bool take_action(const struct rules *r, struct lines *l, char *at, bool m
 	}
 	if (w->class)
 		return take_reply(l, w, at, p);
-	if (w->action == RULE_ALLOW && *at) {
-		lines_error(l, "nothing may follow \"allow\"");
+	if ((w->action == RULE_ALLOW ? !w->of_vrfy : w->action == RULE_UNKNOWN) && *at) {
+		lines_error(l, "nothing may follow \"%s\"", w->word);
 		return false;
 	}
 	if (w->action == RULE_HOLD && !may_hold) {
@@ -160,7 +199,7 @@ static bool take_action(const struct rules *r, struct lines *l, char *at, bool m
 	}
 	snprintf(held_by, sizeof(held_by), "held by %s", rules_names[r->kind]);
 	p->tag = tag_of(w->action, 0);
-	set_value(p, "", *at || w->action == RULE_ALLOW ? at : held_by);
+	set_value(p, "", *at || w->action != RULE_HOLD ? at : held_by);
 	return true;
 }
 

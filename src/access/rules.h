@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A table of clients, senders or recipients and what becomes of them
- * (posthouse-access(5)): lines "pattern action [text]". The entry with the
+ * A table of clients, senders or recipients and what becomes of them, or of
+ * what VRFY and EXPN tell (posthouse-access(5)): lines "pattern action [text]". The entry with the
  * most specific pattern counts, wherever it stands, and only it.
  */
 #ifndef ACCESS_RULES_H
@@ -14,8 +14,8 @@
 #include "access/table.h"
 #include "smtp/reply.h"
 
-enum rules_kind { RULES_CLIENT, RULES_SENDER, RULES_RECIPIENT };
-#define RULES_KINDS 3
+enum rules_kind { RULES_CLIENT, RULES_SENDER, RULES_RECIPIENT, RULES_VRFY };
+#define RULES_KINDS 4
 /* "client_access" ...: as the configuration calls it. */
 extern const char *const rules_names[RULES_KINDS];
 
@@ -23,7 +23,10 @@ enum rule_action {
 	RULE_ALLOW, /* nothing: no broader entry of this table applies */
 	RULE_REJECT, /* 5yz */
 	RULE_DEFER, /* 4yz */
-	RULE_HOLD /* it is taken, and kept until an operator releases it */
+	RULE_HOLD, /* it is taken, and kept until an operator releases it */
+	/* of RULES_VRFY only, which has no HOLD */
+	RULE_UNKNOWN, /* nothing is told of it */
+	RULE_LIST /* text is its members, with a blank between them */
 };
 
 struct rules {
@@ -38,7 +41,7 @@ struct rules {
 struct rule {
 	enum rule_action action;
 	uint32_t line;
-	const char *text; /* why it is held; never "" */
+	const char *text; /* why it is held, what is said of it (ALLOW of RULES_VRFY, "": nothing), its members */
 	struct smtp_reply reply; /* of REJECT and DEFER */
 };
 

@@ -44,6 +44,19 @@ int file_read_all(int fd, void *data, size_t cap, size_t *len)
 	return 0;
 }
 
+int file_open_unnamed(void)
+{
+	const char *dir = getenv("TMPDIR");
+	char *name = mem_printf("%s/posthouse.XXXXXX", dir && dir[0] == '/' ? dir : "/tmp");
+	int fd = mkostemp(name, O_CLOEXEC), error = errno;
+
+	if (fd >= 0)
+		unlink(name);
+	free(name);
+	errno = error;
+	return fd;
+}
+
 int file_sync_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');

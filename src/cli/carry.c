@@ -228,6 +228,10 @@ int carry_to_json(const struct envelope *env, const struct spool_state *st, json
 	json_put_key(o, "body", json_string(envelope_body_names[env->body]));
 	json_put_key(o, "smtputf8", json_boolean(env->smtputf8));
 	json_put_key(o, "requiretls", json_boolean(env->requiretls));
+	if (env->by.mode != DELIVER_BY_NONE) {
+		json_put_key(o, "deliver_by", json_string(clock_format_utc(env->by.wall_us, stamp)));
+		json_put_key(o, "by_mode", json_string(deliver_by_letters(&env->by)));
+	}
 	if (env->ret != RET_UNSET)
 		json_put_key(o, "ret", json_string(env->ret == RET_FULL ? "FULL" : "HDRS"));
 	json_put_key(o, "recipients", list);
@@ -280,6 +284,17 @@ static int rcpt_from_json(const json_t *o, struct envelope *env, struct err *e)
 	return 0;
 }
 
+/* False: a time without a mode, the other way round, or values that are none. */
+static bool take_deliver_by(const json_t *o, struct deliver_by *by)
+{
+	const char *when = json_get_text(o, "deliver_by"), *mode = json_get_text(o, "by_mode");
+
+	if (!when && !mode)
+		return true;
+	return when && mode && clock_parse_utc(when, &by->wall_us) && by->wall_us > 0 &&
+	       deliver_by_parse_letters(mode, strlen(mode), by);
+}
+
 enum carried carry_from_json(const json_t *o, struct envelope *env, struct err *e)
 {
 	const char *body = json_get_text(o, "body"), *ret = json_get_text(o, "ret");
@@ -308,6 +323,10 @@ enum carried carry_from_json(const json_t *o, struct envelope *env, struct err *
 	for (size_t i = 0; i < json_array_size(list); i++)
 		if (rcpt_from_json(json_array_get(list, i), env, e) < 0)
 			return CARRIED_BAD;
+	if (!take_deliver_by(o, &env->by)) {
+		err_set(e, "deliver_by and by_mode are no time and mode (N, R, NT, RT)");
+		return CARRIED_BAD;
+	}
 	if (check_envelope(env, e) < 0)
 		return CARRIED_BAD;
 	return env->rcpt_count > 0 ? CARRIED_ENVELOPE : CARRIED_NOBODY;

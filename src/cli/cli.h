@@ -20,7 +20,14 @@ enum cli_status {
 	CLI_DONE = 0,
 	CLI_NOTHING = 1, /* nothing matched, a check failed, mail was refused */
 	CLI_USAGE = 2,
-	CLI_UNREACHABLE = 3 /* spool, file or server cannot be reached, or the output not be written */
+	CLI_UNREACHABLE = 3, /* spool, file or server cannot be reached, or the output not be written */
+	/* those of `send` alone */
+	CLI_PARTLY = 4, /* accepted for some of the recipients */
+	CLI_LATER = 5, /* refused for now (4yz): the same again may work */
+	CLI_TLS = 6, /* no encryption as it was asked for */
+	CLI_AUTH = 7, /* the log-in failed, or none was possible */
+	CLI_UNSUPPORTED = 8, /* the server cannot take such a message */
+	CLI_UNCERTAIN = 9 /* all was sent, and the answer is missing */
 };
 
 struct cli_verb;

@@ -14,6 +14,7 @@
 #include "cli/select.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
+#include "config/remote.h"
 
 /* Where the line stands at its last word. */
 struct line {
@@ -131,7 +132,7 @@ static void put_upstreams(const struct line *l)
 	for (size_t i = 0; i < cfg.upstream_count; i++)
 		candidate(l, cfg.upstream[i].name,
 			  cfg.upstream[i].remoteaddr_count > 0
-				  ? endpoint_format(&cfg.upstream[i].remoteaddr[0].endpoint, text)
+				  ? config_remote_format(&cfg.upstream[i].remoteaddr[0], text)
 				  : "");
 	config_release(&cfg);
 }

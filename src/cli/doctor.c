@@ -21,6 +21,7 @@
 #include "cli/settings.h"
 #include "cli/verbs.h"
 #include "config/paths.h"
+#include "config/remote.h"
 #include "doctor/local.h"
 #include "doctor/remote.h"
 #include "submit/submit.h"
@@ -229,7 +230,7 @@ static void look_at(struct doctor *d, const struct config_upstream *u, const str
 	struct findings f;
 	struct err e;
 
-	endpoint_format(&remote->endpoint, text);
+	config_remote_format(remote, text);
 	if (d->send_to) {
 		if (make_message(&message, d, u, text, &e) < 0) {
 			cli_error("%s", e.text);

@@ -101,12 +101,6 @@ enum cli_status send_message_operands(struct send_message *m, struct cli *cli, c
 	return CLI_DONE;
 }
 
-bool send_message_is_named(const struct send_message *m)
-{
-	return m->compose_option || m->path_count > 0 || m->to.count > 0 || m->to_files.count > 0 ||
-	       m->read_recipients;
-}
-
 /* ---- recipients ------------------------------------------------------------------- */
 
 enum cli_status send_read_whole(const char *path, size_t most, struct buf *out)
@@ -236,46 +230,41 @@ static enum source_next build(struct send_message *m, enum submit_result *why, s
 	return *why == SUBMIT_OK ? SOURCE_MESSAGE : *why == SUBMIT_FAILED ? SOURCE_FAILED : SOURCE_REFUSED;
 }
 
-static void raise_to(enum cli_status *worst, enum cli_status status)
+/* What one of several lacks does not make the command line wrong. */
+static enum cli_status say_refused(const struct send_message *m, const struct cli *cli, const struct err *e)
 {
-	if (status > *worst)
-		*worst = status;
+	if (!send_message_name(m))
+		return cli_usage_error(cli, "%s", e->text);
+	cli_error("%s: %s", send_message_name(m), e->text);
+	return CLI_NOTHING;
 }
 
-bool send_message_next(struct send_message *m, const struct cli *cli, enum cli_status *worst)
+enum send_next send_message_next(struct send_message *m, const struct cli *cli, enum cli_status *status)
 {
+	enum source_next found;
 	enum submit_result why;
 	struct err e;
 
-	for (;;) {
-		const char *name;
-
-		forget(m);
-		switch (m->source ? send_source_next(m->source, &m->options, &m->submission, &why, &e)
-				  : build(m, &why, &e)) {
-		case SOURCE_MESSAGE:
-			take(m);
-			return true;
-		case SOURCE_REFUSED:
-			name = send_message_name(m);
-			if (name) {
-				cli_error("%s: %s", name, e.text);
-				raise_to(worst, CLI_NOTHING);
-			} else {
-				raise_to(worst, cli_usage_error(cli, "%s", e.text));
-			}
-			continue;
-		case SOURCE_FAILED:
-			if (m->source)
-				cli_error("%s: %s", send_source_name(m->source), e.text);
-			else
-				cli_error("%s", e.text);
-			raise_to(worst, CLI_UNREACHABLE);
-			continue;
-		case SOURCE_END:
-			return false;
-		}
+	forget(m);
+	found = m->source ? send_source_next(m->source, &m->options, &m->submission, &why, &e) : build(m, &why, &e);
+	switch (found) {
+	case SOURCE_MESSAGE:
+		take(m);
+		return SEND_NEXT_MESSAGE;
+	case SOURCE_REFUSED:
+		*status = say_refused(m, cli, &e);
+		return SEND_NEXT_BAD;
+	case SOURCE_FAILED:
+		if (m->source)
+			cli_error("%s: %s", send_source_name(m->source), e.text);
+		else
+			cli_error("%s", e.text);
+		*status = CLI_UNREACHABLE;
+		return SEND_NEXT_BAD;
+	case SOURCE_END:
+		break;
 	}
+	return SEND_NEXT_END;
 }
 
 const char *send_message_name(const struct send_message *m)

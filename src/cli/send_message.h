@@ -53,16 +53,15 @@ bool send_message_take(struct send_message *m, struct cli *cli, int key, const c
 		       enum cli_status *status);
 /* What stands behind the options. Not DONE: it is said what is wrong. */
 enum cli_status send_message_operands(struct send_message *m, struct cli *cli, char **operand, int count);
-/* Whether anything was said about a message: options, or a file. */
-bool send_message_is_named(const struct send_message *m);
 /* Makes ready; hostname is for what is added, and outlives m. Not DONE: it is said what is wrong. */
 enum cli_status send_message_open(struct send_message *m, struct cli *cli, const char *hostname);
 
-/*
- * The next message that can be sent, in submission and rcpt, until the next call; false: there is none. What
- * cannot be sent is said and passed over, with *worst raised to what the exit status is to be.
- */
-bool send_message_next(struct send_message *m, const struct cli *cli, enum cli_status *worst);
+enum send_next {
+	SEND_NEXT_MESSAGE, /* in submission and rcpt, until the next call */
+	SEND_NEXT_BAD, /* one that cannot be sent; it is said why, and *status has the class */
+	SEND_NEXT_END
+};
+enum send_next send_message_next(struct send_message *m, const struct cli *cli, enum cli_status *status);
 /* Its name, where it is one of several; NULL: it is the only one. */
 const char *send_message_name(const struct send_message *m);
 void send_message_release(struct send_message *m);

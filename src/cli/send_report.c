@@ -46,6 +46,25 @@ static const char *refused(const struct smtp_reply *reply)
 	return smtp_reply_is_permanent(reply) ? "refused" : "refused for now";
 }
 
+/* "WHO: REPLY" on standard output; of which message, if there are several */
+static void print_reply(const struct send_report *r, const char *who, const char *text)
+{
+	struct buf shown;
+	struct term out;
+
+	term_init(&out, STDOUT_FILENO);
+	buf_init(&shown, 8 * REPLY_TEXT_MAX);
+	if (r->message) {
+		term_escapes(&out, r->message, &shown);
+		buf_adds(&shown, ": ");
+	}
+	term_escapes(&out, who, &shown);
+	buf_adds(&shown, ": ");
+	term_escapes(&out, text, &shown);
+	puts(shown.data);
+	buf_release(&shown);
+}
+
 void send_report_recipient(struct send_report *r, const char *address, const struct smtp_reply *reply)
 {
 	struct buf text;
@@ -53,8 +72,24 @@ void send_report_recipient(struct send_report *r, const char *address, const str
 	if (smtp_reply_is_positive(reply))
 		return;
 	r->refused++;
+	r->refused_for_now += !smtp_reply_is_permanent(reply);
 	reply_text(reply, &text);
 	complain(r, "%s: %s: %s", address, refused(reply), text.data);
+	buf_release(&text);
+}
+
+void send_report_final(struct send_report *r, const char *address, const struct smtp_reply *reply)
+{
+	struct buf text;
+
+	r->finals++;
+	if (!smtp_reply_is_positive(reply)) {
+		send_report_recipient(r, address, reply);
+		return;
+	}
+	r->accepted = true;
+	reply_text(reply, &text);
+	print_reply(r, address, text.data);
 	buf_release(&text);
 }
 
@@ -83,34 +118,20 @@ static const char *step(enum upstream_phase phase)
 	return upstream_phase_name(phase);
 }
 
-static void print_message(const struct term *out, const char *message)
-{
-	struct buf shown;
-
-	buf_init(&shown, 8 * REPLY_TEXT_MAX);
-	term_escapes(out, message, &shown);
-	printf("%s: ", shown.data);
-	buf_release(&shown);
-}
-
 static void report_answer(struct send_report *r, const struct upstream_outcome *outcome, const char *remote,
 			  const char *text)
 {
-	if (outcome->phase == UPSTREAM_FINAL_DOT && smtp_reply_is_positive(&outcome->reply)) {
-		struct buf shown;
-		struct term out;
-
+	if (outcome->phase == UPSTREAM_FINAL_DOT && r->finals > 0) {
+		if (!r->accepted)
+			r->failure = r->refused_for_now == r->refused ? CLI_LATER : CLI_NOTHING;
+	} else if (outcome->phase == UPSTREAM_FINAL_DOT && smtp_reply_is_positive(&outcome->reply)) {
 		r->accepted = true;
-		term_init(&out, STDOUT_FILENO);
-		buf_init(&shown, 4 * REPLY_TEXT_MAX);
-		term_escapes(&out, text, &shown);
-		if (r->message)
-			print_message(&out, r->message);
-		printf("%s: %s\n", remote[0] ? remote : r->server, shown.data);
-		buf_release(&shown);
+		print_reply(r, remote[0] ? remote : r->server, text);
 	} else if (outcome->phase == UPSTREAM_RCPT) {
+		r->failure = r->refused_for_now == r->refused ? CLI_LATER : CLI_NOTHING;
 		complain(r, "%s: no recipient was accepted, so nothing was sent", r->server);
 	} else {
+		r->failure = send_reply_status(&outcome->reply);
 		complain(r, "%s: the message was %s in answer to %s: %s", r->server, refused(&outcome->reply),
 			  step(outcome->phase), text);
 	}
@@ -128,7 +149,7 @@ void send_report_done(struct send_report *r, size_t count, const struct upstream
 		report_answer(r, outcome, remote, text.data);
 		break;
 	case UPSTREAM_NO_ANSWER:
-		r->unreachable = true;
+		r->failure = outcome->phase == UPSTREAM_FINAL_DOT ? CLI_UNCERTAIN : CLI_UNREACHABLE;
 		if (outcome->phase == UPSTREAM_FINAL_DOT)
 			complain(r, "%s: the message was sent, but the server's answer is missing (%s): "
 				  "it may have been accepted",
@@ -138,10 +159,11 @@ void send_report_done(struct send_report *r, size_t count, const struct upstream
 				  step(outcome->phase));
 		break;
 	case UPSTREAM_UNSUPPORTED:
+		r->failure = CLI_UNSUPPORTED;
 		complain(r, "%s: this server cannot take the message: %s", r->server, text.data);
 		break;
 	case UPSTREAM_SOURCE_FAILED:
-		r->unreachable = true;
+		r->failure = CLI_UNREACHABLE;
 		complain(r, "%s: nothing was accepted", text.data);
 		break;
 	case UPSTREAM_NOT_STARTED:
@@ -158,7 +180,8 @@ void send_report_closed(struct send_report *r, const struct upstream_outcome *wh
 
 	if (r->done)
 		return;
-	r->unreachable = true;
+	if (r->failure != CLI_UNCERTAIN)
+		r->failure = send_session_failure(why);
 	reply_text(&why->reply, &text);
 	if (why->how == UPSTREAM_ANSWERED && ever_ready)
 		complain(r, "%s: the server ended the session: %s", r->server, text.data);
@@ -170,9 +193,56 @@ void send_report_closed(struct send_report *r, const struct upstream_outcome *wh
 	buf_release(&text);
 }
 
+enum cli_status send_session_failure(const struct upstream_outcome *why)
+{
+	switch (why->phase) {
+	case UPSTREAM_TLS_HANDSHAKE:
+		return CLI_TLS;
+	case UPSTREAM_AUTH:
+		return CLI_AUTH;
+	case UPSTREAM_RESOLVE:
+	case UPSTREAM_CONNECT:
+	case UPSTREAM_GREETING:
+	case UPSTREAM_MAIL:
+	case UPSTREAM_RCPT:
+	case UPSTREAM_DATA:
+	case UPSTREAM_CONTENT:
+	case UPSTREAM_FINAL_DOT:
+	case UPSTREAM_IDLE:
+		break;
+	}
+	return CLI_UNREACHABLE;
+}
+
+enum cli_status send_reply_status(const struct smtp_reply *reply)
+{
+	if (smtp_reply_is_positive(reply))
+		return CLI_DONE;
+	return smtp_reply_is_permanent(reply) ? CLI_NOTHING : CLI_LATER;
+}
+
 enum cli_status send_report_status(const struct send_report *r)
 {
-	if (r->unreachable || !r->done)
+	/* what did not fit into the first transaction had one of its own */
+	if (r->accepted && (r->failure == CLI_NOTHING || r->failure == CLI_LATER))
+		return CLI_PARTLY;
+	if (r->failure != CLI_DONE)
+		return r->failure;
+	if (!r->done || !r->accepted)
 		return CLI_UNREACHABLE;
-	return r->accepted && r->refused == 0 ? CLI_DONE : CLI_NOTHING;
+	return r->refused == 0 ? CLI_DONE : CLI_PARTLY;
+}
+
+static bool is_of_session(enum cli_status s)
+{
+	return s == CLI_UNREACHABLE || s == CLI_TLS || s == CLI_AUTH;
+}
+
+enum cli_status send_report_combine(enum cli_status before, enum cli_status next)
+{
+	if (before == next)
+		return before;
+	if (before == CLI_UNCERTAIN || next == CLI_UNCERTAIN)
+		return CLI_UNCERTAIN;
+	return is_of_session(before) ? before : is_of_session(next) ? next : CLI_PARTLY;
 }

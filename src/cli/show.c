@@ -113,6 +113,21 @@ static void put_size(const struct show *sh, const struct spool_message *m)
 	put_field(sh, "Size", text);
 }
 
+/* What BY= of MAIL asked for */
+static void put_deadline(const struct show *sh, const struct deliver_by *by)
+{
+	char until[32], stamp[CLOCK_UTC_MAX], text[192];
+
+	if (by->mode == DELIVER_BY_NONE)
+		return;
+	snprintf(text, sizeof(text), "%s (%s), %s%s", clock_format_utc(by->wall_us, stamp),
+		 by->wall_us > sh->now_wall_us ? term_until(by->wall_us, sh->now_wall_us, until, sizeof(until))
+					       : "it is over",
+		 by->mode == DELIVER_BY_RETURN ? "or returned" : "or the sender is told",
+		 by->trace ? ", each relay is told of" : "");
+	put_field(sh, "Deliver by", text);
+}
+
 static void put_state(const struct show *sh, const struct listing *l)
 {
 	const struct spool_state *st = &l->state;
@@ -200,6 +215,7 @@ static void put_envelope(const struct show *sh, const struct listing *l)
 	put_arrival(sh, env);
 	put_origin(sh, env);
 	put_size(sh, &l->msg);
+	put_deadline(sh, &l->msg.env.by);
 	put_field(sh, "From", env->sender[0] ? env->sender : "<>");
 	put_state(sh, l);
 	snprintf(text, sizeof(text), "%zu left of %zu", l->left, env->rcpt_count);
@@ -253,6 +269,16 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 	json_put_key(o, "routing", array);
 }
 
+static void put_deliver_by(json_t *o, const struct deliver_by *by)
+{
+	char stamp[CLOCK_UTC_MAX];
+
+	if (by->mode == DELIVER_BY_NONE)
+		return;
+	json_put_key(o, "deliver_by", json_string(clock_format_utc(by->wall_us, stamp)));
+	json_put_key(o, "by_mode", json_string(deliver_by_letters(by)));
+}
+
 static int put_json(const struct show *sh, const struct listing *l, struct err *e)
 {
 	json_t *o = listing_json(l);
@@ -266,6 +292,7 @@ static int put_json(const struct show *sh, const struct listing *l, struct err *
 		       0);
 		ASSERT(json_object_set_new(o, "smtputf8", json_boolean(l->msg.env.smtputf8)) == 0);
 		ASSERT(json_object_set_new(o, "requiretls", json_boolean(l->msg.env.requiretls)) == 0);
+		put_deliver_by(o, &l->msg.env.by);
 		ASSERT(json_object_set_new(o, "headers", headers_json(&header)) == 0);
 		put_goes_to(sh, l, o);
 		json_put_key(o, "events", show_log_array(l));

@@ -132,6 +132,12 @@ static bool escape_octet(unsigned char c, struct buf *out)
 	return buf_addf(out, "\\x%02x", c);
 }
 
+bool term_shows(const struct term *t, const char *text, size_t len, uint32_t *code, size_t *octets)
+{
+	*octets = utf8_decode(text, len, code);
+	return t->utf8 && *octets > 0 && !misleads(*code) && wcwidth((wchar_t)*code) >= 0;
+}
+
 void term_escape(const struct term *t, const char *text, size_t len, enum term_tabs tabs, struct buf *out)
 {
 	size_t at = 0;
@@ -139,7 +145,7 @@ void term_escape(const struct term *t, const char *text, size_t len, enum term_t
 	while (at < len) {
 		unsigned char c = (unsigned char)text[at];
 		uint32_t cp;
-		size_t n;
+		size_t n = 0;
 
 		if ((c >= 0x20 && c < 0x7f) || (c == '\t' && tabs == TERM_KEEP_TABS)) {
 			if (!buf_addc(out, (char)c))
@@ -147,15 +153,14 @@ void term_escape(const struct term *t, const char *text, size_t len, enum term_t
 			at++;
 			continue;
 		}
-		n = t->utf8 && c >= 0x80 ? utf8_decode(text + at, len - at, &cp) : 0;
-		if (n > 0 && !misleads(cp) && wcwidth((wchar_t)cp) >= 0) {
+		if (c >= 0x80 && term_shows(t, text + at, len - at, &cp, &n)) {
 			if (!buf_add(out, text + at, n))
 				return;
 			at += n;
 			continue;
 		}
 		/* a character that is not shown is escaped whole: its tail is not one by itself */
-		for (size_t end = at + (n > 0 ? n : 1); at < end; at++)
+		for (size_t end = at + (t->utf8 && n > 0 ? n : 1); at < end; at++)
 			if (!escape_octet((unsigned char)text[at], out))
 				return;
 	}

@@ -66,6 +66,12 @@ enum term_tabs { TERM_ESCAPE_TABS, TERM_KEEP_TABS };
 void term_escape(const struct term *t, const char *text, size_t len, enum term_tabs tabs, struct buf *out);
 void term_escapes(const struct term *t, const char *text, struct buf *out); /* a string, tabs escaped */
 
+/*
+ * Whether the character at the beginning of text is shown as it is (of those beyond ASCII). *octets: how many it has, 0 when
+ * it is no UTF-8; *code: which it is.
+ */
+bool term_shows(const struct term *t, const char *text, size_t len, uint32_t *code, size_t *octets);
+
 /* Columns that escaped (and painted) text takes. */
 size_t term_columns(const struct term *t, const char *text);
 /*

@@ -9,7 +9,9 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
+#include "config/mailman.h"
 #include "config/presets.h"
+#include "config/remote.h"
 #include "config/routes.h"
 #include "config/types.h"
 #include "handler/handler.h"
@@ -53,6 +55,8 @@ static void data_is_text_or_not(struct check *c)
 {
 	if (c->cfg->decode_data && c->cfg->enable_smtputf8)
 		check_fail(c, "decode_data and enable_smtputf8 exclude each other");
+	if (c->cfg->decode_data && c->cfg->enable_binarymime)
+		check_fail(c, "decode_data and enable_binarymime exclude each other");
 }
 
 static void session_holds_a_message(struct check *c)
@@ -100,8 +104,8 @@ static bool handler_relays(const struct config *cfg)
 {
 	const struct handler_kind *kind;
 
-	if (!cfg->find_handler) /* a tool that runs no handlers knows the one that matters */
-		return strcmp(cfg->handler, "spool") == 0;
+	if (!cfg->find_handler) /* a tool that runs no handlers knows those that matter */
+		return strcmp(cfg->handler, "spool") == 0 || strcmp(cfg->handler, "proxy") == 0 || config_is_mailman(cfg);
 	kind = cfg->find_handler(cfg->handler);
 	return kind && kind->ops->relays;
 }
@@ -331,7 +335,7 @@ static void remotes_differ(struct check *c)
 		for (size_t n = 0; n < i; n++)
 			if (same_address(&u->remoteaddr[i].endpoint, &u->remoteaddr[n].endpoint)) {
 				check_fail(c, "remoteaddr: \"%s\" stands twice in upstream \"%s\"",
-					   endpoint_format(&u->remoteaddr[i].endpoint, text), u->name);
+					   config_remote_format(&u->remoteaddr[i], text), u->name);
 				return;
 			}
 }
@@ -404,7 +408,7 @@ static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "min_spare", "max_spare" }, spare_in_order },
 	{ CONFIG_TOP, { "max_spare", "max_workers" }, workers_in_order },
 	{ CONFIG_TOP, { "auth_users_file", "auth_pam_service", "auth_dovecot_socket" }, one_backend },
-	{ CONFIG_TOP, { "decode_data", "enable_smtputf8" }, data_is_text_or_not },
+	{ CONFIG_TOP, { "decode_data", "enable_smtputf8", "enable_binarymime" }, data_is_text_or_not },
 	{ CONFIG_TOP, { "message_timeout", "session_timeout" }, session_holds_a_message },
 	{ CONFIG_TOP, { "retry_min", "retry_max" }, retry_in_order },
 	{ CONFIG_TOP, { "retry_max", "expire_after" }, retried_before_it_expires },
@@ -458,6 +462,10 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, check_auth_rules, check_auth_rule_count);
 	run_rules(&c, check_rewrite_rules, check_rewrite_rule_count);
 	run_rules(&c, check_oauth_rules, check_oauth_rule_count);
+	run_rules(&c, check_proxy_rules, check_proxy_rule_count);
+	run_rules(&c, check_program_rules, check_program_rule_count);
+	run_rules(&c, check_module_rules, check_module_rule_count);
+	run_rules(&c, check_mailman_rules, check_mailman_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

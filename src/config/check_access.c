@@ -123,7 +123,14 @@ static void users_can_log_in(struct check *c)
 		check_fail(c, "auth_senders has no effect: no listener has auth");
 }
 
+static void there_is_something_to_tell(struct check *c)
+{
+	if (c->cfg->vrfy_for_anyone && !c->cfg->vrfy_table)
+		check_fail(c, "vrfy_for_anyone has no effect without vrfy_table");
+}
+
 const struct check_rule check_access_rules[] = {
+	{ CONFIG_TOP, { "vrfy_for_anyone", "vrfy_table" }, there_is_something_to_tell },
 	{ CONFIG_TOP, { "relay_from", "relay_from_anyone" }, not_an_open_relay },
 	{ CONFIG_LISTENER, { "proxy_protocol", "xclient_from" }, proxies_are_named },
 	{ CONFIG_TOP,

@@ -33,8 +33,16 @@ extern const struct check_rule check_upstream_rules[];
 extern const size_t check_upstream_rule_count;
 extern const struct check_rule check_auth_rules[];
 extern const size_t check_auth_rule_count;
+extern const struct check_rule check_mailman_rules[];
+extern const size_t check_mailman_rule_count;
 extern const struct check_rule check_rewrite_rules[];
 extern const size_t check_rewrite_rule_count;
+extern const struct check_rule check_proxy_rules[];
+extern const size_t check_proxy_rule_count;
+extern const struct check_rule check_program_rules[];
+extern const size_t check_program_rule_count;
+extern const struct check_rule check_module_rules[];
+extern const size_t check_module_rule_count;
 extern const struct check_rule check_oauth_rules[];
 extern const size_t check_oauth_rule_count;
 

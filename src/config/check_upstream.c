@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/check_internal.h"
+#include "config/remote.h"
 #include "smtp/extension.h"
 
 #define MECHANISM(name) (1u << UPSTREAM_##name)
@@ -176,7 +177,53 @@ static void discarded_are_ours(struct check *c)
 						      : ", which no upstream is asked for");
 }
 
+/* ---- LMTP ------------------------------------------------------------------------------------ */
+
+static const struct config_remote *lmtp_of(const struct config_upstream *u)
+{
+	for (size_t i = 0; i < u->remoteaddr_count; i++)
+		if (u->remoteaddr[i].lmtp)
+			return &u->remoteaddr[i];
+	return NULL;
+}
+
+/* The session's beginning is ours there, and it knows neither (upstream/hello.h). */
+static void lmtp_is_told_what_it_can(struct check *c)
+{
+	const struct config_upstream *u = upstream_of(c);
+	const struct config_remote *lmtp = lmtp_of(u);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (!lmtp)
+		return;
+	config_remote_format(lmtp, text);
+	if (u->user || u->auth_mechanisms)
+		check_fail(c, "user: there is no log-in with LMTP (%s)", text);
+	else if (u->tls == UPSTREAM_TLS_OPPORTUNISTIC || u->tls == UPSTREAM_TLS_REQUIRED)
+		check_fail(c, "tls: there is no STARTTLS with LMTP (%s): set tls = none or implicit", text);
+	else if (u->tls == UPSTREAM_TLS_IMPLICIT && lmtp->endpoint.kind == ENDPOINT_UNIX)
+		check_fail(c, "tls = implicit makes no sense on a local socket (%s)", text);
+}
+
+static void unix_has_no_way(struct check *c)
+{
+	const struct config_upstream *u = upstream_of(c);
+	const struct config_source *s = &u->source_address;
+	char text[ENDPOINT_TEXT_MAX];
+
+	for (size_t i = 0; i < u->remoteaddr_count; i++) {
+		if (u->remoteaddr[i].endpoint.kind != ENDPOINT_UNIX ||
+		    !(u->proxy || s->ipv4 || s->ipv6 || s->interface))
+			continue;
+		check_fail(c, "%s has no effect on a local socket (%s)", u->proxy ? "proxy" : "source_address",
+			   config_remote_format(&u->remoteaddr[i], text));
+		return;
+	}
+}
+
 const struct check_rule check_upstream_rules[] = {
+	{ CONFIG_UPSTREAM, { "user", "auth_mechanisms", "tls", "remoteaddr" }, lmtp_is_told_what_it_can },
+	{ CONFIG_UPSTREAM, { "proxy", "source_address", "remoteaddr" }, unix_has_no_way },
 	{ CONFIG_UPSTREAM, { "discard_ehlo_keywords" }, discarded_are_ours },
 	{ CONFIG_UPSTREAM, { "tls_ca_file", "tls_verify", "tls", "remoteaddr" }, ca_file_is_used },
 	{ CONFIG_UPSTREAM, { "tls_pin", "tls", "remoteaddr" }, pin_is_used },

@@ -68,6 +68,7 @@ void config_client_settings(struct upstream_settings *out, const struct config *
 	*out = (struct upstream_settings){
 		.name = u->name,
 		.remote = remote->endpoint,
+		.lmtp = remote->lmtp,
 		.tls = u->tls,
 		.tls_ca_file = u->tls_ca_file,
 		.tls_verify = u->tls_verify,

@@ -59,6 +59,7 @@ struct config_listener {
 /* One address of an upstream. */
 struct config_remote {
 	struct endpoint endpoint;
+	bool lmtp; /* lmtp:// (RFC 2033), TCP or UNIX; else SMTP by TCP */
 	/*
 	 * 0: none was given. Addresses are tried in the order they stand in; neighbours with a weight form a
 	 * group that shares the connections in proportion (posthouse.conf(5), remoteaddr).
@@ -231,14 +232,36 @@ struct config {
 	char *postmaster; /* gets the reports that have no sender to go to; NULL: they stay in the spool; owned */
 
 	/* handler proxy */
+	bool x_peer; /* the header field X-Peer, as smtpd adds it */
 
-	/* handler mailman */
+	/* handler mailman; see mailman.h */
+	char *mailman_url; /* of the REST API, or "none"; owned, as all here */
+	char *mailman_user, *mailman_password_file; /* NULL: Mailman's default */
+	char **mailman_domains, **mailman_maps; /* maps: files */
+	size_t mailman_domains_count, mailman_maps_count;
+	char *mailman_upstream; /* name */
+	int64_t mailman_refresh_ms; /* between two listings that nobody waits for */
+	char *mailman_command; /* Mailman 2: path; NULL: Mailman 3 */
 
-	/* handler exec, and filters */
+	/* handler exec, and filters: the first word is a path, the others may hold %{facts} (program/command.h) */
+	char **exec_command, **filter_command; /* none: not configured; owned */
+	size_t exec_command_count, filter_command_count;
+	int64_t exec_timeout_ms, filter_timeout_ms;
+	bool exec_crlf, filter_crlf; /* the program's lines end with CRLF */
+	char *program_user; /* runs the programs; NULL: no change of user; owned */
+	unsigned max_programs; /* at a time */
 
 	/* modules */
+	char *module; /* path of a shared object; NULL: none; owned */
+	char **module_arguments; /* owned */
+	size_t module_argument_count;
+	int64_t module_timeout_ms; /* a call that takes longer ends its worker */
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
+	char *vrfy_table; /* table file (access/rules.h); NULL: none; owned */
+	bool vrfy_for_anyone; /* also for clients that may not relay */
+	bool enable_binarymime; /* RFC 3030: what is behind us takes it */
+	int64_t deliver_by_minimum_ms; /* RFC 2852: a client may not ask for less; 0: it may */
 
 	/* for operators and local programs */
 	char *view_group; /* may look: posthouse queue, show, status ...; NULL: the group of `user`; owned */

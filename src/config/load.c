@@ -18,8 +18,10 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "config/check.h"
+#include "config/mailman.h"
 #include "config/options.h"
 #include "config/presets.h"
+#include "config/remote.h"
 #include "config/source.h"
 #include "config/types.h"
 
@@ -280,9 +282,9 @@ static bool is_written_for(const struct loader *l, enum config_section object, s
 }
 
 /* A known provider takes TLS on every port it has. */
-static enum upstream_tls default_tls(const struct config_upstream *u, const struct endpoint *remote)
+static enum upstream_tls default_tls(const struct config_upstream *u, const struct config_remote *remote)
 {
-	enum upstream_tls tls = config_default_tls(remote);
+	enum upstream_tls tls = config_remote_default_tls(remote);
 
 	return u->preset && tls == UPSTREAM_TLS_OPPORTUNISTIC ? UPSTREAM_TLS_REQUIRED : tls;
 }
@@ -296,14 +298,14 @@ static void work_out_tls(struct loader *l, struct config_upstream *u, size_t ind
 
 	if (is_written_for(l, CONFIG_UPSTREAM, index, "tls") || u->remoteaddr_count == 0)
 		return;
-	u->tls = default_tls(u, &u->remoteaddr[0].endpoint);
+	u->tls = default_tls(u, &u->remoteaddr[0]);
 	for (size_t i = 1; i < u->remoteaddr_count; i++) {
-		if (default_tls(u, &u->remoteaddr[i].endpoint) == u->tls)
+		if (default_tls(u, &u->remoteaddr[i]) == u->tls)
 			continue;
 		buf_init(&text, 1024);
 		buf_addf(&text, "upstream \"%s\": set tls: it would not be the same for %s and %s", u->name,
-			 endpoint_format(&u->remoteaddr[0].endpoint, first),
-			 endpoint_format(&u->remoteaddr[i].endpoint, other));
+			 config_remote_format(&u->remoteaddr[0], first),
+			 config_remote_format(&u->remoteaddr[i], other));
 		rule_error(l, CONFIG_UPSTREAM, index, remoteaddr, text.data);
 		buf_release(&text);
 		return;
@@ -461,6 +463,7 @@ int config_load(struct config *cfg, const char *file, config_report *report, voi
 			if (config_options[i].object != config_options[i].section)
 				put_shorthand(&l, root, &config_options[i]);
 		cfg_free(root);
+		config_complete_mailman(cfg);
 		/* After a syntax error the rest of the file is unknown: nothing can be said to be missing. */
 		if (!l.syntax_error)
 			check_run(cfg, &(struct check_source){ is_bad, rule_error, &l });

@@ -34,6 +34,7 @@ static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
 static const char *const newline_words[] = { "reject", "normalize", NULL };
+static const char *const program_newline_words[] = { "lf", "crlf", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
 static const char *const verify_words[] = { "ca", "pin", NULL };
 static const char *const tls_version_words[] = { "auto", "1.0", "1.1", "1.2", "1.3", NULL };
@@ -256,14 +257,65 @@ const struct config_option config_options[] = {
 	  .help = "gets reports that cannot go to a sender; default: they stay in the spool" },
 
 	/* handler proxy */
+	{ "x_peer", TOP(x_peer), TYPE(bool), .fallback = "no",
+	  .help = "add a header field X-Peer with the client's address" },
 
 	/* handler mailman */
+	{ "mailman_url", TOP(mailman_url), TYPE(url_or_none), .fallback = "http://localhost:8001/3.1",
+	  .help = "Mailman's REST API, which says which lists there are; none: the maps do" },
+	{ "mailman_user", TOP(mailman_user), TYPE(text), .fallback = "restadmin",
+	  .help = "name for the REST API" },
+	{ "mailman_password_file", TOP(mailman_password_file), TYPE(secret),
+	  .help = "file with the password for the REST API; default: Mailman's own default" },
+	{ "mailman_domains", TOP(mailman_domains), .count_offset = offsetof(struct config, mailman_domains_count),
+	  TYPE(domains), .help = "domains of lists, besides those that Mailman tells" },
+	{ "mailman_maps", TOP(mailman_maps), .count_offset = offsetof(struct config, mailman_maps_count), TYPE(paths),
+	  .help = "files with Mailman's lists (postfix_lmtp, aliases), for when it cannot be asked" },
+	{ "mailman_refresh", TOP(mailman_refresh_ms), TYPE(time), RANGE(1, DAY), .fallback = "1m",
+	  .help = "how often lists are asked for when nobody waits for it" },
+	{ "mailman_upstream", TOP(mailman_upstream), TYPE(text), .fallback = "mailman",
+	  .help = "the upstream that mail for lists goes to" },
+	{ "mailman_command", TOP(mailman_command), TYPE(path),
+	  .help = "Mailman 2: the program that gets mail for lists; default: Mailman 3, by LMTP" },
 
 	/* handler exec, and filters */
+	{ "exec_command", TOP(exec_command), .count_offset = offsetof(struct config, exec_command_count),
+	  TYPE(command), .help = "program that gets each message, and its arguments (handler exec)" },
+	/* a client waits ten minutes for the answer (RFC 5321 4.5.3.2.6), and a run may have to wait for its turn */
+	{ "exec_timeout", TOP(exec_timeout_ms), TYPE(time), RANGE(1, 8 * MINUTE), .fallback = "2m",
+	  .help = "how long it may run" },
+	{ "exec_newline", TOP(exec_crlf), TYPE(switch), .words = program_newline_words, .fallback = "lf",
+	  .help = "how the lines end that it gets" },
+	{ "filter_command", TOP(filter_command),
+	  .count_offset = offsetof(struct config, filter_command_count), TYPE(command),
+	  .help = "program whose output takes each message's place, and its arguments" },
+	{ "filter_timeout", TOP(filter_timeout_ms), TYPE(time), RANGE(1, 8 * MINUTE), .fallback = "2m",
+	  .help = "how long it may run" },
+	{ "filter_newline", TOP(filter_crlf), TYPE(switch), .words = program_newline_words, .fallback = "lf",
+	  .help = "how the lines end that it gets" },
+	{ "program_user", TOP(program_user), TYPE(account), .fallback = "posthouse-exec",
+	  .help = "runs programs, when started as root" },
+	{ "max_programs", TOP(max_programs), TYPE(count), RANGE(1, 1000), .fallback = "20",
+	  .help = "programs that run at a time; more wait" },
 
 	/* modules */
+	{ "module", TOP(module), TYPE(path), .help = "shared object that takes part in sessions (posthouse-module(3))" },
+	{ "module_arguments", TOP(module_arguments),
+	  .count_offset = offsetof(struct config, module_argument_count), TYPE(texts),
+	  .help = "what the module is told when it begins" },
+	/* A client waits five minutes for most replies (RFC 5321 4.5.3.2), and a worker is lost to the others meanwhile. */
+	{ "module_timeout", TOP(module_timeout_ms), TYPE(time), RANGE(SECOND, 10 * MINUTE), .fallback = "30s",
+	  .help = "how long a call of the module may take" },
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
+	{ "vrfy_table", TOP(vrfy_table), TYPE(path), .help = "table of addresses and what VRFY and EXPN tell of them" },
+	{ "vrfy_for_anyone", TOP(vrfy_for_anyone), TYPE(bool), .fallback = "no",
+	  .help = "VRFY and EXPN tell it to clients that may not relay, too" },
+	/* Few servers have it (Postfix and Gmail do not), and what they do not have is returned to the sender. */
+	{ "enable_binarymime", TOP(enable_binarymime), TYPE(bool), .fallback = "no",
+	  .help = "offer BINARYMIME (RFC 3030)" },
+	{ "deliver_by_minimum", TOP(deliver_by_minimum_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "0s",
+	  .help = "shortest time to deliver by that clients may ask for (RFC 2852); 0: any" },
 
 	/* operators and local programs */
 	{ "view_group", TOP(view_group), TYPE(group),

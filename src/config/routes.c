@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "config/mailman.h"
 
 struct route_rule config_route_rule(const struct config_route *route)
 {
@@ -39,6 +40,9 @@ void config_routes_init(struct config_routes *r, const struct config *cfg)
 	}
 	r->routes = (struct routes){ .rule = r->rule, .rule_count = cfg->route_count, .upstream_name = r->name,
 				     .upstream_count = cfg->upstream_count };
+	/* who is no list is not to go to Mailman because its section stands first */
+	if (cfg->upstream_count > 1 && config_mailman_upstream(cfg) == 0)
+		r->routes.fallback = 1;
 }
 
 void config_routes_release(struct config_routes *r)

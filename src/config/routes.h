@@ -7,7 +7,7 @@
 #include "manage/route.h"
 
 struct config_routes {
-	struct routes routes; /* who matches no rule goes to the first upstream */
+	struct routes routes; /* who matches no rule goes to the first upstream that is not Mailman's; lists: to be added */
 	struct route_rule *rule; /* owned */
 	const char **name; /* of the upstreams; owned */
 };

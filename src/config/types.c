@@ -103,6 +103,14 @@ static int url_parse(const struct config_option *o, void *object, const char *te
 	return 0;
 }
 
+static int url_or_none_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (strcmp(text, "none") != 0)
+		return url_parse(o, object, text, e);
+	set_text(o, object, text);
+	return 0;
+}
+
 static int name_parse(const struct config_option *o, void *object, const char *text, const char *of,
 		      struct err *e)
 {
@@ -176,6 +184,7 @@ static int hostname_parse(const struct config_option *o, void *object, const cha
 const struct config_type config_type_text = { "text", false, text_parse, text_format, text_clear };
 const struct config_type config_type_path = { "path", false, path_parse, text_format, text_clear };
 const struct config_type config_type_url = { "URL", false, url_parse, text_format, text_clear };
+const struct config_type config_type_url_or_none = { "URL or none", false, url_or_none_parse, text_format, text_clear };
 const struct config_type config_type_account = { "user", false, account_parse, text_format, text_clear };
 const struct config_type config_type_group = { "group", false, group_parse, text_format, text_clear };
 const struct config_type config_type_mailbox = { "mail address", false, mailbox_parse, text_format, text_clear };

@@ -26,6 +26,7 @@ struct config_type {
 extern const struct config_type config_type_text; /* printable, not empty */
 extern const struct config_type config_type_path; /* absolute path */
 extern const struct config_type config_type_url; /* as base/url.h wants it */
+extern const struct config_type config_type_url_or_none; /* the same, or "none" */
 extern const struct config_type config_type_account; /* name of a system user */
 extern const struct config_type config_type_group; /* name of a system group */
 extern const struct config_type config_type_mailbox; /* mail address, ASCII */
@@ -43,6 +44,8 @@ extern const struct config_type config_type_local; /* endpoints to listen on */
 extern const struct config_type config_type_remote; /* TCP endpoints to connect to, with weights */
 extern const struct config_type config_type_networks;
 extern const struct config_type config_type_certificates; /* fingerprints and names, as config.h has them */
+extern const struct config_type config_type_command; /* a program's path, and its arguments (program/command.h) */
+extern const struct config_type config_type_texts; /* printable, none of them empty */
 extern const struct config_type config_type_paths; /* absolute paths */
 extern const struct config_type config_type_senders; /* patterns of a route (manage/route.h) */
 extern const struct config_type config_type_recipients;

@@ -8,8 +8,10 @@
 
 #include "base/alloc.h"
 #include "base/num.h"
+#include "config/remote.h"
 #include "config/types_internal.h"
 #include "manage/route.h"
+#include "program/command.h"
 #include "smtp/path.h"
 #include "smtp/pattern.h"
 
@@ -89,32 +91,25 @@ static int remote_weight(const char *at, const char *text, unsigned *weight, str
 	return 0;
 }
 
-/* HOST[:PORT] [ SP "weight=" NUMBER ] */
+/* remote.h's address [ SP "weight=" NUMBER ] */
 static int remote_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
 	struct config_remote **at = types_field(o, object), remote;
 	size_t *count = count_field(o, object), len = strcspn(text, " ");
-	struct endpoint *ep = &remote.endpoint;
 	char *address;
+	unsigned weight;
 	int result;
 
 	if (types_check_text(text, e) != 0)
 		return -1;
 	/* without an option the whole value is the address, so that "a b" is told as what it is meant to be */
 	address = strchr(text, '=') ? mem_strndup(text, len) : mem_strdup(text);
-	result = endpoint_parse(address, SMTP_PORT, ep, e);
+	result = config_remote_parse(address, SMTP_PORT, &remote, e);
 	len = strlen(address);
 	free(address);
-	if (result != 0 || remote_weight(text + len, text, &remote.weight, e) != 0)
+	if (result != 0 || remote_weight(text + len, text, &weight, e) != 0)
 		return -1;
-	if (ep->kind == ENDPOINT_UNIX) {
-		err_set(e, "\"%s\": an upstream is reached by TCP only", text);
-		return -1;
-	}
-	if (!ep->host[0] || ep->port == 0 || strchr(ep->host, '=')) {
-		err_set(e, "\"%s\": a host, and a port from 1 to 65535, are needed to connect to", text);
-		return -1;
-	}
+	remote.weight = weight;
 	*at = mem_resize(*at, *count + 1, sizeof(**at));
 	(*at)[(*count)++] = remote;
 	return 0;
@@ -130,7 +125,7 @@ static bool remote_format(const struct config_option *o, const void *object, str
 	buf_adds(out, "{ ");
 	for (size_t i = 0; i < count_of(o, object); i++) {
 		buf_adds(out, i ? ", \"" : "\"");
-		buf_adds(out, endpoint_format(&remote[i].endpoint, text)); /* has nothing to quote */
+		buf_adds(out, config_remote_format(&remote[i], text)); /* has nothing to quote */
 		if (remote[i].weight > 0)
 			buf_addf(out, " weight=%u", remote[i].weight);
 		buf_addc(out, '"');
@@ -376,4 +371,26 @@ static int paths_parse(const struct config_option *o, void *object, const char *
 	return 0;
 }
 
+/* A program and its arguments: the first one is the program. */
+static int command_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (count_of(o, object) == 0)
+		return paths_parse(o, object, text, e);
+	if (types_check_text(text, e) != 0 || !program_word_is_good(text, e))
+		return -1;
+	add_text(o, object, text);
+	return 0;
+}
+
+static int texts_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0)
+		return -1;
+	add_text(o, object, text);
+	return 0;
+}
+
+const struct config_type config_type_command = { "command", true, command_parse, patterns_format,
+						 patterns_clear };
+const struct config_type config_type_texts = { "texts", true, texts_parse, patterns_format, patterns_clear };
 const struct config_type config_type_paths = { "paths", true, paths_parse, patterns_format, patterns_clear };

@@ -15,12 +15,14 @@ void admission_init(struct admission *a, const struct config *cfg, const struct 
 {
 	memset(a, 0, sizeof(*a));
 	a->files = (struct access_files){
-		.rules = { cfg->client_access, cfg->sender_access, cfg->recipient_access },
+		.rules = { cfg->client_access, cfg->sender_access, cfg->recipient_access, cfg->vrfy_table },
 		.owners = cfg->auth_senders,
 		.may_hold = handler == handler_kind_find("spool"),
 	};
 	a->settings = (struct access_settings){
 		.relays = handler->ops->relays,
+		.verifies = cfg->vrfy_table,
+		.verifies_for_anyone = cfg->vrfy_for_anyone,
 		.default_domain = cfg->default_domain ? cfg->default_domain : cfg->hostname,
 		.relay_from = cfg->relay_from,
 		.relay_from_count = cfg->relay_from_count,
@@ -57,7 +59,7 @@ static const char *file(void *ctx, size_t index)
 {
 	const struct access_files *f = &((struct admission *)ctx)->files;
 	const char *all[RULES_KINDS + 1] = { f->rules[RULES_CLIENT], f->rules[RULES_SENDER],
-					     f->rules[RULES_RECIPIENT], f->owners };
+					     f->rules[RULES_RECIPIENT], f->rules[RULES_VRFY], f->owners };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		if (all[i] && index-- == 0)

@@ -30,6 +30,9 @@ static void close_others(struct service *s)
 	if (s->event_fd[0] >= 0)
 		close(s->event_fd[0]);
 	close(s->auth_fd[1]);
+	for (int i = 0; i < 2; i++)
+		if (s->program_fd[i] >= 0)
+			close(s->program_fd[i]);
 	reload_free(s->reload); /* keys of certificates among it */
 	s->reload = NULL;
 }

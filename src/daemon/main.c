@@ -24,6 +24,7 @@
 #include "daemon/background.h"
 #include "daemon/credentials.h"
 #include "daemon/options.h"
+#include "daemon/programs.h"
 #include "daemon/service.h"
 #include "handler/handler.h"
 #include "listener/tls_memory.h"
@@ -106,6 +107,7 @@ static bool upstreams_are_usable(const struct config *cfg)
 	if (pid == 0) {
 		bool usable = secret_is_usable(cfg->auth_oauth_client_secret_file);
 
+		usable = secret_is_usable(cfg->mailman_password_file) && usable;
 		for (size_t i = 0; i < cfg->upstream_count; i++)
 			usable = upstream_is_usable(cfg, &cfg->upstream[i]) && usable;
 		_exit(usable ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -117,12 +119,13 @@ static bool upstreams_are_usable(const struct config *cfg)
 static bool users_are_there(const struct config *cfg)
 {
 	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
-	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL };
+	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL,
+			       programs_are_configured(cfg) ? cfg->program_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		if (name[i] && rights_of_user(&rights, name[i], &e) < 0) {
 			report(NULL, e.text);
 			there = false;
@@ -153,8 +156,9 @@ static bool machine_is_prepared(const struct config *cfg, bool warn)
 	     upstreams = upstreams_are_usable(cfg);
 	bool files = service_check_files(cfg, warn, report, NULL);
 	bool credentials = credentials_are_usable(cfg, report, NULL);
+	bool programs = !users || programs_are_usable(cfg, report, NULL);
 
-	return users && groups && upstreams && files && credentials;
+	return programs && users && groups && upstreams && files && credentials;
 }
 
 static void open_log(const struct config *cfg, bool foreground)
@@ -173,8 +177,8 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 
 	umask(022); /* the spool's modes are chosen, not inherited */
 	open_log(cfg, o->foreground);
-	/* only the default spool is below folders that may be missing, and only one handler has a spool */
-	if (!o->config_file && handler_kind_find(cfg->handler) == handler_kind_find("spool") &&
+	/* only the default spool is below folders that may be missing, and not every handler has a spool */
+	if (!o->config_file && handler_kind_find(cfg->handler)->ops->spools &&
 	    daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)

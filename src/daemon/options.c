@@ -14,8 +14,10 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "config/mailman.h"
 #include "config/options.h"
 #include "config/paths.h"
+#include "config/remote.h"
 #include "handler/handler.h"
 
 #define DEFAULT_LOCAL "localhost:8025" /* smtpd's */
@@ -47,7 +49,7 @@ const struct daemon_option daemon_option_table[] = {
 			  "check the configuration, print it with all defaults, and exit" },
 	[OPTION_NOSETUID] = { 'n', "nosetuid", NULL, NULL, "started as root, stay root" },
 	[OPTION_CLASS] = { 'c', "class", "CLASS", "set handler in the file",
-			   "handler, or class of Python's smtpd, for messages (default: spool)" },
+			   "handler, class of Python's smtpd, or module (FILE.so) for messages (default: spool)" },
 	[OPTION_SIZE] = { 's', "size", "LIMIT", "set data_size_limit in the file",
 			  "largest message in bytes, or with K, M, G; 0: no limit (default: 33554432)" },
 	[OPTION_SMTPUTF8] = { 'u', "smtputf8", NULL, "set enable_smtputf8 in the file",
@@ -147,12 +149,8 @@ static int take_addresses(struct daemon_options *o, int count, char *const text[
 		err_prefix(e, "local address");
 		return -1;
 	}
-	if (endpoint_parse(remote, -1, &o->remote, e) != 0) {
+	if (config_remote_parse(remote, -1, &o->remote, e) != 0) {
 		err_prefix(e, "remote address");
-		return -1;
-	}
-	if (o->remote.kind == ENDPOINT_UNIX || !o->remote.host[0] || o->remote.port == 0) {
-		err_set(e, "remote address: \"%s\": REMOTEHOST:PORT is needed to connect to", remote);
 		return -1;
 	}
 	return 0;
@@ -265,6 +263,27 @@ static char *quick_spool(const struct daemon_options *o, const struct daemon_wor
 	return NULL;
 }
 
+/* "./hello.so" where smtpd would have "module.Class" */
+static bool is_module(const char *class)
+{
+	size_t len = strlen(class);
+
+	return len > 3 && strcmp(class + len - 3, ".so") == 0;
+}
+
+static int take_module(struct config *cfg, const char *class, struct err *e)
+{
+	char *path = realpath(class, NULL);
+
+	if (!path) {
+		err_set_os(e, errno, "--class %s: cannot find this module", class);
+		return -1;
+	}
+	replace(&cfg->module, path);
+	replace(&cfg->handler, mem_strdup("module"));
+	return 0;
+}
+
 static int configure_quick(const struct daemon_options *o, const struct daemon_world *world,
 			   struct config *cfg, config_report *report, void *ctx)
 {
@@ -274,8 +293,14 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	struct err e;
 	char *spool;
 
-	if (o->class_name) /* unknown: config_check says so */
+	if (o->class_name && is_module(o->class_name)) {
+		if (take_module(cfg, o->class_name, &e) < 0) {
+			report(ctx, e.text);
+			return -1;
+		}
+	} else if (o->class_name) { /* unknown: config_check says so */
 		replace(&cfg->handler, mem_strdup(o->class_name));
+	}
 	kind = world->find_handler(cfg->handler);
 	if (kind)
 		replace(&cfg->handler, mem_strdup(kind->ops->name));
@@ -286,16 +311,18 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	if (!kind || kind->ops->relays) {
 		upstream = config_add_upstream(cfg, "default");
 		upstream->remoteaddr = mem_alloc(sizeof(*upstream->remoteaddr));
-		upstream->remoteaddr[0] = (struct config_remote){ .endpoint = o->remote };
+		upstream->remoteaddr[0] = o->remote;
 		upstream->remoteaddr_count = 1;
-		upstream->tls = config_default_tls(&o->remote);
+		upstream->tls = config_remote_default_tls(&o->remote);
 	}
+	config_complete_mailman(cfg);
 	if (o->has_size)
 		cfg->data_size_limit_bytes = o->size_bytes;
 	cfg->enable_smtputf8 = o->smtputf8;
 	replace(&cfg->user, mem_strdup("nobody"));
 	replace(&cfg->smtp_user, mem_strdup("nobody"));
 	replace(&cfg->auth_user, mem_strdup("nobody"));
+	replace(&cfg->program_user, mem_strdup("nobody"));
 	spool = quick_spool(o, world, &e);
 	if (!spool) {
 		report(ctx, e.text);

@@ -33,7 +33,8 @@ struct daemon_options {
 	const char *config_file; /* NULL: the quick form; the pointers are into argv */
 
 	/* quick form only */
-	struct endpoint local, remote;
+	struct endpoint local;
+	struct config_remote remote;
 	const char *class_name; /* handler or smtpd class, NULL: not given */
 	bool has_size;
 	uint64_t size_bytes;

@@ -11,8 +11,10 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/client.h"
+#include "config/remote.h"
 #include "config/routes.h"
 #include "daemon/processes.h"
+#include "daemon/relay_lists.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
@@ -25,6 +27,7 @@ struct relay_settings {
 	struct relay_remote_config **remote; /* by upstream */
 	struct config_client_secrets *secrets; /* by upstream */
 	struct relay_token *tokens; /* by upstream */
+	struct relay_mailman *mailman; /* NULL: another handler */
 	struct config_routes routes;
 };
 
@@ -37,7 +40,7 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 		char text[ENDPOINT_TEXT_MAX];
 
 		s->remote[index][i] = (struct relay_remote_config){
-			.name = mem_strdup(endpoint_format(&u->remoteaddr[i].endpoint, text)),
+			.name = mem_strdup(config_remote_format(&u->remoteaddr[i], text)),
 			.weight = u->remoteaddr[i].weight,
 		};
 		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i],
@@ -76,7 +79,7 @@ static int read_secrets(struct relay_settings *s, const struct config *cfg, stru
 		return -1;
 	}
 	s->tokens = relay_tokens_new(cfg, s->secrets);
-	return 0;
+	return relay_mailman_new(&s->mailman, cfg, e);
 }
 
 static void make_config(struct relay_settings *s, const struct config *cfg)
@@ -86,11 +89,13 @@ static void make_config(struct relay_settings *s, const struct config *cfg)
 	for (size_t i = 0; i < cfg->upstream_count; i++)
 		make_upstream(s, cfg, i);
 	config_routes_init(&s->routes, cfg);
+	s->routes.routes.lists = relay_mailman_routes(s->mailman);
 	s->config = (struct relay_config){
 		.hostname = cfg->hostname,
 		.upstream = s->upstream,
 		.upstream_count = cfg->upstream_count,
 		.routes = s->routes.routes,
+		.lists = relay_mailman_lists(s->mailman),
 		.bounce = { .hostname = cfg->hostname, .postmaster = cfg->postmaster,
 			    .return_limit_bytes = cfg->bounce_size_limit_bytes,
 			    .expire_after_ms = cfg->expire_after_ms },
@@ -111,6 +116,7 @@ static void release(struct relay_settings *s, const struct config *cfg)
 			config_client_release_secrets(&s->secrets[i]);
 	}
 	relay_tokens_free(s->tokens, cfg->upstream_count);
+	relay_mailman_free(s->mailman);
 	free(s->upstream);
 	free(s->remote);
 	free(s->secrets);
@@ -137,9 +143,12 @@ int relay_main(void *ctx, struct child_start *start)
 	for (int i = 0; i < 2; i++)
 		if (s->auth_fd[i] >= 0)
 			close(s->auth_fd[i]);
+	if (s->program_fd[0] >= 0)
+		close(s->program_fd[0]);
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;
+	relay_mailman_open(settings.mailman, &spool);
 	make_config(&settings, s->cfg);
 	setup = (struct relay_setup){
 		.spool = &spool,

@@ -13,7 +13,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/remote.h"
 #include "daemon/outbox.h"
+#include "daemon/programs.h"
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/listener_tls.h"
@@ -57,14 +59,15 @@ static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights = s->relay_rights = s->auth_rights =
+	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights =
 		(struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
 		return -1;
 	if (geteuid() != 0 || !cfg->user || !cfg->smtp_user)
 		return 0;
 	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
-	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0 || find_auth_rights(s, e) < 0)
+	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0 || find_auth_rights(s, e) < 0 ||
+	    (s->has_programs && programs_find_rights(&s->program_rights, cfg, e) < 0))
 		return -1;
 	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
 	if (s->relay_rights.uid != s->worker_rights.uid)
@@ -109,18 +112,19 @@ static int prepare_spool(struct service *s, struct err *e)
 	return 0;
 }
 
-/* Room for the requests of a few hundred workers while the auth process is being restarted. */
-#define AUTH_QUEUE_BYTES (1 << 20)
+/* Room for the requests of a few hundred workers while the process that answers them is being restarted. */
+#define LINE_QUEUE_BYTES (1 << 20)
 
-static int prepare_auth(struct service *s, struct err *e)
+/* A line on which workers ask another process: they write to the second end, it reads from the first. */
+static int open_line(int fd[2], const char *to, struct err *e)
 {
-	const int size = AUTH_QUEUE_BYTES;
+	const int size = LINE_QUEUE_BYTES;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->auth_fd) < 0) {
-		err_set_os(e, errno, "cannot make the socket pair from workers to auth");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) < 0) {
+		err_set_os(e, errno, "cannot make the socket pair from workers to %s", to);
 		return -1;
 	}
-	(void)setsockopt(s->auth_fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	(void)setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	return 0;
 }
 
@@ -206,6 +210,8 @@ static struct reload *make_reload(struct service *s)
 	listener_tls_register(s->tls, r);
 	rewriting_init(&s->rewriting, s->cfg);
 	rewriting_reload(&s->rewriting, r);
+	modules_init(&s->modules, s->cfg);
+	modules_reload(&s->modules, r);
 	return r;
 }
 
@@ -282,7 +288,7 @@ static void ready(void *ctx)
 		char remote[ENDPOINT_TEXT_MAX];
 
 		log_str(&line, "spool", s->cfg->spool);
-		log_str(&line, "remoteaddr", endpoint_format(&s->cfg->upstream[0].remoteaddr[0].endpoint, remote));
+		log_str(&line, "remoteaddr", config_remote_format(&s->cfg->upstream[0].remoteaddr[0], remote));
 	}
 	if (!s->relay_rights.change)
 		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");
@@ -309,6 +315,8 @@ static void release(struct service *s)
 			close(s->event_fd[i]);
 		if (s->auth_fd[i] >= 0)
 			close(s->auth_fd[i]);
+		if (s->program_fd[i] >= 0)
+			close(s->program_fd[i]);
 	}
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
@@ -321,6 +329,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 			     .notice_fd = { -1, -1 },
 			     .event_fd = { -1, -1 },
 			     .auth_fd = { -1, -1 },
+			     .program_fd = { -1, -1 },
 			     .on_ready = on_ready,
 			     .on_ready_ctx = ctx,
 			     .started_wall_us = clock_file_us(),
@@ -341,13 +350,17 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	s.reload = make_reload(&s);
 	s.has_relay = s.handler->ops->spools;
 	s.has_auth = config_offers_auth(cfg);
+	s.has_programs = programs_are_configured(cfg);
 	if (s.has_relay)
 		roles.relay = relay_main;
 	if (s.has_auth)
 		roles.auth = auth_main;
+	if (s.has_programs)
+		roles.programs = programs_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
-	    (s.has_relay && prepare_spool(&s, e) < 0) || (s.has_auth && prepare_auth(&s, e) < 0) ||
+	    (s.has_relay && prepare_spool(&s, e) < 0) || (s.has_auth && open_line(s.auth_fd, "auth", e) < 0) ||
+	    (s.has_programs && open_line(s.program_fd, "programs", e) < 0) ||
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "daemon/admission.h"
+#include "daemon/modules.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
@@ -31,13 +32,16 @@ struct service {
 	struct scoreboard *board;
 	struct admission admission; /* who may do what */
 	struct rewriting rewriting; /* of the workers' mail */
-	struct rights worker_rights, relay_rights, auth_rights;
+	struct modules modules; /* what the workers load */
+	struct rights worker_rights, relay_rights, auth_rights, program_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
 	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
 	int event_fd[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
 	bool has_auth; /* a listener offers AUTH */
 	int auth_fd[2]; /* workers write to the second, the auth process reads (auth/protocol.h); the master keeps both */
+	bool has_programs; /* some are to be run (daemon/programs.h) */
+	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	bool has_pid_file; /* written, so to be removed */
 	int64_t started_wall_us;
@@ -62,5 +66,6 @@ int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *contro
 int worker_main(void *ctx, struct child_start *start);
 int relay_main(void *ctx, struct child_start *start);
 int auth_main(void *ctx, struct child_start *start);
+int programs_main(void *ctx, struct child_start *start);
 
 #endif

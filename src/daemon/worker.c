@@ -15,6 +15,9 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "daemon/outbox.h"
+#include "daemon/proxying.h"
+#include "daemon/programs.h"
+#include "handler/filter_handler.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
 #include "smtp/mechanism.h"
@@ -51,7 +54,7 @@ static void drain_outbox(struct worker *w)
 					.peer = w->peer.text,
 					.peer_cap = sizeof(w->peer.text) };
 
-	w->acceptor.wake_mono_ms = CLOCK_NEVER;
+	w->outbox_due_mono_ms = CLOCK_NEVER;
 	if (!cfg->outbox)
 		return;
 	become_busy(w);
@@ -60,9 +63,26 @@ static void drain_outbox(struct worker *w)
 	    POLICY_REFUSE)
 		player.refusal = &refusal;
 	if (outbox_drain(&player) == OUTBOX_LATER)
-		w->acceptor.wake_mono_ms = clock_mono_ms() + OUTBOX_RETRY_MS;
+		w->outbox_due_mono_ms = clock_mono_ms() + OUTBOX_RETRY_MS;
 	access_end(&w->access);
 	proctitle_set("worker");
+}
+
+/* The next client; on the way what is due between two of them. -1: there is none to be taken any more. */
+static int next_client(struct worker *w, const struct listening **from)
+{
+	int fd;
+
+	do {
+		int64_t idle = w->handler->ops->idle ? w->handler->ops->idle(w->handler) : CLOCK_NEVER;
+
+		if (clock_mono_ms() >= w->outbox_due_mono_ms)
+			drain_outbox(w);
+		w->acceptor.wake_mono_ms = idle < w->outbox_due_mono_ms ? idle : w->outbox_due_mono_ms;
+		scoreboard_set(w->start->slot, w->start->generation, SLOT_IDLE);
+		fd = acceptor_next(&w->acceptor, from);
+	} while (fd == ACCEPTOR_WAKE);
+	return fd;
 }
 
 static void loop(struct worker *w)
@@ -72,14 +92,8 @@ static void loop(struct worker *w)
 	drain_outbox(w);
 	for (unsigned n = 0; most == 0 || n < most; n++) {
 		const struct listening *from;
-		int fd;
+		int fd = next_client(w, &from);
 
-		scoreboard_set(w->start->slot, w->start->generation, SLOT_IDLE);
-		fd = acceptor_next(&w->acceptor, &from);
-		if (fd == ACCEPTOR_WAKE) {
-			drain_outbox(w);
-			continue;
-		}
 		if (fd < 0)
 			break;
 		become_busy(w);
@@ -119,6 +133,9 @@ static struct session_config session_config_for_all(struct worker *w)
 		.max_transactions = cfg->max_transactions,
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
+		.verifies = cfg->vrfy_table,
+		.enable_binarymime = cfg->enable_binarymime,
+		.deliver_by_minimum_ms = cfg->deliver_by_minimum_ms,
 		.decode_data = cfg->decode_data,
 		.requiretls = honours_requiretls(cfg),
 		.unqualified_addresses = rewrite_adds_domain(&w->service->rewriting.rules),
@@ -177,8 +194,17 @@ static int open_all(struct worker *w, struct err *e)
 				       .spooled_ctx = w,
 				       .show_user = cfg->received_auth_user,
 				       .min_free_bytes = cfg->min_free_bytes,
-				       .decode_data = cfg->decode_data };
+				       .decode_data = cfg->decode_data,
+				       .program = &w->program_line };
 
+	if (w->service->handler == &handler_proxy) {
+		w->proxying = proxying_new(cfg, &w->start->control, e);
+		if (!w->proxying)
+			return -1;
+		setup.proxy = &w->proxying->setup;
+	}
+	w->program_line = (struct program_line){ w->service->program_fd[1], &w->start->control, w->program };
+	programs_configured(w->program, cfg);
 	if (rights_drop(&w->service->worker_rights, e) < 0)
 		return -1;
 	if (w->service->has_relay) {
@@ -186,11 +212,18 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.spool = &w->spool;
 	}
+	if (worker_open_module(w, e) < 0)
+		return -1;
+	setup.processor = w->module ? module_processor(w->module) : NULL;
 	w->handler = w->service->handler->open(&setup, e);
 	if (!w->handler)
 		return -1;
 	if (rewrite_is_wanted(&w->service->rewriting.rules))
 		w->handler = rewrite_handler_open(w->handler, &w->service->rewriting.rules);
+	/* in front of rewriting: what a program makes of a message is rewritten like what a client sent */
+	if (w->program[PROGRAM_FILTER].word_count > 0)
+		w->handler = filter_handler_open(w->handler, &w->program_line);
+	worker_use_module(w);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
 }
 
@@ -212,7 +245,7 @@ static void stop_listening(void *ctx)
 static void close_what_others_need(const struct service *s)
 {
 	const int fds[] = { s->lock_fd, /* an old worker may finish its session beside a new service */
-			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0] };
+			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0] };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -224,6 +257,8 @@ static void release_all(struct worker *w)
 	acceptor_close(&w->acceptor);
 	if (w->handler)
 		w->handler->ops->close(w->handler);
+	proxying_free(w->proxying);
+	module_close(w->module);
 	if (w->spool.path)
 		spool_close(&w->spool);
 	for (size_t i = 0; i < w->service->cfg->listener_count; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker in three files: worker.c (the process and its loop), worker_session.c (one client, from accept to close),
- * worker_log.c (what of it is logged). This is what they share.
+ * The worker in four files: worker.c (the process and its loop), worker_session.c (one client, from accept to close),
+ * worker_module.c (a module that takes part), worker_log.c (what of it is logged). This is what they share.
  */
 #ifndef DAEMON_WORKER_INTERNAL_H
 #define DAEMON_WORKER_INTERNAL_H
@@ -15,6 +15,7 @@
 #include "listener/acceptor.h"
 #include "listener/peer.h"
 #include "listener/stream.h"
+#include "program/client.h"
 #include "session/session.h"
 #include "spool/spool.h"
 
@@ -24,14 +25,21 @@ struct worker {
 	struct acceptor acceptor;
 	struct spool spool;
 	struct handler *handler;
+	struct proxying *proxying; /* handler "proxy"; NULL: another */
+	struct module_settings module_settings;
+	struct module_guard guard;
+	struct module *module; /* NULL: none */
 	struct session_config *session; /* by listener of the configuration; owned */
 	struct session_config *local_session; /* the same for its unix sockets; owned */
 	struct session_config outbox_session; /* for mail of the outbox */
+	struct program_setting program[PROGRAM_COMMANDS];
+	struct program_line program_line;
 	struct auth_asker_line auth_line;
 	struct auth_asker *asker; /* by listener; owned */
 	struct session_events events;
 	struct access_settings access_settings; /* the service's, and this worker's slot */
 	struct access access; /* the policy of all sessions */
+	int64_t outbox_due_mono_ms; /* when to look at it again */
 	unsigned busy; /* workers that had a client when this one got its own, itself included */
 	struct peer peer; /* of the present session */
 	struct stream stream; /* of the present session */
@@ -42,6 +50,11 @@ struct worker {
 
 /* worker_session.c: closes fd; blocks until the client is gone. */
 void worker_serve(struct worker *w, int fd, const struct listening *from);
+
+/* worker_module.c: the module, if there is one; before there is a handler. */
+int worker_open_module(struct worker *w, struct err *e);
+/* It takes part in all sessions, in front of the handler. */
+void worker_use_module(struct worker *w);
 
 /* worker_log.c: what sessions tell goes to the log, the scoreboard and the process title. */
 void worker_listen_to_sessions(struct worker *w);

@@ -103,6 +103,8 @@ static enum session_end converse(struct worker *w, int fd, const struct listenin
 	if (access_begin(&w->access, &peer, login_of(l), w->busy, &refusal) == POLICY_REFUSE)
 		peer.refusal = &refusal;
 	session = prepare_stream(w, fd, from, index);
+	if (w->module)
+		module_connected(w->module, fd);
 	w->in_session = true;
 	if (session->tls == SESSION_TLS_IMPLICIT && peer.refusal) {
 		/* Not worth a handshake, and without one nothing can be said that the client understands. */
@@ -112,6 +114,8 @@ static enum session_end converse(struct worker *w, int fd, const struct listenin
 		end = session_run(session, &peer, &w->stream.io, w->handler, &w->events);
 	}
 	w->in_session = false;
+	if (w->module)
+		module_connected(w->module, -1);
 	access_end(&w->access);
 	return end;
 }

@@ -113,6 +113,19 @@ static bool begins(const char *text, const char *beginning)
 	return strncasecmp(text, beginning, strlen(beginning)) == 0;
 }
 
+static bool is_hello(const char *line)
+{
+	return begins(line, "EHLO ") || begins(line, "LHLO ");
+}
+
+bool dialogue_said_hello(const struct dialogue *d)
+{
+	for (size_t i = 0; i < d->line_count; i++)
+		if (!d->line[i].from_upstream && is_hello(d->line[i].text))
+			return true;
+	return false;
+}
+
 bool dialogue_said(const struct dialogue *d, const char *beginning, const char **line)
 {
 	for (size_t i = 0; i < d->line_count; i++) {
@@ -130,7 +143,7 @@ const char *dialogue_keyword(const struct dialogue *d, bool first, size_t i)
 	size_t ehlo = DIALOGUE_LINES_MAX, at;
 
 	for (size_t k = 0; k < d->line_count && !(first && ehlo < DIALOGUE_LINES_MAX); k++)
-		if (!d->line[k].from_upstream && begins(d->line[k].text, "EHLO "))
+		if (!d->line[k].from_upstream && is_hello(d->line[k].text))
 			ehlo = k;
 	if (ehlo == DIALOGUE_LINES_MAX)
 		return NULL;

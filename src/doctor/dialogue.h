@@ -58,6 +58,8 @@ const char *dialogue_greeting(const struct dialogue *d);
 const char *dialogue_keyword(const struct dialogue *d, bool first, size_t i);
 /* Its parameters ("" without), or NULL when the keyword was not announced in that answer. */
 const char *dialogue_announced(const struct dialogue *d, bool first, const char *keyword);
+/* Whether we said EHLO, or LHLO. */
+bool dialogue_said_hello(const struct dialogue *d);
 /* Whether we said a line that begins so. */
 bool dialogue_said(const struct dialogue *d, const char *beginning, const char **line);
 

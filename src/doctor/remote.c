@@ -135,6 +135,10 @@ void check_resolve(void *subject, struct findings *f)
 	struct buf all;
 	struct err e;
 
+	if (d->remote->endpoint.kind == ENDPOINT_UNIX) {
+		finding_add(f, FINDING_OK, "a local socket needs no look-up");
+		return;
+	}
 	if (first_stop(d, &ep, &what, &e) < 0) {
 		finding_add(f, FINDING_FAILED, "%s%s", what, e.text);
 		return;
@@ -207,6 +211,10 @@ void check_connect(void *subject, struct findings *f)
 	if (d->upstream->source_address.ipv4 || d->upstream->source_address.ipv6 ||
 	    d->upstream->source_address.interface) {
 		finding_add(f, FINDING_OK, "tried with the session, from source_address");
+		return;
+	}
+	if (d->remote->endpoint.kind == ENDPOINT_UNIX) {
+		finding_add(f, FINDING_OK, "tried with the session, at %s", d->remote->endpoint.path);
 		return;
 	}
 	for (size_t i = 0; i < d->address_count; i++) {

@@ -204,7 +204,7 @@ void check_ehlo(void *subject, struct findings *f)
 	size_t len = 0;
 
 	/* inside of TLS if there is to be any: what was announced before may be anybody's (RFC 3207 4.2) */
-	if (!dialogue_said(g, "EHLO ", NULL) || (!g->ready && g->why.phase == UPSTREAM_TLS_HANDSHAKE)) {
+	if (!dialogue_said_hello(g) || (!g->ready && g->why.phase == UPSTREAM_TLS_HANDSHAKE)) {
 		finding_add(f, FINDING_SKIPPED, "not reached: tls failed");
 		return;
 	}

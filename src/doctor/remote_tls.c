@@ -54,6 +54,10 @@ static void not_encrypted(const struct doctor_remote *d, struct findings *f)
 	else
 		finding_add(f, FINDING_WARNING,
 			    "not encrypted: it offers no STARTTLS, and tls = opportunistic goes on without");
+	if (d->remote->lmtp) {
+		finding_advise(f, "tls = implicit, if that server has it; else a tunnel, or a network of your own");
+		return;
+	}
 	finding_advise(f,
 		       offered ? "it offers STARTTLS: tls = required"
 			       : "a smarthost mostly has TLS on port 587 (tls = required) or 465 (implicit)");
@@ -158,5 +162,5 @@ void check_tls(void *subject, struct findings *f)
 		not_encrypted(d, f);
 	else
 		finding_add(f, FINDING_SKIPPED, "not reached: %s failed",
-			    dialogue_said(g, "EHLO", NULL) ? "ehlo" : "greeting");
+			    dialogue_said_hello(g) ? "ehlo" : "greeting");
 }

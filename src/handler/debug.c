@@ -18,9 +18,10 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/pyrepr.h"
+#include "base/sink.h"
+#include "base/file.h"
 #include "base/utf8.h"
-#include "handler/pyrepr.h"
-#include "handler/sink.h"
 #include "smtp/received.h"
 
 struct debug {
@@ -247,18 +248,6 @@ static enum handler_verdict refuse(struct smtp_reply *reply, const char *what)
 	return HANDLER_REFUSE;
 }
 
-static int open_file(void)
-{
-	const char *dir = getenv("TMPDIR");
-	char *name = mem_printf("%s/posthouse-debug.XXXXXX", dir && dir[0] == '/' ? dir : "/tmp");
-	int fd = mkostemp(name, O_CLOEXEC);
-
-	if (fd >= 0)
-		unlink(name);
-	free(name);
-	return fd;
-}
-
 static enum handler_verdict debug_data_begin(struct handler *h, struct envelope *env,
 					     struct smtp_reply *reply)
 {
@@ -266,7 +255,7 @@ static enum handler_verdict debug_data_begin(struct handler *h, struct envelope 
 
 	(void)env;
 	if (d->file < 0)
-		d->file = open_file();
+		d->file = file_open_unnamed();
 	if (d->file < 0 || lseek(d->file, 0, SEEK_SET) != 0 || ftruncate(d->file, 0) != 0)
 		return refuse(reply, "stored");
 	d->size = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What happens to a message: the interface between the SMTP session and a
- * handler (the classes of Python's smtpd: spool, DebuggingServer, ...).
+ * handler (the classes of Python's smtpd: spool, PureProxy, DebuggingServer, ...).
  *
  * A handler lives in a worker and serves one transaction at a time, always
  * in this order; every call may block, within the deadlines of its own I/O:
@@ -33,7 +33,10 @@
 #include "smtp/extension.h"
 #include "smtp/reply.h"
 
+struct proxy_setup;
+struct program_line;
 struct spool;
+struct handler_processor;
 
 enum handler_verdict {
 	HANDLER_ACCEPT, /* go on; the session words the reply unless the handler filled it (code != 0) */
@@ -75,6 +78,11 @@ struct handler_ops {
 	enum handler_verdict (*data_end)(struct handler *h, struct envelope *env, struct smtp_reply *reply);
 	void (*abort)(struct handler *h);
 	void (*close)(struct handler *h); /* frees it; no transaction is open */
+	/*
+	 * Between two sessions: ends what was kept for the next one for too long. Returns when it wants to be asked again
+	 * (monotonic milliseconds; CLOCK_NEVER: only after the next session). NULL: it keeps nothing.
+	 */
+	int64_t (*idle)(struct handler *h);
 };
 
 struct handler {
@@ -89,7 +97,10 @@ struct handler_setup {
 	void *spooled_ctx;
 	bool show_user; /* "spool": Received says who logged in */
 	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */
-	bool decode_data; /* "debug": lines as text instead of Python's b'...' */
+	const struct proxy_setup *proxy; /* "proxy" only (proxy_handler.h) */
+	const struct program_line *program; /* "exec" only (program/client.h) */
+	bool decode_data; /* "debug": lines as text instead of Python's b'...'; "module": content must be UTF-8 */
+	struct handler_processor *processor; /* "module" only: handler/module_handler.h */
 };
 
 /* Each handler has one of these in handler/table.c. NULL and e on failure. */
@@ -100,7 +111,7 @@ struct handler_kind {
 
 /* By name or smtpd class name (also "smtpd.DebuggingServer"); NULL when there is none. */
 const struct handler_kind *handler_kind_find(const char *name);
-/* "spool, debug": for messages and usage texts */
+/* "spool, mailman, debug": for messages and usage texts */
 const char *handler_kind_names(void);
 
 #endif

@@ -112,30 +112,42 @@ static void spool_close_handler(struct handler *h)
 	free(h);
 }
 
-static const struct handler_ops spool_ops = {
-	.name = "spool",
-	.relays = true,
-	.spools = true,
-	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
-		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS),
-	.mail = spool_mail,
-	.rcpt = spool_rcpt,
-	.data_begin = spool_data_begin,
-	.data_chunk = spool_data_chunk,
-	.data_end = spool_data_end,
-	.abort = spool_abort,
-	.close = spool_close_handler,
-};
+/* What the two names of this handler have in common. */
+#define SPOOL_OPS                                                                                       \
+	.relays = true, .spools = true,                                                                 \
+	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |                \
+		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |         \
+		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |         \
+		      SMTP_EXTENSION_BIT(SMTP_DELIVERBY),                                               \
+	.mail = spool_mail, .rcpt = spool_rcpt, .data_begin = spool_data_begin,                         \
+	.data_chunk = spool_data_chunk, .data_end = spool_data_end, .abort = spool_abort,               \
+	.close = spool_close_handler
 
-static struct handler *spool_handler_open(const struct handler_setup *setup, struct err *e)
+static const struct handler_ops spool_ops = { .name = "spool", SPOOL_OPS };
+/* Who of the recipients is a list is asked by the relay, at each attempt (manage/route.h): here it is mail like any other. */
+static const struct handler_ops mailman_ops = { .name = "mailman", .smtpd_class = "MailmanProxy", SPOOL_OPS };
+
+static struct handler *open_as(const struct handler_ops *ops, const struct handler_setup *setup)
 {
 	struct spool_handler *sh = mem_alloc(sizeof(*sh));
 
-	(void)e;
 	ASSERT(setup->spool && setup->spooled);
-	sh->handler.ops = &spool_ops;
+	sh->handler.ops = ops;
 	sh->setup = *setup;
 	return &sh->handler;
 }
 
+static struct handler *spool_handler_open(const struct handler_setup *setup, struct err *e)
+{
+	(void)e;
+	return open_as(&spool_ops, setup);
+}
+
+static struct handler *mailman_handler_open(const struct handler_setup *setup, struct err *e)
+{
+	(void)e;
+	return open_as(&mailman_ops, setup);
+}
+
 const struct handler_kind handler_spool = { &spool_ops, spool_handler_open };
+const struct handler_kind handler_mailman = { &mailman_ops, mailman_handler_open };

@@ -6,9 +6,13 @@
 #include <string.h>
 
 #include "handler/debug.h"
+#include "handler/exec_handler.h"
+#include "handler/module_handler.h"
+#include "handler/proxy_handler.h"
 #include "handler/spool_handler.h"
 
-static const struct handler_kind *const kinds[] = { &handler_spool, &handler_debug };
+static const struct handler_kind *const kinds[] = { &handler_spool,  &handler_proxy,  &handler_mailman,
+						    &handler_exec,   &handler_module, &handler_debug };
 
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 

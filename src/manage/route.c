@@ -138,6 +138,16 @@ size_t route_find(const struct routes *routes, const struct envelope *env, size_
 	for (size_t i = 0; chosen && i < routes->upstream_count; i++)
 		if (strcmp(routes->upstream_name[i], chosen) == 0)
 			return i;
+	if (routes->lists) {
+		switch (routes->lists->ask(routes->lists->ctx, env->rcpt[rcpt].address, env->arrived_wall_us)) {
+		case ROUTE_LISTED_YES:
+			return routes->lists->upstream;
+		case ROUTE_LISTED_UNKNOWN:
+			return routes->upstream_count;
+		case ROUTE_LISTED_NO:
+			break;
+		}
+	}
 	for (size_t i = 0; i < routes->rule_count; i++) {
 		const struct route_rule *rule = &routes->rule[i];
 

@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "smtp/envelope.h"
@@ -35,7 +36,17 @@ struct route_rule {
 	size_t upstream; /* index */
 };
 
+enum route_listed { ROUTE_LISTED_NO, ROUTE_LISTED_YES, ROUTE_LISTED_UNKNOWN };
+
+/* Recipients that are mailing lists, asked before the rules: those go to an upstream of their own. */
+struct route_lists {
+	enum route_listed (*ask)(void *ctx, const char *address, int64_t arrived_wall_us);
+	void *ctx;
+	size_t upstream; /* index */
+};
+
 struct routes {
+	const struct route_lists *lists; /* NULL: none */
 	const struct route_rule *rule;
 	size_t rule_count;
 	size_t fallback; /* upstream of who matches no rule */
@@ -56,6 +67,7 @@ bool route_rule_covers(const struct route_rule *a, const struct route_rule *b);
 /*
  * The upstream for one recipient of a message. chosen: the operator's choice for this message
  * (spool_state.route), NULL: none; one that is not configured any more counts as none.
+ * upstream_count: undecided, as it is not known yet whether it is a mailing list; it waits.
  */
 size_t route_find(const struct routes *routes, const struct envelope *env, size_t rcpt, const char *chosen);
 

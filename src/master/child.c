@@ -23,6 +23,8 @@ const char *child_role_name(enum child_role role)
 		return "relay";
 	case ROLE_AUTH:
 		return "auth";
+	case ROLE_PROGRAMS:
+		return "programs";
 	}
 	return "?";
 }
@@ -78,9 +80,9 @@ void child_tell(struct child *c, char what)
 	}
 }
 
-bool child_bury(struct child *c, int wait_status)
+bool child_bury(struct child *c, int wait_status, const char *guest, const char *function)
 {
-	bool failed = !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0;
+	bool failed = !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0 || guest;
 	struct log_line line;
 
 	log_begin(&line, failed ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "child_exited");
@@ -93,6 +95,8 @@ bool child_bury(struct child *c, int wait_status)
 		log_str(&line, "status", failed ? "failed" : "done");
 		log_int(&line, "exit", WEXITSTATUS(wait_status));
 	}
+	log_str(&line, "module", guest);
+	log_str(&line, "function", function);
 	log_seconds(&line, "lived", clock_mono_ms() - c->born_mono_ms);
 	log_end(&line);
 	close(c->control_fd);

@@ -9,8 +9,8 @@
 
 #include "base/err.h"
 
-enum child_role { ROLE_WORKER, ROLE_RELAY, ROLE_AUTH };
-#define CHILD_ROLES 3
+enum child_role { ROLE_WORKER, ROLE_RELAY, ROLE_AUTH, ROLE_PROGRAMS };
+#define CHILD_ROLES 4
 
 struct child {
 	pid_t pid; /* 0: this place is free */
@@ -32,7 +32,10 @@ const char *child_role_name(enum child_role role);
 pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct err *e);
 /* One byte down the control line; a child that does not read any more is dying anyway. */
 void child_tell(struct child *c, char what);
-/* It is gone: closes the line, logs how it ended; true when that was not in order. */
-bool child_bury(struct child *c, int wait_status);
+/*
+ * It is gone: closes the line, logs how it ended; true when that was not in order. guest: whose code it died in, and
+ * in which function of that; NULL: none's but ours. Who dies in there is not in order, whatever its exit status.
+ */
+bool child_bury(struct child *c, int wait_status, const char *guest, const char *function);
 
 #endif

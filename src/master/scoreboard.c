@@ -75,3 +75,16 @@ void scoreboard_note(struct scoreboard_slot *slot, const char *peer, const char 
 	if (verb)
 		snprintf(slot->verb, sizeof(slot->verb), "%s", verb);
 }
+
+void scoreboard_guest_enters(struct scoreboard_slot *slot, const char *guest, const char *function,
+			     int64_t deadline_mono_ms)
+{
+	snprintf(slot->guest, sizeof(slot->guest), "%s", guest);
+	snprintf(slot->guest_function, sizeof(slot->guest_function), "%s", function);
+	atomic_store(&slot->guest_deadline_mono_ms, deadline_mono_ms);
+}
+
+void scoreboard_guest_left(struct scoreboard_slot *slot)
+{
+	atomic_store(&slot->guest_deadline_mono_ms, 0);
+}

@@ -31,12 +31,19 @@ struct scoreboard_slot {
 	_Atomic uint64_t sessions, accepted, rejected; /* of this slot, over all its workers */
 	char peer[80]; /* torn reads are possible and harmless: for people only */
 	char verb[16];
+	/*
+	 * Code that is not ours runs in this worker (a module), until then at most; 0: it does not. Who dies
+	 * meanwhile died of that code.
+	 */
+	_Atomic int64_t guest_deadline_mono_ms;
+	char guest[40], guest_function[40];
 };
 
 struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool relay_ready;
 	_Atomic bool auth_ready;
+	_Atomic bool programs_ready;
 	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */
 	_Atomic bool watched; /* an operator watches: log lines are to be sent to the relay too (daemon/events.h) */
 	_Atomic uint64_t watch_lost; /* lines that could not be */
@@ -60,6 +67,10 @@ void scoreboard_count(const struct scoreboard *board, struct scoreboard_count *c
 
 /* By the worker: its new state; dropped when the slot has another generation by now. */
 void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot_state state);
+/* By the worker: that code is called, and is back. */
+void scoreboard_guest_enters(struct scoreboard_slot *slot, const char *guest, const char *function,
+			     int64_t deadline_mono_ms);
+void scoreboard_guest_left(struct scoreboard_slot *slot);
 void scoreboard_note(struct scoreboard_slot *slot, const char *peer, const char *verb); /* NULL leaves it */
 
 #endif

@@ -26,7 +26,7 @@ struct master {
 	const struct master_limits *limits;
 	const struct master_roles *roles;
 	struct scoreboard *board;
-	struct child *child; /* board->slots workers, then the relay, then auth */
+	struct child *child; /* board->slots workers, then the relay, auth, programs */
 	unsigned child_count;
 	struct backoff backoff[CHILD_ROLES];
 	unsigned generation; /* of the last worker started */
@@ -51,6 +51,8 @@ static int (*single_role(const struct master *m, enum child_role role))(void *ct
 		return m->roles->relay;
 	case ROLE_AUTH:
 		return m->roles->auth;
+	case ROLE_PROGRAMS:
+		return m->roles->programs;
 	}
 	return NULL;
 }
@@ -62,7 +64,16 @@ static unsigned single_index(const struct master *m, enum child_role role)
 
 static _Atomic bool *single_ready(const struct master *m, enum child_role role)
 {
-	return role == ROLE_AUTH ? &m->board->shared->auth_ready : &m->board->shared->relay_ready;
+	switch (role) {
+	case ROLE_AUTH:
+		return &m->board->shared->auth_ready;
+	case ROLE_PROGRAMS:
+		return &m->board->shared->programs_ready;
+	case ROLE_WORKER:
+	case ROLE_RELAY:
+		break;
+	}
+	return &m->board->shared->relay_ready;
 }
 
 /* ---- being born -------------------------------------------------------------- */
@@ -186,12 +197,36 @@ static void reload(struct master *m)
 		replace_workers(m);
 }
 
+/* What does not come back cannot be asked to. */
+static void end_overdue_guests(struct master *m)
+{
+	int64_t now = clock_mono_ms();
+
+	for (unsigned i = 0; i < m->board->slots; i++) {
+		struct scoreboard_slot *slot = &m->board->slot[i];
+		int64_t deadline = atomic_load(&slot->guest_deadline_mono_ms);
+		struct log_line line;
+
+		if (m->child[i].pid == 0 || deadline == 0 || now < deadline)
+			continue;
+		log_begin(&line, LOG_LEVEL_ERROR, "module_timeout");
+		log_int(&line, "pid", m->child[i].pid);
+		log_strn(&line, "module", slot->guest, strnlen(slot->guest, sizeof(slot->guest)));
+		log_strn(&line, "function", slot->guest_function,
+			 strnlen(slot->guest_function, sizeof(slot->guest_function)));
+		log_end(&line);
+		kill(m->child[i].pid, SIGKILL);
+		atomic_store(&slot->guest_deadline_mono_ms, INT64_MAX); /* once */
+	}
+}
+
 static void tick(struct master *m)
 {
-	if (!m->roles->tick || clock_mono_ms() - m->last_tick_mono_ms < TICK_MS)
+	if (clock_mono_ms() - m->last_tick_mono_ms < TICK_MS)
 		return;
 	m->last_tick_mono_ms = clock_mono_ms();
-	if (m->roles->tick(m->roles->ctx))
+	end_overdue_guests(m);
+	if (m->roles->tick && m->roles->tick(m->roles->ctx))
 		replace_workers(m);
 }
 
@@ -211,29 +246,49 @@ static void begin_stop(struct master *m)
 			child_tell(&m->child[i], CONTROL_STOP);
 }
 
+/* Whose code a worker died in. It said so itself, so this decides nothing but what is logged and when the next is born. */
+struct guest {
+	const char *name, *function; /* NULL: nobody's; in shared memory, and ended there */
+	bool had_client;
+};
+
+static struct guest guest_of(const struct master *m, const struct child *c)
+{
+	struct scoreboard_slot *slot = &m->board->slot[c->slot];
+
+	if (c->role != ROLE_WORKER || atomic_load(&slot->guest_deadline_mono_ms) == 0)
+		return (struct guest){ .name = NULL };
+	slot->guest[sizeof(slot->guest) - 1] = slot->guest_function[sizeof(slot->guest_function) - 1] = '\0';
+	return (struct guest){ slot->guest, slot->guest_function, atomic_load(&slot->state) == SLOT_BUSY };
+}
+
 static void bury(struct master *m, struct child *c, int wait_status)
 {
 	bool is_worker = c->role == ROLE_WORKER;
 	int64_t now = clock_mono_ms(), lived = now - c->born_mono_ms;
-	bool failed = child_bury(c, wait_status);
+	struct guest guest = guest_of(m, c);
+	bool failed = child_bury(c, wait_status, guest.name, guest.function);
 
 	if (is_worker) {
 		atomic_store(&m->board->slot[c->slot].generation, 0); /* nobody reports here any more */
 		atomic_store(&m->board->slot[c->slot].pid, 0);
 		atomic_store(&m->board->slot[c->slot].state, SLOT_FREE);
+		scoreboard_guest_left(&m->board->slot[c->slot]);
 		if (m->roles->worker_ended)
 			m->roles->worker_ended(m->roles->ctx, c->slot);
 		m->worker_lost = m->worker_lost || failed;
 		if (failed && m->roles->worker_lost)
 			m->roles->worker_lost(m->roles->ctx);
-		backoff_note(&m->backoff[ROLE_WORKER], failed, lived, now);
+		/* a client brought it to that, not its start: the other clients are not to wait for a new one */
+		if (!guest.had_client)
+			backoff_note(&m->backoff[ROLE_WORKER], failed, lived, now);
 	} else {
 		atomic_store(single_ready(m, c->role), false);
 		/* one that ends by itself did so for a reason it has logged: not a hot loop either */
 		backoff_note(&m->backoff[c->role], failed || !c->told, lived, now);
 	}
 	/* who cannot do its work at the start will not learn it: whoever started us is to hear of it */
-	if (WIFEXITED(wait_status) && failed && !m->announced && !m->stopping) {
+	if (WIFEXITED(wait_status) && failed && !guest.had_client && !m->announced && !m->stopping) {
 		m->never_ready = true;
 		begin_stop(m);
 	}
@@ -345,6 +400,7 @@ static void loop(struct master *m)
 			tick(m);
 			spawn_single(m, ROLE_RELAY);
 			spawn_single(m, ROLE_AUTH);
+			spawn_single(m, ROLE_PROGRAMS);
 			grow_pool(m);
 			shrink_pool(m);
 			announce_when_ready(m);
@@ -398,7 +454,7 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 	proctitle_set("master");
 	loop(&m);
 	if (m.never_ready)
-		err_set(e, "a worker, the relay or auth could not start: its own line in the log says why");
+		err_set(e, "a worker, the relay, auth or programs could not start: its own line in the log says why");
 	else
 		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
 	free(m.child);

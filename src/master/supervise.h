@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The master's life: starts relay, auth and the worker pool, sizes the pool,
+ * The master's life: starts relay, auth, programs and the worker pool, sizes the pool,
  * reaps and restarts what dies, stops it all. Knows nothing of SMTP; what a
  * child does is a function it is given. Never reads a byte from the network.
  */
@@ -28,11 +28,12 @@ struct master_roles {
 	int (*worker)(void *ctx, struct child_start *start);
 	int (*relay)(void *ctx, struct child_start *start); /* NULL: this service has none */
 	int (*auth)(void *ctx, struct child_start *start); /* NULL: this service has none */
+	int (*programs)(void *ctx, struct child_start *start); /* NULL: this service has none */
 	/* A worker has ended, however it did: nobody is in its slot. May be NULL. */
 	void (*worker_ended)(void *ctx, unsigned slot);
 	/* A worker died in disorder: it may have committed mail without telling. */
 	void (*worker_lost)(void *ctx);
-	/* Workers wait for clients, relay and auth have started. */
+	/* Workers wait for clients, the others have started. */
 	void (*ready)(void *ctx);
 	/*
 	 * HUP: what workers inherit is read again. Returns whether it is another now: then the workers retire

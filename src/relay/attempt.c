@@ -155,6 +155,7 @@ enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules 
 	a->txn.has_eightbit = a->message.has_eightbit;
 	a->txn.read = read_content;
 	a->txn.recipient = attempt_take_reply;
+	a->txn.final = attempt_take_final;
 	a->txn.done = done;
 	return ATTEMPT_READY;
 }

@@ -32,9 +32,9 @@ struct attempt_rules {
 };
 
 struct attempt_rcpt {
-	bool refused; /* RCPT got a negative reply */
+	bool answered; /* it has a reply of its own: a negative one to RCPT, or LMTP's to the content */
 	struct decision decision; /* of that reply */
-	char *reply; /* on one line; owned, NULL unless refused */
+	char *reply; /* on one line; owned, NULL unless answered */
 	bool too_many; /* it was 452 "too many recipients" (RFC 5321 4.5.3.1.10) */
 };
 
@@ -88,17 +88,20 @@ struct attempt_result {
 	bool touched; /* it counted as a try */
 	bool answered; /* the upstream answered for it: it is alive */
 	bool upstream_trouble; /* the upstream should pause */
+	bool delivered; /* it took the message for somebody */
 };
 
 /* The recipient() of its transaction: notes a refusal. */
 void attempt_take_reply(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
+/* The final() of its transaction: what became of one recipient. */
+void attempt_take_final(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
 
 /* Decides for each recipient what the outcome means, writes it into the state in memory, logs it. */
 struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_outcome *outcome, double luck);
 
 /*
  * Gives up whoever is pending, if the message is too old, for upstreams that cannot be reached: trouble[] has why, by
- * index, NULL for those that can be. Changes the state in memory and logs; false when nobody was.
+ * index, NULL for those that can be, and behind them why it is undecided which it is (manage/route.h). Changes the state in memory and logs; false when nobody was.
  */
 bool attempt_give_up(struct attempt *a, const char *const *trouble);
 

@@ -26,19 +26,31 @@ static char *oneline(const struct smtp_reply *reply)
 	return text;
 }
 
+static void take_answer(struct attempt *a, size_t i, enum upstream_phase phase, const struct smtp_reply *reply)
+{
+	struct upstream_outcome outcome = { UPSTREAM_ANSWERED, phase, *reply };
+	struct attempt_rcpt *r = &a->answer[i];
+
+	r->answered = true;
+	r->decision = outcome_decide(&outcome);
+	free(r->reply);
+	r->reply = oneline(reply);
+}
+
 void attempt_take_reply(struct upstream_txn *t, size_t i, const struct smtp_reply *reply)
 {
 	struct attempt *a = (struct attempt *)t;
-	struct upstream_outcome outcome = { UPSTREAM_ANSWERED, UPSTREAM_RCPT, *reply };
-	struct attempt_rcpt *r = &a->answer[i];
 
 	if (smtp_reply_is_positive(reply))
 		return;
-	r->refused = true;
-	r->decision = outcome_decide(&outcome);
-	r->too_many = reply->code == 452 && (reply->enhanced[0] == '\0' || strcmp(reply->enhanced, "4.5.3") == 0);
-	free(r->reply);
-	r->reply = oneline(reply);
+	take_answer(a, i, UPSTREAM_RCPT, reply);
+	a->answer[i].too_many = reply->code == 452 &&
+				(reply->enhanced[0] == '\0' || strcmp(reply->enhanced, "4.5.3") == 0);
+}
+
+void attempt_take_final(struct upstream_txn *t, size_t i, const struct smtp_reply *reply)
+{
+	take_answer((struct attempt *)t, i, UPSTREAM_FINAL_DOT, reply);
 }
 
 static const char *upstream_name(const struct attempt *a, size_t upstream)
@@ -142,7 +154,7 @@ static void write_history(struct attempt *a, const struct history *h)
 
 static struct decision decision_for(const struct attempt *a, size_t i, struct decision of_message)
 {
-	return a->answer[i].refused ? a->answer[i].decision : of_message;
+	return a->answer[i].answered ? a->answer[i].decision : of_message;
 }
 
 static enum rcpt_status status_after(enum verdict v)
@@ -215,7 +227,7 @@ static void decide_all(struct attempt *a, const struct upstream_outcome *outcome
 
 	for (size_t i = 0; i < a->txn.rcpt_count; i++) {
 		struct decision d = decision_for(a, i, of_message);
-		const char *reply = a->answer[i].refused ? a->answer[i].reply : message_reply;
+		const char *reply = a->answer[i].answered ? a->answer[i].reply : message_reply;
 
 		if (d.verdict != VERDICT_UNTOUCHED)
 			decide_recipient(a, a->rcpt[i], d.verdict, reply, through && a->answer[i].too_many, luck, &history);
@@ -237,10 +249,11 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 
 		result.touched = result.touched || d.verdict != VERDICT_UNTOUCHED;
 		result.upstream_trouble = result.upstream_trouble || d.upstream_trouble;
-		result.answered = result.answered || a->answer[i].refused;
+		result.answered = result.answered || a->answer[i].answered;
 	}
 	if (!result.touched)
 		return result;
+	result.delivered = got_through(a, of_message);
 	/* it may have to wait for a disk that takes its state, and thousands may: not with a descriptor each */
 	spool_message_close_file(&a->message);
 	a->is_changed = true;
@@ -250,6 +263,16 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 	decide_all(a, outcome, of_message, luck);
 	spool_state_follow(&a->state);
 	return result;
+}
+
+/* What is told of somebody who expired without a try; the caller's. */
+static char *words_of_expiry(const struct attempt *a, size_t upstream, const char *trouble, const char *before)
+{
+	if (upstream == a->rules->routes->upstream_count)
+		return mem_printf("expired while it could not be found out whether this is a mailing list: %s%s%s", trouble,
+				  before ? "; before that: " : "", before ? before : "");
+	return mem_printf("expired while upstream \"%s\" could not be reached: %s%s%s", upstream_name(a, upstream), trouble,
+			  before ? "; before that: " : "", before ? before : "");
 }
 
 bool attempt_give_up(struct attempt *a, const char *const *trouble)
@@ -270,9 +293,9 @@ bool attempt_give_up(struct attempt *a, const char *const *trouble)
 			upstream = route_find(routes, &a->message.env, i, a->state.route);
 		if (!trouble[upstream])
 			continue;
-		text = mem_printf("expired while upstream \"%s\" could not be reached: %s%s%s",
-				  upstream_name(a, upstream), trouble[upstream], r->reply ? "; before that: " : "",
-				  r->reply ? r->reply : "");
+		text = words_of_expiry(a, upstream, trouble[upstream], r->reply);
+		if (upstream == routes->upstream_count)
+			upstream = routes->lists->upstream;
 		rcpt_state_set(r, RCPT_EXPIRED, clock_wall_us(), upstream_name(a, upstream), NULL, text);
 		r->next_wall_us = 0;
 		free(text);

@@ -126,10 +126,10 @@ static void judge_upstream(struct relay_conn *rc, const struct upstream_outcome 
 		lane_worked(u, rc->remote);
 	if (outcome->how != UPSTREAM_ANSWERED)
 		return;
-	if (throttle_is_slow_down(&outcome->reply))
-		lane_slow_down(u, outcome->reply.text);
-	else if (outcome->phase == UPSTREAM_FINAL_DOT && smtp_reply_is_positive(&outcome->reply))
+	if (result->delivered)
 		lane_delivered(u);
+	else if (throttle_is_slow_down(&outcome->reply))
+		lane_slow_down(u, outcome->reply.text);
 }
 
 /*

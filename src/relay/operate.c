@@ -193,7 +193,7 @@ static void follow(struct relay *r, const struct action_order *order, const stru
 	queue_add(&r->queue, id, relay_first_lane(r), relay_wall_ms(), 0);
 	if (!queue_take_id(&r->queue, id))
 		return;
-	queue_set_flags(&r->queue, id, 0, QUEUE_PEEK | QUEUE_SPLIT);
+	queue_set_flags(&r->queue, id, 0, QUEUE_PEEK | QUEUE_SPLIT | QUEUE_UNDECIDED);
 	if (item->due_wall_ms == CLOCK_NEVER)
 		queue_park(&r->queue, id, QUEUE_HELD);
 	else

@@ -31,6 +31,7 @@ struct place place_find(const struct routes *routes, const struct envelope *env,
 		if (!best.waits)
 			first = u;
 		best.is_split = best.is_split || u != first;
+		best.is_undecided = best.is_undecided || u == routes->upstream_count;
 		if (!upstream[u].available && st->rcpt[i].next_wall_us <= now_wall_us)
 			upstream[u].passed_over = true;
 		if (is_better(&best, upstream, u, st->rcpt[i].next_wall_us, now_wall_us)) {

@@ -18,7 +18,8 @@
 struct place {
 	bool waits; /* false: held, or nobody is pending */
 	bool is_split; /* its pending recipients go to more than one upstream */
-	size_t upstream; /* when it waits */
+	bool is_undecided; /* of somebody it is not known yet which upstream it is */
+	size_t upstream; /* when it waits; upstream_count: it waits for that to be known */
 	int64_t due_wall_us; /* for that upstream; 0: now */
 };
 
@@ -30,7 +31,8 @@ struct place_upstream {
 
 /*
  * Chooses: a recipient that is due and whose upstream is available; else one whose upstream is available
- * and that is due later; else whichever is due first. upstream[] has routes->upstream_count members.
+ * and that is due later; else whichever is due first. upstream[] has routes->upstream_count members and one
+ * more, which stands for those that are undecided (manage/route.h) and is never available.
  */
 struct place place_find(const struct routes *routes, const struct envelope *env, const struct spool_state *st,
 			struct place_upstream *upstream, int64_t now_wall_us);

@@ -125,6 +125,8 @@ static void set_flags(struct queue *q, struct queue_entry *en, unsigned flags)
 {
 	q->split += (flags & QUEUE_SPLIT) != 0;
 	q->split -= (en->flags & QUEUE_SPLIT) != 0;
+	q->undecided += (flags & QUEUE_UNDECIDED) != 0;
+	q->undecided -= (en->flags & QUEUE_UNDECIDED) != 0;
 	en->flags = (uint8_t)flags;
 }
 
@@ -372,7 +374,7 @@ void queue_park(struct queue *q, const char *id, enum queue_where why)
 
 	ASSERT(why == QUEUE_HELD || why == QUEUE_FAILED);
 	q->taken--;
-	set_flags(q, en, en->flags & ~(unsigned)(QUEUE_FRESH | QUEUE_PEEK | QUEUE_SPLIT));
+	set_flags(q, en, en->flags & ~(unsigned)(QUEUE_FRESH | QUEUE_PEEK | QUEUE_SPLIT | QUEUE_UNDECIDED));
 	en->place = why == QUEUE_HELD ? PLACE_HELD : PLACE_FAILED;
 	*(why == QUEUE_HELD ? &q->held : &q->failed) += 1;
 }
@@ -447,15 +449,15 @@ void queue_age(struct queue *q, size_t lane)
 		heap_build(q, rest);
 }
 
-/* Takes what is split out of a heap and lists it in out. */
-static void cut_split(struct queue *q, struct queue_heap *h, struct queue_heap *out)
+/* Takes what has the flag out of a heap and lists it in out. */
+static void cut_flagged(struct queue *q, struct queue_heap *h, enum queue_flag flag, struct queue_heap *out)
 {
 	uint32_t kept = 0, before = out->len;
 
 	for (uint32_t i = 0; i < h->len; i++) {
 		uint32_t index = h->item[i];
 
-		if (q->entry[index].flags & QUEUE_SPLIT)
+		if (q->entry[index].flags & flag)
 			heap_append(out, index);
 		else
 			h->item[kept++] = index;
@@ -466,16 +468,17 @@ static void cut_split(struct queue *q, struct queue_heap *h, struct queue_heap *
 	heap_build(q, h);
 }
 
-size_t queue_gather_split(struct queue *q, size_t lane, int64_t now_wall_ms)
+size_t queue_gather(struct queue *q, enum queue_flag flag, size_t lane, int64_t now_wall_ms)
 {
+	uint32_t flagged = flag == QUEUE_SPLIT ? q->split : q->undecided;
 	struct queue_heap found = { 0 };
 	size_t count;
 
-	for (size_t i = 0; i < q->lane_count && q->split > 0; i++) {
+	for (size_t i = 0; i < q->lane_count && flagged > 0; i++) {
 		if (i == lane)
 			continue;
-		cut_split(q, &q->lane[i].fresh, &found);
-		cut_split(q, &q->lane[i].rest, &found);
+		cut_flagged(q, &q->lane[i].fresh, flag, &found);
+		cut_flagged(q, &q->lane[i].rest, flag, &found);
 	}
 	for (uint32_t i = 0; i < found.len; i++) {
 		struct queue_entry *en = &q->entry[found.item[i]];

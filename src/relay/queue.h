@@ -32,7 +32,8 @@ enum queue_flag {
 	QUEUE_FRESH = 1, /* never tried since it was announced */
 	QUEUE_PEEK = 2, /* its state was not looked at: the due time is a guess */
 	QUEUE_SPLIT = 4, /* its pending recipients go to more than one upstream */
-	QUEUE_WARNED = 8 /* its sender was told of the delay, or is not to be told */
+	QUEUE_WARNED = 8, /* its sender was told of the delay, or is not to be told */
+	QUEUE_UNDECIDED = 16 /* of a pending recipient it is not known which upstream it goes to */
 };
 
 enum queue_where { QUEUE_UNKNOWN, QUEUE_WAITING, QUEUE_TAKEN, QUEUE_HELD, QUEUE_FAILED };
@@ -59,7 +60,7 @@ struct queue {
 	uint32_t bucket_mask;
 	uint32_t count; /* messages known */
 	uint32_t taken, held, failed; /* of these; the others wait */
-	uint32_t split; /* of these, flagged so */
+	uint32_t split, undecided; /* of these, flagged so */
 };
 
 void queue_init(struct queue *q, size_t lanes); /* 1 .. QUEUE_LANES_MAX */
@@ -89,8 +90,8 @@ void queue_set_flags(struct queue *q, const char *id, unsigned set, unsigned cle
 void queue_shift(struct queue *q, int64_t by_ms);
 /* What is fresh in the lane is no longer: after an outage it is a backlog like any other. */
 void queue_age(struct queue *q, size_t lane);
-/* Of all other lanes, what is split waits in this one, due at now or before; how many these are. */
-size_t queue_gather_split(struct queue *q, size_t lane, int64_t now_wall_ms);
+/* Of all other lanes, what is QUEUE_SPLIT, or QUEUE_UNDECIDED, waits in this one, due at now or before; how many these are. */
+size_t queue_gather(struct queue *q, enum queue_flag flag, size_t lane, int64_t now_wall_ms);
 
 /* When the next one of the lane is due; CLOCK_NEVER when none waits. */
 int64_t queue_next_due(const struct queue *q, size_t lane);

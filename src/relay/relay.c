@@ -130,7 +130,7 @@ static void follow_availability(struct relay *r)
 			queue_age(&r->queue, u->lane); /* new mail is not to wait behind the backlog */
 	}
 	if (changed && r->upstream_count > 1)
-		queue_gather_split(&r->queue, r->unsorted, relay_wall_ms());
+		queue_gather(&r->queue, QUEUE_SPLIT, r->unsorted, relay_wall_ms());
 }
 
 void relay_service(struct relay *r)
@@ -164,6 +164,16 @@ void relay_service(struct relay *r)
 }
 
 /* ---- events ----------------------------------------------------------------------- */
+
+/* What waited for it is looked at again. */
+static void lists_changed(void *ctx)
+{
+	struct relay *r = ctx;
+
+	if (queue_gather(&r->queue, QUEUE_UNDECIDED, r->unsorted, relay_wall_ms()) > 0)
+		r->service_wanted = true;
+	relay_set_timer(r);
+}
 
 static void rescan_if_wanted(struct relay *r)
 {
@@ -272,6 +282,8 @@ static int open_events(struct relay *r, struct err *e)
 	event_add(r->notice_event, NULL);
 	for (size_t i = 0; i < r->upstream_count; i++)
 		lane_start(&r->upstream[i]);
+	if (r->config->lists)
+		r->config->lists->ops->start(r->config->lists->c, r->base, r->client, lists_changed, r);
 	return 0;
 }
 
@@ -285,6 +297,8 @@ static void close_events(struct relay *r)
 		event_free(r->timer);
 	for (size_t i = 0; r->client && i < r->upstream_count; i++)
 		lane_stop(&r->upstream[i]);
+	if (r->client && r->config->lists)
+		r->config->lists->ops->stop(r->config->lists->c);
 	if (r->client)
 		upstream_close(r->client);
 	if (r->base)
@@ -321,15 +335,15 @@ static void init(struct relay *r, const struct relay_setup *setup)
 
 	ASSERT(config->upstream_count >= 1 && config->upstream_count <= RELAY_UPSTREAMS_MAX);
 	*r = (struct relay){ .setup = setup, .config = config, .upstream_count = config->upstream_count,
-			     .unsorted = config->upstream_count,
-			     .unread = config->upstream_count + 1, .sweep_wall_ms = CLOCK_NEVER,
+			     .undecided = config->upstream_count, .unsorted = config->upstream_count + 1,
+			     .unread = config->upstream_count + 2, .sweep_wall_ms = CLOCK_NEVER,
 			     .sweep_next_wall_ms = CLOCK_NEVER, .started_wall_us = clock_wall_us() };
 	r->rules = (struct attempt_rules){ .spool = setup->spool, .routes = &config->routes, .bounce = &config->bounce,
 					   .retry = config->retry, .expire_after_ms = config->expire_after_ms,
 					   .rates = &r->rates };
-	queue_init(&r->queue, r->upstream_count + 2);
+	queue_init(&r->queue, r->upstream_count + 3);
 	suspensions_init(&r->suspensions);
-	r->place = mem_array(r->upstream_count, sizeof(*r->place));
+	r->place = mem_array(r->upstream_count + 1, sizeof(*r->place));
 	r->upstream = mem_array(r->upstream_count, sizeof(*r->upstream));
 	for (size_t i = 0; i < r->upstream_count; i++)
 		lane_init(&r->upstream[i], r, i);

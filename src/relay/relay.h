@@ -16,6 +16,7 @@
 #include "manage/bounce.h"
 #include "manage/route.h"
 #include "relay/credentials.h"
+#include "relay/lists.h"
 #include "relay/retry.h"
 #include "spool/spool.h"
 #include "upstream/upstream.h"
@@ -46,6 +47,7 @@ struct relay_config {
 	const struct relay_upstream_config *upstream; /* at least one, in the order of routes.upstream_name */
 	size_t upstream_count; /* at most RELAY_UPSTREAMS_MAX */
 	struct routes routes;
+	const struct relay_lists *lists; /* who answers for routes.lists; NULL: nobody is asked */
 	struct bounce_settings bounce;
 	struct retry_limits retry; /* of a recipient */
 	int64_t expire_after_ms;

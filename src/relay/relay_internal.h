@@ -91,9 +91,10 @@ struct relay {
 	struct notice_reader notices;
 	struct relay_upstream *upstream; /* owned */
 	size_t upstream_count;
+	size_t undecided; /* the lane of messages whose way depends on an answer that nobody can give yet */
 	size_t unsorted; /* the lane of messages whose way is not known yet */
 	size_t unread; /* the lane of messages whose state was not looked at yet (QUEUE_PEEK) */
-	struct place_upstream *place; /* scratch of the router, one an upstream; owned */
+	struct place_upstream *place; /* scratch of the router, one an upstream and one more; owned */
 	struct suspensions suspensions;
 	struct attempt *attempts; /* under way */
 	struct attempt *unsaved; /* concluded, but the disk would not take it */

@@ -11,10 +11,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 size_t relay_first_lane(const struct relay *r)
 {
-	return r->upstream_count == 1 ? 0 : r->unsorted;
+	return r->upstream_count == 1 ? 0 : r->unsorted; /* lists have an upstream of their own */
 }
 
 static struct place find_place(struct relay *r, const struct attempt *a)
@@ -23,11 +24,37 @@ static struct place find_place(struct relay *r, const struct attempt *a)
 
 	for (size_t i = 0; i < r->upstream_count; i++)
 		r->place[i] = (struct place_upstream){ .available = lane_is_available(&r->upstream[i]) };
+	r->place[r->upstream_count] = (struct place_upstream){ .available = false };
 	place = place_find(&r->config->routes, &a->message.env, &a->state, r->place, clock_wall_us());
 	for (size_t i = 0; i < r->upstream_count; i++)
 		if (place.is_split && r->place[i].passed_over)
 			r->upstream[i].passed_over = true;
 	return place;
+}
+
+/* Who waits for an answer that does not come, so that the log says why nothing happens. */
+static void log_undecided(const struct relay *r, const struct attempt *a)
+{
+	const char *trouble = r->config->lists ? r->config->lists->ops->trouble(r->config->lists->c) : NULL, *to = NULL;
+	const struct routes *routes = &r->config->routes;
+	struct log_line line;
+	int64_t waiting = 0;
+
+	for (size_t i = 0; trouble && i < a->state.rcpt_count; i++) {
+		if (a->state.rcpt[i].status != RCPT_PENDING ||
+		    route_find(routes, &a->message.env, i, a->state.route) != routes->upstream_count)
+			continue;
+		to = to ? to : a->message.env.rcpt[i].address;
+		waiting++;
+	}
+	if (waiting == 0)
+		return;
+	log_begin(&line, LOG_LEVEL_INFO, "waiting");
+	log_str(&line, "id", a->message.env.id);
+	log_str(&line, "to", to);
+	log_int(&line, "recipients", waiting);
+	log_str(&line, "reason", trouble);
+	log_end(&line);
 }
 
 /* Puts a taken message where its state says; was_tried: it is not fresh any more. */
@@ -36,12 +63,16 @@ static void put(struct relay *r, const struct attempt *a, bool was_tried)
 	const char *id = a->message.env.id;
 	struct place place = find_place(r, a);
 	int64_t now = relay_wall_ms(), due = (place.due_wall_us + 999) / 1000;
+	unsigned flags;
 
 	if (!place.waits) {
 		queue_park(&r->queue, id, a->state.held ? QUEUE_HELD : QUEUE_FAILED);
 		return;
 	}
-	queue_set_flags(&r->queue, id, place.is_split ? QUEUE_SPLIT : 0, QUEUE_PEEK | (place.is_split ? 0 : QUEUE_SPLIT));
+	flags = (place.is_split ? QUEUE_SPLIT : 0u) | (place.is_undecided ? QUEUE_UNDECIDED : 0u);
+	queue_set_flags(&r->queue, id, flags, QUEUE_PEEK | ((QUEUE_SPLIT | QUEUE_UNDECIDED) & ~flags));
+	if (place.is_undecided)
+		log_undecided(r, a);
 	if (was_tried || due > now)
 		queue_give_back(&r->queue, id, place.upstream, due > now ? due : now);
 	else

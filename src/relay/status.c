@@ -136,11 +136,24 @@ static json_t *upstream_object(const struct relay *r, const struct relay_upstrea
 	return o;
 }
 
+/* null: no handler "mailman" */
+static json_t *lists_object(const struct relay *r)
+{
+	const struct relay_lists *lists = r->config->lists;
+	json_t *o;
+
+	if (!lists)
+		return json_null();
+	o = lists->ops->describe(lists->c);
+	json_put_key(o, "waiting", count(queue_count_waiting(&r->queue, r->undecided)));
+	return o;
+}
+
 json_t *status_of_relay(void *ctx)
 {
 	struct relay *r = ctx;
 	json_t *o = json_object(), *upstreams = json_array();
-	size_t due = count_due(r, r->unsorted) + count_due(r, r->unread);
+	size_t due = count_due(r, r->undecided) + count_due(r, r->unsorted) + count_due(r, r->unread);
 
 	for (size_t i = 0; i < r->upstream_count; i++) {
 		size_t of_lane = count_due(r, i);
@@ -159,6 +172,7 @@ json_t *status_of_relay(void *ctx)
 	json_put_key(o, "rates", rates_object(r));
 	json_put_key(o, "suspended", suspension_object(suspension_of_all(r)));
 	json_put_key(o, "upstreams", upstreams);
+	json_put_key(o, "mailman", lists_object(r));
 	if (r->setup->add_processes)
 		r->setup->add_processes(r->setup->processes_ctx, o);
 	return o;

@@ -87,10 +87,14 @@ static bool warn(struct relay *r, struct attempt *a)
 	return true;
 }
 
-/* Why each upstream cannot be reached now; NULL for those that can be, or that an operator stopped. */
+/*
+ * Why each upstream cannot be reached now; NULL for those that can be, or that an operator stopped. And, behind them, why
+ * it cannot be found out which one it is.
+ */
 static const char **list_troubles(const struct relay *r)
 {
-	const char **trouble = mem_array(r->upstream_count, sizeof(*trouble));
+	const char **trouble = mem_array(r->upstream_count + 1, sizeof(*trouble));
+	const struct relay_lists *lists = r->config->lists;
 
 	for (size_t i = 0; i < r->upstream_count; i++) {
 		const struct relay_upstream *u = &r->upstream[i];
@@ -98,6 +102,7 @@ static const char **list_troubles(const struct relay *r)
 		if (!u->is_suspended && lane_state(u) != BREAKER_UP)
 			trouble[i] = u->last_trouble ? u->last_trouble : "it is down";
 	}
+	trouble[r->upstream_count] = lists ? lists->ops->trouble(lists->c) : NULL;
 	return trouble;
 }
 
@@ -140,7 +145,10 @@ static void look_at(struct relay *r, const struct queue_item *item, bool wants_w
 static bool may_expire(const struct relay *r, const struct queue_item *item)
 {
 	const struct relay_upstream *u = item->lane < r->upstream_count ? &r->upstream[item->lane] : NULL;
+	const struct relay_lists *lists = r->config->lists;
 
+	if (item->lane == r->undecided)
+		return lists && lists->ops->trouble(lists->c);
 	return u && !u->is_suspended && lane_state(u) != BREAKER_UP;
 }
 

@@ -418,6 +418,13 @@ static void rewrite_narrow(struct handler *h, struct handler_offer *offer)
 	r->next->ops->narrow(r->next, offer);
 }
 
+static int64_t rewrite_idle(struct handler *h)
+{
+	struct rewrite_handler *r = self(h);
+
+	return r->next->ops->idle(r->next);
+}
+
 struct handler *rewrite_handler_open(struct handler *next, const struct rewrite_rules *rules)
 {
 	struct rewrite_handler *r = mem_alloc(sizeof(*r));
@@ -425,6 +432,8 @@ struct handler *rewrite_handler_open(struct handler *next, const struct rewrite_
 	r->ops = *next->ops;
 	if (r->ops.narrow)
 		r->ops.narrow = rewrite_narrow;
+	if (r->ops.idle)
+		r->ops.idle = rewrite_idle;
 	r->ops.mail = rewrite_mail;
 	r->ops.rcpt = rewrite_rcpt;
 	r->ops.data_begin = rewrite_data_begin;

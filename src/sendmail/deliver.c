@@ -198,8 +198,10 @@ static void on_trace(void *ctx, bool from_server, const char *text, size_t len)
 /* One round over the socket. Afterwards nobody is left, or the daemon is down. */
 static void submit(struct delivery *d, bool verbose)
 {
-	static const struct transmit_ops quiet = { on_recipient, on_done, on_closed, NULL, NULL };
-	static const struct transmit_ops tracing = { on_recipient, on_done, on_closed, on_trace, NULL };
+	static const struct transmit_ops quiet = { .recipient = on_recipient, .done = on_done, .closed = on_closed };
+	static const struct transmit_ops tracing = {
+		.recipient = on_recipient, .done = on_done, .closed = on_closed, .trace = on_trace
+	};
 	const struct transmit t = { .message = &d->message,
 				    .settings = &d->target->upstream,
 				    .rcpt = d->left,

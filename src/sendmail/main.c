@@ -102,6 +102,12 @@ static int run_verb(const struct sendmail_options *o, const char *verb, const ch
 	case CLI_NOTHING:
 		return nothing;
 	case CLI_UNREACHABLE:
+	case CLI_PARTLY: /* those of `send`, which is not run from here */
+	case CLI_LATER:
+	case CLI_TLS:
+	case CLI_AUTH:
+	case CLI_UNSUPPORTED:
+	case CLI_UNCERTAIN:
 		break;
 	}
 	return EX_UNAVAILABLE;

@@ -17,25 +17,36 @@ enum command_state {
 	COMMAND_START = 1, /* no HELO or EHLO yet */
 	COMMAND_GREETED = 2, /* no transaction */
 	COMMAND_MAIL = 4, /* a sender */
-	COMMAND_RCPT = 8 /* a sender and at least one recipient */
+	COMMAND_RCPT = 8, /* a sender and at least one recipient */
+	COMMAND_BDAT = 16 /* some of the content, but not the last of it */
 };
-#define COMMAND_ANY (COMMAND_START | COMMAND_GREETED | COMMAND_MAIL | COMMAND_RCPT)
-#define COMMAND_AFTER_HELLO (COMMAND_GREETED | COMMAND_MAIL | COMMAND_RCPT)
+#define COMMAND_TRANSACTION (COMMAND_MAIL | COMMAND_RCPT | COMMAND_BDAT)
+#define COMMAND_ANY (COMMAND_START | COMMAND_GREETED | COMMAND_TRANSACTION)
+#define COMMAND_AFTER_HELLO (COMMAND_GREETED | COMMAND_TRANSACTION)
 
 enum command_argument { COMMAND_NO_ARGUMENT, COMMAND_MAY_ARGUMENT, COMMAND_NEEDS_ARGUMENT };
 
 enum command_flag {
 	COMMAND_PARAMETERS = 1, /* after EHLO, " [SP <mail-parameters>]" belongs to the syntax */
-	COMMAND_LISTED = 2, /* in HELP's list of commands, which is smtpd's */
+	COMMAND_LISTED = 2, /* in HELP's list of commands, which is smtpd's; the others while they are announced */
 	COMMAND_GATHERS = 4, /* its reply may wait for those of the next commands (RFC 2920 3.2) */
 	COMMAND_IN_CLEAR = 8, /* allowed before TLS where that is required (RFC 3207 4) */
 	COMMAND_SECRET = 16, /* its argument is not for logs */
-	COMMAND_OF_PROXY = 32 /* said by a proxy of its client, not by clients */
+	COMMAND_OF_PROXY = 32, /* said by a proxy of its client, not by clients */
+	/*
+	 * What hooks.h may do; without one of these they are not asked. Never for a verb whose octets follow the
+	 * command line (BDAT): behind a refusal they would be taken for commands.
+	 */
+	COMMAND_HOOKED = 64, /* may refuse it */
+	COMMAND_ANSWERED = 128, /* with COMMAND_HOOKED: may answer it in any way; it changes nothing in the session */
+	COMMAND_WATCHED = 256, /* with COMMAND_HOOKED: may only see it */
+	COMMAND_ANNOUNCED = 1024, /* unknown where it was not announced */
+	COMMAND_OCTETS = 512 /* as many octets as its argument says follow, whatever it is answered (RFC 3030 2) */
 };
 
 struct command_verb {
 	const char *name;
-	void (*run)(struct session *s, const char *arg, size_t len);
+	void (*run)(struct session *s, const char *arg, size_t len); /* NULL: a verb of the hooks, who answer it */
 	unsigned states; /* in which it is allowed; not HELO in START is always "send HELO first" */
 	const char *out_of_order; /* the 503 in the other states; NULL when there are none */
 	enum command_argument argument;
@@ -69,6 +80,7 @@ void verb_auth(struct session *s, const char *arg, size_t len);
 void verb_xclient(struct session *s, const char *arg, size_t len);
 void verb_mail(struct session *s, const char *arg, size_t len);
 void verb_rcpt(struct session *s, const char *arg, size_t len);
+void verb_bdat(struct session *s, const char *arg, size_t len);
 void verb_data(struct session *s, const char *arg, size_t len);
 void verb_rset(struct session *s, const char *arg, size_t len);
 void verb_noop(struct session *s, const char *arg, size_t len);

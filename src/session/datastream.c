@@ -7,13 +7,13 @@
  */
 #include "session/datastream.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 static const char crlf[] = "\r\n";
 
-void datastream_init(struct datastream *ds, enum bare_newline mode)
+void datastream_init(struct datastream *ds, bool dots, enum bare_newline mode)
 {
+	ds->dots = dots;
 	ds->bare_newline = mode;
 	ds->state = DATASTREAM_LINE_START;
 	ds->faults = 0;
@@ -53,7 +53,7 @@ static const char *scan(struct datastream *ds, const char *p, const char *end)
 		if (cr + 1 == end || cr[1] != '\n')
 			return cr;
 		p = cr + 2;
-		if (p == end || *p == '.') {
+		if (p == end || (*p == '.' && ds->dots)) {
 			ds->state = DATASTREAM_LINE_START;
 			return p;
 		}
@@ -66,7 +66,7 @@ static bool take_text(struct datastream *ds, const char **at, const char *end, c
 {
 	const char *p = *at;
 
-	if (ds->state == DATASTREAM_LINE_START && *p == '.') {
+	if (ds->dots && ds->state == DATASTREAM_LINE_START && *p == '.') {
 		ds->state = DATASTREAM_DOT;
 		*at = p + 1;
 		return false;
@@ -130,4 +130,12 @@ enum datastream_event datastream_next(struct datastream *ds, const char **at, co
 		}
 	}
 	return DATASTREAM_MORE;
+}
+
+bool datastream_finish(struct datastream *ds, const char **out, size_t *out_len)
+{
+	if (ds->state != DATASTREAM_CR)
+		return false;
+	put_bare(ds, DATASTREAM_BARE_CR, out, out_len);
+	return true;
 }

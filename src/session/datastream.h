@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The content of DATA (RFC 5321 4.5.2): takes the dots out that the client
- * stuffed and finds the end, however the stream is cut into pieces. Pure.
+ * stuffed and finds the end, however the stream is cut into pieces. Also the
+ * lines of BDAT, which has neither. Pure.
  *
  * Only CRLF ends a line and only CRLF "." CRLF ends the data (2.3.8, 4.1.1.4).
  * A CR or LF that stands alone never does, in either mode, and no dot behind
@@ -10,6 +11,7 @@
 #ifndef SESSION_DATASTREAM_H
 #define SESSION_DATASTREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "session/session.h" /* enum bare_newline */
@@ -27,6 +29,7 @@ enum datastream_state {
 
 struct datastream {
 	enum bare_newline bare_newline;
+	bool dots; /* stuffed ones, and one at the end; else a dot is a dot, and the end is told in another way */
 	enum datastream_state state;
 	unsigned faults; /* enum datastream_fault */
 };
@@ -37,7 +40,7 @@ enum datastream_event {
 	DATASTREAM_END /* the end of data was found; *at stands behind it */
 };
 
-void datastream_init(struct datastream *ds, enum bare_newline mode);
+void datastream_init(struct datastream *ds, bool dots, enum bare_newline mode);
 
 /*
  * Takes the next piece out of [*at, end) and moves *at. Pieces are as large as
@@ -47,5 +50,8 @@ void datastream_init(struct datastream *ds, enum bare_newline mode);
  */
 enum datastream_event datastream_next(struct datastream *ds, const char **at, const char *end,
 				      const char **out, size_t *out_len);
+
+/* Without dots, when the last octet was taken: a CR that was held back, as a piece. False: there is none. */
+bool datastream_finish(struct datastream *ds, const char **out, size_t *out_len);
 
 #endif

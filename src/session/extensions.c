@@ -24,12 +24,39 @@ static bool smtputf8_is_enabled(const struct session *s)
 	return s->cfg->enable_smtputf8;
 }
 
+/* RFC 5321 3.5.2: EXPN is announced where it is supported. VRFY always is; it is announced where it tells something. */
+static bool verifies(const struct session *s)
+{
+	return s->cfg->verifies;
+}
+
+/* RFC 3030 3: only with CHUNKING. Most upstreams lack it, so it is offered only where somebody says that ours has it. */
+static bool binarymime_is_possible(const struct session *s)
+{
+	return s->cfg->enable_binarymime && session_offers(s, SMTP_CHUNKING);
+}
+
 static void add_size(const struct session *s, struct buf *out)
 {
 	uint64_t limit = session_size_limit(s);
 
 	if (limit > 0)
 		buf_addf(out, " %" PRIu64, limit);
+}
+
+/* RFC 2852 2 */
+static void add_minimum(const struct session *s, struct buf *out)
+{
+	if (s->cfg->deliver_by_minimum_ms >= 1000)
+		buf_addf(out, " %" PRId64, s->cfg->deliver_by_minimum_ms / 1000);
+}
+
+/* RFC 9422 4: what would be answered with 452 and 421 */
+static void add_limits(const struct session *s, struct buf *out)
+{
+	if (s->cfg->max_transactions > 0)
+		buf_addf(out, " MAILMAX=%u", s->cfg->max_transactions);
+	buf_addf(out, " RCPTMAX=%zu", s->cfg->max_recipients);
 }
 
 static void add_mechanisms(const struct session *s, struct buf *out)
@@ -56,6 +83,12 @@ static const struct {
 	[SMTP_DSN] = { OF_HANDLER, .possible = always },
 	[SMTP_SMTPUTF8] = { OF_HANDLER, .possible = smtputf8_is_enabled },
 	[SMTP_REQUIRETLS] = { OF_HANDLER, .possible = requiretls_is_possible },
+	[SMTP_CHUNKING] = { OF_HANDLER, .possible = not_decoded },
+	[SMTP_BINARYMIME] = { OF_HANDLER, .possible = binarymime_is_possible },
+	[SMTP_DELIVERBY] = { OF_HANDLER, .possible = always, .parameters = add_minimum },
+	[SMTP_LIMITS] = { .possible = always, .parameters = add_limits },
+	[SMTP_VRFY] = { .possible = verifies },
+	[SMTP_EXPN] = { .possible = verifies },
 	[SMTP_HELP] = { .possible = always },
 };
 
@@ -65,6 +98,14 @@ bool session_offers(const struct session *s, enum smtp_extension x)
 
 	return extensions[x].possible && !(s->cfg->discard & bit) &&
 	       (!extensions[x].of_handler || (s->offer.extensions & bit)) && extensions[x].possible(s);
+}
+
+bool session_offers_any(const struct session *s, unsigned set)
+{
+	for (unsigned x = 0; x < SMTP_EXTENSION_COUNT; x++)
+		if ((set & SMTP_EXTENSION_BIT(x)) && session_offers(s, x))
+			return true;
+	return false;
 }
 
 void session_ask_handler(struct session *s)

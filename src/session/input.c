@@ -69,6 +69,13 @@ void input_added(struct input *in, size_t n)
 	in->end += n;
 }
 
+void input_took(struct input *in, size_t n)
+{
+	ASSERT(n <= in->end - in->start);
+	in->start += n;
+	in->scanned = in->start;
+}
+
 /* No LF in sight: of a line that is too long already, only the last octet is kept (it may be the CR). */
 static void drop_excess(struct input *in)
 {

@@ -41,6 +41,9 @@ void input_release(struct input *in);
 size_t input_room(struct input *in, char **at);
 void input_added(struct input *in, size_t n);
 
+/* The first n octets of data[start..end) were used, by someone who does not want lines. */
+void input_took(struct input *in, size_t n);
+
 /* Forgets all that came in, and any line that was under way: it was not said under the protection there is now. */
 void input_discard(struct input *in);
 

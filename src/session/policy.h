@@ -41,6 +41,14 @@ struct session_policy_ops {
 	/* The recipient in question is the last one of env. May set env->hold. */
 	enum policy_verdict (*rcpt)(struct session_policy *p, const struct session_client *client,
 				    struct envelope *env, struct smtp_reply *reply);
+	/*
+	 * What may be told this client of an address (VRFY), or of who is behind it (expand: EXPN). False: nothing,
+	 * and the session says just that. Else the reply is filled, whatever it is.
+	 */
+	bool (*verify)(struct session_policy *p, const struct session_client *client, const char *address, bool expand,
+		       struct smtp_reply *reply);
+	/* Whether it is one of those who may relay: others do not set our queue going (ETRN). */
+	bool (*may_relay)(struct session_policy *p, const struct session_client *client);
 	/* The client turned out to be another one: a proxy told so (XCLIENT). Refused: the session ends. */
 	enum policy_verdict (*peer_changed)(struct session_policy *p, const struct session_client *client,
 					    struct smtp_reply *reply);

@@ -10,7 +10,6 @@
  */
 #include "session/session.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,6 @@
 #include "session/session_internal.h"
 
 #define OUT_MAX 65536 /* more than any one reply and what is gathered before it */
-#define OUT_GATHER 4096 /* replies gathered before they are written anyway */
 #define FAREWELL_MS 2000 /* for the last words to a client that may not be listening */
 
 int64_t session_deadline_in(int64_t timeout_ms)
@@ -44,132 +42,10 @@ void session_finish(struct session *s, enum session_end end)
 	s->over = true;
 }
 
-void session_trace(const struct session *s, bool from_client, const char *text, size_t len)
-{
-	if (s->events && s->events->trace)
-		s->events->trace(s->events->ctx, from_client, text, len);
-}
-
 static void tell_verb(const struct session *s, const char *verb)
 {
 	if (s->events && s->events->verb)
 		s->events->verb(s->events->ctx, verb);
-}
-
-static bool flush(struct session *s, int64_t deadline)
-{
-	enum io_result result = IO_OK;
-
-	if (s->out.len > 0)
-		result = s->io->ops->write(s->io, s->out.data, s->out.len, deadline);
-	buf_clear(&s->out);
-	if (result != IO_OK)
-		session_finish(s, result == IO_TIMEOUT ? SESSION_TIMED_OUT : SESSION_LOST);
-	return result == IO_OK;
-}
-
-static void trace_reply(const struct session *s, size_t from)
-{
-	const char *line = s->out.data + from, *end = s->out.data + s->out.len;
-
-	while (line < end) {
-		const char *cr = memchr(line, '\r', (size_t)(end - line));
-
-		session_trace(s, false, line, (size_t)(cr - line));
-		line = cr + 2;
-	}
-}
-
-static bool write_reply(struct session *s, const struct smtp_reply *reply)
-{
-	struct smtp_reply plain;
-
-	if (!(s->cfg->discard & SMTP_EXTENSION_BIT(SMTP_ENHANCEDSTATUSCODES)))
-		return smtp_reply_write(reply, &s->out);
-	plain = *reply;
-	plain.enhanced[0] = '\0';
-	return smtp_reply_write(&plain, &s->out);
-}
-
-static void queue(struct session *s, const struct smtp_reply *reply)
-{
-	size_t before;
-	bool fits;
-
-	if (s->out.len > OUT_GATHER && !session_flush(s))
-		return;
-	before = s->out.len;
-	fits = write_reply(s, reply);
-	ASSERT(fits);
-	trace_reply(s, before);
-}
-
-/* 421 and the end: the reason stands in the reply. */
-static void hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why)
-{
-	struct smtp_reply reply;
-
-	session_finish(s, end);
-	smtp_reply_set(&reply, 421, enhanced, "%s %s", s->cfg->hostname, why);
-	queue(s, &reply);
-}
-
-void session_send(struct session *s, const struct smtp_reply *reply)
-{
-	queue(s, reply);
-	if (reply->code < 400)
-		return;
-	if (s->events && s->events->rejected)
-		s->events->rejected(s->events->ctx, &s->env, s->verb, s->line, s->line_len, reply);
-	if (reply->code == 421)
-		session_finish(s, SESSION_REFUSED);
-	else if (reply->code >= 500 && ++s->errors == s->cfg->max_errors)
-		hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: too many errors");
-}
-
-void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
-{
-	struct smtp_reply reply;
-	char text[SMTP_REPLY_TEXT_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	smtp_reply_set(&reply, code, enhanced, "%s", text);
-	session_send(s, &reply);
-}
-
-void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why)
-{
-	session_reply(s, 501, "5.5.4", "Syntax: %s%s%s%s%s", verb->syntax,
-		      (verb->flags & COMMAND_PARAMETERS) && s->extended ? " [SP <mail-parameters>]" : "",
-		      why ? " (" : "", why ? why : "", why ? ")" : "");
-}
-
-bool session_send_verdict(struct session *s, enum handler_verdict verdict, const struct smtp_reply *reply,
-			  const char *enhanced, const char *words)
-{
-	switch (verdict) {
-	case HANDLER_ACCEPT:
-		if (reply->code) {
-			ASSERT(smtp_reply_is_positive(reply));
-			session_send(s, reply);
-		} else {
-			session_reply(s, 250, enhanced, "%s", words);
-		}
-		return true;
-	case HANDLER_REFUSE:
-		break;
-	}
-	ASSERT(reply->code >= 400);
-	session_send(s, reply);
-	return false;
-}
-
-bool session_flush(struct session *s)
-{
-	return flush(s, session_deadline_in(s->cfg->command_timeout_ms));
 }
 
 bool session_fill(struct session *s, int64_t deadline_mono_ms)
@@ -194,12 +70,12 @@ bool session_fill(struct session *s, int64_t deadline_mono_ms)
 		session_finish(s, SESSION_LOST);
 		return false;
 	case IO_TIMEOUT:
-		hang_up(s, SESSION_TIMED_OUT, "4.4.2", "Error: timeout exceeded, closing connection");
+		session_hang_up(s, SESSION_TIMED_OUT, "4.4.2", "Error: timeout exceeded, closing connection");
 		return false;
 	case IO_STOP:
 		break;
 	}
-	hang_up(s, SESSION_STOPPED, "4.3.2", "Service shutting down, closing connection");
+	session_hang_up(s, SESSION_STOPPED, "4.3.2", "Service shutting down, closing connection");
 	return false;
 }
 
@@ -212,7 +88,7 @@ void session_begin_transaction(struct session *s)
 
 void session_end_transaction(struct session *s, bool told_handler)
 {
-	if (s->state != COMMAND_MAIL && s->state != COMMAND_RCPT)
+	if (!(s->state & COMMAND_TRANSACTION))
 		return;
 	if (!told_handler)
 		s->handler->ops->abort(s->handler);
@@ -224,24 +100,22 @@ void session_end_transaction(struct session *s, bool told_handler)
 	s->io->ops->interruptible(s->io, true);
 }
 
+bool session_wants_content(const struct session *s, struct smtp_reply *refusal)
+{
+	if (s->state != COMMAND_MAIL)
+		return true;
+	if (s->rcpt_refused)
+		smtp_reply_set(refusal, 554, "5.5.1", "Error: no valid recipients");
+	else
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: need RCPT command");
+	return false;
+}
+
 struct session_client session_client(const struct session *s)
 {
 	return (struct session_client){
 		.peer = s->peer, .tls = session_tls(s), .helo = s->env.helo, .auth_user = s->env.auth_user
 	};
-}
-
-bool session_policy_passes(struct session *s, enum policy_verdict verdict, const struct smtp_reply *reply)
-{
-	switch (verdict) {
-	case POLICY_PASS:
-		return true;
-	case POLICY_REFUSE:
-		break;
-	}
-	ASSERT(reply->code >= 400);
-	session_send(s, reply);
-	return false;
 }
 
 void session_start_over(struct session *s)
@@ -253,24 +127,6 @@ void session_start_over(struct session *s)
 	free(s->env.auth_user);
 	s->env.auth_user = NULL;
 	s->in.line_max = INPUT_LINE_MAX;
-}
-
-/* The states of the table, the presence of an argument, then the verb itself. */
-static void dispatch(struct session *s, const struct command *cmd)
-{
-	const struct command_verb *verb = cmd->verb;
-
-	if (s->cfg->tls == SESSION_TLS_REQUIRED && !(verb->flags & COMMAND_IN_CLEAR) && !session_tls(s))
-		session_reply(s, 530, "5.7.0", "Must issue a STARTTLS command first");
-	else if (!(verb->states & s->state) && s->state == COMMAND_START)
-		session_reply(s, 503, "5.5.1", "Error: send HELO first");
-	else if (!(verb->states & s->state))
-		session_reply(s, 503, "5.5.1", "Error: %s", verb->out_of_order);
-	else if ((verb->argument == COMMAND_NO_ARGUMENT && cmd->arg_len > 0) ||
-		 (verb->argument == COMMAND_NEEDS_ARGUMENT && cmd->arg_len == 0))
-		session_reply_syntax(s, verb, NULL);
-	else
-		verb->run(s, cmd->arg, cmd->arg_len);
 }
 
 /* smtpd repeats the command in upper case; strangers' octets become '?' in smtp_reply_set. */
@@ -288,6 +144,61 @@ static void reply_unknown(struct session *s, const struct command *cmd)
 								     : cmd->name[i];
 	name[len] = '\0';
 	session_reply(s, 500, "5.5.2", "Error: command \"%s\" not recognized", name);
+}
+
+static bool is_protected(const struct session *s, const struct command_verb *verb, struct smtp_reply *refusal)
+{
+	if (s->cfg->tls != SESSION_TLS_REQUIRED || (verb->flags & COMMAND_IN_CLEAR) || session_tls(s))
+		return true;
+	smtp_reply_set(refusal, 530, "5.7.0", "Must issue a STARTTLS command first");
+	return false;
+}
+
+/* The states of the table and the presence of an argument; what stands against the command otherwise. */
+static bool is_in_order(const struct session *s, const struct command_verb *verb, size_t arg_len,
+			struct smtp_reply *refusal)
+{
+	if (!(verb->states & s->state) && s->state == COMMAND_START)
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: send HELO first");
+	else if (s->state == COMMAND_BDAT && (verb->states & COMMAND_RCPT) && !(verb->states & COMMAND_BDAT))
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: no %s after BDAT", verb->name); /* RFC 3030 2 */
+	else if (!(verb->states & s->state))
+		smtp_reply_set(refusal, 503, "5.5.1", "Error: %s", verb->out_of_order);
+	else if ((verb->argument == COMMAND_NO_ARGUMENT && arg_len > 0) ||
+		 (verb->argument == COMMAND_NEEDS_ARGUMENT && arg_len == 0))
+		session_set_syntax(s, verb, NULL, refusal);
+	else
+		return true;
+	return false;
+}
+
+static void refuse(struct session *s, const struct command *cmd, const struct smtp_reply *refusal)
+{
+	if (cmd->verb->flags & COMMAND_OCTETS)
+		bdat_refuse(s, cmd->arg, cmd->arg_len, refusal);
+	else
+		session_send(s, refusal);
+}
+
+static void dispatch(struct session *s, const struct command *cmd)
+{
+	const struct command_verb *verb = cmd->verb;
+	const char *arg = cmd->arg;
+	size_t len = cmd->arg_len;
+	struct smtp_reply refusal;
+
+	if (!is_protected(s, verb, &refusal))
+		refuse(s, cmd, &refusal);
+	else if (hooks_take(s, verb, HOOK_FIRST, &arg, &len))
+		return;
+	else if (!is_in_order(s, verb, len, &refusal))
+		refuse(s, cmd, &refusal);
+	else if (hooks_take(s, verb, HOOK_IN_ORDER, &arg, &len))
+		return;
+	else if (verb->run)
+		verb->run(s, arg, len);
+	else
+		reply_unknown(s, cmd);
 }
 
 /* What is no command, but may have a password in it: AUTH written wrongly, or what follows it in some clients. */
@@ -345,20 +256,28 @@ static void show_line(struct session *s, const struct command *cmd)
 	session_trace(s, true, s->line, s->line_len);
 }
 
+static bool is_known(const struct session *s, const struct command_verb *verb)
+{
+	if (!verb || (verb->extension & s->cfg->discard))
+		return false;
+	return !(verb->flags & COMMAND_ANNOUNCED) || (s->extended && session_offers_any(s, verb->extension));
+}
+
 /* Returns whether the reply may wait for others. */
 static bool run_line(struct session *s, const struct command *cmd)
 {
-	bool known = cmd->verb && !(cmd->verb->extension & s->cfg->discard);
-
 	if (cmd->name_len == 0) {
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
 		return false;
 	}
-	if (!known) {
+	if (!is_known(s, cmd->verb)) {
 		reply_unknown(s, cmd);
+		if (cmd->verb && (cmd->verb->flags & COMMAND_OCTETS))
+			bdat_lost(s);
 		return false;
 	}
 	s->verb = cmd->verb->name;
+	s->chunks_refused = s->chunks_refused && (cmd->verb->flags & COMMAND_OCTETS);
 	s->secret_may_follow = false;
 	tell_verb(s, s->verb);
 	dispatch(s, cmd);
@@ -378,7 +297,8 @@ static bool run_next(struct session *s)
 	if (event == INPUT_MORE)
 		return false;
 	s->verb = "?";
-	(void)command_parse(s->line, s->line_len, &cmd);
+	if (command_parse(s->line, s->line_len, &cmd) && !cmd.verb)
+		cmd.verb = hooks_find(s, cmd.name, cmd.name_len);
 	show_line(s, &cmd);
 	/* a proxy may need several lines, and then passes on what its client says */
 	if (s->xclient_told && !(cmd.verb && (cmd.verb->flags & COMMAND_OF_PROXY)))
@@ -406,9 +326,11 @@ static bool run_next(struct session *s)
 		session_reply(s, 500, "5.5.2", "Error: bare <LF>, a command must end with <CR><LF>");
 		break;
 	case INPUT_BARE_LF_AGAIN:
-		hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
+		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
 		break;
 	}
+	if (event != INPUT_LINE && cmd.verb && (cmd.verb->flags & COMMAND_OCTETS))
+		bdat_lost(s); /* its octets follow all the same */
 	s->line = "";
 	s->line_len = 0;
 	if (s->hidden)
@@ -465,13 +387,14 @@ enum session_end session_run(const struct session_config *cfg, const struct sess
 	if (peer->refusal) {
 		session_send(s, peer->refusal);
 		session_finish(s, SESSION_REFUSED);
-	} else {
+	} else if (hooks_begin(s)) {
 		session_reply(s, 220, NULL, "%s ESMTP Posthouse", cfg->hostname);
 	}
 	run_commands(s);
 	/* the last words first: a client does not wait for a handler that cleans up */
-	flush(s, session_deadline_in(FAREWELL_MS));
+	session_flush_by(s, session_deadline_in(FAREWELL_MS));
 	session_end_transaction(s, false);
+	hooks_end(s);
 	end = s->end;
 	input_release(&s->in);
 	buf_release(&s->out);

@@ -16,6 +16,8 @@
 #include "session/policy.h"
 #include "smtp/envelope.h"
 
+struct session_hooks;
+
 enum bare_newline { BARE_NEWLINE_REJECT, BARE_NEWLINE_NORMALIZE };
 
 /* What a listener does about TLS. Implicit TLS is up before the session begins, so the session sees no more of it. */
@@ -34,6 +36,9 @@ struct session_config {
 	unsigned max_transactions; /* messages in one session before 421 4.7.0; 0: no limit */
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
+	bool verifies; /* the policy has something to say to VRFY and EXPN */
+	bool enable_binarymime; /* RFC 3030 */
+	int64_t deliver_by_minimum_ms; /* RFC 2852 2: announced when it is a second or more */
 	bool decode_data; /* smtpd's: 8BITMIME is not offered */
 	unsigned discard; /* extensions (SMTP_EXTENSION_BIT) that are switched off */
 	bool requiretls; /* RFC 8689, in sessions with TLS: what is behind us can honour it */
@@ -43,6 +48,7 @@ struct session_config {
 	bool auth_without_tls; /* AUTH is offered in the clear, too */
 	struct session_authenticator *authenticator; /* NULL: auth is NONE */
 	struct session_policy *policy; /* NULL: nobody may relay, and nothing else is asked */
+	struct session_hooks *hooks; /* session/hooks.h; NULL: none */
 	int64_t command_timeout_ms; /* waiting for a command: 5 minutes */
 	int64_t data_timeout_ms; /* waiting for a block of the content: 5 minutes (3 for the client's side) */
 	int64_t message_timeout_ms; /* one message from MAIL to its end */

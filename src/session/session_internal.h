@@ -8,7 +8,9 @@
 
 #include "base/buf.h"
 #include "session/command.h"
+#include "session/hooks.h"
 #include "session/input.h"
+#include "session/intake.h"
 #include "smtp/rcpt_set.h"
 #include "session/session.h"
 
@@ -25,6 +27,8 @@ struct session {
 	struct envelope env; /* of the transaction, if one is open */
 	struct rcpt_set rcpts;
 	bool rcpt_refused; /* a recipient of this transaction was refused */
+	struct intake intake; /* of DATA, or in COMMAND_BDAT */
+	bool chunks_refused; /* the last command was a BDAT, and was refused: more of them may be on their way */
 	unsigned errors; /* since the last accepted message */
 	unsigned messages; /* that came to their end of data */
 
@@ -46,6 +50,7 @@ struct session {
 	int64_t session_deadline; /* monotonic milliseconds */
 	int64_t message_deadline; /* CLOCK_NEVER while no transaction is open */
 
+	bool hooks_begun; /* they were told of this client */
 	bool over;
 	enum session_end end; /* valid when over */
 };
@@ -60,8 +65,14 @@ void session_finish(struct session *s, enum session_end end);
 void session_send(struct session *s, const struct smtp_reply *reply);
 void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* 501 with the syntax of the verb under way, or of `verb`; and why, when not NULL */
+/* The same without being told or counted: to what follows from a refusal that was. */
+void session_queue(struct session *s, const struct smtp_reply *reply);
+/* 421 and the end: the reason stands in the reply. */
+void session_hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why);
+/* 501 with the syntax of the verb; and why, when not NULL */
 void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why);
+void session_set_syntax(const struct session *s, const struct command_verb *verb, const char *why,
+			struct smtp_reply *out);
 
 /*
  * Writes the queued replies, then waits for more input; deadline is for this
@@ -76,8 +87,12 @@ void session_begin_transaction(struct session *s);
 /* Forgets the transaction, if there is one; told_handler: data_end or abort was called already. */
 void session_end_transaction(struct session *s, bool told_handler);
 
+/* Whether there is anybody to send content to; else the refusal. */
+bool session_wants_content(const struct session *s, struct smtp_reply *refusal);
+
 /* Writes what is queued; false when the session is over. */
 bool session_flush(struct session *s);
+bool session_flush_by(struct session *s, int64_t deadline_mono_ms);
 void session_trace(const struct session *s, bool from_client, const char *text, size_t len);
 
 /* The client as policy and authenticator see it. */
@@ -97,12 +112,18 @@ bool session_become_user(struct session *s, const char *user);
  * handler. What EHLO announces, and what its commands and parameters ask.
  */
 bool session_offers(const struct session *s, enum smtp_extension x);
+bool session_offers_any(const struct session *s, unsigned set);
 /* Asks the handler what it takes (EHLO). */
 void session_ask_handler(struct session *s);
 /* The largest message, as announced with SIZE; 0: no limit */
 uint64_t session_size_limit(const struct session *s);
 /* Appends a line for each extension that is offered, "\n" in front. */
 void session_announce(const struct session *s, struct buf *out);
+
+/* The octets that follow a BDAT are read and dropped, then the refusal goes out. */
+void bdat_refuse(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal);
+/* Where the next command begins is not known: the end. */
+void bdat_lost(struct session *s);
 
 bool xclient_is_offered(const struct session *s);
 void xclient_attributes(const struct session *s, struct buf *out);
@@ -112,6 +133,20 @@ bool auth_is_offered(const struct session *s);
 /* Whether STARTTLS would be answered with 220. */
 bool starttls_is_offered(const struct session *s);
 bool requiretls_is_possible(const struct session *s);
+
+/* hook_points.c: what is asked of session/hooks.h. Each does nothing, and lets pass, where there are no hooks. */
+/* A client is there. False: it was sent away. */
+bool hooks_begin(struct session *s);
+void hooks_end(struct session *s);
+/* The same for who starts anew (session_start_over). */
+bool hooks_begin_anew(struct session *s);
+/* The session's own verb of that name, else one of the hooks; NULL: there is none. */
+const struct command_verb *hooks_find(const struct session *s, const char *name, size_t len);
+/* True: a hook answered the command. Else the argument may be another one now. */
+bool hooks_take(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char **arg,
+		size_t *len);
+void hooks_replied(const struct session *s, const struct smtp_reply *reply);
+void hooks_announce(const struct session *s, struct buf *out);
 
 /*
  * A verdict as it goes to the client: the handler's own reply, if it gave

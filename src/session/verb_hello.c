@@ -52,6 +52,7 @@ void verb_ehlo(struct session *s, const char *arg, size_t len)
 	buf_init(&text, SMTP_REPLY_TEXT_MAX - 1);
 	buf_adds(&text, s->cfg->hostname);
 	session_announce(s, &text);
+	hooks_announce(s, &text);
 	session_reply(s, 250, NULL, "%s", text.data);
 	buf_release(&text);
 	s->in.line_max = !s->env.auth_user && session_offers(s, SMTP_AUTH) ? INPUT_AUTH_LINE_MAX : INPUT_LINE_MAX;

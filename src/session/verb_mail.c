@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), and those
- * of dsn.h.
+ * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152, 3030), SMTPUTF8 (RFC 6531), BY (RFC 2852),
+ * and those of dsn.h.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,10 +35,15 @@ static bool take_size(struct session *s, const struct smtp_param *p)
 
 static bool take_body(struct session *s, const struct smtp_param *p)
 {
+	bool binary = session_offers(s, SMTP_BINARYMIME);
+
 	if (smtp_param_value_is(p, "8BITMIME")) {
 		s->env.body = BODY_8BITMIME;
+	} else if (binary && smtp_param_value_is(p, "BINARYMIME")) { /* RFC 3030 3 */
+		s->env.body = BODY_BINARYMIME;
 	} else if (!smtp_param_value_is(p, "7BIT")) {
-		session_reply(s, 501, "5.5.4", "Error: BODY can only be one of 7BIT, 8BITMIME");
+		session_reply(s, 501, "5.5.4", "Error: BODY can only be one of 7BIT, 8BITMIME%s",
+			      binary ? ", BINARYMIME" : "");
 		return false;
 	}
 	return true;
@@ -79,6 +85,26 @@ static bool take_requiretls(struct session *s, const struct smtp_param *p)
 	return true;
 }
 
+/* RFC 2852 4 */
+static bool take_by(struct session *s, const struct smtp_param *p)
+{
+	int64_t now = clock_wall_us();
+	const char *why = "BY takes a time and a mode";
+
+	if (!p->value || deliver_by_parse(p->value, p->value_len, now, &s->env.by, &why) < 0) {
+		session_reply_syntax(s, command_find("MAIL", 4), why);
+		return false;
+	}
+	/* only who would rather have it back than late is told beforehand that it will be late */
+	if (s->env.by.mode == DELIVER_BY_RETURN &&
+	    deliver_by_seconds(&s->env.by, now) < s->cfg->deliver_by_minimum_ms / 1000) {
+		session_reply(s, 550, "5.4.7", "Error: %" PRId64 " seconds are the shortest time to deliver by",
+			      s->cfg->deliver_by_minimum_ms / 1000);
+		return false;
+	}
+	return true;
+}
+
 static const struct {
 	const char *keyword;
 	enum smtp_extension extension;
@@ -91,6 +117,7 @@ static const struct {
 	{ "REQUIRETLS", SMTP_REQUIRETLS, take_requiretls },
 	{ "RET", SMTP_DSN, dsn_take_ret },
 	{ "ENVID", SMTP_DSN, dsn_take_envid },
+	{ "BY", SMTP_DELIVERBY, take_by },
 };
 
 static bool take_parameter(struct session *s, const struct smtp_param *p)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* RSET, NOOP, QUIT, VRFY, EXPN, HELP (RFC 5321 4.1.1.5 to .10), and what is not SMTP at all. */
+/* RSET, NOOP, QUIT, HELP (RFC 5321 4.1.1.5 to .10), and what is not SMTP at all. */
 #include "session/session_internal.h"
 
 void verb_rset(struct session *s, const char *arg, size_t len)
@@ -26,19 +26,10 @@ void verb_quit(struct session *s, const char *arg, size_t len)
 	session_finish(s, SESSION_QUIT);
 }
 
-/* The local users are not known here, and nobody learns from us who exists (7.3). */
-void verb_vrfy(struct session *s, const char *arg, size_t len)
+static bool is_explained(const struct session *s, const struct command_verb *v)
 {
-	(void)arg;
-	(void)len;
-	session_reply(s, 252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery");
-}
-
-void verb_expn(struct session *s, const char *arg, size_t len)
-{
-	(void)arg;
-	(void)len;
-	session_reply(s, 502, "5.5.1", "EXPN not implemented");
+	return v->syntax && !(v->extension & s->cfg->discard) &&
+	       ((v->flags & COMMAND_LISTED) || v->extension == 0 || session_offers_any(s, v->extension));
 }
 
 static void reply_supported(struct session *s, int code, const char *enhanced)
@@ -48,7 +39,7 @@ static void reply_supported(struct session *s, int code, const char *enhanced)
 	buf_init(&text, SMTP_REPLY_TEXT_MAX - 1);
 	buf_adds(&text, "Supported commands:");
 	for (const struct command_verb *v = command_verbs; v->name; v++)
-		if ((v->flags & COMMAND_LISTED) && !(v->extension & s->cfg->discard))
+		if (is_explained(s, v) && v->run != verb_help) /* smtpd leaves it out: who reads this knows it */
 			buf_addf(&text, " %s", v->name);
 	session_reply(s, code, enhanced, "%s", text.data);
 	buf_release(&text);
@@ -64,7 +55,7 @@ void verb_help(struct session *s, const char *arg, size_t len)
 		return;
 	}
 	v = command_find(arg, len);
-	if (!v || !v->syntax || (v->extension & s->cfg->discard))
+	if (!v || !is_explained(s, v))
 		reply_supported(s, 501, "5.5.4");
 	else
 		session_reply(s, 250, "2.0.0", "Syntax: %s%s", v->syntax,

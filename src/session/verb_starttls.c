@@ -54,4 +54,5 @@ void verb_starttls(struct session *s, const char *arg, size_t len)
 	}
 	session_start_over(s);
 	tell(s, NULL);
+	hooks_begin_anew(s);
 }

@@ -185,5 +185,6 @@ void verb_xclient(struct session *s, const char *arg, size_t len)
 		return;
 	if (told.has_login && !session_become_user(s, told.login))
 		return;
-	session_reply(s, 220, NULL, "%s ESMTP Posthouse", s->cfg->hostname);
+	if (hooks_begin_anew(s))
+		session_reply(s, 220, NULL, "%s ESMTP Posthouse", s->cfg->hostname);
 }

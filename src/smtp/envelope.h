@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "smtp/deliver_by.h"
+
 #define ENVELOPE_ID_MAX 32 /* with the NUL */
 
 enum envelope_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME }; /* RFC 6152 2, RFC 3030 3 */
@@ -48,6 +50,7 @@ struct envelope {
 	enum envelope_body body;
 	bool smtputf8; /* MAIL said SMTPUTF8 (RFC 6531 3.4) */
 	bool requiretls; /* MAIL said REQUIRETLS (RFC 8689): only over TLS that is verified */
+	struct deliver_by by; /* RFC 2852: MAIL said BY= */
 	enum envelope_ret ret; /* what a report is to return */
 	char *envid; /* RFC 3461 4.4: xtext as received, NULL when absent; owned */
 	char *auth_user; /* who the client logged in as, NULL: nobody; owned */

@@ -50,8 +50,9 @@ enum smtp_reply_event {
 /* Reads replies from a stream, however it is cut. Accepts a bare LF as line end from a peer we chose to talk to. */
 struct smtp_reply_parser {
 	struct smtp_reply reply; /* valid after SMTP_REPLY_DONE until the next call */
-	char line[SMTP_REPLY_LINE_MAX]; /* the unfinished line */
+	char line[SMTP_REPLY_LINE_MAX]; /* the unfinished line, */
 	size_t line_len;
+	size_t taken_len; /* or without one the last that was taken, without its line end */
 	unsigned lines; /* of the unfinished reply */
 	bool complete; /* the next call starts a new reply */
 	char why[128]; /* after SMTP_REPLY_BAD: what was wrong, escaped */

@@ -102,6 +102,7 @@ static enum smtp_reply_event take_line(struct smtp_reply_parser *p)
 
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
+	p->taken_len = len;
 	if (len < 3 || line[0] < '2' || line[0] > '5' || !is_digit(line[1]) || !is_digit(line[2]) ||
 	    (len > 3 && line[3] != ' ' && line[3] != '-'))
 		return refuse(p, "not an SMTP reply");

@@ -129,6 +129,15 @@ static bool put_line(struct buf *out, const char *key, const char *value)
 	return kv_puts(out, key, value) && buf_addc(out, '\n');
 }
 
+/* One line: neither is anything without the other. */
+static bool put_deliver_by(struct buf *out, const struct deliver_by *by)
+{
+	char stamp[CLOCK_UTC_MAX];
+
+	return kv_puts(out, "deliver_by", clock_format_utc(by->wall_us, stamp)) &&
+	       put_line(out, "by_mode", deliver_by_letters(by));
+}
+
 /* It will stand in an SMTP command: it must not end a line or a parameter. */
 static bool is_word(const char *text)
 {
@@ -156,6 +165,7 @@ bool format_envelope(const struct envelope *env, struct buf *out)
 	     put_line(out, "from", env->sender) && put_line(out, "body", envelope_body_names[env->body]) &&
 	     put_line(out, "smtputf8", env->smtputf8 ? "yes" : "no") &&
 	     (!env->requiretls || put_line(out, "requiretls", "yes")) &&
+	     (env->by.mode == DELIVER_BY_NONE || put_deliver_by(out, &env->by)) &&
 	     (env->ret == RET_UNSET || put_line(out, "ret", ret_names[env->ret])) &&
 	     (!env->envid || put_line(out, "envid", env->envid)) &&
 	     (!env->auth_user || put_line(out, "auth", env->auth_user)) &&
@@ -219,6 +229,17 @@ static bool parse_requiretls(struct envelope *env, const struct kv_pair *pair)
 {
 	env->requiretls = true;
 	return strcmp(pair->value, "yes") == 0;
+}
+
+/* As above: a version that does not know it would deliver too late what was to be returned. */
+static bool parse_deliver_by(struct envelope *env, const struct kv_pair *pair)
+{
+	return clock_parse_utc(pair->value, &env->by.wall_us) && env->by.wall_us > 0;
+}
+
+static bool parse_by_mode(struct envelope *env, const struct kv_pair *pair)
+{
+	return env->by.wall_us > 0 && deliver_by_parse_letters(pair->value, pair->len, &env->by);
 }
 
 static bool parse_ret(struct envelope *env, const struct kv_pair *pair)
@@ -285,6 +306,8 @@ static const struct {
 	{ "body", parse_body, 0 },
 	{ "smtputf8", parse_smtputf8, 0 },
 	{ "requiretls", parse_requiretls, 0 },
+	{ "deliver_by", parse_deliver_by, 0 },
+	{ "by_mode", parse_by_mode, 0 },
 	{ "ret", parse_ret, 0 },
 	{ "envid", parse_envid, 0 },
 	{ "auth", NULL, offsetof(struct envelope, auth_user) },
@@ -324,6 +347,19 @@ static int parse_field(struct envelope *env, const struct kv_pair *pair, size_t 
 	return -1;
 }
 
+static int check_complete(const struct envelope *env, struct err *e)
+{
+	if (!env->id[0] || !env->sender || env->rcpt_count == 0 || !env->arrived_wall_us) {
+		err_set(e, "envelope: id, arrived, from or to is missing");
+		return -1;
+	}
+	if (env->by.wall_us != 0 && env->by.mode == DELIVER_BY_NONE) {
+		err_set(e, "envelope: deliver_by without by_mode");
+		return -1;
+	}
+	return 0;
+}
+
 int format_parse_envelope(char *text, size_t len, struct envelope *env, struct err *e)
 {
 	char *line = text, *end = text + len;
@@ -343,10 +379,7 @@ int format_parse_envelope(char *text, size_t len, struct envelope *env, struct e
 				err_set(e, "envelope: text behind its end");
 				return -1;
 			}
-			if (env->id[0] && env->sender && env->rcpt_count > 0 && env->arrived_wall_us)
-				return 0;
-			err_set(e, "envelope: id, arrived, from or to is missing");
-			return -1;
+			return check_complete(env, e);
 		}
 		while ((r = kv_next(&line, newline, &pair)) == KV_PAIR)
 			if (parse_field(env, &pair, &expected, e) < 0)

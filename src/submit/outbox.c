@@ -89,7 +89,7 @@ static int write_content(int fd, struct upstream_txn *t, struct err *e)
 	struct content content;
 	int r = 0;
 
-	content_init(&content);
+	content_init(&content, false);
 	do {
 		size_t n = 0;
 
@@ -182,6 +182,7 @@ static int check_room(const char *folder, const struct outbox_limits *limits, ui
 static int put_all(struct outbox_entry *entry, const struct outbox_limits *limits, struct upstream_txn *t,
 		   const size_t *rcpt, size_t rcpt_count, const char *hostname, struct err *e)
 {
+	static const struct upstream_settings settings = { .eightbit = UPSTREAM_EIGHTBIT_PASS };
 	struct upstream_features features = features_of(limits);
 	size_t most = limits->recipients ? limits->recipients : rcpt_count;
 	struct smtp_reply reply;
@@ -190,7 +191,7 @@ static int put_all(struct outbox_entry *entry, const struct outbox_limits *limit
 	for (size_t i = 0; i < rcpt_count; i += most) {
 		t->rcpt = rcpt + i;
 		t->rcpt_count = rcpt_count - i < most ? rcpt_count - i : most;
-		if (!command_can_take(&features, UPSTREAM_EIGHTBIT_PASS, t, &reply)) {
+		if (!command_can_take(&features, &settings, t, &reply)) {
 			err_set(e, "%d %s %s", reply.code, reply.enhanced, reply.text);
 			return -1;
 		}

@@ -115,6 +115,13 @@ static size_t *ended_with(const struct run *r, const struct upstream_txn *txn, s
 	return rcpt;
 }
 
+static void on_final(struct upstream_txn *txn, size_t i, const struct smtp_reply *reply)
+{
+	struct run *r = txn->ctx;
+
+	r->t.ops->final(r->t.ctx, txn->rcpt[i], reply);
+}
+
 static void on_done(struct upstream_txn *txn, const struct upstream_outcome *outcome)
 {
 	struct run *r = txn->ctx;
@@ -166,8 +173,10 @@ static struct upstream_txn *on_next(struct upstream_conn *c, void *ctx)
 		.content_bytes = t->message->content_bytes,
 		.has_dot_lines = t->message->has_dot_lines,
 		.has_eightbit = t->message->has_eightbit,
+		.more = t->more,
 		.read = on_read,
 		.recipient = on_recipient,
+		.final = t->ops->final ? on_final : NULL,
 		.done = on_done,
 		.ctx = r,
 	};
@@ -193,9 +202,20 @@ static void on_trace(void *ctx, bool from_upstream, const char *text, size_t len
 	r->t.ops->trace(r->t.ctx, from_upstream, text, len);
 }
 
+static void on_wire(void *ctx, bool from_upstream, const char *data, size_t len)
+{
+	struct run *r = ctx;
+
+	r->t.ops->wire(r->t.ctx, from_upstream, data, len);
+}
+
 int transmit_run(const struct transmit *t, struct err *e)
 {
-	const struct upstream_conn_ops ops = { on_ready, on_next, on_closed, t->ops->trace ? on_trace : NULL };
+	const struct upstream_conn_ops ops = { .ready = on_ready,
+					       .next = on_next,
+					       .closed = on_closed,
+					       .trace = t->ops->trace ? on_trace : NULL,
+					       .wire = t->ops->wire ? on_wire : NULL };
 	struct run r = { .t = *t };
 	struct upstream *u;
 

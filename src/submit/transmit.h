@@ -18,6 +18,8 @@
 struct transmit_ops {
 	/* The reply to the RCPT of env.rcpt[i]. */
 	void (*recipient)(void *ctx, size_t i, const struct smtp_reply *reply);
+	/* LMTP: the answer to the content for env.rcpt[i], before done (upstream_txn.final). NULL where LMTP is not spoken. */
+	void (*final)(void *ctx, size_t i, const struct smtp_reply *reply);
 	/* The end of the transaction for these recipients; remote is who was really connected to. */
 	void (*done)(void *ctx, const size_t *rcpt, size_t count, const struct upstream_outcome *outcome,
 		     const char *remote);
@@ -25,6 +27,7 @@ struct transmit_ops {
 	void (*trace)(void *ctx, bool from_server, const char *text, size_t len); /* may be NULL */
 	/* May be NULL. The session is up; and again, with ready false, when it is over: only for looking at it. */
 	void (*session)(void *ctx, const struct upstream_conn *c, bool ready);
+	void (*wire)(void *ctx, bool from_server, const char *data, size_t len); /* may be NULL */
 };
 
 struct transmit {
@@ -32,6 +35,7 @@ struct transmit {
 	const struct upstream_settings *settings;
 	const size_t *rcpt; /* which recipients of message->env, in order */
 	size_t rcpt_count; /* 0: message may be NULL, nothing is sent, it ends as soon as the session is up */
+	const struct upstream_more *more; /* said beside the envelope; NULL: nothing */
 	/*
 	 * In one transaction; 0: all. A server that takes fewer says so with 452 (RFC 5321 4.5.3.1.10): those it did
 	 * not take then have a transaction of their own, and no op is told of that answer.

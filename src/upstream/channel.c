@@ -15,17 +15,32 @@
 
 /* ---- what both sides say ------------------------------------------------------ */
 
-void channel_trace_command(const struct channel_trace *t, const char *text, size_t len)
+static void trace(const struct channel_trace *t, bool from_upstream, const char *text, size_t len)
 {
 	char line[SMTP_REPLY_LINE_MAX];
 
+	if (len > sizeof(line) - 2)
+		len = sizeof(line) - 2;
+	if (t->wire && !from_upstream) { /* what is received comes there by itself (wire_received) */
+		memcpy(line, text, len);
+		memcpy(line + len, "\r\n", 2);
+		t->wire(t->ctx, false, line, len + 2);
+	}
 	if (!t->line)
 		return;
-	if (len > sizeof(line))
-		len = sizeof(line);
 	for (size_t i = 0; i < len; i++)
 		line[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
-	t->line(t->ctx, false, line, len);
+	t->line(t->ctx, from_upstream, line, len);
+}
+
+void channel_trace_line(const struct channel_trace *t, const char *line, size_t len)
+{
+	trace(t, true, line, len);
+}
+
+void channel_trace_command(const struct channel_trace *t, const char *line, size_t len)
+{
+	trace(t, false, line, len);
 }
 
 void channel_trace_reply(const struct channel_trace *t, const struct smtp_reply *reply)
@@ -45,6 +60,18 @@ void channel_trace_reply(const struct channel_trace *t, const struct smtp_reply 
 		from = i + 2;
 	}
 	buf_release(&b);
+}
+
+/* Line by line, however it was cut. */
+static void wire_received(struct channel *s, const char *data, size_t len)
+{
+	for (size_t i = 0; s->trace.wire && i < len; i++) {
+		buf_addc(&s->heard, data[i]);
+		if (data[i] != '\n' && s->heard.len < SMTP_REPLY_LINE_MAX)
+			continue;
+		s->trace.wire(s->trace.ctx, true, s->heard.data, s->heard.len);
+		buf_clear(&s->heard);
+	}
 }
 
 static bool starts_with(const char *line, size_t len, const char *word)
@@ -116,6 +143,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 
 	if (++s->lines > CHANNEL_LINES_MAX)
 		return 0;
+	wire_received(s, line, len);
 	while (text > 0 && (line[text - 1] == '\n' || line[text - 1] == '\r'))
 		text--;
 	for (size_t at = 0; at < len; at += used) {
@@ -147,6 +175,20 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 	return s->socket = CURL_SOCKET_BAD;
 }
 
+/* LMTP: connected, and encrypted where that comes first. Later libcurl has no way any more to look at the session. */
+static int on_connected(void *ctx, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+	struct channel *s = ctx;
+
+	(void)remote_ip;
+	(void)local_ip;
+	(void)remote_port;
+	(void)local_port;
+	if (s->settings->lmtp && s->features.tls)
+		tls_note_session(&s->watch, s->easy, &s->features);
+	return CURL_PREREQFUNC_OK;
+}
+
 static bool tcp_is_up(curl_socket_t fd)
 {
 	struct sockaddr_storage peer;
@@ -175,7 +217,9 @@ static int make_url(const struct upstream_settings *settings, enum upstream_tls 
 		    struct err *e)
 {
 	char host[sizeof(settings->remote.host) + 2], port[8];
-	const char *scheme = tls == UPSTREAM_TLS_IMPLICIT ? "smtps" : "smtp";
+	/* of LMTP it knows nothing: with HTTP it only connects, and says not a word (CURLOPT_CONNECT_ONLY) */
+	static const char *const schemes[2][2] = { { "smtp", "smtps" }, { "http", "https" } };
+	const char *scheme = schemes[settings->lmtp][tls == UPSTREAM_TLS_IMPLICIT];
 	CURLU *u = curl_url();
 	CURLUcode rc;
 
@@ -211,6 +255,8 @@ static bool set_callbacks(struct channel *s, const char *url, void *private_data
 	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, s) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug) == CURLE_OK &&
@@ -232,6 +278,7 @@ int channel_open(struct channel *s, const struct upstream_settings *settings, en
 	s->socket = CURL_SOCKET_BAD;
 	s->features.tls = tls == UPSTREAM_TLS_IMPLICIT;
 	smtp_reply_parser_init(&s->parser);
+	buf_init(&s->heard, SMTP_REPLY_LINE_MAX);
 	if (make_url(settings, tls, &url, e) != 0)
 		return -1;
 	s->easy = curl_easy_init();
@@ -256,6 +303,7 @@ void channel_close(struct channel *s)
 void channel_release(struct channel *s)
 {
 	tls_release(&s->watch);
+	buf_release(&s->heard);
 }
 
 /* ---- how it went ----------------------------------------------------------------- */
@@ -359,7 +407,11 @@ enum channel_io channel_write(struct channel *s, const char *data, size_t len, s
 
 enum channel_io channel_recv(struct channel *s, char *data, size_t cap, size_t *n, struct err *e)
 {
+	enum channel_io io;
+
 	s->error[0] = '\0';
 	*n = 0;
-	return io_result(s, curl_easy_recv(s->easy, data, cap, n), "receiving failed", e);
+	if ((io = io_result(s, curl_easy_recv(s->easy, data, cap, n), "receiving failed", e)) == CHANNEL_IO_OK)
+		wire_received(s, data, *n);
+	return io;
 }

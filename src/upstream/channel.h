@@ -25,6 +25,8 @@
 struct channel_trace {
 	/* NULL: nobody wants it. No CRLF; printable ASCII only; secrets masked. */
 	void (*line)(void *ctx, bool from_upstream, const char *text, size_t len);
+	/* The same with CRLF and whatever octets; secrets masked. NULL: nobody wants it. */
+	void (*wire)(void *ctx, bool from_upstream, const char *data, size_t len);
 	void *ctx;
 };
 
@@ -33,6 +35,7 @@ struct channel {
 	const struct upstream_settings *settings;
 	enum upstream_tls tls; /* the settings', or less after a failed opportunistic try */
 	struct channel_trace trace;
+	struct buf heard; /* a line received for trace.wire, its end yet to come */
 	struct upstream_features features;
 	/* "192.0.2.1:25", "[2001:db8::1]:25", "unix:/run/..."; behind a proxy the name we gave it; "" before */
 	char remote[ENDPOINT_TEXT_MAX];
@@ -91,7 +94,8 @@ enum channel_io {
 enum channel_io channel_write(struct channel *s, const char *data, size_t len, size_t *n, struct err *e);
 enum channel_io channel_recv(struct channel *s, char *data, size_t cap, size_t *n, struct err *e);
 
-/* Pass a command, or a reply line by line, to the trace. */
+/* Pass a command, a line of a reply, or a reply line by line to the trace. */
+void channel_trace_line(const struct channel_trace *t, const char *line, size_t len);
 void channel_trace_command(const struct channel_trace *t, const char *line, size_t len);
 void channel_trace_reply(const struct channel_trace *t, const struct smtp_reply *reply);
 

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "smtp/extension.h"
 #include "smtp/xtext.h"
 
 static const char *rcpt_address(const struct upstream_txn *t, size_t i)
@@ -42,7 +43,22 @@ static bool needs_requiretls(const struct upstream_txn *t)
 	return t->env->requiretls && t->env->sender[0];
 }
 
-bool command_can_take(const struct upstream_features *f, enum upstream_eightbit eightbit,
+/* RFC 5321 2.2.1: what was not announced is not used. *reply is worded for the first that is missing. */
+static bool has_all(const struct upstream_features *f, const struct upstream_more *more, struct smtp_reply *reply)
+{
+	for (unsigned x = 0; x < SMTP_EXTENSION_COUNT; x++) {
+		if (!(more->needs & ~f->announced & SMTP_EXTENSION_BIT(x)))
+			continue;
+		smtp_reply_set(reply, 550, "5.7.0", "The server offers no %s", smtp_extension_names[x]);
+		return false;
+	}
+	if (f->esmtp || (!more->mail && !more->rcpt))
+		return true;
+	smtp_reply_set(reply, 550, "5.7.0", "The server knows HELO only, and no options of MAIL and RCPT");
+	return false;
+}
+
+bool command_can_take(const struct upstream_features *f, const struct upstream_settings *settings,
 		      const struct upstream_txn *t, struct smtp_reply *reply)
 {
 	ASSERT(t->env->sender && t->rcpt_count > 0);
@@ -50,6 +66,8 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 		smtp_reply_set(reply, 553, "5.1.3", "An address is too long or holds control characters");
 		return false;
 	}
+	if (t->more && !has_all(f, t->more, reply))
+		return false;
 	if (f->size_limit_bytes > 0 && t->content_bytes > f->size_limit_bytes) {
 		smtp_reply_set(reply, 552, "5.3.4",
 			       "The message has %llu bytes, the server takes at most %llu",
@@ -61,7 +79,7 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 			       "The message is BINARYMIME, which cannot be sent with DATA");
 		return false;
 	}
-	if (t->has_eightbit && !f->eightbitmime && eightbit == UPSTREAM_EIGHTBIT_STRICT) {
+	if (t->has_eightbit && !f->eightbitmime && settings->eightbit == UPSTREAM_EIGHTBIT_STRICT) {
 		smtp_reply_set(reply, 554, "5.6.3",
 			       "The message has 8-bit content and the server offers no 8BITMIME");
 		return false;
@@ -84,18 +102,29 @@ bool command_can_take(const struct upstream_features *f, enum upstream_eightbit 
 /* Only what needs it is marked: the mark may make a hop behind the upstream bounce it (RFC 6531 3.2). */
 static bool says_smtputf8(const struct upstream_features *f, const struct upstream_txn *t)
 {
-	return f->smtputf8 && ((t->env->smtputf8 && t->has_eightbit) || !addresses_are(text_is_ascii, t));
+	return f->smtputf8 && ((t->env->smtputf8 && t->has_eightbit) || !addresses_are(text_is_ascii, t) ||
+			       (t->more && t->more->needs & SMTP_EXTENSION_BIT(SMTP_SMTPUTF8)));
+}
+
+/* Behind what stands in out; returns what it added. */
+static int add_more(char out[COMMAND_MAX], int at, const char *more)
+{
+	if (!more)
+		return 0;
+	ASSERT(strlen(more) <= UPSTREAM_MORE_MAX && text_is_printable_ascii(more));
+	return snprintf(out + at, COMMAND_MAX - (size_t)at, " %s", more);
 }
 
 size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, const struct upstream_txn *t)
 {
 	char size[32] = "";
 	bool eightbit = f->eightbitmime && (t->has_eightbit || t->env->body == BODY_8BITMIME);
+	uint64_t bytes = t->more && t->more->size_bytes ? t->more->size_bytes : t->content_bytes;
 	int n;
 
 	ASSERT(is_writable(t->env->sender));
-	if (f->size)
-		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)t->content_bytes);
+	if (f->size && bytes > 0) /* 0: not known yet (the handler proxy) */
+		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)bytes);
 	n = snprintf(out, COMMAND_MAX, "MAIL FROM:<%s>%s%s%s%s", t->env->sender, size,
 		     eightbit ? " BODY=8BITMIME" : "", says_smtputf8(f, t) ? " SMTPUTF8" : "",
 		     t->env->requiretls && upstream_can_requiretls(f) ? " REQUIRETLS" : "");
@@ -104,6 +133,7 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 	/* the spool may hold one that did not come through our session */
 	if (f->dsn && t->env->envid && xtext_is_envid(t->env->envid, strlen(t->env->envid)))
 		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " ENVID=%s", t->env->envid);
+	n += add_more(out, n, t->more ? t->more->mail : NULL);
 	ASSERT(n > 0 && n < COMMAND_MAX - 2);
 	return (size_t)n;
 }
@@ -144,6 +174,7 @@ size_t command_rcpt(char out[COMMAND_MAX], const struct upstream_features *f, co
 	/* as it came (RFC 3461 5.2.1); none is made up where there was none */
 	if (f->dsn && rcpt->orcpt && xtext_is_orcpt(rcpt->orcpt, strlen(rcpt->orcpt), may_hold_utf8(f, t, rcpt)))
 		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " ORCPT=%s", rcpt->orcpt);
+	n += add_more(out, n, t->more ? t->more->rcpt : NULL);
 	ASSERT(n > 0 && n < COMMAND_MAX - 2);
 	return (size_t)n;
 }

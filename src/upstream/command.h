@@ -27,7 +27,7 @@
  * address needs SMTPUTF8), 550 5.7.30 (REQUIRETLS), 553 5.1.3 (an address that cannot be written into
  * a command: too long, or with control characters, CR and LF among them).
  */
-bool command_can_take(const struct upstream_features *f, enum upstream_eightbit eightbit,
+bool command_can_take(const struct upstream_features *f, const struct upstream_settings *settings,
 		      const struct upstream_txn *t, struct smtp_reply *reply);
 
 /* The command without CRLF, NUL terminated; returns its length. Only for a transaction that can be taken. */

@@ -166,6 +166,7 @@ static void transmit(struct upstream_conn *c)
 }
 
 static void on_io(evutil_socket_t fd, short events, void *ctx);
+static void hello_work(struct upstream_conn *c);
 
 /* The next deadline: of the phase, or of the first transaction as a whole. */
 static void arm(struct upstream_conn *c, enum upstream_phase phase)
@@ -182,16 +183,22 @@ static void arm(struct upstream_conn *c, enum upstream_phase phase)
 	set_timer(c, left < wait ? left : wait);
 }
 
-static void watch(struct upstream_conn *c)
+static void watch_socket(struct upstream_conn *c)
 {
 	short events = (short)(EV_READ | EV_PERSIST | (c->write_blocked ? EV_WRITE : 0));
-	enum upstream_phase phase = pipeline_phase(&c->pipe);
 
 	if (event_get_events(c->io) != events) {
 		event_del(c->io);
 		event_assign(c->io, c->u->base, channel_socket(&c->channel), events, on_io, c);
 		event_add(c->io, NULL);
 	}
+}
+
+static void watch(struct upstream_conn *c)
+{
+	enum upstream_phase phase = pipeline_phase(&c->pipe);
+
+	watch_socket(c);
 	if (c->progress || phase != c->armed_for) {
 		arm(c, phase);
 		c->armed_for = phase;
@@ -211,9 +218,17 @@ static void work(struct upstream_conn *c)
 
 static void on_io(evutil_socket_t fd, short events, void *ctx)
 {
+	struct upstream_conn *c = ctx;
+
 	(void)fd;
 	(void)events;
-	work(ctx);
+	if (c->state == CONN_UP) {
+		work(c);
+		return;
+	}
+	enter(c);
+	hello_work(c);
+	leave(c);
 }
 
 /* ---- life -------------------------------------------------------------------------- */
@@ -226,7 +241,7 @@ static void end_session(struct upstream_conn *c, const struct upstream_outcome *
 
 static void start(struct upstream_conn *c, enum upstream_tls tls)
 {
-	struct channel_trace t = { .line = c->ops->trace, .ctx = c->ctx };
+	struct channel_trace t = { .line = c->ops->trace, .wire = c->ops->wire, .ctx = c->ctx };
 	struct upstream_outcome why = { .how = UPSTREAM_NO_ANSWER, .phase = UPSTREAM_RESOLVE };
 	struct err e;
 
@@ -268,6 +283,118 @@ static void session_failed(struct upstream_conn *c, const struct upstream_outcom
 	}
 }
 
+/* Everything is there for transactions; what was received behind the session's start is left. */
+static void begin_transactions(struct upstream_conn *c, const char *left, size_t len)
+{
+	c->state = CONN_UP;
+	smtp_reply_parser_init(&c->parser);
+	pipeline_init(&c->pipe, &c->channel.features, c->settings, &pipeline_ops, c);
+	c->progress = true;
+	take_replies(c, left, len);
+	/* reading at once ties the connection to this handle: libcurl closes idle ones it takes for unused */
+	receive(c);
+	if (!c->over) {
+		c->ever_ready = true;
+		c->ops->ready(c, c->ctx);
+		work(c);
+	}
+}
+
+/* ---- LMTP's beginning ---------------------------------------------------------------- */
+
+static void hello_failed(struct upstream_conn *c, const char *text)
+{
+	struct upstream_outcome why = { .how = UPSTREAM_NO_ANSWER, .phase = UPSTREAM_GREETING };
+
+	smtp_reply_set(&why.reply, 0, "", "%s", text);
+	end_session(c, &why);
+}
+
+/* True when there is nothing left to take, or the session's start is over. */
+static bool hello_line(struct upstream_conn *c, const char *data, size_t len, size_t *used)
+{
+	struct upstream_outcome why = { .how = UPSTREAM_ANSWERED, .phase = UPSTREAM_GREETING };
+	struct hello *h = &c->hello;
+	enum hello_result result = hello_take(h, data, len, used);
+
+	if (result != HELLO_MORE && result != HELLO_BROKEN)
+		channel_trace_line(&c->channel.trace, h->parser.line, h->parser.taken_len);
+	switch (result) {
+	case HELLO_LINE:
+		return *used == len;
+	case HELLO_MORE:
+		break;
+	case HELLO_DONE:
+		begin_transactions(c, data + *used, len - *used);
+		break;
+	case HELLO_REFUSED:
+		why.reply = h->parser.reply;
+		end_session(c, &why);
+		break;
+	case HELLO_BROKEN:
+		hello_failed(c, h->parser.why);
+		break;
+	}
+	return true;
+}
+
+static void hello_receive(struct upstream_conn *c)
+{
+	char data[SEND_BYTES];
+	struct err e;
+	size_t n, used, at;
+
+	while (!c->over && c->state == CONN_HELLO) {
+		switch (channel_recv(&c->channel, data, sizeof(data), &n, &e)) {
+		case CHANNEL_IO_AGAIN:
+			return;
+		case CHANNEL_IO_FAILED:
+			hello_failed(c, e.text);
+			return;
+		case CHANNEL_IO_OK:
+			if (n == 0)
+				hello_failed(c, "the server closed the connection");
+			for (at = 0; at < n; at += used)
+				if (hello_line(c, data + at, n - at, &used))
+					break;
+			break;
+		}
+	}
+}
+
+/* LHLO, once the greeting is there. */
+static void hello_send(struct upstream_conn *c)
+{
+	struct hello *h = &c->hello;
+	struct err e;
+	size_t n;
+
+	c->write_blocked = false;
+	while (!c->over && c->state == CONN_HELLO && h->out_from < h->out_len) {
+		if (h->out_from == 0)
+			channel_trace_command(&c->channel.trace, h->out, h->out_len - 2);
+		switch (channel_write(&c->channel, h->out + h->out_from, h->out_len - h->out_from, &n, &e)) {
+		case CHANNEL_IO_OK:
+			h->out_from += n;
+			break;
+		case CHANNEL_IO_AGAIN:
+			c->write_blocked = true;
+			return;
+		case CHANNEL_IO_FAILED:
+			hello_failed(c, e.text);
+			return;
+		}
+	}
+}
+
+static void hello_work(struct upstream_conn *c)
+{
+	hello_receive(c);
+	hello_send(c);
+	if (!c->over && c->state == CONN_HELLO)
+		watch_socket(c);
+}
+
 /* libcurl is done with the session's start. */
 static void session_done(struct transfer *t, CURLcode result)
 {
@@ -282,20 +409,16 @@ static void session_done(struct transfer *t, CURLcode result)
 		leave(c);
 		return;
 	}
-	c->state = CONN_UP;
-	smtp_reply_parser_init(&c->parser);
-	pipeline_init(&c->pipe, &c->channel.features, c->settings->eightbit, c->settings->pipelining,
-		      &pipeline_ops, c);
 	c->io = event_new(c->u->base, channel_socket(&c->channel), EV_READ | EV_PERSIST, on_io, c);
 	ASSERT(c->io);
 	event_add(c->io, NULL);
-	c->progress = true;
-	/* reading at once ties the connection to this handle: libcurl closes idle ones it takes for unused */
-	receive(c);
-	if (!c->over) {
-		c->ever_ready = true;
-		c->ops->ready(c, c->ctx);
-		work(c);
+	if (c->settings->lmtp) {
+		c->state = CONN_HELLO;
+		hello_init(&c->hello, &c->channel.features, c->settings);
+		set_timer(c, c->settings->greeting_timeout_ms);
+		hello_work(c);
+	} else {
+		begin_transactions(c, "", 0);
 	}
 	leave(c);
 }
@@ -323,6 +446,7 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx)
 {
 	struct upstream_conn *c = ctx;
 	struct upstream_outcome why;
+	char text[128];
 
 	(void)fd;
 	(void)events;
@@ -338,6 +462,12 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx)
 							      : c->settings->greeting_timeout_ms,
 				  &why);
 		end_session(c, &why);
+		break;
+	case CONN_HELLO:
+		snprintf(text, sizeof(text), "timed out after %.3f s waiting for: %s",
+			 (double)c->settings->greeting_timeout_ms / 1000,
+			 c->hello.greeted ? "the reply to LHLO" : "the greeting");
+		hello_failed(c, text);
 		break;
 	case CONN_UP:
 		timed_out(c);

@@ -10,6 +10,7 @@
 #include "smtp/reply.h"
 #include "upstream/pipeline.h"
 #include "upstream/channel.h"
+#include "upstream/hello.h"
 #include "upstream/transfer.h"
 #include "upstream/upstream.h"
 
@@ -19,6 +20,7 @@ enum conn_state {
 	CONN_NEW, /* nothing happened yet; the timer starts it */
 	CONN_CONNECTING, /* libcurl's: until TCP (and implicit TLS) is up */
 	CONN_GREETING, /* libcurl's: greeting, EHLO, STARTTLS, AUTH */
+	CONN_HELLO, /* ours, with LMTP: greeting and LHLO */
 	CONN_UP, /* ours: transactions */
 	CONN_CLOSED /* the callback closed() runs */
 };
@@ -37,6 +39,7 @@ struct upstream_conn {
 	struct upstream_outcome why; /* when over before the pipeline began */
 	unsigned depth; /* functions of ours on the stack, for this connection */
 	struct channel channel;
+	struct hello hello; /* in CONN_HELLO */
 	struct pipeline pipe; /* from CONN_UP on */
 	struct smtp_reply_parser parser;
 	struct event *timer, *io;

@@ -8,8 +8,9 @@
 
 #define PIECE_BYTES 16384 /* read at once where dots are looked for */
 
-void content_init(struct content *c)
+void content_init(struct content *c, bool chunk)
 {
+	c->chunk = chunk;
 	c->offset = 0;
 	memcpy(c->last, CONTENT_BEGIN, sizeof(c->last));
 }
@@ -81,7 +82,7 @@ enum content_result content_write(struct content *c, struct upstream_txn *t, cha
 
 		if (free_bytes < CONTENT_ROOM_MIN)
 			goto more;
-		if (!t->has_dot_lines) {
+		if (!t->has_dot_lines || c->chunk) {
 			if (read_piece(c, t, out + n, free_bytes, &got, e) != 0)
 				return CONTENT_FAILED;
 			content_remember_last(c->last, out + n, got);
@@ -98,7 +99,8 @@ enum content_result content_write(struct content *c, struct upstream_txn *t, cha
 	}
 	if (room - n < CONTENT_FINISH_MAX)
 		goto more;
-	n += content_finish(c->last, out + n);
+	if (!c->chunk)
+		n += content_finish(c->last, out + n);
 	*written = n;
 	return CONTENT_END;
 more:

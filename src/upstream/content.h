@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The content of one message on its way into the output buffer: read from
- * the transaction's source piece by piece, dot-stuffed where it must be
- * (RFC 5321 4.5.2), and ended with CRLF "." CRLF. Memory does not grow with
+ * the transaction's source piece by piece; for DATA dot-stuffed where it must
+ * be (RFC 5321 4.5.2), and ended with CRLF "." CRLF. Memory does not grow with
  * the message. No socket; the source may read a disk.
  */
 #ifndef UPSTREAM_CONTENT_H
@@ -19,15 +19,16 @@
 struct content {
 	uint64_t offset; /* of the next byte to read */
 	char last[2]; /* the last two bytes read: whether the content ends with CRLF */
+	bool chunk; /* as it is: its length was said before (BDAT), so nothing is stuffed and no dot ends it */
 };
 
 enum content_result {
 	CONTENT_MORE, /* the room is used, there is more to write */
-	CONTENT_END, /* all of it was written, and the final dot */
+	CONTENT_END, /* all of it was written, and the final dot where there is one */
 	CONTENT_FAILED /* the source failed, e says how; what was written must never get its final dot */
 };
 
-void content_init(struct content *c);
+void content_init(struct content *c, bool chunk);
 /* Writes at most room bytes (>= CONTENT_ROOM_MIN) to out; *written says how many. */
 enum content_result content_write(struct content *c, struct upstream_txn *t, char *out, size_t room,
 				  size_t *written, struct err *e);

@@ -42,16 +42,24 @@ static void note_auth(struct upstream_features *f, const char *line, size_t len)
 	f->auth[n] = '\0';
 }
 
+static bool is_keyword(const char *line, size_t len, const char *name)
+{
+	return len == strlen(name) && strncasecmp(line, name, len) == 0;
+}
+
 void upstream_features_note(struct upstream_features *f, const char *line, size_t len, unsigned discard)
 {
 	const char *space = memchr(line, ' ', len);
 	size_t word = space ? (size_t)(space - line) : len;
 
 	note_auth(f, line, len);
+	for (unsigned x = 0; x < SMTP_EXTENSION_COUNT; x++)
+		if (is_keyword(line, word, smtp_extension_names[x]))
+			f->announced |= SMTP_EXTENSION_BIT(x) & ~discard;
 	for (size_t i = 0; i < sizeof(keywords) / sizeof(*keywords); i++) {
 		const char *name = smtp_extension_names[keywords[i].extension];
 
-		if (word != strlen(name) || strncasecmp(line, name, word) != 0 ||
+		if (!is_keyword(line, word, name) ||
 		    (discard & SMTP_EXTENSION_BIT(keywords[i].extension)))
 			continue;
 		*(bool *)((char *)f + keywords[i].member) = true;

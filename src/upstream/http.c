@@ -195,7 +195,7 @@ static struct http_call *call_new(const struct http_request *r)
 
 	c->url = mem_strdup(r->url);
 	c->form = mem_strdup_or_null(r->form);
-	buf_init(&c->answer.body, HTTP_ANSWER_MAX);
+	buf_init(&c->answer.body, r->answer_max ? r->answer_max : HTTP_ANSWER_MAX);
 	if (url_check(r->url, &e) < 0) {
 		snprintf(c->error, sizeof(c->error), "%.200s", e.text);
 		return c;
@@ -218,7 +218,8 @@ static void describe(const struct http_call *c, CURLcode result, struct err *e)
 	long os_error = 0;
 
 	if (c->too_large) {
-		err_set(e, "%s: the answer is larger than %d octets", c->url, HTTP_ANSWER_MAX);
+		err_set(e, "%s: the answer is larger than %zu octets", c->url,
+			c->header_bytes > HEADERS_MAX ? (size_t)HEADERS_MAX : c->answer.body.ceiling);
 		return;
 	}
 	if (c->easy)

@@ -17,7 +17,7 @@
 
 struct upstream;
 
-#define HTTP_ANSWER_MAX (64 << 10) /* octets of a body */
+#define HTTP_ANSWER_MAX (64 << 10) /* octets of a body, where the request does not say */
 
 struct http_request {
 	const char *url; /* as url_check (base/url.h) wants it; anything else fails */
@@ -27,6 +27,7 @@ struct http_request {
 	const char *ca_file; /* PEM, instead of the system's; NULL: the system's */
 	const char *proxy, *proxy_user, *proxy_password; /* "socks5h://host:port", "http://..."; NULL: none */
 	int64_t timeout_ms; /* for all of it */
+	size_t answer_max; /* octets of a body; 0: HTTP_ANSWER_MAX */
 };
 
 struct http_answer {

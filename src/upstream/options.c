@@ -129,9 +129,11 @@ static bool set_way(CURL *easy, const struct upstream_settings *settings)
 	       set_long(easy, CURLOPT_IPRESOLVE, families(settings));
 }
 
-static bool set_session(CURL *easy)
+static bool set_session(CURL *easy, bool lmtp)
 {
-	return set_pointer(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps") &&
+	return set_pointer(easy, CURLOPT_PROTOCOLS_STR, lmtp ? "http,https" : "smtp,smtps") &&
+	       /* what is spoken inside of TLS is not HTTP, and nobody shall take it for that */
+	       set_long(easy, CURLOPT_SSL_ENABLE_ALPN, !lmtp) &&
 	       set_long(easy, CURLOPT_CONNECT_ONLY, 1) && set_long(easy, CURLOPT_FRESH_CONNECT, 1) &&
 	       set_long(easy, CURLOPT_TCP_KEEPALIVE, 1) &&
 	       set_long(easy, CURLOPT_NETRC, CURL_NETRC_IGNORED) &&
@@ -228,6 +230,6 @@ static bool set_auth(CURL *easy, const struct upstream_settings *settings)
 
 bool options_set(CURL *easy, const struct upstream_settings *settings, enum upstream_tls tls)
 {
-	return set_session(easy) && set_time_limits(easy, settings) && set_way(easy, settings) &&
+	return set_session(easy, settings->lmtp) && set_time_limits(easy, settings) && set_way(easy, settings) &&
 	       set_tls(easy, settings, tls) && set_auth(easy, settings);
 }

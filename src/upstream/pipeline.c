@@ -2,6 +2,7 @@
 /* See pipeline.h. */
 #include "upstream/pipeline.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,50 +10,26 @@
 #include "base/assert.h"
 #include "upstream/command.h"
 
-#define FLIGHTS (sizeof(((struct pipeline *)0)->flight) / sizeof(struct pipeline_flight))
+#define FLIGHTS PIPELINE_WINDOW
 #define REFUSED_AT_ONCE 64 /* transactions the upstream cannot take, before others get their turn */
 
-enum kind { KIND_RSET, KIND_MAIL, KIND_RCPT, KIND_DATA, KIND_CONTENT };
-
-static size_t data_index(const struct pipeline_flight *f)
-{
-	return (size_t)f->rset + 1 + f->rcpt_count;
-}
-
-/* What command i of the flight is; *rcpt: which recipient, for RCPT. */
-static enum kind kind_of(const struct pipeline_flight *f, size_t i, size_t *rcpt)
-{
-	*rcpt = 0;
-	if (f->rset && i == 0)
-		return KIND_RSET;
-	i -= f->rset;
-	if (i == 0)
-		return KIND_MAIL;
-	if (i <= f->rcpt_count) {
-		*rcpt = i - 1;
-		return KIND_RCPT;
-	}
-	return i == f->rcpt_count + 1 ? KIND_DATA : KIND_CONTENT;
-}
-
-static struct pipeline_flight *oldest(struct pipeline *p)
+static struct flight *oldest(struct pipeline *p)
 {
 	return p->count > 0 ? &p->flight[p->first] : NULL;
 }
 
-static struct pipeline_flight *newest(struct pipeline *p)
+static struct flight *newest(struct pipeline *p)
 {
 	return p->count > 0 ? &p->flight[(p->first + p->count - 1) % FLIGHTS] : NULL;
 }
 
 void pipeline_init(struct pipeline *p, const struct upstream_features *features,
-		   enum upstream_eightbit eightbit, bool pipelining, const struct pipeline_ops *ops,
-		   void *ctx)
+		   const struct upstream_settings *settings, const struct pipeline_ops *ops, void *ctx)
 {
 	memset(p, 0, sizeof(*p));
 	p->features = features;
-	p->eightbit = eightbit;
-	p->ahead = pipelining && features->pipelining;
+	p->settings = settings;
+	p->ahead = settings->pipelining && features->pipelining;
 	p->ops = ops;
 	p->ctx = ctx;
 	p->out = mem_alloc(PIPELINE_OUT_BYTES);
@@ -60,38 +37,17 @@ void pipeline_init(struct pipeline *p, const struct upstream_features *features,
 
 void pipeline_release(struct pipeline *p)
 {
+	for (size_t i = 0; i < p->count; i++)
+		flight_release(&p->flight[(p->first + i) % FLIGHTS]);
 	free(p->out);
 	memset(p, 0, sizeof(*p));
 }
 
 /* ---- where things stand ---------------------------------------------------- */
 
-static bool dot_is_sent(const struct pipeline *p, const struct pipeline_flight *f)
-{
-	return f->sent > data_index(f) + 1 && p->wire_bytes >= f->end_at;
-}
-
-static enum upstream_phase flight_phase(const struct pipeline *p, const struct pipeline_flight *f)
-{
-	size_t rcpt;
-
-	switch (kind_of(f, f->answered, &rcpt)) {
-	case KIND_RSET:
-	case KIND_MAIL:
-		return UPSTREAM_MAIL;
-	case KIND_RCPT:
-		return UPSTREAM_RCPT;
-	case KIND_DATA:
-		return UPSTREAM_DATA;
-	case KIND_CONTENT:
-		break;
-	}
-	return dot_is_sent(p, f) ? UPSTREAM_FINAL_DOT : UPSTREAM_CONTENT;
-}
-
 enum upstream_phase pipeline_phase(const struct pipeline *p)
 {
-	return p->count > 0 ? flight_phase(p, &p->flight[p->first]) : UPSTREAM_IDLE;
+	return p->count > 0 ? flight_phase(&p->flight[p->first], p->wire_bytes) : UPSTREAM_IDLE;
 }
 
 size_t pipeline_in_flight(const struct pipeline *p)
@@ -108,25 +64,34 @@ size_t pipeline_in_flight(const struct pipeline *p)
  * oldest one. It has once a reply to it came. Before that only if it was the
  * connection's first: an upstream may close a connection that served its
  * time whenever it likes, but one that falls at each fresh MAIL must cost
- * that message a try, or it would be offered for ever.
+ * that message a try, or it would be offered for ever. And one that is whole
+ * on the wire may have been delivered.
  */
-static bool is_involved(const struct pipeline *p, const struct pipeline_flight *f, bool by_us)
+static bool is_involved(const struct pipeline *p, const struct flight *f, bool by_us)
 {
-	if (f->answered > f->rset)
+	if (f->answered > f->rset || flight_is_out(f, p->wire_bytes))
 		return true;
 	return f->is_first && p->wire_bytes > f->begin_at && !by_us;
+}
+
+/* Whatever was answered: with BDAT it may all be out before the answer to MAIL is in. */
+static enum upstream_phase phase_of_end(const struct pipeline *p, const struct flight *f, enum upstream_how how)
+{
+	if (how == UPSTREAM_NO_ANSWER && flight_is_out(f, p->wire_bytes))
+		return UPSTREAM_FINAL_DOT;
+	return flight_phase(f, p->wire_bytes);
 }
 
 static enum pipeline_result end_with(struct pipeline *p, enum upstream_how how, bool by_us,
 				     const struct smtp_reply *reply)
 {
-	const struct pipeline_flight *f = oldest(p);
+	const struct flight *f = oldest(p);
 
 	if (p->over)
 		return PIPELINE_OVER;
 	p->over = true;
 	p->why.how = how;
-	p->why.phase = f && is_involved(p, f, by_us) ? flight_phase(p, f) : UPSTREAM_IDLE;
+	p->why.phase = f && is_involved(p, f, by_us) ? phase_of_end(p, f, how) : UPSTREAM_IDLE;
 	p->why.reply = *reply;
 	if (p->quit_sent && how != UPSTREAM_ANSWERED) {
 		/* how a connection goes down behind QUIT is nobody's trouble */
@@ -154,6 +119,18 @@ static enum pipeline_result broken(struct pipeline *p, const char *what, const s
 	return end_with(p, UPSTREAM_NO_ANSWER, false, &reply);
 }
 
+/* Tells the transaction its end; the flight stays until what was sent is answered. */
+static void finish(struct flight *f, enum upstream_how how, enum upstream_phase phase,
+		   const struct smtp_reply *reply)
+{
+	struct upstream_outcome outcome = { how, phase, *reply };
+	struct upstream_txn *t = f->txn;
+
+	f->txn = NULL;
+	if (t)
+		t->done(t, &outcome);
+}
+
 /* ---- output ---------------------------------------------------------------- */
 
 static bool put_command(struct pipeline *p, const char *line, size_t len)
@@ -169,61 +146,131 @@ static bool put_command(struct pipeline *p, const char *line, size_t len)
 	return true;
 }
 
-/* True when all of it and the final dot are in the output. */
-static bool put_content(struct pipeline *p, struct pipeline_flight *f)
+static void source_failed(struct smtp_reply *reply, const struct err *e)
+{
+	smtp_reply_set(reply, 0, "", "%s", e->text);
+}
+
+/* True when all of it, and the final dot where there is one, are in the output. */
+static bool put_content(struct pipeline *p, struct flight *f)
 {
 	size_t room = PIPELINE_OUT_BYTES - p->out_len, n;
 	struct smtp_reply reply;
+	enum content_result r;
 	struct err e;
 
 	if (room < CONTENT_ROOM_MIN)
 		return false;
-	switch (content_write(&f->content, f->txn, p->out + p->out_len, room, &n, &e)) {
-	case CONTENT_FAILED:
-		smtp_reply_set(&reply, 0, "", "%s", e.text);
+	r = content_write(&f->content, f->txn, p->out + p->out_len, room, &n, &e);
+	if (r == CONTENT_FAILED) {
+		source_failed(&reply, &e);
 		end_with(p, UPSTREAM_SOURCE_FAILED, true, &reply);
 		return false;
-	case CONTENT_MORE:
-		p->out_len += n;
-		p->put_bytes += n;
-		return false;
-	case CONTENT_END:
-		p->out_len += n;
-		p->put_bytes += n;
-		break;
 	}
-	if (p->ops->command)
+	p->out_len += n;
+	p->put_bytes += n;
+	if (r == CONTENT_MORE)
+		return false;
+	if (p->ops->command && !f->bdat)
 		p->ops->command(p->ctx, ".", 1);
 	return true;
 }
 
+static size_t bdat_line(const struct flight *f, char line[COMMAND_MAX])
+{
+	return (size_t)snprintf(line, COMMAND_MAX, "BDAT %llu LAST", (unsigned long long)f->txn->content_bytes);
+}
+
+/*
+ * Before its recipients are answered: all of it or nothing, as then a refusal
+ * can never meet a content that is half sent, and our own disk's trouble is
+ * that message's alone, and not that of those before it.
+ */
+static bool put_ahead(struct pipeline *p, struct flight *f)
+{
+	char line[COMMAND_MAX];
+	size_t len = bdat_line(f, line), room = PIPELINE_OUT_BYTES - p->out_len, n;
+	struct smtp_reply reply;
+	struct err e;
+
+	if (room < len + 2 + f->txn->content_bytes + CONTENT_ROOM_MIN)
+		return false;
+	if (content_write(&f->content, f->txn, p->out + p->out_len + len + 2, room - len - 2, &n, &e) != CONTENT_END) {
+		source_failed(&reply, &e);
+		f->total = f->sent;
+		finish(f, UPSTREAM_SOURCE_FAILED, UPSTREAM_CONTENT, &reply);
+		return false;
+	}
+	put_command(p, line, len);
+	p->out_len += n;
+	p->put_bytes += n;
+	return true;
+}
+
+/* With BDAT: the command, then the content behind it. */
+static bool put_chunk(struct pipeline *p, struct flight *f)
+{
+	char line[COMMAND_MAX];
+
+	if (f->sent > f->answered)
+		return put_ahead(p, f);
+	if (!f->has_begun && !put_command(p, line, bdat_line(f, line)))
+		return false;
+	f->has_begun = true;
+	return put_content(p, f);
+}
+
+static bool put_last(struct pipeline *p, struct flight *f)
+{
+	flight_expect_content(f);
+	if (f->bdat)
+		f->is_whole = put_chunk(p, f);
+	else
+		f->is_whole = f->lone_dot ? put_command(p, ".", 1) : put_content(p, f);
+	if (f->is_whole)
+		f->sent = f->total - 1; /* LMTP: all its answers are expected from now on */
+	return f->is_whole;
+}
+
+/* How many commands may wait for their replies before this one. */
+static size_t most_unanswered(const struct pipeline *p, const struct flight *f, enum flight_step step)
+{
+	if (!p->ahead)
+		return 1;
+	if (step != FLIGHT_CONTENT)
+		return PIPELINE_UNANSWERED_MAX;
+	/*
+	 * Behind DATA the content waits for its 354; a large one for somebody who is to get it, and so does LMTP's,
+	 * whose answers are as many as these.
+	 */
+	return f->bdat && !f->accepted && f->txn->content_bytes <= PIPELINE_AHEAD_MAX ? PIPELINE_UNANSWERED_MAX : 1;
+}
+
 /* Puts the flight's next command out; false when it has to wait. */
-static bool put_next(struct pipeline *p, struct pipeline_flight *f)
+static bool put_next(struct pipeline *p, struct flight *f)
 {
 	char line[COMMAND_MAX];
 	size_t rcpt;
-	enum kind kind = kind_of(f, f->sent, &rcpt);
-	/* the content waits for its 354; without PIPELINING each command waits for the one before it */
-	size_t most_unanswered = p->ahead && kind != KIND_CONTENT ? PIPELINE_UNANSWERED_MAX : 1;
+	enum flight_step step = flight_step(f, f->sent, &rcpt);
 	bool put = false;
 
-	if (f->sent == f->total || f->sent - f->answered >= most_unanswered)
+	if (f->sent >= f->total || f->sent - f->answered >= most_unanswered(p, f, step))
 		return false;
-	switch (kind) {
-	case KIND_RSET:
+	switch (step) {
+	case FLIGHT_RSET:
 		put = put_command(p, "RSET", 4);
 		break;
-	case KIND_MAIL:
+	case FLIGHT_MAIL:
 		put = put_command(p, line, command_mail(line, p->features, f->txn));
 		break;
-	case KIND_RCPT:
+	case FLIGHT_RCPT:
 		put = put_command(p, line, command_rcpt(line, p->features, f->txn, rcpt));
 		break;
-	case KIND_DATA:
+	case FLIGHT_DATA:
 		put = put_command(p, "DATA", 4);
 		break;
-	case KIND_CONTENT:
-		put = f->lone_dot ? put_command(p, ".", 1) : put_content(p, f);
+	case FLIGHT_CONTENT:
+		put = put_last(p, f);
 		break;
 	}
 	if (put) {
@@ -238,25 +285,35 @@ static bool put_next(struct pipeline *p, struct pipeline_flight *f)
  * waiting for the answer to DATA: should that be 354, even for a transaction
  * that came to nothing, what we send next is taken for its content.
  */
-static bool may_follow(const struct pipeline *p, const struct pipeline_flight *f)
+static bool may_follow(const struct pipeline *p, const struct flight *f)
 {
-	bool awaits_data = f->sent == data_index(f) + 1 && f->answered < f->sent;
+	bool awaits_data = !f->bdat && f->sent == flight_data_index(f) + 1 && f->answered < f->sent;
 
 	return p->ahead && p->count < FLIGHTS && f->sent == f->total && !awaits_data;
 }
 
+static bool wants_bdat(const struct pipeline *p, const struct upstream_txn *t)
+{
+	switch (p->settings->chunking) {
+	case UPSTREAM_CHUNKING_NEEDED:
+		return t->env->body == BODY_BINARYMIME;
+	case UPSTREAM_CHUNKING_ALWAYS:
+		return p->features->chunking;
+	case UPSTREAM_CHUNKING_NEVER:
+		break;
+	}
+	return false;
+}
+
 static void take(struct pipeline *p, struct upstream_txn *t)
 {
-	struct pipeline_flight *f = &p->flight[(p->first + p->count++) % FLIGHTS];
+	const struct flight *before = newest(p);
+	struct flight *f = &p->flight[(p->first + p->count) % FLIGHTS];
 
-	memset(f, 0, sizeof(*f));
-	f->txn = t;
-	f->rcpt_count = t->rcpt_count;
-	f->rset = p->need_rset;
+	flight_init(f, t, p->need_rset || (before && before->bdat), wants_bdat(p, t), p->settings->lmtp);
+	p->count++;
 	f->is_first = !p->any_taken;
-	f->total = data_index(f) + 2;
 	f->begin_at = p->put_bytes;
-	content_init(&f->content);
 	p->need_rset = false;
 	p->any_taken = true;
 }
@@ -273,7 +330,7 @@ static bool take_next(struct pipeline *p)
 		t = p->ops->next(p->ctx);
 		if (!t)
 			return false;
-		if (command_can_take(p->features, p->eightbit, t, &refusal.reply)) {
+		if (command_can_take(p->features, p->settings, t, &refusal.reply)) {
 			take(p, t);
 			return true;
 		}
@@ -285,7 +342,7 @@ static bool take_next(struct pipeline *p)
 
 enum pipeline_result pipeline_fill(struct pipeline *p)
 {
-	struct pipeline_flight *f;
+	struct flight *f;
 
 	p->more = false;
 	while (!p->over) {
@@ -322,24 +379,6 @@ void pipeline_quit(struct pipeline *p)
 
 /* ---- replies --------------------------------------------------------------- */
 
-/* Tells the transaction its end; the flight stays until what was sent is answered. */
-static void finish(struct pipeline_flight *f, enum upstream_how how, enum upstream_phase phase,
-		   const struct smtp_reply *reply)
-{
-	struct upstream_outcome outcome = { how, phase, *reply };
-	struct upstream_txn *t = f->txn;
-
-	f->txn = NULL;
-	if (t)
-		t->done(t, &outcome);
-}
-
-/* The transaction came to nothing: what is not sent yet is not sent any more. */
-static void cut_short(struct pipeline_flight *f)
-{
-	f->total = f->sent > data_index(f) ? data_index(f) + 1 : f->sent;
-}
-
 static bool is_ok(const struct smtp_reply *r)
 {
 	return r->code / 100 == 2;
@@ -350,96 +389,137 @@ static bool is_refusal(const struct smtp_reply *r)
 	return r->code / 100 == 4 || r->code / 100 == 5;
 }
 
-static void on_mail(struct pipeline_flight *f, const struct smtp_reply *reply)
+static void on_mail(struct flight *f, const struct smtp_reply *reply)
 {
 	f->mail_accepted = is_ok(reply);
 	if (f->mail_accepted)
 		return;
-	cut_short(f);
+	flight_cut_short(f);
 	finish(f, UPSTREAM_ANSWERED, UPSTREAM_MAIL, reply);
 }
 
-static void on_rcpt(struct pipeline_flight *f, size_t rcpt, const struct smtp_reply *reply)
+static void on_rcpt(struct flight *f, size_t rcpt, const struct smtp_reply *reply)
 {
 	if (!f->txn)
 		return; /* MAIL was refused: this is the 503 that follows from it */
 	if (is_ok(reply))
-		f->rcpt_accepted++;
+		flight_accept(f, rcpt);
 	f->txn->recipient(f->txn, rcpt, reply);
 	if (rcpt + 1 == f->rcpt_count && f->rcpt_accepted == 0) {
-		cut_short(f);
+		flight_cut_short(f);
 		finish(f, UPSTREAM_ANSWERED, UPSTREAM_RCPT, reply);
 	}
 }
 
-static void on_data(struct pipeline_flight *f, const struct smtp_reply *reply)
+static enum pipeline_result on_data(struct pipeline *p, struct flight *f, const struct smtp_reply *reply)
 {
-	f->total = data_index(f) + 1;
-	if (reply->code == 354) {
-		/* a server that wants the content of nobody's message gets an empty one (RFC 2920 3.1) */
-		f->lone_dot = f->txn == NULL;
-		f->total++;
-	} else {
+	f->total = flight_content_index(f);
+	if (reply->code != 354) {
 		finish(f, UPSTREAM_ANSWERED, UPSTREAM_DATA, reply);
+	} else if (f->txn) {
+		f->total++;
+	} else if (f->accepted) {
+		/* RFC 2033 4.2 has DATA refused then; how many answers a dot would get here nobody can know */
+		return broken(p, "content is asked for, and nobody is to get it", reply);
+	} else {
+		/* a server that wants the content of nobody's message gets an empty one (RFC 2920 3.1) */
+		f->lone_dot = true;
+		f->total++;
 	}
+	return PIPELINE_GO_ON;
+}
+
+static void on_content(struct flight *f, const struct smtp_reply *reply)
+{
+	/* LMTP: each recipient's own, and the last one ends the transaction */
+	if (f->accepted && f->txn) {
+		size_t rcpt = flight_take_final(f);
+
+		if (f->txn->final)
+			f->txn->final(f->txn, rcpt, reply);
+		if (f->answered < f->total)
+			return;
+	}
+	finish(f, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, reply);
 }
 
 /* Whether a server may answer so. 3yz only says to go on with DATA, and nothing but 354 does. */
-static bool is_possible(enum kind kind, const struct smtp_reply *reply)
+static bool is_possible(enum flight_step step, const struct smtp_reply *reply)
 {
-	if (kind == KIND_RSET)
+	if (step == FLIGHT_RSET)
 		return is_ok(reply);
-	return is_refusal(reply) || (kind == KIND_DATA ? reply->code == 354 : is_ok(reply));
+	return is_refusal(reply) || (step == FLIGHT_DATA ? reply->code == 354 : is_ok(reply));
 }
 
 /* A reply that no command asked for. */
-static enum pipeline_result on_unexpected(struct pipeline *p, struct pipeline_flight *f,
-					  const struct smtp_reply *reply)
+static enum pipeline_result on_unexpected(struct pipeline *p, struct flight *f, const struct smtp_reply *reply)
 {
-	if (f && flight_phase(p, f) == UPSTREAM_CONTENT && is_refusal(reply))
+	if (f && flight_phase(f, p->wire_bytes) == UPSTREAM_CONTENT && is_refusal(reply))
 		return end_with(p, UPSTREAM_ANSWERED, false, reply); /* it does not want to hear the rest */
 	return broken(p, "a reply that was not asked for", reply);
 }
 
+/* All that was sent of it is answered. */
+static void leave_first(struct pipeline *p, bool last_is_ok)
+{
+	struct flight *f = oldest(p);
+	bool is_open = f->mail_accepted && (!f->is_whole || (f->bdat && !last_is_ok));
+
+	flight_release(f);
+	p->first = (p->first + 1) % FLIGHTS;
+	p->count--;
+	p->left++;
+	/* who follows already said its own RSET, or was not to be begun before this one ended */
+	if (p->count == 0)
+		p->need_rset = is_open;
+}
+
 enum pipeline_result pipeline_reply(struct pipeline *p, const struct smtp_reply *reply)
 {
-	struct pipeline_flight *f = oldest(p);
-	enum kind kind;
+	struct flight *f = oldest(p);
+	enum flight_step step;
 	size_t rcpt;
 
 	if (p->over)
 		return PIPELINE_OVER;
 	if (reply->code == 421 || (!f && p->quit_sent)) /* RFC 5321 3.8: the upstream closes the connection */
 		return end_with(p, UPSTREAM_ANSWERED, false, reply);
-	if (!f || f->answered == f->sent || flight_phase(p, f) == UPSTREAM_CONTENT)
+	if (!f || f->answered == f->sent || flight_phase(f, p->wire_bytes) == UPSTREAM_CONTENT)
 		return on_unexpected(p, f, reply);
-	kind = kind_of(f, f->answered, &rcpt);
-	if (!is_possible(kind, reply))
+	step = flight_step(f, f->answered, &rcpt);
+	if (!is_possible(step, reply))
 		return broken(p, "a reply that makes no sense here", reply);
 	f->answered++;
-	switch (kind) {
-	case KIND_RSET:
+	switch (step) {
+	case FLIGHT_RSET:
 		break;
-	case KIND_MAIL:
+	case FLIGHT_MAIL:
 		on_mail(f, reply);
 		break;
-	case KIND_RCPT:
+	case FLIGHT_RCPT:
 		on_rcpt(f, rcpt, reply);
 		break;
-	case KIND_DATA:
-		on_data(f, reply);
+	case FLIGHT_DATA:
+		if (on_data(p, f, reply) == PIPELINE_OVER)
+			return PIPELINE_OVER;
 		break;
-	case KIND_CONTENT:
-		finish(f, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, reply);
+	case FLIGHT_CONTENT:
+		on_content(f, reply);
 		break;
 	}
-	if (f->answered == f->total) {
-		p->need_rset = f->mail_accepted && f->total < data_index(f) + 2;
-		p->first = (p->first + 1) % FLIGHTS;
-		p->count--;
-		p->left++;
-	}
+	if (f->answered == f->total)
+		leave_first(p, is_ok(reply));
 	return p->over ? PIPELINE_OVER : PIPELINE_GO_ON;
+}
+
+/* What the end means for one that is not the oldest: with BDAT it may be out whole all the same. */
+static void end_follower(struct pipeline *p, struct flight *f)
+{
+	/* behind a 421 nothing more was read: the upstream answers in order */
+	if (p->why.how != UPSTREAM_ANSWERED && flight_is_out(f, p->wire_bytes))
+		finish(f, UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT, &p->why.reply);
+	else
+		finish(f, UPSTREAM_NOT_STARTED, UPSTREAM_MAIL, &p->why.reply);
 }
 
 void pipeline_end(struct pipeline *p)
@@ -448,14 +528,15 @@ void pipeline_end(struct pipeline *p)
 
 	ASSERT(p->over);
 	while (p->count > 0) {
-		struct pipeline_flight *f = oldest(p);
+		struct flight *f = oldest(p);
 
 		p->first = (p->first + 1) % FLIGHTS;
 		p->count--;
 		if (involved)
 			finish(f, p->why.how, p->why.phase, &p->why.reply);
 		else
-			finish(f, UPSTREAM_NOT_STARTED, UPSTREAM_MAIL, &p->why.reply);
+			end_follower(p, f);
+		flight_release(f);
 		involved = false; /* only the oldest can be */
 	}
 }

@@ -12,13 +12,15 @@
  * behind it, which cannot pass its DATA before that. Without PIPELINING the
  * same code sends a command only when the one before it is answered.
  *
- *                         answered        sent           total
- *                            v              v              v
- *   [RSET] MAIL RCPT RCPT RCPT RCPT RCPT ... DATA content+dot      one flight
+ * With BDAT (RFC 3030) nobody waits for a 354: RSET, MAIL, RCPT ..., BDAT and a
+ * content that is small go out at once, one transaction behind the other, up
+ * to PIPELINE_WINDOW of them and no round trip a message. RSET, because what
+ * a refused BDAT leaves behind it is not known when the next MAIL is written.
+ * A larger content goes when its recipients are answered, so it is never sent
+ * in vain. The price: when the connection is lost, each message that was whole
+ * on the wire may have been delivered, and not only the one before the last.
  *
- * The commands of a transaction are numbered; two counters say how many were
- * sent and how many answered. That is the window of expected replies, and it
- * costs the same for one recipient as for thousands.
+ * LMTP (RFC 2033) differs in the answers to the content: flight.h.
  */
 #ifndef UPSTREAM_PIPELINE_H
 #define UPSTREAM_PIPELINE_H
@@ -27,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "upstream/content.h"
+#include "upstream/flight.h"
 #include "upstream/upstream.h"
 
 #define PIPELINE_OUT_BYTES 65536
@@ -38,6 +40,8 @@
  * not read while it writes.
  */
 #define PIPELINE_UNANSWERED_MAX 500
+#define PIPELINE_WINDOW 8 /* transactions under way */
+#define PIPELINE_AHEAD_MAX 16384 /* octets of a content that goes out before its recipients are answered */
 
 struct pipeline_ops {
 	/* As in upstream_conn_ops. */
@@ -46,22 +50,9 @@ struct pipeline_ops {
 	void (*command)(void *ctx, const char *line, size_t len);
 };
 
-struct pipeline_flight {
-	struct upstream_txn *txn; /* NULL after its done(): what was sent is drained */
-	size_t rcpt_count;
-	size_t rcpt_accepted;
-	bool rset; /* command 0 is RSET */
-	bool is_first; /* of the connection */
-	bool mail_accepted;
-	bool lone_dot; /* the content is only the final dot: nobody is to receive it */
-	size_t sent, answered, total; /* commands */
-	uint64_t begin_at, end_at; /* where it begins and its final dot ends, in bytes ever put out */
-	struct content content;
-};
-
 struct pipeline {
 	const struct upstream_features *features;
-	enum upstream_eightbit eightbit;
+	const struct upstream_settings *settings;
 	bool ahead; /* PIPELINING is offered and wanted */
 	const struct pipeline_ops *ops;
 	void *ctx;
@@ -69,7 +60,7 @@ struct pipeline {
 		      repeated from the same address */
 	size_t out_from, out_len; /* [out_from, out_len) is to be sent */
 	uint64_t put_bytes, wire_bytes; /* ever put out, ever sent */
-	struct pipeline_flight flight[2];
+	struct flight flight[PIPELINE_WINDOW];
 	size_t first, count;
 	uint64_t left; /* flights that were first and are no more: which one is first now */
 	bool any_taken;
@@ -85,10 +76,9 @@ enum pipeline_result {
 	PIPELINE_OVER /* the connection must be closed: pipeline_end comes next */
 };
 
-/* features and ops must outlive p. */
+/* features, settings and ops must outlive p; of the settings it needs what is not of the way there. */
 void pipeline_init(struct pipeline *p, const struct upstream_features *features,
-		   enum upstream_eightbit eightbit, bool pipelining, const struct pipeline_ops *ops,
-		   void *ctx);
+		   const struct upstream_settings *settings, const struct pipeline_ops *ops, void *ctx);
 void pipeline_release(struct pipeline *p);
 
 /*

@@ -27,6 +27,7 @@
 #include "upstream/channel.h"
 #include "upstream/command.h"
 #include "upstream/content.h"
+#include "upstream/hello.h"
 
 #define BLOCK_BYTES 16384 /* at once: one TLS record, so that a blocked send is a blocked record */
 #define INPUT_BYTES 4096
@@ -601,7 +602,9 @@ static int drive(struct talk *t, CURLcode *result, struct upstream_outcome *why)
 
 static int start(struct talk *t, enum upstream_tls tls, struct upstream_outcome *why)
 {
-	struct channel_trace trace = { .line = t->options.trace, .ctx = t->options.ctx };
+	struct channel_trace trace = { .line = t->options.trace,
+				       .wire = t->options.wire,
+				       .ctx = t->options.ctx };
 	CURLcode result;
 	struct err e;
 
@@ -613,6 +616,75 @@ static int start(struct talk *t, enum upstream_tls tls, struct upstream_outcome 
 	if (drive(t, &result, why) < 0)
 		return -1;
 	return channel_conclude(&t->channel, result, why);
+}
+
+/* What lies in t->input, line by line. 1: the session is up; 0: there is more to come. */
+static int take_hello(struct talk *t, struct hello *h, struct upstream_outcome *why)
+{
+	size_t used;
+
+	for (; t->input_at < t->input_len; t->input_at += used) {
+		enum hello_result result = hello_take(h, t->input + t->input_at, t->input_len - t->input_at, &used);
+
+		if (result != HELLO_MORE && result != HELLO_BROKEN)
+			channel_trace_line(&t->channel.trace, h->parser.line, h->parser.taken_len);
+		switch (result) {
+		case HELLO_MORE:
+		case HELLO_LINE:
+			break;
+		case HELLO_DONE:
+			t->input_at += used;
+			return 1;
+		case HELLO_REFUSED:
+			*why = (struct upstream_outcome){ UPSTREAM_ANSWERED, UPSTREAM_GREETING, h->parser.reply };
+			return -1;
+		case HELLO_BROKEN:
+			return no_answer(why, UPSTREAM_GREETING, h->parser.why);
+		}
+	}
+	t->input_at = t->input_len = 0;
+	return 0;
+}
+
+static int receive_hello(struct talk *t, struct hello *h, struct upstream_outcome *why)
+{
+	int64_t timeout_ms = t->settings->greeting_timeout_ms, deadline = deadline_in(timeout_ms);
+	struct err e;
+	int r;
+
+	for (;;) {
+		switch (channel_recv(&t->channel, t->input, sizeof(t->input), &t->input_len, &e)) {
+		case CHANNEL_IO_AGAIN:
+			if (wait_for(t, POLLIN, deadline, timeout_ms, UPSTREAM_GREETING, why) < 0)
+				return -1;
+			break;
+		case CHANNEL_IO_FAILED:
+			return no_answer(why, UPSTREAM_GREETING, e.text);
+		case CHANNEL_IO_OK:
+			if (t->input_len == 0)
+				return no_answer(why, UPSTREAM_GREETING, "the server closed the connection");
+			r = take_hello(t, h, why);
+			if (r != 0 || h->out_from < h->out_len)
+				return r;
+			break;
+		}
+	}
+}
+
+/* LMTP: greeting and LHLO are ours (hello.h). */
+static int say_hello(struct talk *t, struct upstream_outcome *why)
+{
+	struct hello h;
+	int r;
+
+	hello_init(&h, &t->channel.features, t->settings);
+	while ((r = receive_hello(t, &h, why)) == 0) {
+		channel_trace_command(&t->channel.trace, h.out, h.out_len - 2);
+		if (send_all(t, UPSTREAM_GREETING, h.out, h.out_len, why) < 0)
+			return -1;
+		h.out_from = h.out_len;
+	}
+	return r < 0 ? -1 : 0;
 }
 
 int talk_connect(struct talk *t, struct upstream_outcome *why)
@@ -627,6 +699,8 @@ int talk_connect(struct talk *t, struct upstream_outcome *why)
 		t->opened = false;
 		r = start(t, UPSTREAM_TLS_NONE, why);
 	}
+	if (r == 0 && t->settings->lmtp)
+		r = say_hello(t, why);
 	if (r < 0) {
 		talk_abort(t);
 		return -1;

@@ -43,6 +43,7 @@ struct talk_options {
 	 * masked, no content but its final dot. For taking notes only. NULL: nobody wants it.
 	 */
 	void (*trace)(void *ctx, bool from_upstream, const char *text, size_t len);
+	void (*wire)(void *ctx, bool from_upstream, const char *data, size_t len); /* as there; NULL: nobody wants it */
 	void *ctx;
 	/*
 	 * The line from the master (base/control.h): when the service stops, no step waits longer than the grace

@@ -118,7 +118,15 @@ static enum upstream_verified verified(const struct tls_watch *w)
 	/* libcurl ends the session otherwise */
 	if (!w->verify || !w->version[0])
 		return UPSTREAM_NOT_VERIFIED;
-	return w->how == UPSTREAM_VERIFY_PIN ? UPSTREAM_VERIFIED_PIN : UPSTREAM_VERIFIED_CA;
+	switch (w->how) {
+	case UPSTREAM_VERIFY_CA:
+		return UPSTREAM_VERIFIED_CA;
+	case UPSTREAM_VERIFY_PIN:
+		return UPSTREAM_VERIFIED_PIN;
+	case UPSTREAM_VERIFY_NONE:
+		break;
+	}
+	return UPSTREAM_NOT_VERIFIED;
 }
 
 void tls_note_session(struct tls_watch *w, CURL *easy, struct upstream_features *f)

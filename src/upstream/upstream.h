@@ -47,7 +47,8 @@ enum upstream_tls_version {
 /* With TLS_REQUIRED and TLS_IMPLICIT: what proves that the server is the one that is meant */
 enum upstream_verify {
 	UPSTREAM_VERIFY_CA, /* a certificate of an authority we trust, for its name; and a pinned key, if any */
-	UPSTREAM_VERIFY_PIN /* a pinned key alone: whatever the certificate says */
+	UPSTREAM_VERIFY_PIN, /* a pinned key alone: whatever the certificate says */
+	UPSTREAM_VERIFY_NONE /* nothing: for a person who tries a server; no configuration can say it */
 };
 
 enum upstream_family { UPSTREAM_FAMILY_ANY, UPSTREAM_FAMILY_IPV4, UPSTREAM_FAMILY_IPV6 };
@@ -79,17 +80,26 @@ struct upstream_blob {
 /* Upstreams without 8BITMIME and content that has 8-bit octets (RFC 6152 3) */
 enum upstream_eightbit { UPSTREAM_EIGHTBIT_STRICT, UPSTREAM_EIGHTBIT_PASS };
 
+/* Whether content goes with BDAT instead of DATA (RFC 3030), where the upstream announces CHUNKING. */
+enum upstream_chunking {
+	UPSTREAM_CHUNKING_NEEDED, /* what cannot go with DATA: BINARYMIME */
+	UPSTREAM_CHUNKING_ALWAYS,
+	UPSTREAM_CHUNKING_NEVER
+};
+
 /* Everything is the caller's and must outlive the connections made with it. */
 struct upstream_settings {
 	const char *name; /* for messages: upstream "main" */
 	struct endpoint remote; /* TCP; UNIX: TLS does not make sense there and is to be UPSTREAM_TLS_NONE */
+	/* LMTP (RFC 2033) instead of SMTP: LHLO, an answer for each recipient. TLS is implicit or none, and no AUTH */
+	bool lmtp;
 	enum upstream_tls tls;
 	const char *tls_ca_file; /* PEM; NULL: the system's */
 	enum upstream_verify tls_verify;
 	const char *tls_pin; /* "sha256//BASE64", several with ';' between them; NULL: any key */
 	struct upstream_blob tls_cert, tls_key; /* ours, PEM; the key may stand in tls_cert */
 	enum upstream_tls_version tls_min_version;
-	const char *hostname; /* for EHLO */
+	const char *hostname; /* for EHLO, LHLO */
 	const char *user, *password; /* NULL: no AUTH, but for EXTERNAL */
 	unsigned mechanisms; /* that may be used, a set; 0: all that want what there is (password) */
 	/* the way there */
@@ -106,6 +116,7 @@ struct upstream_settings {
 	void *bearer_ctx;
 	enum upstream_eightbit eightbit;
 	unsigned discard; /* extensions (SMTP_EXTENSION_BIT) that are not used, though announced */
+	enum upstream_chunking chunking;
 	bool pipelining; /* false: one command at a time even when PIPELINING is offered */
 	/* milliseconds; RFC 5321 4.5.3.2 */
 	int64_t connect_timeout_ms; /* resolve, connect, TLS */
@@ -128,6 +139,7 @@ enum upstream_verified { UPSTREAM_NOT_VERIFIED, UPSTREAM_VERIFIED_CA, UPSTREAM_V
 /* What the EHLO that counts (the last one) announced. */
 struct upstream_features {
 	bool esmtp; /* EHLO was answered, not only HELO */
+	unsigned announced; /* all that are known to smtp/extension.h and not to be discarded: SMTP_EXTENSION_BIT */
 	bool pipelining, eightbitmime, smtputf8, chunking, dsn, starttls, enhancedstatuscodes;
 	bool size; /* SIZE was announced */
 	uint64_t size_limit_bytes; /* 0: no fixed limit */
@@ -196,7 +208,7 @@ enum upstream_how {
 	UPSTREAM_NO_ANSWER, /* connection lost or timed out in `phase`; `reply.text` says how */
 	UPSTREAM_UNSUPPORTED, /* not tried: this upstream cannot take it (SIZE, 8BITMIME, SMTPUTF8, REQUIRETLS); `reply`
 				 is worded as 552 5.3.4, 554 5.6.3, 550 5.6.7, 550 5.7.30 */
-	UPSTREAM_SOURCE_FAILED, /* our own content could not be read; the connection was closed before the final dot */
+	UPSTREAM_SOURCE_FAILED, /* our own content could not be read; nothing of it is delivered */
 	/*
 	 * The connection ended (lost, 421) before any of it was answered: as if never handed out. Only the
 	 * first transaction on a connection is not spared: once its MAIL is on the wire an end without an
@@ -215,6 +227,14 @@ struct upstream_outcome {
 struct upstream_conn;
 struct upstream_txn;
 
+/* What a person wants said beside what the envelope says. Strings are printable, without blanks at their ends. */
+struct upstream_more {
+	unsigned needs; /* SMTP_EXTENSION_BIT: an upstream that does not announce them cannot take it; SMTPUTF8 is said */
+	const char *mail, *rcpt; /* options of MAIL, and of every RCPT, as they are to be said; NULL: none */
+	uint64_t size_bytes; /* for SIZE= instead of the content's; 0: that */
+};
+#define UPSTREAM_MORE_MAX 500 /* octets of mail and rcpt each */
+
 /* One message to some of its recipients. Storage is the caller's until done() was called. */
 struct upstream_txn {
 	const struct envelope *env; /* sender, body, smtputf8 */
@@ -223,6 +243,7 @@ struct upstream_txn {
 	uint64_t content_bytes; /* exact, not dot-stuffed */
 	bool has_dot_lines; /* false: content can go out as it is */
 	bool has_eightbit;
+	const struct upstream_more *more; /* NULL: nothing */
 	/* Content at offset: bytes read (> 0), -1 and e on failure. Never asked beyond content_bytes. */
 	ssize_t (*read)(struct upstream_txn *t, uint64_t offset, void *data, size_t cap, struct err *e);
 	/*
@@ -230,6 +251,12 @@ struct upstream_txn {
 	 * recipient without one shares the fate of the message.
 	 */
 	void (*recipient)(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
+	/*
+	 * LMTP: the answer to the content for one recipient whose RCPT was accepted; i as above, before done, once
+	 * for each unless the connection ends before. Who has one is not meant by done's outcome, which is the last
+	 * answer else. NULL: nobody cares, as with a single recipient.
+	 */
+	void (*final)(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
 	/*
 	 * The end: with phase FINAL_DOT and ANSWERED, reply is the fate of all recipients whose RCPT was
 	 * accepted. When every RCPT was refused it is ANSWERED with phase RCPT (and the last such reply).
@@ -264,6 +291,11 @@ struct upstream_conn_ops {
 	 * must not call any function here.
 	 */
 	void (*trace)(void *ctx, bool from_upstream, const char *text, size_t len);
+	/*
+	 * The same lines as they go over the wire, with their line ends and any octet in them; AUTH's secrets are masked here
+	 * too. A line longer than SMTP_REPLY_LINE_MAX comes in pieces. May be NULL.
+	 */
+	void (*wire)(void *ctx, bool from_upstream, const char *data, size_t len);
 };
 
 /* Starts connecting; the outcome comes by callback, never from inside this call. */

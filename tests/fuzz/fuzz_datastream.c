@@ -62,7 +62,7 @@ static void read_cut(const char *data, size_t size, enum bare_newline mode, uint
 	unsigned step = cut;
 	size_t done = 0;
 
-	datastream_init(&ds, mode);
+	datastream_init(&ds, true, mode);
 	while (done < size && r->end == SIZE_MAX) {
 		const char *at = data + done, *end = data + size, *piece;
 		enum datastream_event event;

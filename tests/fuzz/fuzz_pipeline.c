@@ -95,13 +95,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	const char *data = (const char *)input;
 	size_t used, first = size ? line_length(data, size) : 0;
 	struct state s = { 0 };
+	struct upstream_settings settings = { .eightbit = UPSTREAM_EIGHTBIT_PASS, .pipelining = true };
 	struct pipeline p;
 
 	read_features(&features, data, first ? first - 1 : 0);
 	for (size_t i = 0; i < TXNS; i++)
 		s.txn[i] = fake_new("m", i + 1, contents[i], strlen(contents[i]));
 	smtp_reply_parser_init(&parser);
-	pipeline_init(&p, &features, UPSTREAM_EIGHTBIT_PASS, true, &ops, &s);
+	pipeline_init(&p, &features, &settings, &ops, &s);
 	for (size_t at = first; at < size && !p.over; at += used) {
 		let_pass(&p, data[at] == '!');
 		at += data[at] == '!';

@@ -4,6 +4,7 @@ exactly the bytes it is told, and an upstream that does what its rules say and
 records transactions byte for byte."""
 
 import base64
+import os
 import re
 import select
 import socket
@@ -185,10 +186,14 @@ class Received:
         self.session, self.sender, self.mail_line, self.rcpts = session, sender, mail_line, rcpts
         self.content = content  # dots unstuffed
         self.reply = None  # None: it got no answer
+        self.replies = {}  # LMTP: by recipient
+        self.chunks = 0  # BDAT commands; 0: it came with DATA
         self.when = time.monotonic()
 
     @property
     def accepted(self):
+        if self.session.upstream.lmtp:
+            return any(reply.startswith("2") for reply in self.replies.values())
         return self.reply is not None and self.reply.startswith("2")
 
     def __repr__(self):
@@ -210,6 +215,7 @@ class Session:
 
     def forget(self):
         self.sender, self.mail_line, self.rcpts = None, None, []
+        self.chunks, self.chunk_failed = [], False
 
     def fill(self):
         data = self.socket.recv(262144)
@@ -303,7 +309,18 @@ class Session:
             return True
         return handler(line) is not False
 
+    def do_lhlo(self, line):
+        if not self.upstream.lmtp:
+            self.act("LHLO", line, "500 5.5.1 this is SMTP")
+            return
+        self.say_extensions(line)
+
     def do_ehlo(self, line):
+        if self.upstream.lmtp:  # RFC 2033 4.1: they do not belong here
+            self.upstream.violation(f"{line!r} to an LMTP server")
+        self.say_extensions(line)
+
+    def say_extensions(self, line):
         self.helo = line[5:]
         words = list(self.upstream.extensions)
         if self.upstream.tls and not self.tls:
@@ -313,7 +330,7 @@ class Session:
         elif self.upstream.users and (self.tls or not self.upstream.tls):
             words.append("AUTH PLAIN LOGIN")
         lines = ["upstream.test", *words]
-        self.act("EHLO", line, "\r\n".join(f"250{'-' if i + 1 < len(lines) else ' '}{word}"
+        self.act(line[:4].upper(), line, "\r\n".join(f"250{'-' if i + 1 < len(lines) else ' '}{word}"
                                             for i, word in enumerate(lines)))
 
     def do_helo(self, line):
@@ -403,11 +420,48 @@ class Session:
             elif action is RESET:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             raise EOFError
-        message = Received(self, self.sender, self.mail_line, self.rcpts, self.read_content())
+        self.end_of_data(Received(self, self.sender, self.mail_line, self.rcpts, self.read_content()))
+
+    def end_of_data(self, message):
         self.forget()
         self.upstream.arrived(message)
+        if self.upstream.lmtp:  # RFC 2033 4.2
+            for rcpt in message.rcpts:
+                self.act("EOD", f"{message.sender} {rcpt}", f"250 2.0.0 <{rcpt}> stored",
+                         lambda reply, rcpt=rcpt: self.upstream.answers(message, reply, rcpt))
+            return
         self.act("EOD", message.sender + " " + " ".join(message.rcpts), "250 2.0.0 stored",
                  lambda reply: self.upstream.answers(message, reply))
+
+    def do_bdat(self, line):
+        """RFC 3030: the octets are read whatever becomes of them; after a failure only RSET helps."""
+        match = re.match(r"BDAT (\d+)( LAST)?$", line)
+        if not match or "CHUNKING" not in map(str.upper, self.upstream.extensions):
+            self.upstream.violation(f"{line!r} to a server without CHUNKING, or no such command")
+        size = int(match[1])
+        action = self.upstream.decide(self, "CONTENT", line)
+        if action is not None:
+            while size and not self.buffer:
+                self.fill()
+            if action is RESET:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            raise EOFError
+        while len(self.buffer) < size:
+            self.fill()
+        self.chunks.append(bytes(self.buffer[:size]))
+        del self.buffer[:size]
+        if not self.rcpts or self.chunk_failed:
+            self.chunk_failed = True
+            self.act("BDAT", line, "503 5.5.1 no valid recipients")
+            return
+        if not match[2]:
+            self.act("BDAT", line, f"250 2.0.0 {size} octets")
+            return
+        message = Received(self, self.sender, self.mail_line, self.rcpts, b"".join(self.chunks))
+        message.chunks = len(self.chunks)
+        self.end_of_data(message)
+        if not message.accepted and message.reply is not None and not self.upstream.lmtp:
+            self.sender, self.chunk_failed = message.sender, True  # until RSET
 
     def do_rset(self, line):
         self.forget()
@@ -422,7 +476,7 @@ class Session:
 
 
 class Upstream:
-    """An SMTP server on 127.0.0.1 that answers 2yz to everything, but for its rules.
+    """An SMTP server (lmtp: an LMTP one) on 127.0.0.1, or on a socket at `path`, that answers 2yz to everything, but for its rules.
 
     .received   every message whose final dot arrived, in that order
     .messages   those of them that got a 2yz
@@ -431,24 +485,29 @@ class Upstream:
     """
 
     def __init__(self, test, extensions=("PIPELINING", "8BITMIME", "SIZE 0", "ENHANCEDSTATUSCODES"), rules=(),
-                 tls=None, implicit_tls=False, users=None, tokens=None, reserved=None):
+                 tls=None, implicit_tls=False, users=None, tokens=None, reserved=None, lmtp=False, path=None):
         self.extensions, self.rules = tuple(extensions), list(rules)
         self.pipelining = "PIPELINING" in map(str.upper, self.extensions)
         self.tls, self.implicit_tls, self.users = tls, implicit_tls, users
         self.tokens, self.logins = tokens or {}, []
         self.received, self.sessions, self.violations, self.stalls = [], [], [], []
+        self.lmtp = lmtp
         self.open_sessions = 0
         self.most_open = 0
         self.changed = threading.Condition()
         self.closing = threading.Event()
         if reserved is not None:
             self.listener = reserved.socket
+        elif path is not None:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(str(path))
+            os.chmod(path, 0o666)
         else:
             self.listener = socket.socket()
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(128)
-        self.port = self.listener.getsockname()[1]
+        self.port = None if path is not None else self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
         test.later(self.close)
@@ -522,9 +581,11 @@ class Upstream:
             self.received.append(message)
             self.changed.notify_all()
 
-    def answers(self, message, reply):
+    def answers(self, message, reply, rcpt=None):
         with self.changed:
             message.reply = reply
+            if rcpt is not None:
+                message.replies[rcpt] = reply
             self.changed.notify_all()
 
     def session_ended(self, _session):
@@ -539,7 +600,8 @@ class Upstream:
             except OSError:
                 return
             sock.settimeout(DEADLINE * 4)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.port is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.changed:
                 session = Session(self, sock, len(self.sessions))
                 self.sessions.append(session)

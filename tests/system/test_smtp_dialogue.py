@@ -69,8 +69,13 @@ def transcript(script):
         settings = {"hostname": "relay.example.org", "max_errors": "100", **script.settings}
         if settings.pop("peer", "") == "stranger":
             settings["relay_from"] = "192.0.2.0/24"
+        if settings.pop("vrfy_table", "") == "yes":
+            (t.tmp / "vrfy").write_text(transcripts.VRFY_TABLE)
+            settings["vrfy_table"] = str(t.tmp / "vrfy")
         relay = t.daemon(upstream, config="".join(f"{key} = {configured(key, value)}\n" for key, value in settings.items()))
         script.play(relay.port)
+        if settings.get("enable_binarymime") == "yes":
+            return  # this upstream has no BINARYMIME, and without it such mail goes back
         for content in script.contents:
             # among them reports of our own, for who asked to be told of success
             harness.wait_until(lambda: content in [without_received(m.content) for m in upstream.messages

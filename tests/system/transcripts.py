@@ -8,6 +8,7 @@ from harness import SRCDIR, equal
 from smtp_peers import Client
 
 FOLDER = SRCDIR / "tests" / "transcripts"
+VRFY_TABLE = "".join(re.findall(r"^  (\S+@?\S+ +(?:allow|reject|list|unknown).*\n)", (FOLDER / "README").read_text(), re.M))
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|\{(\d+)\*([^}]*)\}|(.))")
 _SIMPLE = {b"r": b"\r", b"n": b"\n", b"0": b"\0", b"t": b"\t", b"\\": b"\\"}
 

@@ -138,7 +138,9 @@ static const struct handler_ops relays_ops = {
 	.name = "fake-relay",
 	.relays = true,
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
-		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS),
+		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
+		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |
+		      SMTP_EXTENSION_BIT(SMTP_DELIVERBY),
 	.mail = fake_mail,
 	.rcpt = fake_rcpt,
 	.data_begin = fake_begin,

@@ -13,6 +13,7 @@
 
 struct world {
 	struct upstream_features features;
+	struct upstream_settings settings;
 	struct pipeline p;
 	struct fake_txn *txn[600];
 	size_t count, given;
@@ -28,13 +29,21 @@ static inline struct upstream_txn *world_next(void *ctx)
 
 static const struct pipeline_ops ops = { .next = world_next };
 
+/* Begins anew, by settings and features that were changed since world_init. */
+static inline void world_restart(struct world *w)
+{
+	pipeline_release(&w->p);
+	pipeline_init(&w->p, &w->features, &w->settings, &ops, w);
+}
+
 static inline void world_init(struct world *w, bool pipelining)
 {
 	memset(w, 0, sizeof(*w));
 	buf_init(&w->wire, 1 << 26);
 	w->features.pipelining = pipelining;
 	w->features.esmtp = true;
-	pipeline_init(&w->p, &w->features, UPSTREAM_EIGHTBIT_STRICT, true, &ops, w);
+	w->settings.pipelining = true;
+	pipeline_init(&w->p, &w->features, &w->settings, &ops, w);
 }
 
 static inline void world_release(struct world *w)

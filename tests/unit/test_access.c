@@ -446,6 +446,70 @@ START_TEST(refusals_are_free)
 }
 END_TEST
 
+/* What VRFY and EXPN are answered; 0: nothing is told. */
+static int verify(const char *address, bool expand)
+{
+	w.reply.code = 0;
+	ck_assert(w.access.policy.ops->verify(&w.access.policy, &w.client, address, expand, &w.reply) ==
+		  (w.reply.code != 0));
+	return w.reply.code;
+}
+
+START_TEST(who_may_relay_is_told_of_addresses)
+{
+	static const struct {
+		const char *address;
+		int vrfy;
+		const char *vrfy_text;
+		int expn;
+		const char *expn_text;
+	} table_of[] = {
+		{ "bob@example.org", 250, "Bob Builder", 550, "<bob@example.org> is no mailing list" },
+		{ "eve@example.org", 250, "<eve@example.org>", 550, "<eve@example.org> is no mailing list" },
+		{ "j\xc3\xbcrgen@example.org", 250, "This address", 550, "This address is no mailing list" },
+		{ "staff@example.org", 252, "<staff@example.org> is a mailing list", 250, "<bob@example.org>\n<eve@example.org>" },
+		{ "carol@example.org", 550, "No such user here", 550, "No such user here" },
+		{ "dave@example.org", 551, "He went", 551, "He went" },
+		{ "busy@example.org", 450, "Try again later", 450, "Try again later" },
+		{ "x@hidden.example", 0, "", 550, "<x@hidden.example> is no mailing list that is known here" },
+		{ "x@elsewhere.example", 0, "", 550, "<x@elsewhere.example> is no mailing list that is known here" },
+		{ "root", 250, "<root>", 550, "<root> is no mailing list" }, /* in the default domain */
+	};
+
+	setup();
+	ck_assert_int_eq(come("10.1.0.1"), 0);
+	ck_assert_int_eq(verify("bob@example.org", false) + verify("bob@example.org", true), 0);
+	w.settings.verifies = true;
+	table(RULES_VRFY, "example.org allow\nbob@example.org allow Bob Builder\ncarol@example.org reject\n"
+			  "dave@example.org reject 551 5.1.6 He went\nbusy@example.org defer\nhidden.example unknown\n"
+			  "staff@example.org list bob@example.org, <eve@example.org>\nroot@home.example allow\n");
+	for (size_t i = 0; i < sizeof(table_of) / sizeof(*table_of); i++) {
+		ck_assert_msg(verify(table_of[i].address, false) == table_of[i].vrfy, "%s", table_of[i].address);
+		if (w.reply.code)
+			ck_assert_str_eq(w.reply.text, table_of[i].vrfy_text);
+		ck_assert_msg(verify(table_of[i].address, true) == table_of[i].expn, "%s", table_of[i].address);
+		ck_assert_str_eq(w.reply.text, table_of[i].expn_text);
+	}
+	ck_assert_int_eq(verify("carol@example.org", false), 550);
+	ck_assert_str_eq(w.access.rule, "vrfy_table:3");
+	/* a stranger learns nothing, unless that is said */
+	ck_assert_int_eq(come("192.0.2.1"), 0);
+	ck_assert(!w.access.policy.ops->may_relay(&w.access.policy, &w.client));
+	ck_assert_int_eq(verify("bob@example.org", false), 0);
+	ck_assert_int_eq(verify("carol@example.org", false), 0);
+	ck_assert_int_eq(verify("staff@example.org", true), 550);
+	ck_assert_str_eq(w.reply.text, "Access denied: 192.0.2.1 is not in relay_from");
+	w.settings.verifies_for_anyone = true;
+	ck_assert_int_eq(verify("bob@example.org", false), 250);
+	ck_assert_int_eq(verify("staff@example.org", true), 250);
+	w.settings.verifies_for_anyone = false;
+	ck_assert_int_eq(login("carol"), 0);
+	ck_assert(w.access.policy.ops->may_relay(&w.access.policy, &w.client));
+	ck_assert_int_eq(verify("bob@example.org", false), 250);
+	teardown();
+}
+END_TEST
+
 /* A proxy says who it is: all that was the proxy's is given back. */
 START_TEST(the_client_may_turn_out_to_be_another)
 {
@@ -478,7 +542,7 @@ int main(void)
 		  tables_let_nobody_relay, clients_are_greeted_by_their_entry, senders_and_recipients_by_their_entries,
 		  quoted_local_parts_hide_no_domain,
 		  users_send_with_what_is_theirs, connections_of_a_client, a_share_while_there_is_a_crowd, connections_of_a_user,
-		  messages_and_recipients_a_minute, refusals_are_free, the_client_may_turn_out_to_be_another);
+		  messages_and_recipients_a_minute, refusals_are_free, who_may_relay_is_told_of_addresses, the_client_may_turn_out_to_be_another);
 	tcase_add_loop_test(c, certificates_may_relay, 0, sizeof(certs) / sizeof(*certs));
 	suite_add_tcase(suite, c);
 	return unit_run(suite);

@@ -227,10 +227,35 @@ START_TEST(words_are_not_mixed_up)
 }
 END_TEST
 
+/* As many as an answer to EXPN has room for, and not one more. */
+START_TEST(lists_fit_their_answer)
+{
+	struct buf text;
+	struct rules r;
+	struct rule rule;
+
+	buf_init(&text, 1 << 16);
+	buf_adds(&text, "l@example.org list");
+	for (int i = 0; i < 93; i++) /* in brackets, with a line end: 11 octets */
+		buf_addf(&text, " a%02d@b.de", i);
+	load(&r, RULES_VRFY, text.data);
+	ck_assert(rules_find_address(&r, "l@example.org", &rule) && rule.action == RULE_LIST);
+	ck_assert(strncmp(rule.text, "a00@b.de a01@b.de", 17) == 0);
+	rules_release(&r);
+	buf_adds(&text, " x@b.de");
+	ck_assert_int_eq(rules_load_from(&r, RULES_VRFY, "t", stream(text.data), true, take_error, NULL), -1);
+	ck_assert_str_eq(told.data, "t:1: the list is longer than an answer of 1023 octets can be\n");
+	rules_release(&r);
+	buf_release(&text);
+}
+END_TEST
+
 /* ---- errors ------------------------------------------------------------------------------- */
 
 #define PATTERNS "write user@domain, domain, .domain (its subdomains), user@, <> or *"
 #define ACTIONS "write one of allow, reject, defer and hold behind the pattern"
+
+#define VRFY_ACTIONS "write one of allow, reject, defer, unknown and list behind the pattern"
 
 static const struct {
 	enum rules_kind kind;
@@ -253,6 +278,15 @@ static const struct {
 	{ RULES_SENDER, "a.example allow\n#\nA.Example reject\na.example allow\n",
 	  "t:3: \"A.Example\" stands twice, first in line 1, and says something else there\n" },
 	{ RULES_SENDER, "x\x1b[2J\x07@ nonsense", "t:1: \"x?[2J?@\" is no pattern: " PATTERNS "\nt:1: \"nonsense\" is no action: " ACTIONS "\n" },
+	{ RULES_VRFY, "example.org hold", "t:1: \"hold\" is no action: " VRFY_ACTIONS "\n" },
+	{ RULES_VRFY, "example.org", "t:1: the action is missing: " VRFY_ACTIONS "\n" },
+	{ RULES_VRFY, "example.org unknown why", "t:1: nothing may follow \"unknown\"\n" },
+	{ RULES_VRFY, "a@example.org list", "t:1: the members of the list are missing\n" },
+	{ RULES_VRFY, "a@example.org list ,, ,", "t:1: the members of the list are missing\n" },
+	{ RULES_VRFY, "a@example.org list b@example.org <c@example.org>,d@", "t:1: \"d@\" is no address\n" },
+	{ RULES_VRFY, "a@example.org list b@example.org;c@example.org", "t:1: \"b@example.org;c@example.org\" is no address\n" },
+	{ RULES_VRFY, "a@example.org list j\xc3\xbcrgen@example.org", "t:1: \"j\xc3\xbcrgen@example.org\" is no address\n" },
+	{ RULES_SENDER, "example.org list a@example.org", "t:1: \"list\" is no action: " ACTIONS "\n" },
 	{ RULES_CLIENT, "10.0.0.1/8 allow",
 	  "t:1: \"10.0.0.1/8\": bits are set behind the prefix length 8; write the network's first address, nor \"unix\" or *\n" },
 	{ RULES_CLIENT, "host.example.org allow",
@@ -449,7 +483,7 @@ int main(void)
 	TCase *errors = tcase_create("errors");
 
 	UNIT_CASE(suite, the_most_specific_entry_counts, the_smallest_network_counts, actions_and_their_words,
-		  words_are_not_mixed_up, all_errors_in_one_run, odd_lines, files_that_cannot_be_used, large_tables,
+		  words_are_not_mixed_up, lists_fit_their_answer, all_errors_in_one_run, odd_lines, files_that_cannot_be_used, large_tables,
 		  users_and_their_senders, users_that_are_wrong);
 	tcase_add_loop_test(errors, what_is_wrong_is_told_with_its_line, 0, sizeof(wrong) / sizeof(*wrong));
 	suite_add_tcase(suite, errors);

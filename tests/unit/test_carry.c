@@ -170,6 +170,7 @@ static void fill(struct envelope *env, struct spool_state *st)
 	env->body = BODY_8BITMIME;
 	env->smtputf8 = true;
 	env->requiretls = true;
+	env->by = (struct deliver_by){ DELIVER_BY_RETURN, true, 1795000120000000 };
 	envelope_add_rcpt(env, "done@example.org", 16);
 	envelope_add_rcpt(env, "b\xc3\xa4@example.org", 15)->orcpt = strdup("rfc822;x+20y");
 	env->rcpt[1].notify = ENVELOPE_NOTIFY_FAILURE | ENVELOPE_NOTIFY_DELAY;
@@ -189,6 +190,9 @@ static void check_carried(const struct envelope *env, const struct envelope *bac
 	ck_assert_int_eq(back->body, env->body);
 	ck_assert_int_eq(back->smtputf8, env->smtputf8);
 	ck_assert_int_eq(back->requiretls, env->requiretls);
+	ck_assert_int_eq(back->by.mode, env->by.mode);
+	ck_assert_int_eq(back->by.trace, env->by.trace);
+	ck_assert_int_eq(back->by.wall_us, env->by.wall_us);
 	ck_assert_uint_eq(back->rcpt_count, 2); /* who has it is not to get it again */
 	for (size_t i = 0; i < 2; i++) {
 		ck_assert_str_eq(back->rcpt[i].address, env->rcpt[i + 1].address);

@@ -96,7 +96,8 @@ END_TEST
 #define D32 "AB:cd:01:23:45:67:89:ef:AB:cd:01:23:45:67:89:ef"
 
 /* Keys that exclude one that is in every_key; test_alternatives has them. */
-static const char *const alternatives[] = { "auth_pam_service", "auth_dovecot_socket" };
+static const char *const alternatives[] = { "auth_pam_service", "auth_dovecot_socket", "mailman_password_file",
+					    "mailman_domains", "mailman_maps", "mailman_command" };
 
 static bool is_alternative(const char *key)
 {
@@ -113,11 +114,14 @@ static const char every_key[] =
 	"min_spare = 1\nmax_spare = 2\nmax_workers = 3\nmax_requests = 4\nstop_timeout = 5\nlisten_backlog = 6\n"
 	"relay_from = { 0.0.0.0/0, 2001:db8::/32, \"192.0.2.1\" }\nrelay_from_anyone = yes\n"
 	"data_size_limit = 7K\nmax_recipients = 108\nmax_received = 9\nmax_errors = 10\nmax_transactions = 11\n"
-	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0\n"
+	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0 enable_binarymime = yes vrfy_table = /vt vrfy_for_anyone = yes deliver_by_minimum = 61m\n"
 	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
 	"view_group = v control_group = c\noutbox = /o\n"
+	"exec_command = { /bin/e, \"--to=%{recipient}\", '$x' } exec_timeout = 57s exec_newline = crlf\n"
+	"filter_command = /bin/f filter_timeout = 58s filter_newline = crlf program_user = x max_programs = 59\n"
+	"mailman_url = none mailman_user = mu mailman_refresh = 49s mailman_upstream = u\n"
 	"default_domain = d.example masquerade = { a.example, \"b.example\" } masquerade_exceptions = { root, \"a b\" }\n"
 	"aliases = /al alias_domains = \"[192.0.2.1]\"\nalways_bcc = \"b@c.example\" redirect_all = \"d@e.example\"\n"
 	"rewrite_headers = yes keep_original_headers = yes remove_headers = { X-A, \"X-*\" }\n"
@@ -186,6 +190,9 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_uint_eq(cfg->max_transactions, 11);
 	ck_assert_int_eq(cfg->bare_newline, BARE_NEWLINE_NORMALIZE);
 	ck_assert(cfg->enable_smtputf8);
+	ck_assert(cfg->enable_binarymime && cfg->vrfy_for_anyone);
+	ck_assert_str_eq(cfg->vrfy_table, "/vt");
+	ck_assert_int_eq(cfg->deliver_by_minimum_ms, 61 * 60000);
 	ck_assert(!cfg->decode_data);
 	ck_assert_int_eq(cfg->command_timeout_ms, 12000);
 	ck_assert_int_eq(cfg->client_data_timeout_ms, 780000);
@@ -286,6 +293,15 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->route[0].upstream, "second");
 	ck_assert_uint_eq(cfg->route[1].sender_count + cfg->route[1].recipient_count, 0);
 	ck_assert_str_eq(cfg->route[1].upstream, "u");
+	ck_assert_uint_eq(cfg->exec_command_count, 3);
+	ck_assert_str_eq(cfg->exec_command[1], "--to=%{recipient}");
+	ck_assert_str_eq(cfg->exec_command[2], "$x");
+	ck_assert_int_eq(cfg->exec_timeout_ms, 57000);
+	ck_assert(cfg->exec_crlf && cfg->filter_crlf);
+	ck_assert_uint_eq(cfg->filter_command_count, 1);
+	ck_assert_int_eq(cfg->filter_timeout_ms, 58000);
+	ck_assert_str_eq(cfg->program_user, "x");
+	ck_assert_uint_eq(cfg->max_programs, 59);
 	ck_assert_str_eq(cfg->default_domain, "d.example");
 	ck_assert_uint_eq(cfg->masquerade_count, 2);
 	ck_assert_str_eq(cfg->masquerade[1], "b.example");
@@ -397,7 +413,8 @@ END_TEST
 START_TEST(test_dump_round_trip)
 {
 	static const char *const texts[] = { every_key, GOOD "auth_pam_service = smtp",
-					     GOOD "auth_dovecot_socket = /d", GOOD, GOOD "relay_from = {}" };
+					     GOOD "auth_dovecot_socket = /d", GOOD, GOOD "relay_from = {}",
+					     GOOD MAILMAN, GOOD MAILMAN2 };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct config first, second;

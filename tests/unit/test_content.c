@@ -118,7 +118,7 @@ START_TEST(parameters_follow_from_message_and_features)
 		t->env.smtputf8 = rows[i].smtputf8;
 		t->txn.has_eightbit = rows[i].has_eightbit;
 		t->txn.content_bytes = rows[i].bytes;
-		if (command_can_take(&f, rows[i].eightbit, &t->txn, &refusal)) {
+		if (command_can_take(&f, &(struct upstream_settings){ .eightbit = rows[i].eightbit }, &t->txn, &refusal)) {
 			ck_assert_uint_eq(command_mail(line, &f, &t->txn), strlen(line));
 			ck_assert_msg(strcmp(line, rows[i].mail) == 0, "row %zu: %s", i, line);
 			ck_assert_uint_eq(command_rcpt(line, &f, &t->txn, 0), strlen(line));
@@ -243,7 +243,7 @@ START_TEST(requiretls_goes_verified_or_not_at_all)
 
 		envelope_set(&t->env.sender, cases[i].sender, strlen(cases[i].sender));
 		t->env.requiretls = true;
-		ck_assert_int_eq(command_can_take(&f, 0, &t->txn, &refusal), cases[i].mail != NULL);
+		ck_assert_int_eq(command_can_take(&f, &(struct upstream_settings){ .eightbit = UPSTREAM_EIGHTBIT_STRICT }, &t->txn, &refusal), cases[i].mail != NULL);
 		if (cases[i].mail) {
 			command_mail(line, &f, &t->txn);
 			ck_assert_str_eq(line, cases[i].mail);
@@ -252,7 +252,7 @@ START_TEST(requiretls_goes_verified_or_not_at_all)
 			ck_assert_str_eq(refusal.enhanced, "5.7.30");
 		}
 		t->env.requiretls = false; /* and nobody else is told to */
-		ck_assert(command_can_take(&f, 0, &t->txn, &refusal));
+		ck_assert(command_can_take(&f, &(struct upstream_settings){ .eightbit = UPSTREAM_EIGHTBIT_STRICT }, &t->txn, &refusal));
 		command_mail(line, &f, &t->txn);
 		ck_assert_ptr_null(strstr(line, "REQUIRETLS"));
 		fake_free(t);
@@ -271,7 +271,7 @@ START_TEST(an_address_of_any_length_fits_or_is_refused)
 		memset(address, 0xc3, sizeof(address));
 		envelope_set(&t->env.sender, address, len);
 		t->txn.has_eightbit = true;
-		ck_assert(command_can_take(&f, 0, &t->txn, &refusal) == (len <= COMMAND_ADDRESS_MAX));
+		ck_assert(command_can_take(&f, &(struct upstream_settings){ .eightbit = UPSTREAM_EIGHTBIT_STRICT }, &t->txn, &refusal) == (len <= COMMAND_ADDRESS_MAX));
 		if (len <= COMMAND_ADDRESS_MAX)
 			command_mail(line, &f, &t->txn); /* asserts that it fits */
 		fake_free(t);
@@ -308,7 +308,7 @@ static void check_wire(struct fake_txn *t, size_t room, const char *wire, size_t
 	struct err e;
 	size_t n, len = 0;
 
-	content_init(&c);
+	content_init(&c, false);
 	do {
 		result = content_write(&c, &t->txn, out, room, &n, &e);
 		ck_assert_int_ne(result, CONTENT_FAILED);
@@ -393,11 +393,11 @@ START_TEST(a_source_that_fails_or_is_short_never_ends)
 		t->txn.has_dot_lines = dots;
 		t->piece = 3;
 		t->fails_at = 9;
-		content_init(&c);
+		content_init(&c, false);
 		ck_assert_int_eq(content_write(&c, &t->txn, out, sizeof(out), &n, &e), CONTENT_FAILED);
 		ck_assert_str_eq(e.text, "the disk is gone");
 		t->txn.read = read_nothing;
-		content_init(&c);
+		content_init(&c, false);
 		ck_assert_int_eq(content_write(&c, &t->txn, out, sizeof(out), &n, &e), CONTENT_FAILED);
 		ck_assert_str_eq(e.text, "the content ends after 0 of 14 bytes");
 		t->txn.read = fake_read;

@@ -88,8 +88,8 @@ START_TEST(pipelining_can_be_switched_off)
 	struct world w;
 
 	world_init(&w, true);
-	pipeline_release(&w.p);
-	pipeline_init(&w.p, &w.features, UPSTREAM_EIGHTBIT_STRICT, false, &ops, &w);
+	w.settings.pipelining = false;
+	world_restart(&w);
 	add(&w, "a", 1, "A\r\n");
 	sent(&w, "MAIL FROM:<a@from>\r\n");
 	world_release(&w);

@@ -111,7 +111,7 @@ START_TEST(split_messages_are_gathered)
 	queue_add(&q, A, 0, 500, QUEUE_SPLIT);
 	queue_add(&q, B, 1, 50, QUEUE_SPLIT | QUEUE_FRESH);
 	queue_add(&q, C, 0, 10, 0);
-	ck_assert_uint_eq(queue_gather_split(&q, 2, 100), 2);
+	ck_assert_uint_eq(queue_gather(&q, QUEUE_SPLIT, 2, 100), 2);
 	ck_assert_uint_eq(queue_count_waiting(&q, 2), 2);
 	ck_assert_uint_eq(queue_count_due(&q, 2, 100, 10), 2);
 	ck_assert_int_eq(queue_next_due(&q, 2), 50);
@@ -251,7 +251,7 @@ static void model_everywhere(struct model *m, struct queue *q, size_t lane, int6
 		}
 	}
 	if (gather)
-		queue_gather_split(q, lane, now);
+		queue_gather(q, QUEUE_SPLIT, lane, now);
 	else
 		queue_age(q, lane);
 }

@@ -63,6 +63,7 @@ static const char *last_line(const struct run *r)
 }
 
 #define HELLO "HELO client.example.net\r\n"
+#define EHLO "EHLO client.example.net\r\n"
 #define MAIL "MAIL FROM:<alice@example.net>\r\n"
 #define RCPT "RCPT TO:<bob@example.org>\r\n"
 #define TO_DATA HELLO MAIL RCPT "DATA\r\n"
@@ -83,6 +84,7 @@ static const struct {
 	{ "MAIL", "MAIL FROM:<carol@example.net>", "250 2.1.0 OK" },
 	{ "RCPT", "RCPT TO:<dave@example.org>", "250 2.1.5 OK" },
 	{ "DATA", "DATA", "354 End data with <CR><LF>.<CR><LF>" },
+	{ "BDAT", "BDAT 0", "250 2.0.0 0 octets received" },
 	{ "RSET", "RSET", "250 2.0.0 OK" },
 	{ "NOOP", "NOOP x y", "250 2.0.0 OK" },
 	{ "QUIT", "QUIT", "221 2.0.0 Bye" },
@@ -91,14 +93,16 @@ static const struct {
 	{ "HELP", "HELP", "250 2.0.0 Supported commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY" },
 };
 
+/* BDAT needs EHLO; the others have HELO, so that no extension is at work. */
 static const struct {
 	enum command_state state;
-	const char *input;
+	const char *input, *extended;
 } states[] = {
-	{ COMMAND_START, "" },
-	{ COMMAND_GREETED, HELLO },
-	{ COMMAND_MAIL, HELLO MAIL },
-	{ COMMAND_RCPT, HELLO MAIL RCPT },
+	{ COMMAND_START, "", "" },
+	{ COMMAND_GREETED, HELLO, EHLO },
+	{ COMMAND_MAIL, HELLO MAIL, EHLO MAIL },
+	{ COMMAND_RCPT, HELLO MAIL RCPT, EHLO MAIL RCPT },
+	{ COMMAND_BDAT, EHLO MAIL RCPT "BDAT 1\r\nx", EHLO MAIL RCPT "BDAT 1\r\nx" },
 };
 
 static void sample_of(const struct command_verb *v, const char **line, const char **reply)
@@ -117,8 +121,11 @@ static void sample_of(const struct command_verb *v, const char **line, const cha
 
 static void expected_refusal(const struct command_verb *v, enum command_state state, char *out, size_t cap)
 {
-	snprintf(out, cap, "503 5.5.1 Error: %s",
-		 state == COMMAND_START ? "send HELO first" : v->out_of_order);
+	if (state == COMMAND_BDAT && (v->run == verb_data || v->run == verb_rcpt))
+		snprintf(out, cap, "503 5.5.1 Error: no %s after BDAT", v->name);
+	else
+		snprintf(out, cap, "503 5.5.1 Error: %s",
+			 state == COMMAND_START ? "send HELO first" : v->out_of_order);
 }
 
 START_TEST(every_verb_in_every_state)
@@ -138,9 +145,16 @@ START_TEST(every_verb_in_every_state)
 				refused++;
 			}
 			/* allowed as such, but there is no recipient yet */
-			if (v->run == verb_data && states[i].state == COMMAND_MAIL)
+			if ((v->run == verb_data || v->run == verb_bdat) && states[i].state == COMMAND_MAIL)
 				reply = "503 5.5.1 Error: need RCPT command";
-			snprintf(input, sizeof(input), "%s%s\r\n", states[i].input, line);
+			/* it was never announced */
+			if (v->run == verb_bdat && states[i].state == COMMAND_START)
+				reply = "421 4.7.0 relay.example.org Error: it is not known where the next command begins";
+			/* that state needs EHLO */
+			if (v->run == verb_help && states[i].state == COMMAND_BDAT)
+				reply = "250 2.0.0 Supported commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY";
+			snprintf(input, sizeof(input), "%s%s\r\n",
+				 v->run == verb_bdat ? states[i].extended : states[i].input, line);
 			setup(&r, input);
 			run(&r);
 			ck_assert_msg(strcmp(last_line(&r), reply) == 0, "%s in state %d: %s", v->name,
@@ -148,8 +162,8 @@ START_TEST(every_verb_in_every_state)
 			teardown(&r);
 		}
 	}
-	/* MAIL in three states, RCPT and DATA in two: the test itself must see refusals */
-	ck_assert_uint_eq(refused, 3 + 2 + 2 + 2 + 3 + 2);
+	/* STARTTLS in three states, AUTH and MAIL in four ...: the test itself must see refusals */
+	ck_assert_uint_eq(refused, 3 + 4 + 3 + 4 + 3 + 3 + 2);
 }
 END_TEST
 
@@ -643,7 +657,7 @@ START_TEST(events)
 	ck_assert_str_eq(
 		r.told.data,
 		"<220 relay.example.org ESMTP Posthouse|>EHLO x|<250-relay.example.org|<250-PIPELINING|"
-		"<250-SIZE|<250-8BITMIME|<250-ENHANCEDSTATUSCODES|<250-DSN|<250 HELP|"
+		"<250-SIZE|<250-8BITMIME|<250-ENHANCEDSTATUSCODES|<250-DSN|<250-CHUNKING|<250-DELIVERBY|<250-LIMITS RCPTMAX=1000|<250 HELP|"
 		">MAIL FROM:<alice@example.net>|<250 2.1.0 OK|>RCPT TO:<bob@example.org>|<250 2.1.5 OK|"
 		">DATA|<354 End data with <CR><LF>.<CR><LF>|<250 2.0.0 OK|"
 		">N|<500 5.5.2 Error: bare <LF>, a command must end with <CR><LF>|>QUIT|<221 2.0.0 Bye|");

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/utf8.h"
+#include "smtp/deliver_by.h"
 #include "smtp/params.h"
 #include "smtp/path.h"
 #include "smtp/received.h"
@@ -633,6 +634,79 @@ START_TEST(peer_addresses)
 }
 END_TEST
 
+/* ---- BY= (RFC 2852) ------------------------------------------------------------------ */
+
+static const struct {
+	const char *value;
+	int64_t seconds; /* from now */
+	const char *again; /* as the next hop is told; NULL: refused */
+} by_values[] = {
+	{ "120;R", 120, "120;R" },
+	{ "+120;r", 120, "120;R" },
+	{ "999999999;RT", 999999999, "999999999;RT" },
+	{ "000000001;Rt", 1, "1;RT" },
+	{ "0;N", 0, "0;N" },
+	{ "-999999999;nt", -999999999, "-999999999;NT" },
+	{ "0;R", 0, NULL },
+	{ "-1;R", 0, NULL },
+	{ "1000000000;N", 0, NULL },
+	{ "0000000001;N", 0, NULL }, /* ten digits */
+	{ "", 0, NULL },
+	{ ";N", 0, NULL },
+	{ "+;N", 0, NULL },
+	{ "+-1;N", 0, NULL },
+	{ "1", 0, NULL },
+	{ "1;", 0, NULL },
+	{ "1;T", 0, NULL },
+	{ "1;NN", 0, NULL },
+	{ "1;NTT", 0, NULL },
+	{ "1;N ", 0, NULL },
+	{ " 1;N", 0, NULL },
+	{ "1s;N", 0, NULL },
+	{ "1;;N", 0, NULL },
+};
+
+START_TEST(by_values_of_the_table)
+{
+	const int64_t now = 1795000000123456;
+
+	for (size_t i = 0; i < sizeof(by_values) / sizeof(*by_values); i++) {
+		struct deliver_by by = { DELIVER_BY_NONE, false, 7 };
+		char again[DELIVER_BY_TEXT_MAX];
+		const char *why, *v = by_values[i].value;
+		int r = deliver_by_parse(v, strlen(v), now, &by, &why);
+
+		ck_assert_msg(r == (by_values[i].again ? 0 : -1), "%s", v);
+		if (r < 0) {
+			ck_assert_int_eq(by.wall_us, 7);
+			ck_assert_int_eq(by.mode, DELIVER_BY_NONE);
+			continue;
+		}
+		ck_assert_int_eq(by.wall_us, now + by_values[i].seconds * 1000000);
+		ck_assert_str_eq(deliver_by_format(&by, now, again), by_values[i].again);
+	}
+	ck_assert_int_eq(deliver_by_parse("1;\0", 3, now, &(struct deliver_by){ 0 }, &(const char *){ NULL }), -1);
+}
+END_TEST
+
+/* The time that was spent here is gone, and never rounded in favour of the next hop. */
+START_TEST(by_loses_what_was_spent)
+{
+	struct deliver_by by = { DELIVER_BY_NOTIFY, false, 1000000000 };
+
+	ck_assert_int_eq(deliver_by_seconds(&by, 0), 1000);
+	ck_assert_int_eq(deliver_by_seconds(&by, 1), 999);
+	ck_assert_int_eq(deliver_by_seconds(&by, 999000001), 0);
+	ck_assert_int_eq(deliver_by_seconds(&by, 1000000000), 0);
+	ck_assert_int_eq(deliver_by_seconds(&by, 1000000001), -1);
+	ck_assert_int_eq(deliver_by_seconds(&by, 1001000000), -1);
+	by.wall_us = 4000000000000000;
+	ck_assert_int_eq(deliver_by_seconds(&by, 0), DELIVER_BY_SECONDS_MAX);
+	ck_assert_int_eq(deliver_by_seconds(&(struct deliver_by){ DELIVER_BY_NOTIFY, false, 1 }, by.wall_us),
+			 -DELIVER_BY_SECONDS_MAX);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("smtp");
@@ -640,6 +714,6 @@ int main(void)
 	UNIT_CASE(suite, paths_of_the_table, paths_cut_short, paths_with_any_octet, paths_at_their_limits,
 		  names_for_hello, utf8_by_its_table, params_of_the_table, params_compare, replies,
 		  reply_is_cut_to_its_buffer_and_whole_or_not_at_all, received, received_with_strangers_text,
-		  peer_addresses);
+		  peer_addresses, by_values_of_the_table, by_loses_what_was_spent);
 	return unit_run(suite);
 }

@@ -336,8 +336,50 @@ START_TEST(what_could_not_be_read_back_is_not_accepted)
 }
 END_TEST
 
+/* RFC 2852: the moment, the mode and the trace are kept; a message without them has no such line. */
+START_TEST(deliver_by_comes_back)
+{
+	static const struct {
+		struct deliver_by by;
+		const char *line;
+	} rows[] = {
+		{ { DELIVER_BY_NONE, false, 0 }, NULL },
+		{ { DELIVER_BY_RETURN, false, 1795000120000000 },
+		  "\ndeliver_by=2026-11-18T11:08:40.000000Z by_mode=R\n" },
+		{ { DELIVER_BY_NOTIFY, true, 795000000000001 },
+		  "\ndeliver_by=1995-03-12T09:20:00.000001Z by_mode=NT\n" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct envelope env, back;
+		struct buf text;
+		struct err e;
+
+		fill(&env);
+		strcpy(env.id, "0m4x7f3q9zkab1cd");
+		env.by = rows[i].by;
+		buf_init(&text, 4096);
+		ck_assert(format_envelope(&env, &text));
+		ck_assert_int_eq(strstr(text.data, "deliver_by") != NULL, rows[i].line != NULL);
+		if (rows[i].line)
+			ck_assert_msg(strstr(text.data, rows[i].line) != NULL, "%s", text.data);
+		envelope_init(&back);
+		ck_assert_msg(format_parse_envelope(text.data, text.len, &back, &e) == 0, "%s", e.text);
+		ck_assert_int_eq(back.by.mode, rows[i].by.mode);
+		ck_assert_int_eq(back.by.trace, rows[i].by.trace);
+		ck_assert_int_eq(back.by.wall_us, rows[i].by.wall_us);
+		envelope_reset(&back);
+		ck_assert_int_eq(back.by.mode, DELIVER_BY_NONE);
+		buf_release(&text);
+		envelope_release(&back);
+		envelope_release(&env);
+	}
+}
+END_TEST
+
 START_TEST(envelopes_that_we_would_not_write_are_refused)
 {
+#define HEAD "id=0m4x7f3q9zkab1cd\narrived=2026-11-22T20:10:21.123456Z\nfrom=a\n"
 	static const char *const bad[] = {
 		"",
 		"\n",
@@ -353,7 +395,12 @@ START_TEST(envelopes_that_we_would_not_write_are_refused)
 		"id=../../etc/passwd\narrived=2026-11-22T20:10:21.123456Z\nfrom=a\nto=b\n\n",
 		"id=0m4x7f3q9zkab1cd\narrived=2026-11-22T20:10:21.123456Z\nfrom=a\nto=b notify=SOMETIMES\n\n",
 		"id=0m4x7f3q9zkab1cd\narrived=2026-11-22T20:10:21.123456Z\nfrom=a\nnotify=NEVER\nto=b\n\n",
+		HEAD "deliver_by=2026-11-22T20:12:21.000000Z\nto=b\n\n",
+		HEAD "by_mode=R\nto=b\n\n",
+		HEAD "deliver_by=2026-11-22T20:12:21.000000Z by_mode=X\nto=b\n\n",
+		HEAD "deliver_by=120 by_mode=R\nto=b\n\n",
 	};
+#undef HEAD
 	static const char good[] = "id=0m4x7f3q9zkab1cd\narrived=2026-11-22T20:10:21.123456Z\nfrom=\nto=b\n\n";
 	char text[512];
 	struct envelope env;
@@ -595,7 +642,7 @@ int main(void)
 		ids_are_ordered_valid_and_pack, a_message_comes_back_as_it_was, a_large_message_streams,
 		a_dot_is_found_wherever_the_pieces_end, an_aborted_message_leaves_nothing,
 		every_damage_of_a_message_is_seen, odd_things_in_the_queue_are_corrupt_not_fatal,
-		envelopes_that_we_would_not_write_are_refused, states_keep_what_happened,
+		deliver_by_comes_back, envelopes_that_we_would_not_write_are_refused, states_keep_what_happened,
 		every_damage_of_a_state_is_seen, recovery_puts_the_spool_in_order, one_master_a_spool,
 		odd_things_for_a_state_are_corrupt_not_fatal, what_could_not_be_read_back_is_not_accepted,
 		recovery_beside_workers_spares_what_they_write, the_lock_is_a_file_of_its_own,

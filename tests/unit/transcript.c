@@ -72,6 +72,12 @@ static void set(struct transcript *t, unsigned line, const char *key, const char
 			strcmp(value, "normalize") == 0 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT;
 	else if (strcmp(key, "enable_smtputf8") == 0)
 		cfg->enable_smtputf8 = yes;
+	else if (strcmp(key, "vrfy_table") == 0)
+		cfg->verifies = yes; /* fake_policy.c has it */
+	else if (strcmp(key, "deliver_by_minimum") == 0)
+		cfg->deliver_by_minimum_ms = (int64_t)number * 1000;
+	else if (strcmp(key, "enable_binarymime") == 0)
+		cfg->enable_binarymime = yes;
 	else if (strcmp(key, "default_domain") == 0)
 		cfg->unqualified_addresses = true; /* the handler that adds it is not here */
 	else if (strcmp(key, "discard_ehlo_keywords") == 0)

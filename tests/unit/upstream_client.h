@@ -87,7 +87,7 @@ static inline void on_trace(void *ctx, bool from_upstream, const char *text, siz
 	buf_addf(&c->trace, "%s %.*s\n", from_upstream ? "<" : ">", (int)len, text);
 }
 
-static const struct upstream_conn_ops ops = { on_ready, on_next, on_closed, on_trace };
+static const struct upstream_conn_ops ops = { on_ready, on_next, on_closed, on_trace, NULL };
 
 static inline void client_init(struct client *c, uint16_t port)
 {

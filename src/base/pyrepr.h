@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Python's repr() of bytes and of ASCII strings, octet by octet. */
-#ifndef HANDLER_PYREPR_H
-#define HANDLER_PYREPR_H
+#ifndef BASE_PYREPR_H
+#define BASE_PYREPR_H
 
 #include <stddef.h>
 
-#include "handler/sink.h"
+#include "base/sink.h"
 
 /* Quotes met so far in what is going to be written: it decides which quote stands around it. */
 struct pyrepr_quotes {

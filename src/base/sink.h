@@ -4,8 +4,8 @@
  * failure is remembered and everything after it dropped, so that only the end
  * needs a check.
  */
-#ifndef HANDLER_SINK_H
-#define HANDLER_SINK_H
+#ifndef BASE_SINK_H
+#define BASE_SINK_H
 
 #include <stddef.h>
 

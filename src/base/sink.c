@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* See sink.h. */
-#include "handler/sink.h"
+#include "base/sink.h"
 
 #include <errno.h>
 #include <string.h>

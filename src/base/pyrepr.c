@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* See pyrepr.h. */
-#include "handler/pyrepr.h"
+#include "base/pyrepr.h"
 
 #include <stdio.h>
 

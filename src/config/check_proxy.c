@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/* See check.h: what the handler "proxy" cannot do without a spool and a relay. One rule a function. */
+#include <string.h>
+
+#include "config/check_internal.h"
+
+static bool handler_is_proxy(const struct check *c)
+{
+	const struct handler_kind *kind = c->cfg->find_handler ? c->cfg->find_handler(c->cfg->handler) : NULL;
+
+	return strcmp(kind ? kind->ops->name : c->cfg->handler, "proxy") == 0;
+}
+
+static const struct config_upstream *upstream_of(const struct check *c)
+{
+	return &c->cfg->upstream[c->index];
+}
+
+/* Tokens are kept good by the relay, one for all connections; the workers would ask for one each. */
+static void tokens_are_renewed(struct check *c)
+{
+	if (handler_is_proxy(c) && upstream_of(c)->oauth != OAUTH_NONE)
+		check_fail(c, "oauth does not go with handler = \"proxy\": without a relay nobody renews the "
+			      "token; use a password, or handler = \"spool\"");
+}
+
+static void messages_are_counted(struct check *c)
+{
+	if (handler_is_proxy(c) && upstream_of(c)->messages_per_minute > 0)
+		check_fail(c, "messages_per_minute has no effect with handler = \"proxy\": each client's message "
+			      "goes on at once; client_messages_per_minute limits clients");
+}
+
+static void x_peer_is_added(struct check *c)
+{
+	if (c->cfg->x_peer && !handler_is_proxy(c))
+		check_fail(c, "x_peer has no effect: it is for handler = \"proxy\"");
+}
+
+const struct check_rule check_proxy_rules[] = {
+	{ CONFIG_UPSTREAM, { "oauth" }, tokens_are_renewed },
+	{ CONFIG_UPSTREAM, { "messages_per_minute" }, messages_are_counted },
+	{ CONFIG_TOP, { "x_peer", "handler" }, x_peer_is_added },
+};
+const size_t check_proxy_rule_count = sizeof(check_proxy_rules) / sizeof(check_proxy_rules[0]);

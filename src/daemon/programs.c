@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * See programs.h. The program process holds no listening socket, no spool, no
+ * key of a certificate and no secret; it becomes program_user before it does
+ * anything else.
+ */
+#include "daemon/programs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/proctitle.h"
+#include "daemon/reload.h"
+#include "daemon/service.h"
+#include "program/server.h"
+
+void programs_configured(struct program_setting setting[PROGRAM_COMMANDS], const struct config *cfg)
+{
+	memset(setting, 0, PROGRAM_COMMANDS * sizeof(*setting));
+	if (strcmp(cfg->handler, "exec") == 0)
+		setting[PROGRAM_EXEC] = (struct program_setting){ .word = (const char *const *)cfg->exec_command,
+							  .word_count = cfg->exec_command_count,
+							  .timeout_ms = cfg->exec_timeout_ms,
+							  .crlf = cfg->exec_crlf };
+	setting[PROGRAM_FILTER] =
+		(struct program_setting){ .word = (const char *const *)cfg->filter_command,
+					  .word_count = cfg->filter_command_count,
+					  .timeout_ms = cfg->filter_timeout_ms,
+					  .crlf = cfg->filter_crlf,
+					  .filters = true,
+					  .output_max = cfg->data_size_limit_bytes > 0 ?
+								cfg->data_size_limit_bytes :
+								UINT64_MAX };
+}
+
+bool programs_are_configured(const struct config *cfg)
+{
+	struct program_setting setting[PROGRAM_COMMANDS];
+
+	programs_configured(setting, cfg);
+	for (int i = 0; i < PROGRAM_COMMANDS; i++)
+		if (setting[i].word_count > 0)
+			return true;
+	return false;
+}
+
+int programs_find_rights(struct rights *rights, const struct config *cfg, struct err *e)
+{
+	if (rights_of_user(rights, cfg->program_user, e) < 0) {
+		err_prefix(e, "program_user");
+		return -1;
+	}
+	rights_add_groups_of(rights, cfg->program_user);
+	return 0;
+}
+
+/* ---- before the start --------------------------------------------------------------- */
+
+static bool is_usable(const char *name, const char *program, const char *user, struct err *e)
+{
+	struct stat st;
+
+	if (stat(program, &st) != 0 || access(program, X_OK) != 0)
+		err_set_os(e, errno, "%s_command: %s cannot be executed by user \"%s\"", name, program, user);
+	else if (!S_ISREG(st.st_mode))
+		err_set(e, "%s_command: %s is no program", name, program);
+	else
+		return true;
+	return false;
+}
+
+static bool look(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
+{
+	struct program_setting setting[PROGRAM_COMMANDS];
+	bool good = true, change = geteuid() == 0 && cfg->user && cfg->smtp_user;
+	struct rights rights = { 0 };
+	struct err e;
+
+	if (change && (programs_find_rights(&rights, cfg, &e) < 0 || rights_drop(&rights, &e) < 0)) {
+		report(ctx, e.text);
+		return false;
+	}
+	programs_configured(setting, cfg);
+	for (int i = 0; i < PROGRAM_COMMANDS; i++) {
+		if (setting[i].word_count == 0 ||
+		    is_usable(program_command_names[i], setting[i].word[0], change ? cfg->program_user : "that starts us",
+			      &e))
+			continue;
+		report(ctx, e.text);
+		good = false;
+	}
+	return good;
+}
+
+bool programs_are_usable(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (!programs_are_configured(cfg))
+		return true;
+	pid = fork();
+	if (pid == 0)
+		_exit(look(cfg, report, ctx) ? EXIT_SUCCESS : EXIT_FAILURE);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* ---- the process ----------------------------------------------------------------------- */
+
+static void close_others(struct service *s)
+{
+	listening_release(&s->listening, false);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	for (int i = 0; i < 2; i++) {
+		if (s->notice_fd[i] >= 0)
+			close(s->notice_fd[i]);
+		if (s->auth_fd[i] >= 0)
+			close(s->auth_fd[i]);
+	}
+	if (s->event_fd[0] >= 0)
+		close(s->event_fd[0]);
+	close(s->program_fd[1]);
+	reload_free(s->reload); /* keys of certificates among it */
+	s->reload = NULL;
+}
+
+/* While the service stops: sessions under way may come to the end of a message. */
+static bool sessions_are_open(void *ctx)
+{
+	const struct service *s = ctx;
+	struct scoreboard_count count;
+
+	scoreboard_count(s->board, &count);
+	return count.busy > 0;
+}
+
+int programs_main(void *ctx, struct child_start *start)
+{
+	struct service *s = ctx;
+	struct program_server_config config = {
+		.request_fd = s->program_fd[0],
+		.control = &start->control,
+		.max_programs = s->cfg->max_programs,
+		.ready = &s->board->shared->programs_ready,
+		.wanted = sessions_are_open,
+		.ctx = s,
+	};
+	struct err e;
+	int r = -1;
+
+	proctitle_set("programs");
+	programs_configured(config.command, s->cfg);
+	close_others(s);
+	if (rights_drop(&s->program_rights, &e) == 0)
+		r = program_server_run(&config, &e);
+	if (r < 0)
+		log_msg(LOG_LEVEL_ERROR, "programs_failed", "%s", e.text);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

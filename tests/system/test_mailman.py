@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: ISC
+"""Handler "mailman": what is for a list goes to Mailman, the rest upstream; and nothing leaves, or is lost, while Mailman
+cannot be asked. Against the real Mailman 3 core (Debian package mailman3) and a scripted REST API."""
+
+import re
+import time
+
+from harness import DEADLINE, ReservedPort, equal, main, wait_until
+from mailman_server import FakeMailman
+from smtp_peers import Client, Upstream
+
+FAST = 'handler = "mailman"\nlog_level = "debug"\nretry_min = "50ms"\nretry_max = "200ms"\n'
+SHORT = "probe_min = 100ms\n probe_max = 200ms\n idle_timeout = 1s\n"
+
+
+def config(mailman, main_upstream, lists_upstream, top=""):
+    return (FAST + f'mailman_url = "{mailman.url}"\nmailman_password_file = "{mailman.password_file}"\n' + top
+            + f'upstream "main" {{\n remoteaddr = "127.0.0.1:{main_upstream.port}"\n {SHORT}}}\n'
+            + f'upstream "mailman" {{\n remoteaddr = "127.0.0.1:{lists_upstream.port}"\n {SHORT}}}\n')
+
+
+def send(relay, *recipients, sender="ann@example.com", text="hello"):
+    """Gives the message to the relay; its id."""
+    with Client(relay) as c:
+        c.cmd(f"MAIL FROM:<{sender}>", 250)
+        for r in recipients:
+            c.cmd(f"RCPT TO:<{r}>", 250)
+        c.cmd("DATA", 354)
+        reply = c.cmd(f"From: {sender}\r\nTo: {recipients[0]}\r\nSubject: {text}\r\n"
+                      f"Message-ID: <{time.monotonic_ns()}@example.com>\r\n\r\n{text}\r\n.", 250)
+    return re.search(r"[0-9a-z]{16,}", reply.text)[0]
+
+
+def recipients(upstream):
+    return sorted(r for m in upstream.received for r in m.rcpts)
+
+
+def test_lists_go_to_mailman_and_the_rest_upstream(t):
+    mailman = FakeMailman(t, ["test@lists.example.org", "a-b@lists.example.org"], {"example.net": "out.example.net"})
+    mailman.lists.append("ann@example.net")
+    main_upstream, lists = Upstream(t), Upstream(t)
+    relay = t.daemon(config=config(mailman, main_upstream, lists)).ready()
+    listed = ["test@lists.example.org", "Test-Owner@Lists.Example.ORG", "test-bounces+x=y.org@lists.example.org",
+              "test-confirm+0a1b@lists.example.org", "a-b-request@lists.example.org", "ann@out.example.net",
+              "ann-leave@example.net"]
+    others = ["bob@example.com", "nobody@lists.example.org", "test@example.com", "test-foo@lists.example.org",
+              "test-admin@lists.example.org"]
+    send(relay, *listed, *others)
+    relay.wait_empty()
+    equal(recipients(lists), sorted(listed), "at Mailman")
+    equal(recipients(main_upstream), sorted(others), "at the upstream")
+    # names that are no lists may have to wait for the next listing, and go in a transaction of their own then
+    assert len(lists.received) == 1 and len(main_upstream.received) <= 2, (lists.received, main_upstream.received)
+
+
+def test_a_no_is_believed_only_of_a_new_listing(t):
+    """The list is made after the first listing: its first message waits for the next one, and goes to Mailman."""
+    mailman = FakeMailman(t, ["test@lists.example.org"])
+    main_upstream, lists = Upstream(t), Upstream(t)
+    relay = t.daemon(config=config(mailman, main_upstream, lists, 'mailman_refresh = 1h\n')).ready()
+    relay.wait_for("mailman_listed", lists="1")
+    equal(mailman.count(), 1, "listings at the start")
+    send(relay, "test@lists.example.org")
+    relay.wait_empty()
+    equal(mailman.count(), 1, "listings for a list that is known")
+    mailman.lists.append("new@lists.example.org")
+    send(relay, "new-owner@lists.example.org")
+    relay.wait_empty()
+    equal(mailman.count(), 2, "listings when a name is not known")
+    equal(recipients(lists), ["new-owner@lists.example.org", "test@lists.example.org"], "at Mailman")
+    # and one that is taken away is no list any more, once that is known
+    send(relay, "bob@example.com")
+    relay.wait_empty()
+    equal(mailman.count(), 2, "listings for a domain that is not Mailman's")
+    equal(recipients(main_upstream), ["bob@example.com"], "at the upstream")
+
+
+def test_listings_are_coalesced(t):
+    """A hundred messages to names that are no lists: one listing a second at most, and each of them is younger."""
+    mailman = FakeMailman(t, ["test@lists.example.org"])
+    main_upstream, lists = Upstream(t), Upstream(t)
+    relay = t.daemon(config=config(mailman, main_upstream, lists, 'mailman_refresh = 1h\n')).ready()
+    began = time.monotonic()
+    for i in range(100):
+        send(relay, f"nobody{i}@lists.example.org")
+    relay.wait_empty()
+    took = time.monotonic() - began
+    equal(len(recipients(main_upstream)), 100, "at the upstream")
+    equal(recipients(lists), [], "at Mailman")
+    assert mailman.count() <= took + 2, f"{mailman.count()} listings in {took:.1f} s"
+    when = [moment for path, moment in mailman.requests if path.startswith("/3.1/domains")]
+    gaps = [b - a for a, b in zip(when, when[1:])]
+    assert all(gap > 0.9 for gap in gaps), f"listings too close to each other: {gaps}"
+
+
+def test_paged(t):
+    names = [f"list{i}@lists.example.org" for i in range(250)]
+    mailman = FakeMailman(t, names)
+    main_upstream, lists = Upstream(t), Upstream(t)
+    relay = t.daemon(config=config(mailman, main_upstream, lists)).ready()
+    relay.wait_for("mailman_listed", lists="250", domains="1")
+    pages = [path for path, _ in mailman.requests if path.startswith("/3.1/lists")]
+    equal([re.search(r"page=(\d+)", p)[1] for p in pages], ["1", "2", "3"], "pages asked for")
+    send(relay, names[0], names[99], names[100], names[249], "list250@lists.example.org")
+    relay.wait_empty()
+    equal(recipients(lists), sorted([names[0], names[99], names[100], names[249]]), "at Mailman")
+
+
+def test_lists_that_change_while_they_are_read(t):
+    """A list goes away between two pages: what slipped over the edge must not be taken for no list."""
+    names = [f"list{i:03}@lists.example.org" for i in range(150)]
+    mailman = FakeMailman(t, names)
+
+    def shrink(path):
+        if "/lists?" in path and "page=2" in path and len(mailman.lists) == 150:
+            del mailman.lists[0]
+        return None
+    mailman.on(shrink)
+    main_upstream, lists = Upstream(t), Upstream(t)
+    relay = t.daemon(config=config(mailman, main_upstream, lists)).ready()
+    relay.wait_for("mailman_listed", lists="149")
+    send(relay, names[100])
+    relay.wait_empty()
+    equal(recipients(lists), [names[100]], "at Mailman")
+
+
+def dead_mailman(t, more="", lists=("test@lists.example.org",)):
+    mailman = FakeMailman(t, lists)
+    main_upstream, list_upstream = Upstream(t), Upstream(t)
+    relay = t.daemon(config=config(mailman, main_upstream, list_upstream, more)).ready()
+    relay.wait_for("mailman_listed")
+    return mailman, main_upstream, list_upstream, relay
+
+
+def test_a_dead_mailman_defers(t):
+    """Known lists are delivered, other names of its domains wait, everybody else is not concerned."""
+    mailman, main_upstream, lists, relay = dead_mailman(t)
+    mailman.on((503, b"sorry"))
+    waiting = send(relay, "new@lists.example.org", "bob@example.com", "test@lists.example.org")
+    relay.wait_for("mailman_down")
+    relay.wait_for("waiting", id=waiting, to="new@lists.example.org", recipients="1")
+    wait_until(lambda: recipients(main_upstream) == ["bob@example.com"], "the upstream's part")
+    wait_until(lambda: recipients(lists) == ["test@lists.example.org"], "Mailman's part")
+    # a restart knows what was known
+    relay.stop()
+    relay = t.daemon(config=config(mailman, main_upstream, lists), spool=relay.spool, name="again").ready()
+    again = send(relay, "test-request@lists.example.org", "carol@example.com")
+    relay.wait_for("delivered", id=again, to="test-request@lists.example.org")
+    relay.wait_for("delivered", id=again, to="carol@example.com")
+    relay.wait_for("mailman_down")
+    relay.wait_for("waiting", id=waiting)
+    equal(sorted(relay.queue()), [waiting], "waits")
+    mailman.lists.append("new@lists.example.org")
+    mailman.clear()
+    relay.wait_empty()
+    relay.wait_for("mailman_up", lists="2")
+    assert "new@lists.example.org" in recipients(lists), "it went elsewhere"
+    equal(recipients(main_upstream), ["bob@example.com", "carol@example.com"], "at the upstream")
+
+
+def test_a_mailman_that_was_never_seen(t):
+    """Nothing is known of its domains, so nothing leaves; where they are named, the others do."""
+    nobody = ReservedPort(t)
+    mailman = FakeMailman(t)
+    mailman.url = f"http://127.0.0.1:{nobody.port}/3.1"
+    main_upstream, lists = Upstream(t), Upstream(t)
+    text = config(mailman, main_upstream, lists)
+    relay = t.daemon(config=text).ready()
+    waiting = send(relay, "bob@example.com")
+    event = relay.wait_for("waiting", id=waiting)
+    assert "refused" in event["reason"] or "connect" in event["reason"].lower(), event
+    equal(main_upstream.received, [], "at the upstream")
+    relay.stop()
+    relay = t.daemon(config=text + 'mailman_domains = { "lists.example.org" }\n', spool=relay.spool, name="again").ready()
+    relay.wait_for("delivered", id=waiting)
+    kept = send(relay, "test@lists.example.org", "carol@example.com")
+    relay.wait_for("delivered", id=kept, to="carol@example.com")
+    relay.wait_for("waiting", id=kept, to="test@lists.example.org")
+    equal(lists.received, [], "at Mailman")
+
+
+def test_expiry_while_mailman_is_dead(t):
+    mailman, main_upstream, lists, relay = dead_mailman(t, 'expire_after = 3s\npostmaster = "root@example.com"\n')
+    mailman.on("close")
+    waiting = send(relay, "new@lists.example.org", sender="ann@example.com")
+    event = relay.wait_for("expired", id=waiting)
+    assert "could not be found out whether this is a mailing list" in event["reply"], event
+    relay.wait_empty()
+    wait_until(lambda: recipients(main_upstream) == ["ann@example.com"], "the report")
+    assert b"new@lists.example.org" in main_upstream.received[0].content
+    equal(lists.received, [], "at Mailman")
+
+
+def test_nonsense_from_the_rest_api(t):
+    """Whatever it answers: the old listing stays, and the names that it does not have wait."""
+    mailman, main_upstream, lists, relay = dead_mailman(t)
+    waiting = None
+    for answer in ((200, b"{}"), (200, b"[]"), (200, b"x" * (2 << 20)), (401, b"{}"), (404, b""), (302, b""), "close",
+                   (200, b'{"total_size": 1, "entries": [{"fqdn_listname": "a b@example.org"}]}'),
+                   (200, b'{"total_size": 7, "entries": []}')):
+        mailman.clear()
+        mailman.on(answer)
+        before = len(mailman.requests)
+        waiting = send(relay, "new@lists.example.org")
+        wait_until(lambda: len(mailman.requests) > before, f"a request, to be answered with {str(answer)[:60]}")
+        sent = send(relay, "test@lists.example.org", "bob@example.com")
+        relay.wait_for("delivered", id=sent, to="test@lists.example.org")
+        relay.wait_for("delivered", id=sent, to="bob@example.com")
+        assert waiting in relay.queue(), f"{answer}: it did not wait"
+    equal(len(relay.queue()), 9, "messages that wait")
+    mailman.clear()
+    relay.wait_empty()
+    assert "new@lists.example.org" not in recipients(lists)
+
+
+def test_a_mailman_that_hangs_holds_nobody_up(t):
+    mailman, main_upstream, lists, relay = dead_mailman(t)
+    mailman.on("stall")
+    waiting = send(relay, "new@lists.example.org")
+    mailman.wait_requests(1, "/3.1/domains")
+    began = time.monotonic()
+    for i in range(5):
+        sent = send(relay, f"bob{i}@example.com", "test@lists.example.org")
+        relay.wait_for("delivered", id=sent, to="test@lists.example.org")
+        relay.wait_for("delivered", id=sent, to=f"bob{i}@example.com")
+    assert time.monotonic() - began < 9, "the event loop waited for Mailman"
+    equal(relay.queue(), [waiting], "waits")
+    event = relay.wait_for("mailman_down", timeout=DEADLINE)
+    assert "timed out" in event["reason"].lower() or "timeout" in event["reason"].lower(), event
+    relay.stop()
+
+
+def test_stopped_while_asking(t):
+    mailman, main_upstream, lists, relay = dead_mailman(t)
+    mailman.on("stall")
+    send(relay, "new@lists.example.org")
+    mailman.wait_requests(2, "/3.1/domains")
+    began = time.monotonic()
+    relay.stop()
+    assert time.monotonic() - began < 5, "a listing is nothing to wait for"
+
+
+def test_maps_as_a_fall_back(t):
+    """The map's yes is good enough while Mailman cannot be asked; a name it does not have waits."""
+    mapfile = t.tmp / "postfix_lmtp"
+    mapfile.write_text("# AUTOMATICALLY GENERATED\n"
+                       "/^mapped@lists\\.example\\.org$/           lmtp:[127.0.0.1]:8024\n"
+                       "/^mapped-bounces(\\+.*)?@lists\\.example\\.org$/ lmtp:[127.0.0.1]:8024\n")
+    mailman, main_upstream, lists, relay = dead_mailman(t, f'mailman_maps = "{mapfile}"\n')
+    mailman.on((503, b""))
+    waiting = send(relay, "new@lists.example.org")
+    relay.wait_for("mailman_down")
+    sent = send(relay, "mapped@lists.example.org", "mapped-bounces+a=b@lists.example.org")
+    relay.wait_for("delivered", id=sent, count=2)
+    equal(recipients(lists), ["mapped-bounces+a=b@lists.example.org", "mapped@lists.example.org"], "at Mailman")
+    # Mailman writes the map anew: it is read again
+    mapfile.with_suffix(".new").write_text(mapfile.read_text() + "new@lists.example.org  lmtp:[127.0.0.1]:8024\n")
+    mapfile.with_suffix(".new").rename(mapfile)
+    relay.wait_for("delivered", id=waiting, to="new@lists.example.org")
+    relay.wait_empty()
+    equal(main_upstream.received, [], "at the upstream")
+
+
+def test_maps_alone(t):
+    """mailman_url = none: the map is the listing, read when it is another one, believed when it says no."""
+    mapfile = t.tmp / "postfix_lmtp"
+    mapfile.write_text("mapped@lists.example.org   lmtp:[127.0.0.1]:8024\n")
+    mapfile.chmod(0o644)
+    main_upstream, lists = Upstream(t), Upstream(t)
+    relay = t.daemon(config=FAST + f'mailman_url = "none"\nmailman_maps = "{mapfile}"\n'
+                     f'upstream "main" {{\n remoteaddr = "127.0.0.1:{main_upstream.port}"\n}}\n'
+                     f'upstream "mailman" {{\n remoteaddr = "127.0.0.1:{lists.port}"\n}}\n').ready()
+    send(relay, "mapped@lists.example.org", "nobody@lists.example.org", "bob@example.com")
+    relay.wait_empty()
+    equal(recipients(lists), ["mapped@lists.example.org"], "at Mailman")
+    equal(recipients(main_upstream), ["bob@example.com", "nobody@lists.example.org"], "at the upstream")
+    mapfile.write_text("mapped@lists.example.org  lmtp:x\nnew@lists.example.org lmtp:x\n")
+    send(relay, "new@lists.example.org")
+    relay.wait_empty()
+    equal(recipients(lists), ["mapped@lists.example.org", "new@lists.example.org"], "at Mailman")
+    # one that cannot be read says nothing: who is not known waits
+    mapfile.write_text("what is this?\n")
+    waiting = send(relay, "other@lists.example.org")
+    event = relay.wait_for("waiting", id=waiting)
+    assert "postfix_lmtp" in event["reason"] and "line 1" in event["reason"], event
+
+
+def test_an_operators_choice_counts(t):
+    """Who says in so many words where a message goes is believed, also about a list."""
+    mailman, main_upstream, lists, relay = dead_mailman(t)
+    mailman.on((503, b""))
+    waiting = send(relay, "new@lists.example.org")
+    relay.wait_for("waiting", id=waiting)
+    t.posthouse("--spool", relay.spool, "--config", t.tmp / "posthoused.conf", "reroute", "--via", "main", waiting)
+    relay.wait_empty()
+    equal(recipients(main_upstream), ["new@lists.example.org"], "at the upstream")
+
+
+def test_the_first_section_may_be_mailmans(t):
+    """Who is no list never goes there for want of another rule."""
+    mailman = FakeMailman(t, ["test@lists.example.org"])
+    main_upstream, lists = Upstream(t), Upstream(t)
+    relay = t.daemon(config=FAST + f'mailman_url = "{mailman.url}"\nmailman_password_file = "{mailman.password_file}"\n'
+                     f'upstream "mailman" {{\n remoteaddr = "127.0.0.1:{lists.port}"\n}}\n'
+                     f'upstream "main" {{\n remoteaddr = "127.0.0.1:{main_upstream.port}"\n}}\n').ready()
+    send(relay, "test@lists.example.org", "bob@example.com")
+    relay.wait_empty()
+    equal(recipients(lists), ["test@lists.example.org"], "at Mailman")
+    equal(recipients(main_upstream), ["bob@example.com"], "at the upstream")
+
+
+if __name__ == "__main__":
+    main()
