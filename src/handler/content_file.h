@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "handler/handler.h"
-#include "handler/sink.h"
+#include "base/sink.h"
 
 struct content_file {
 	int fd; /* -1 until the first message */

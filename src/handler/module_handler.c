@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/utf8.h"
-#include "handler/sink.h"
+#include "base/sink.h"
 
 struct module_handler {
 	struct handler handler;

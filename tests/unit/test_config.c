@@ -118,7 +118,7 @@ static const char every_key[] =
 	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
-	"view_group = v control_group = c\noutbox = /o\n"
+	"view_group = v control_group = c\noutbox = /o\nx_peer = yes\n"
 	"exec_command = { /bin/e, \"--to=%{recipient}\", '$x' } exec_timeout = 57s exec_newline = crlf\n"
 	"filter_command = /bin/f filter_timeout = 58s filter_newline = crlf program_user = x max_programs = 59\n"
 	"mailman_url = none mailman_user = mu mailman_refresh = 49s mailman_upstream = u\n"
@@ -252,6 +252,7 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_uint_eq(cfg->auth_ban_after, 47);
 	ck_assert_int_eq(cfg->auth_ban_time_ms, 48 * 60000);
 	ck_assert(cfg->received_auth_user);
+	ck_assert(cfg->x_peer);
 	ck_assert_int_eq(cfg->listener[0].auth, SESSION_AUTH_REQUIRED);
 	ck_assert(cfg->listener[0].auth_without_tls);
 	ck_assert_uint_eq(cfg->listener[0].auth_mechanisms,

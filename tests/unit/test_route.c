@@ -187,7 +187,7 @@ START_TEST(test_found)
 {
 	static const char *const names[] = { "zero", "one", "two", "three", "four", "five" };
 	struct route_rule rule[sizeof(rules) / sizeof(rules[0])];
-	struct routes routes = { rule, sizeof(rule) / sizeof(rule[0]), 0, names, 6 };
+	struct routes routes = { NULL, rule, sizeof(rule) / sizeof(rule[0]), 0, names, 6 };
 	struct envelope_rcpt rcpt[2] = { { .address = (char *)(uintptr_t)"other@nowhere.example" },
 					 { .address = (char *)(uintptr_t)found[_i].recipient } };
 	struct envelope env = { .sender = (char *)(uintptr_t)found[_i].sender,
