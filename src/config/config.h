@@ -108,6 +108,7 @@ struct config_upstream {
 
 	/* what is sent, and how much */
 	enum upstream_eightbit eight_bit;
+	enum upstream_chunking chunking;
 	bool pipelining;
 	unsigned max_connections;
 	unsigned messages_per_connection; /* 0: no limit */
