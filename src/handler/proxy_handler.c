@@ -33,6 +33,7 @@
 #include "upstream/command.h"
 
 #define PEER_FIELD_MAX (SMTP_PEER_ADDRESS_MAX + 16)
+#define CHUNK_BYTES 65536 /* of BDAT: each waits for its answer */
 #define ADDED_MAX (SMTP_RECEIVED_MAX + PEER_FIELD_MAX) /* octets that we add to a message, at most */
 
 enum proxy_state {
@@ -52,6 +53,8 @@ struct proxy {
 	struct proxy_line *to; /* the upstream of the transaction; NULL: not chosen yet */
 	unsigned recipients; /* accepted there */
 	/* the content */
+	bool binary; /* BINARYMIME: it goes in chunks, as it is (RFC 3030) */
+	struct buf chunk; /* the one being filled */
 	bool peer_field_is_due; /* X-Peer goes in front of the empty line */
 	struct blank_line blank_line;
 	char peer_field[PEER_FIELD_MAX];
@@ -313,11 +316,39 @@ static enum handler_verdict proxy_rcpt(struct handler *h, struct envelope *env, 
 
 /* ---- the content ------------------------------------------------------------------------- */
 
+static enum handler_verdict send_chunk(struct proxy *p, struct smtp_reply *reply)
+{
+	struct upstream_outcome o;
+
+	talk_chunk(p->to->talk, p->chunk.data, p->chunk.len, false, &o);
+	buf_clear(&p->chunk);
+	return is_accepted(&o, 2) && talk_is_open(p->to->talk) ? HANDLER_ACCEPT : refuse_and_look(p, &o, reply);
+}
+
+static enum handler_verdict pass_on_in_chunks(struct proxy *p, const char *data, size_t len, struct smtp_reply *reply)
+{
+	while (len > 0) {
+		size_t room = CHUNK_BYTES - p->chunk.len, n = len < room ? len : room;
+
+		if (room == 0) {
+			if (send_chunk(p, reply) == HANDLER_REFUSE)
+				return HANDLER_REFUSE;
+			continue;
+		}
+		buf_add(&p->chunk, data, n);
+		data += n;
+		len -= n;
+	}
+	return HANDLER_ACCEPT;
+}
+
 /* Sent on, or the transaction is over and the reply is filled. */
 static enum handler_verdict pass_on(struct proxy *p, const char *data, size_t len, struct smtp_reply *reply)
 {
 	struct upstream_outcome o;
 
+	if (p->binary)
+		return pass_on_in_chunks(p, data, len, reply);
 	if (talk_content(p->to->talk, data, len, &o) == 0)
 		return HANDLER_ACCEPT;
 	return refuse_and_look(p, &o, reply);
@@ -352,9 +383,13 @@ static enum handler_verdict proxy_data_begin(struct handler *h, struct envelope 
 
 	if (p->state != PROXY_OPEN)
 		return put_off(reply, "4.4.2", "The connection to the next server was lost; try again later");
-	talk_command(p->to->talk, UPSTREAM_DATA, "DATA", 4, &o);
-	if (!is_accepted(&o, 3))
-		return refuse_and_look(p, &o, reply);
+	p->binary = env->body == BODY_BINARYMIME;
+	buf_clear(&p->chunk);
+	if (!p->binary) {
+		talk_command(p->to->talk, UPSTREAM_DATA, "DATA", 4, &o);
+		if (!is_accepted(&o, 3))
+			return refuse_and_look(p, &o, reply);
+	}
 	p->state = PROXY_CONTENT;
 	spool_id_new(&id); /* nobody keeps anything under it, but trace fields and log lines name it */
 	memcpy(env->id, id.text, sizeof(id.text));
@@ -385,7 +420,7 @@ static enum handler_verdict proxy_data_chunk(struct handler *h, const char *data
 	struct proxy *p = (struct proxy *)h;
 	size_t header = p->peer_field_is_due ? blank_line_find(&p->blank_line, data, len) : len;
 
-	if (must_be_seven_bit(p->to) && has_eightbit(data, len)) {
+	if (!p->binary && must_be_seven_bit(p->to) && has_eightbit(data, len)) {
 		smtp_reply_set(reply, 554, "5.6.3",
 			       "The message has 8-bit content and the next server offers no 8BITMIME");
 		return HANDLER_REFUSE;
@@ -408,6 +443,13 @@ static enum handler_verdict add_peer_field_at_end(struct proxy *p, struct smtp_r
 	return pass_on(p, p->peer_field, strlen(p->peer_field), reply);
 }
 
+static void forget(struct proxy *p)
+{
+	p->state = PROXY_NOTHING;
+	p->to = NULL;
+	buf_release(&p->chunk);
+}
+
 static enum handler_verdict proxy_data_end(struct handler *h, struct envelope *env, struct smtp_reply *reply)
 {
 	struct proxy *p = (struct proxy *)h;
@@ -417,7 +459,10 @@ static enum handler_verdict proxy_data_end(struct handler *h, struct envelope *e
 	if (p->peer_field_is_due)
 		verdict = add_peer_field_at_end(p, reply);
 	if (verdict == HANDLER_ACCEPT) {
-		talk_content_end(p->to->talk, &o);
+		if (p->binary)
+			talk_chunk(p->to->talk, p->chunk.data, p->chunk.len, true, &o);
+		else
+			talk_content_end(p->to->talk, &o);
 		if (is_accepted(&o, 2)) {
 			log_outcome(p, LOG_LEVEL_INFO, "delivered", env, &o.reply);
 			verdict = accept(&o, reply);
@@ -429,8 +474,7 @@ static enum handler_verdict proxy_data_end(struct handler *h, struct envelope *e
 	}
 	if (p->state == PROXY_CONTENT)
 		proxy_line_rest(p->to, false);
-	p->state = PROXY_NOTHING;
-	p->to = NULL;
+	forget(p);
 	return verdict;
 }
 
@@ -443,17 +487,17 @@ static void proxy_abort(struct handler *h)
 		proxy_line_drop(p->to, NULL);
 	else if (p->state == PROXY_OPEN)
 		proxy_line_rest(p->to, true);
-	p->state = PROXY_NOTHING;
-	p->to = NULL;
+	forget(p);
 }
 
 /* ---- sessions ------------------------------------------------------------------------------ */
 
 static unsigned announced(const struct upstream_features *f)
 {
-	/* what comes in chunks goes on with DATA */
+	/* what comes in chunks goes on with DATA, but for what cannot */
 	return SMTP_EXTENSION_BIT(SMTP_CHUNKING) |
 	       (f->eightbitmime ? SMTP_EXTENSION_BIT(SMTP_8BITMIME) : 0) |
+	       (f->chunking && f->binarymime ? SMTP_EXTENSION_BIT(SMTP_BINARYMIME) : 0) |
 	       (f->dsn ? SMTP_EXTENSION_BIT(SMTP_DSN) : 0) |
 	       (f->smtputf8 ? SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) : 0) |
 	       (upstream_can_requiretls(f) ? SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) : 0);
@@ -505,6 +549,7 @@ static void proxy_close(struct handler *h)
 
 	for (size_t i = 0; i < p->setup->upstream_count; i++)
 		proxy_line_release(&p->line[i]);
+	buf_release(&p->chunk);
 	free(p->line);
 	free(p);
 }
@@ -515,7 +560,7 @@ static const struct handler_ops proxy_ops = {
 	.relays = true,
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
 		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
-		      SMTP_EXTENSION_BIT(SMTP_CHUNKING),
+		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME),
 	.narrow = proxy_narrow,
 	.mail = proxy_mail,
 	.rcpt = proxy_rcpt,
@@ -537,6 +582,7 @@ static struct handler *proxy_open(const struct handler_setup *setup, struct err 
 	p->setup = setup->proxy;
 	p->hostname = setup->hostname;
 	p->show_user = setup->show_user;
+	buf_init(&p->chunk, CHUNK_BYTES);
 	p->line = mem_array(p->setup->upstream_count, sizeof(*p->line));
 	for (size_t i = 0; i < p->setup->upstream_count; i++)
 		proxy_line_init(&p->line[i], p->setup, &p->setup->upstream[i]);
