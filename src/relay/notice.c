@@ -7,13 +7,15 @@
 
 #include "relay/relay.h"
 
+#define URGENT '!'
+
 void notice_reader_init(struct notice_reader *r)
 {
 	r->rest_len = 0;
 }
 
 void notice_read(struct notice_reader *r, const char *data, size_t len, void (*each)(void *ctx, const char *id),
-		 void *ctx)
+		 void (*urgent)(void *ctx, const char *id), void *ctx)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (data[i] != '\n') {
@@ -22,22 +24,26 @@ void notice_read(struct notice_reader *r, const char *data, size_t len, void (*e
 				r->rest[r->rest_len++] = data[i];
 			continue;
 		}
-		if (r->rest_len == SPOOL_ID_LEN) {
+		if (r->rest_len == SPOOL_ID_LEN || (r->rest_len == SPOOL_ID_LEN + 1 && r->rest[SPOOL_ID_LEN] == URGENT)) {
+			bool is_urgent = r->rest_len > SPOOL_ID_LEN;
+
 			r->rest[SPOOL_ID_LEN] = '\0';
 			if (spool_id_is_valid(r->rest))
-				each(ctx, r->rest);
+				(is_urgent ? urgent : each)(ctx, r->rest);
 		}
 		r->rest_len = 0;
 	}
 }
 
-void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id)
+void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id, bool has_deadline)
 {
-	char line[SPOOL_ID_LEN + 2];
+	char line[SPOOL_ID_LEN + 3];
 	size_t len = strlen(id);
 
 	/* one write below PIPE_BUF: lines of different workers never mix */
 	memcpy(line, id, len);
+	if (has_deadline)
+		line[len++] = URGENT;
 	line[len] = '\n';
 	if (write(notice_fd, line, len + 1) == (ssize_t)(len + 1))
 		return;

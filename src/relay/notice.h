@@ -2,7 +2,8 @@
 /*
  * Notices of new mail: lines on a pipe that outlives relay and workers (the
  * master holds both ends), so that what is announced while the relay is being
- * restarted is not lost. A line is an ID; an empty one only wakes the relay
+ * restarted is not lost. A line is an ID, with "!" behind it when its envelope
+ * names a time to deliver it by (RFC 2852); an empty one only wakes the relay
  * so that it looks at rescan_wanted.
  */
 #ifndef RELAY_NOTICE_H
@@ -13,13 +14,13 @@
 #include "spool/id.h"
 
 struct notice_reader {
-	char rest[SPOOL_ID_LEN + 1]; /* of a line whose end was not read yet */
+	char rest[SPOOL_ID_LEN + 2]; /* of a line whose end was not read yet */
 	size_t rest_len;
 };
 
 void notice_reader_init(struct notice_reader *r);
-/* Calls each(ctx, id) for every valid ID in the bytes; what is none is skipped. */
+/* Calls each(ctx, id), or with "!" urgent(ctx, id), for every valid ID in the bytes; what is none is skipped. */
 void notice_read(struct notice_reader *r, const char *data, size_t len, void (*each)(void *ctx, const char *id),
-		 void *ctx);
+		 void (*urgent)(void *ctx, const char *id), void *ctx);
 
 #endif

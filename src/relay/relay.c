@@ -80,6 +80,7 @@ static int64_t next_wake_mono_ms(struct relay *r)
 	next = earlier(next, next_due_mono_ms(r, r->unsorted));
 	next = earlier(next, next_due_mono_ms(r, r->unread));
 	next = earlier(next, sweep_next_mono_ms(r));
+	next = earlier(next, overdue_next_mono_ms(r));
 	if (r->unsaved)
 		next = earlier(next, r->unsaved_until_mono_ms);
 	if (atomic_load(r->setup->rescan_wanted))
@@ -157,6 +158,7 @@ void relay_service(struct relay *r)
 	by = clock_mono_ms() + RELAY_SLICE_MS;
 	relay_list_step(r, by);
 	relay_route(r, by);
+	overdue_step(r, by);
 	sweep_step(r, by);
 	for (size_t i = 0; i < r->upstream_count; i++)
 		lane_service(&r->upstream[i]);
@@ -198,7 +200,7 @@ static void on_notice(evutil_socket_t fd, short what, void *ctx)
 
 	(void)what;
 	while ((n = read(fd, data, sizeof(data))) > 0)
-		notice_read(&r->notices, data, (size_t)n, relay_add_new, r);
+		notice_read(&r->notices, data, (size_t)n, relay_add_new, overdue_add_new, r);
 	if (n == 0)
 		event_del(r->notice_event); /* the master and all workers are gone; the control line says so too */
 	rescan_if_wanted(r);
@@ -360,6 +362,7 @@ static void release(struct relay *r)
 	free(r->place);
 	suspensions_release(&r->suspensions);
 	queue_release(&r->queue);
+	deadlines_release(&r->deadlines);
 }
 
 int relay_run(const struct relay_setup *setup, struct err *e)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "relay/deadlines.h"
 #include "relay/notice.h"
 #include "relay/outcome.h"
 #include "relay/place.h"
@@ -697,9 +698,16 @@ static void collect(void *ctx, const char *id)
 	strcat(strcat(ctx, id), ",");
 }
 
+static void collect_urgent(void *ctx, const char *id)
+{
+	strcat(ctx, "!");
+	collect(ctx, id);
+}
+
 START_TEST(notices_are_read_however_they_are_cut)
 {
-	static const char stream[] = "0m4x7f3q9zkab1cd\n\n0m4x7f3q9zkab1ce\nrubbish\n0m4x7f3q9zkab1cdTOOLONG\n"
+	static const char stream[] = "0m4x7f3q9zkab1cd\n\n0m4x7f3q9zkab1ce!\nrubbish\n0m4x7f3q9zkab1cdTOOLONG\n"
+				     "0m4x7f3q9zkab1ce?\n0m4x7f3q9zkab1ce!!\n../../etc/passwd!\n!\n"
 				     "0m4x7f3q9zkab1cf\n../../etc/passwd\n0m4x7f3q";
 	for (size_t step = 1; step <= sizeof(stream); step++) {
 		struct notice_reader r;
@@ -709,10 +717,56 @@ START_TEST(notices_are_read_however_they_are_cut)
 		for (size_t i = 0; i < sizeof(stream) - 1; i += step) {
 			size_t n = sizeof(stream) - 1 - i < step ? sizeof(stream) - 1 - i : step;
 
-			notice_read(&r, stream + i, n, collect, got);
+			notice_read(&r, stream + i, n, collect, collect_urgent, got);
 		}
-		ck_assert_str_eq(got, "0m4x7f3q9zkab1cd,0m4x7f3q9zkab1ce,0m4x7f3q9zkab1cf,");
+		ck_assert_str_eq(got, "0m4x7f3q9zkab1cd,!0m4x7f3q9zkab1ce,0m4x7f3q9zkab1cf,");
 	}
+}
+END_TEST
+
+/* ---- times to deliver by ---------------------------------------------------------------- */
+
+static bool is_even(void *ctx, const char *id)
+{
+	(void)ctx;
+	return (id[SPOOL_ID_LEN - 1] - '0') % 2 == 0;
+}
+
+START_TEST(deadlines_come_in_order)
+{
+	static const int64_t when[] = { 50, 10, 40, 10, 90, 20, 70, 30, 60, 80 };
+	struct spool_id id;
+	struct deadlines d;
+	int64_t last = 0;
+
+	deadlines_init(&d);
+	ck_assert_int_eq(deadlines_next_wall_ms(&d), CLOCK_NEVER);
+	ck_assert(!deadlines_take(&d, 1000, &id));
+	for (int sifted = 0; sifted < 2; sifted++) {
+		size_t taken = 0, expected = sifted ? 5 : 10;
+
+		for (size_t i = 0; i < 10; i++) {
+			char text[SPOOL_ID_LEN + 1] = "0m4x7f3q9zkab100";
+
+			text[SPOOL_ID_LEN - 1] = (char)('0' + i);
+			deadlines_add(&d, text, when[i]);
+		}
+		if (sifted)
+			deadlines_sift(&d, is_even, NULL);
+		ck_assert(!deadlines_take(&d, 9, &id));
+		for (last = 0; deadlines_next_wall_ms(&d) != CLOCK_NEVER; taken++) {
+			int64_t next = deadlines_next_wall_ms(&d);
+
+			ck_assert_int_ge(next, last);
+			ck_assert(!deadlines_take(&d, next - 1, &id));
+			ck_assert(deadlines_take(&d, next, &id));
+			ck_assert_int_eq(when[id.text[SPOOL_ID_LEN - 1] - '0'], next);
+			ck_assert(!sifted || is_even(NULL, id.text));
+			last = next;
+		}
+		ck_assert_uint_eq(taken, expected);
+	}
+	deadlines_release(&d);
 }
 END_TEST
 
@@ -728,6 +782,6 @@ int main(void)
 		  the_bucket_keeps_the_rate, an_upstream_that_is_overrun_gets_fewer_connections,
 		  addresses_are_tried_in_order, weights_share_the_connections, a_message_waits_where_it_can_go_first,
 		  rates_forget_after_a_minute,
-		  notices_are_read_however_they_are_cut);
+		  notices_are_read_however_they_are_cut, deadlines_come_in_order);
 	return unit_run(s);
 }
