@@ -202,11 +202,12 @@ static void configure_sessions(struct worker *w)
 	worker_listen_to_sessions(w);
 }
 
-static void on_spooled(void *ctx, const char *id)
+static void on_spooled(void *ctx, const struct envelope *env)
 {
 	struct worker *w = ctx;
 
-	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, id);
+	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, env->id,
+		     env->by.mode != DELIVER_BY_NONE);
 }
 
 static int open_all(struct worker *w, struct err *e)
