@@ -31,15 +31,23 @@ static void messages_are_counted(struct check *c)
 			      "goes on at once; client_messages_per_minute limits clients");
 }
 
-static void x_peer_is_added(struct check *c)
+/* One answer for all recipients is what a client gets, and LMTP gives one for each (RFC 2033 4.2). */
+static void answers_are_one(struct check *c)
 {
-	if (c->cfg->x_peer && !handler_is_proxy(c))
-		check_fail(c, "x_peer has no effect: it is for handler = \"proxy\"");
+	const struct config_upstream *u = upstream_of(c);
+
+	for (size_t i = 0; i < u->remoteaddr_count; i++) {
+		if (!handler_is_proxy(c) || !u->remoteaddr[i].lmtp)
+			continue;
+		check_fail(c, "lmtp:// does not go with handler = \"proxy\": its answers, one a recipient, cannot be "
+			      "passed on as one; use handler = \"spool\"");
+		return;
+	}
 }
 
 const struct check_rule check_proxy_rules[] = {
 	{ CONFIG_UPSTREAM, { "oauth" }, tokens_are_renewed },
 	{ CONFIG_UPSTREAM, { "messages_per_minute" }, messages_are_counted },
-	{ CONFIG_TOP, { "x_peer", "handler" }, x_peer_is_added },
+	{ CONFIG_UPSTREAM, { "remoteaddr" }, answers_are_one },
 };
 const size_t check_proxy_rule_count = sizeof(check_proxy_rules) / sizeof(check_proxy_rules[0]);

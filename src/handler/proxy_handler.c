@@ -451,7 +451,9 @@ static void proxy_abort(struct handler *h)
 
 static unsigned announced(const struct upstream_features *f)
 {
-	return (f->eightbitmime ? SMTP_EXTENSION_BIT(SMTP_8BITMIME) : 0) |
+	/* what comes in chunks goes on with DATA */
+	return SMTP_EXTENSION_BIT(SMTP_CHUNKING) |
+	       (f->eightbitmime ? SMTP_EXTENSION_BIT(SMTP_8BITMIME) : 0) |
 	       (f->dsn ? SMTP_EXTENSION_BIT(SMTP_DSN) : 0) |
 	       (f->smtputf8 ? SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) : 0) |
 	       (upstream_can_requiretls(f) ? SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) : 0);
@@ -512,7 +514,8 @@ static const struct handler_ops proxy_ops = {
 	.smtpd_class = "PureProxy",
 	.relays = true,
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
-		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS),
+		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
+		      SMTP_EXTENSION_BIT(SMTP_CHUNKING),
 	.narrow = proxy_narrow,
 	.mail = proxy_mail,
 	.rcpt = proxy_rcpt,

@@ -434,9 +434,9 @@ def test_manual_has_all(t):
         text, _, selecting = text.split("Common options")[0].partition("\nSelectors;")
         selectors += re.findall(r"^ +--([a-z-]+)", selecting, re.M)
         section = manual.split(f".Ss posthouse {verb}\n")[1].split("\n.Ss ")[0].split("\n.Sh ")[0] if verb else manual
-        options = re.findall(r"^  (?:-(\w),|   ) --([a-z-]+)(?: ([A-Z:]+))?", text, re.M)
-        documented = re.findall(r"^\.It Fl (?:\w , )?-([a-z-]+)", section, re.M) \
-            + re.findall(r"^\.It Fl -user Ar name , Fl -([a-z-]+)", section, re.M)
+        options = re.findall(r"^  (?:-(\w),|   ) --([a-z0-9-]+)(?: ([A-Z:]+))?", text, re.M)
+        documented = [name for line in re.findall(r"^\.It Fl .*", section, re.M)
+                      for name in re.findall(r"(?:Fl|,) (?:\w , )?-([a-z0-9-]+)", line)]
         for letter, name, _ in options:
             assert name in documented, f"{verb}: --{name} is not in the manual"
             assert not letter or re.search(rf"^\.It Fl {letter} , -{name}", section, re.M), f"{verb}: -{letter}"
@@ -527,7 +527,7 @@ def test_send_without_an_envelope(t):
                        (["--from", "a@x>\r\nRCPT TO:<evil@x", "--to", "b@y"], CONTENT),
                        (["--to", "b@y\r\nDATA"], CONTENT), (["-t"], b"From: a@x\nTo: Jane Doe\n\n"),
                        (["--to", "b@y", "--user", "u"], CONTENT), (["--to", "b@y", "--tls", "maybe"], CONTENT),
-                       (["--to", "b@y", "--timeout", "soon"], CONTENT), (["--to", "b@y", "x", "y"], CONTENT)):
+                       (["--to", "b@y", "--timeout", "soon"], CONTENT), (["--to", "b@y", "--subject", "s", "x"], CONTENT)):
         _, err = send(t, upstream, *args, data=data, check=2)
         equal(err.count(b"\n"), 1, f"lines said about {args}: {err}")
     equal(upstream.sessions, [], "connections")

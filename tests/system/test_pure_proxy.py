@@ -3,7 +3,6 @@
 and what the client hears is what the upstream said."""
 
 import os
-import pathlib
 import re
 import select
 import signal
@@ -11,10 +10,10 @@ import socket
 import sys
 import threading
 
-import certificates
 import harness
-from harness import ReservedPort, Skip, equal, need_root, wait_until
-from smtp_peers import DROP, RESET, STALL, Client, Upstream, without_received
+from harness import ReservedPort, Skip, equal, wait_until
+from smtp_peers import DROP, RESET, STALL, Authority, Client, Upstream, without_received
+from test_peers import postfix
 
 ONE_WORKER = "min_spare = 1\nmax_spare = 1\nmax_workers = 1\n"
 BODY = b"Subject: proxied\r\n\r\n.leading dot\r\n.\r\n..\r\nlast\r\n"
@@ -518,6 +517,26 @@ def test_promises_that_cannot_be_kept_any_more(t):
         assert "DSN" not in client.ehlo.lines, client.ehlo
 
 
+# ---- what stands in front of it ----------------------------------------------------------
+
+
+def test_filter_and_rewriting(t):
+    """Both stand between the session and this handler, and pass on what it is asked between sessions."""
+    upstream = Upstream(t)
+    more = 'filter_command = {"/bin/sed", "s/one/two/"}\nmasquerade = "example.test"\n'
+    if os.geteuid() == 0:
+        more += f'program_user = "{harness.AUTH_USER}"\n'
+    daemon = proxy(t, config=more + upstream_section("main", [upstream], 'idle_timeout = "200ms"'))
+    with Client(daemon) as client:
+        client.message(b"Subject: x\r\n\r\none\r\n", sender="a@host.example.test")
+        client.quit()
+    wait_until(lambda: upstream.commands("QUIT"), "QUIT")
+    with Client(daemon) as client:
+        client.message(BODY)
+    first = upstream.messages[0]
+    equal((first.sender, without_received(first.content)), ("a@example.test", b"Subject: x\r\n\r\ntwo\r\n"), "the message")
+
+
 # ---- routes -----------------------------------------------------------------------------
 
 
@@ -560,9 +579,104 @@ def test_routes_by_recipient(t):
 
 
 def test_credentials_and_tls(t):
-    certs = certificates.Authority(t) if hasattr(certificates, "Authority") else None
-    if certs is None:
-        raise Skip("no certificates")
+    """The password's file is for root, or for us, alone; the worker logs in with it over TLS that is verified."""
+    ca = Authority(t)
+    upstream = Upstream(t, tls=ca.server_context(), users={"relay": "sesame"},
+                        extensions=("8BITMIME", "REQUIRETLS", "SIZE 0"))
+    secret = t.tmp / "secret"
+    secret.write_text("sesame\n")
+    secret.chmod(0o600)
+    keys = f'tls = "required"\n tls_ca_file = "{ca.file}"\n user = "relay"\n password_file = "{secret}"'
+    daemon = proxy(t, config=f'upstream "main" {{\n remoteaddr = "127.0.0.1:{upstream.port}"\n {keys}\n}}\n')
+    with Client(daemon) as client:
+        client.message(BODY)
+        client.message(BODY)
+    equal((upstream.sessions[0].tls, upstream.sessions[0].user, len(upstream.sessions)), (True, "relay", 1), "session")
+    delivered = daemon.wait_for("delivered", count=2)[0]
+    equal((delivered["tls"], delivered["verified"]), ("TLSv1.3", "yes"), "TLS, verified")
+    assert "sesame" not in "\n".join(daemon.lines), "the password is in the log"
+    upstream.users["relay"] = "changed"
+    upstream.sessions[0].socket.shutdown(socket.SHUT_RDWR)
+    with Client(daemon) as client:
+        client.cmd("MAIL FROM:<a@b.test>", 451)
+    daemon.wait_for("upstream_down", reason=re.compile("535"))
+
+
+def test_a_secret_that_cannot_be_read(t):
+    """At the start, not at the first message."""
+    secret = t.tmp / "secret"
+    secret.write_text("sesame\n")
+    secret.chmod(0o644)
+    keys = f'user = "relay"\n password_file = "{secret}"'
+    path = t.config('handler = "proxy"\n' + upstream_section("main", ["127.0.0.1:1"], keys), spool=t.tmp / "spool")
+    done = t.run([harness.BUILDDIR / "posthoused", "-F", "-f", path], check=1)
+    assert b"secret" in done.stderr and b"everyone" in done.stderr, done.stderr
+
+
+# ---- others ------------------------------------------------------------------------------------
+
+
+def smtpd_pure_proxy(t, upstream):
+    """Python's own; decode_data as it does not work without."""
+    python = "/usr/bin/python3.11" if os.path.exists("/usr/bin/python3.11") else sys.executable
+    if t.run([python, "-W", "ignore", "-c", "import smtpd"]).returncode != 0:
+        raise Skip("no Python with smtpd (it went away with 3.12)")
+    code = ("import asyncore, smtpd, sys\n"
+            f"server = smtpd.PureProxy(('127.0.0.1', 0), ('127.0.0.1', {upstream.port}), decode_data=True)\n"
+            "print(server.socket.getsockname()[1], file=sys.stderr, flush=True)\n"
+            "asyncore.loop()\n")
+    process = t.start([python, "-u", "-W", "ignore", "-c", code], name="PureProxy")
+    process.port = int(wait_until(lambda: process.lines, "PureProxy's port")[0])
+    return process
+
+
+def test_side_by_side_with_pure_proxy(t):
+    """What Python's class sends on, ours does, but for the Received field; and where its answers are untrue, ours differ."""
+    theirs, ours = Upstream(t), Upstream(t)
+    ends = [(smtpd_pure_proxy(t, theirs), theirs), (proxy(t, ours, "x_peer = yes\n"), ours)]
+    contents = [BODY, b"Subject: x\r\nTo: y\r\n\r\nbody\r\n\r\n\r\n", b"\r\nno header\r\n", b"A: only a header\r\n",
+                b"one line\r\n\r\n"]  # not an empty one: smtpd waits for CRLF in front of the dot
+    for end, upstream in ends:
+        with Client(end) as client:
+            for i, content in enumerate(contents):
+                client.message(content, sender=f"a{i}@client.test" if i else "", rcpts=("x@example.test", "y@example.test"))
+            client.quit()
+        upstream.wait_messages(len(contents))
+    # smtpd drops the last line end, and smtplib adds none behind an empty line
+    equal([(m.sender, m.rcpts, without_received(m.content).rstrip()) for m in ours.messages],
+          [(m.sender, m.rcpts, m.content.rstrip()) for m in theirs.messages], "what arrived")
+    for upstream in (theirs, ours):
+        upstream.on("RCPT", "550 5.1.1 nobody", match="nobody")
+        upstream.on("EOD", "554 5.7.1 refused", match="spam")
+    seen = []
+    for end, _upstream in ends:
+        with Client(end) as client:
+            codes = [client.cmd(line).code for line in ("MAIL FROM:<a@b.test>", "RCPT TO:<nobody@b.test>", "RCPT TO:<c@d.test>")]
+            codes.append(client.data(b"x\r\n").code)
+            client.mail(sender="spam@b.test")
+            client.cmd("DATA", 354)
+            client.send(b"x\r\n.\r\n")
+            seen.append([*codes, client.reply().code])
+    # it only connects when it has told the client 250, and then loses what is refused
+    equal(seen, [[250, 250, 250, 250, 250], [250, 550, 250, 250, 554]], "replies of PureProxy, of ours")
+    equal([m.rcpts for m in ours.messages[-1:]], [["c@d.test"]], "recipients")
+
+
+def test_postfix_as_upstream(t):
+    last = Upstream(t)
+    daemon = proxy(t, postfix(t, last))
+    with Client(daemon) as client:
+        assert {"8BITMIME", "DSN"} <= set(client.ehlo.lines), client.ehlo
+        assert "queued as" in client.message(BODY).text, "Postfix's words"
+        client.cmd("MAIL FROM:<>", 250)
+        refused = client.cmd("RCPT TO:<@@>").code
+        assert refused >= 500, refused
+        client.cmd("RCPT TO:<rcpt@example.test> NOTIFY=NEVER", 250)
+        client.data(b"Subject: again\r\n\r\n" + (b"z" * 70 + b"\r\n") * 20000)
+        client.quit()
+    messages = last.wait_messages(2)
+    assert any(m.content.endswith(BODY.partition(b"\r\n\r\n")[2]) for m in messages), "the content"
+    daemon.wait_for("delivered", count=2, reply=re.compile("queued as"))
 
 
 # ---- the configuration ------------------------------------------------------------------------
@@ -584,9 +698,8 @@ def test_what_does_not_go_with_it(t):
     assert status == 1 and "nobody renews" in said, said
     status, said = check(t, 'upstream "u" {\n remoteaddr = "127.0.0.1:1"\n messages_per_minute = 5\n}\n', None)
     assert status == 1 and "messages_per_minute has no effect" in said, said
-    path = t.config('x_peer = yes\n', 1, spool=t.tmp / "spool", name="spooled")
-    done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", path], check=1)
-    assert b"x_peer has no effect" in done.stderr, done.stderr
+    status, said = check(t, 'upstream "u" {\n remoteaddr = "lmtp://127.0.0.1:24"\n}\n', None)
+    assert status == 1 and "one a recipient" in said, said
     path = t.config('handler = "proxy"\n', spool=t.tmp / "spool", name="nowhere")
     done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", path], check=1)
     assert b"remoteaddr is missing" in done.stderr, done.stderr
@@ -600,6 +713,12 @@ def test_there_is_no_spool(t):
     assert not daemon.spool.exists(), "nothing was spooled, and no place made for it"
     equal(daemon.children("relay"), [], "relay processes")
     assert "spool" not in daemon.wait_for("ready"), "ready"
+    for verb in ("queue", "status"):
+        done = t.run([harness.BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf", verb], check=3)
+        assert b'handler "proxy" has no spool' in done.stderr, done.stderr
+    done = t.run([harness.BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf", "doctor", "--json"])
+    spool = [line for line in done.stdout.decode().splitlines() if '"check":"spool"' in line.replace(" ", "")]
+    assert spool and "skipped" in spool[0] and "no spool" in spool[0], done.stdout
 
 
 def test_quick_command_line(t):

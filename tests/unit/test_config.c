@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "config/dump.h"
+#include "config/mailman.h"
 #include "config/options.h"
 #include "config/types.h"
 #include "config_files.h"
@@ -95,6 +96,13 @@ END_TEST
 
 #define D32 "AB:cd:01:23:45:67:89:ef:AB:cd:01:23:45:67:89:ef"
 
+#define MAILMAN                                                                                         \
+	"handler = mailman mailman_password_file = /mp mailman_domains = { l.example, m.example }\n"     \
+	"mailman_maps = /var/lib/mailman3/data/postfix_lmtp"
+#define MAILMAN2                                                                                        \
+	"handler = MailmanProxy mailman_command = /usr/lib/mailman/mail/mailman mailman_domains = l.example\n"  \
+	"mailman_maps = /var/lib/mailman/data/aliases"
+
 /* Keys that exclude one that is in every_key; test_alternatives has them. */
 static const char *const alternatives[] = { "auth_pam_service", "auth_dovecot_socket", "mailman_password_file",
 					    "mailman_domains", "mailman_maps", "mailman_command" };
@@ -118,7 +126,7 @@ static const char every_key[] =
 	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
-	"view_group = v control_group = c\noutbox = /o\n"
+	"view_group = v control_group = c\noutbox = /o\nx_peer = yes\n"
 	"exec_command = { /bin/e, \"--to=%{recipient}\", '$x' } exec_timeout = 57s exec_newline = crlf\n"
 	"filter_command = /bin/f filter_timeout = 58s filter_newline = crlf program_user = x max_programs = 59\n"
 	"mailman_url = none mailman_user = mu mailman_refresh = 49s mailman_upstream = u\n"
@@ -252,6 +260,7 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_uint_eq(cfg->auth_ban_after, 47);
 	ck_assert_int_eq(cfg->auth_ban_time_ms, 48 * 60000);
 	ck_assert(cfg->received_auth_user);
+	ck_assert(cfg->x_peer);
 	ck_assert_int_eq(cfg->listener[0].auth, SESSION_AUTH_REQUIRED);
 	ck_assert(cfg->listener[0].auth_without_tls);
 	ck_assert_uint_eq(cfg->listener[0].auth_mechanisms,
@@ -262,6 +271,10 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_int_eq(cfg->expire_after_ms, 28 * 3600000);
 	ck_assert_int_eq(cfg->warn_after_ms, 29 * 60000);
 	ck_assert_uint_eq(cfg->bounce_size_limit_bytes, 30720);
+	ck_assert_str_eq(cfg->mailman_url, "none");
+	ck_assert_str_eq(cfg->mailman_user, "mu");
+	ck_assert_int_eq(cfg->mailman_refresh_ms, 49000);
+	ck_assert_str_eq(cfg->mailman_upstream, "u");
 	ck_assert_str_eq(cfg->postmaster, "pm@[192.0.2.1]");
 	ck_assert_str_eq(cfg->view_group, "v");
 	ck_assert_str_eq(cfg->control_group, "c");
@@ -406,6 +419,26 @@ START_TEST(test_alternatives)
 	files_load_good(&cfg, GOOD "auth_dovecot_socket = \"/run/dovecot/auth\"");
 	ck_assert_str_eq(cfg.auth_dovecot_socket, "/run/dovecot/auth");
 	ck_assert(!cfg.auth_users_file && !cfg.auth_pam_service);
+	config_release(&cfg);
+	/* Mailman has an upstream that nobody need write, behind the others */
+	files_load_good(&cfg, GOOD MAILMAN);
+	ck_assert_uint_eq(cfg.upstream_count, 2);
+	ck_assert_uint_eq(config_mailman_upstream(&cfg), 1);
+	ck_assert_int_eq(cfg.upstream[1].tls, UPSTREAM_TLS_NONE);
+	ck_assert_uint_eq(cfg.upstream[1].remoteaddr[0].endpoint.port, 8024);
+	ck_assert_str_eq(cfg.mailman_password_file, "/mp");
+	ck_assert_str_eq(cfg.mailman_domains[1], "m.example");
+	ck_assert_str_eq(cfg.mailman_maps[0], "/var/lib/mailman3/data/postfix_lmtp");
+	ck_assert_str_eq(config_mailman_url(&cfg), "http://localhost:8001/3.1");
+	config_release(&cfg);
+	files_load_good(&cfg, GOOD MAILMAN2);
+	ck_assert_str_eq(cfg.mailman_command, "/usr/lib/mailman/mail/mailman");
+	ck_assert_ptr_null(config_mailman_url(&cfg));
+	config_release(&cfg);
+	files_load_good(&cfg, "localaddr = :1\nhandler = mailman mailman_upstream = l\n"
+			"upstream l { remoteaddr = a tls = none }\nupstream m { remoteaddr = b }");
+	ck_assert_uint_eq(cfg.upstream_count, 2);
+	ck_assert_uint_eq(config_mailman_upstream(&cfg), 0);
 	config_release(&cfg);
 }
 END_TEST

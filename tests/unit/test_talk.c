@@ -413,11 +413,8 @@ START_TEST(the_service_stops)
 
 	ck_assert_int_eq(pipe2(pipe_fd, O_NONBLOCK), 0);
 	control_init(&control, pipe_fd[0], 100);
-	connected(&w, SCRIPT(HELLO(), "< NOOP", "eof"));
+	begin(&w, SCRIPT(HELLO(), "< NOOP", "eof"));
 	talk_free(w.talk);
-	ck_assert(!server_end(&w.server));
-	w.server = server_start(SCRIPT(HELLO(), "< NOOP", "eof"));
-	w.settings.remote.port = w.server.port;
 	w.talk = talk_new(&w.settings, &(struct talk_options){ .control = &control });
 	ck_assert_int_eq(talk_connect(w.talk, &w.o), 0);
 	ck_assert_int_eq(write(pipe_fd[1], "s", 1), 1);
