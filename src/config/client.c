@@ -89,6 +89,7 @@ void config_client_settings(struct upstream_settings *out, const struct config *
 		.family = u->address_family,
 		.eightbit = u->eight_bit,
 		.discard = u->discard_ehlo_keywords,
+		.chunking = u->chunking,
 		.pipelining = u->pipelining,
 		.connect_timeout_ms = u->connect_timeout_ms,
 		.greeting_timeout_ms = u->greeting_timeout_ms,

@@ -108,6 +108,7 @@ struct config_upstream {
 
 	/* what is sent, and how much */
 	enum upstream_eightbit eight_bit;
+	enum upstream_chunking chunking;
 	bool pipelining;
 	unsigned max_connections;
 	unsigned messages_per_connection; /* 0: no limit */
@@ -293,6 +294,9 @@ int config_load(struct config *cfg, const char *file, config_report *report, voi
  * that would admit everyone refused unless relay_from_anyone = yes.
  */
 int config_check(const struct config *cfg, const char *file, config_report *report, void *ctx);
+
+/* Whether the handler puts mail into the spool, for who does not run handlers (else: handler_ops.spools). */
+bool config_has_spool(const struct config *cfg);
 
 /* Whether clients may log in anywhere. */
 bool config_offers_auth(const struct config *cfg);

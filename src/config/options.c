@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "config/mailman.h"
 #include "config/paths.h"
 #include "config/types.h"
 #include "smtp/extension.h"
@@ -51,6 +52,7 @@ static const char *const listener_tls_words[] = { "none", "starttls", "required"
 static const char *const profile_words[] = { "modern", "intermediate", "legacy", NULL };
 static const char *const client_cert_words[] = { "none", "ask", "required", NULL };
 static const char *const eightbit_words[] = { "strict", "pass", NULL };
+static const char *const chunking_words[] = { "needed", "always", "never", NULL };
 
 #define TOP(field) CONFIG_TOP, CONFIG_TOP, .offset = offsetof(struct config, field)
 #define LISTENER(field) CONFIG_LISTENER, CONFIG_LISTENER, .offset = offsetof(struct config_listener, field)
@@ -426,6 +428,8 @@ const struct config_option config_options[] = {
 	/* upstream: what is sent, and how much */
 	{ "eight_bit", UPSTREAM(eight_bit), TYPE(word), .words = eightbit_words, .fallback = "strict",
 	  .help = "8-bit content for an upstream without 8BITMIME" },
+	{ "chunking", UPSTREAM(chunking), TYPE(word), .words = chunking_words, .fallback = "needed",
+	  .help = "use BDAT instead of DATA where offered" },
 	{ "pipelining", UPSTREAM(pipelining), TYPE(bool), .fallback = "yes",
 	  .help = "use PIPELINING where offered" },
 	{ "max_connections", UPSTREAM(max_connections), TYPE(count), RANGE(1, 1000), .fallback = "25",
@@ -497,6 +501,11 @@ const struct config_option *config_option_find(enum config_section section, cons
 			return o;
 	}
 	return NULL;
+}
+
+bool config_has_spool(const struct config *cfg)
+{
+	return strcmp(cfg->handler, "spool") == 0 || config_is_mailman(cfg);
 }
 
 bool config_offers_auth(const struct config *cfg)

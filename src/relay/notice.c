@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* See notice.h; the writing side, relay_notify, runs in workers. */
+/* See notice.h; the writing side, relay_notify and relay_ask_flush, runs in workers. */
 #include "relay/notice.h"
 
 #include <string.h>
@@ -12,8 +12,25 @@ void notice_reader_init(struct notice_reader *r)
 	r->rest_len = 0;
 }
 
+static void take_line(struct notice_reader *r, void (*each)(void *ctx, const char *id),
+		      void (*flush)(void *ctx, const struct flush *one), void *ctx)
+{
+	struct flush one;
+
+	if (r->rest_len == SPOOL_ID_LEN) {
+		r->rest[SPOOL_ID_LEN] = '\0';
+		if (spool_id_is_valid(r->rest)) {
+			each(ctx, r->rest);
+			return;
+		}
+	}
+	/* one that filled the buffer may be the beginning of one that is longer */
+	if (r->rest_len < sizeof(r->rest) && flush_parse(r->rest, r->rest_len, &one))
+		flush(ctx, &one);
+}
+
 void notice_read(struct notice_reader *r, const char *data, size_t len, void (*each)(void *ctx, const char *id),
-		 void *ctx)
+		 void (*flush)(void *ctx, const struct flush *one), void *ctx)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (data[i] != '\n') {
@@ -22,11 +39,7 @@ void notice_read(struct notice_reader *r, const char *data, size_t len, void (*e
 				r->rest[r->rest_len++] = data[i];
 			continue;
 		}
-		if (r->rest_len == SPOOL_ID_LEN) {
-			r->rest[SPOOL_ID_LEN] = '\0';
-			if (spool_id_is_valid(r->rest))
-				each(ctx, r->rest);
-		}
+		take_line(r, each, flush, ctx);
 		r->rest_len = 0;
 	}
 }
@@ -49,4 +62,12 @@ void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id)
 	if (write(notice_fd, "\n", 1) < 0) {
 		/* still full: it has yet to read, and then looks at rescan_wanted */
 	}
+}
+
+bool relay_ask_flush(int notice_fd, enum flush_kind kind, const char *name)
+{
+	char line[FLUSH_LINE_MAX];
+	size_t len = flush_line(line, kind, name);
+
+	return len > 0 && write(notice_fd, line, len) == (ssize_t)len;
 }

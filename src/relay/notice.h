@@ -3,23 +3,24 @@
  * Notices of new mail: lines on a pipe that outlives relay and workers (the
  * master holds both ends), so that what is announced while the relay is being
  * restarted is not lost. A line is an ID; an empty one only wakes the relay
- * so that it looks at rescan_wanted.
+ * so that it looks at rescan_wanted; or it is a request of relay/flush.h.
  */
 #ifndef RELAY_NOTICE_H
 #define RELAY_NOTICE_H
 
 #include <stddef.h>
 
+#include "relay/flush.h"
 #include "spool/id.h"
 
 struct notice_reader {
-	char rest[SPOOL_ID_LEN + 1]; /* of a line whose end was not read yet */
+	char rest[FLUSH_LINE_MAX]; /* of a line whose end was not read yet */
 	size_t rest_len;
 };
 
 void notice_reader_init(struct notice_reader *r);
-/* Calls each(ctx, id) for every valid ID in the bytes; what is none is skipped. */
+/* Calls each(ctx, id) for every valid ID in the bytes, and flush(ctx, ...) for every request; the rest is skipped. */
 void notice_read(struct notice_reader *r, const char *data, size_t len, void (*each)(void *ctx, const char *id),
-		 void *ctx);
+		 void (*flush)(void *ctx, const struct flush *one), void *ctx);
 
 #endif

@@ -8,6 +8,7 @@
  *   lane.c      one upstream: its addresses, connections and limits
  *   deliver.c   messages to connections, and what follows when an attempt ends
  *   sweep.c     what is too old, and who is to be told of a delay
+ *   flush_run.c what clients want tried now (relay/flush.h)
  *   operate.c   what operators want (relay/door.h), and status.c what they see
  */
 #ifndef RELAY_RELAY_INTERNAL_H
@@ -17,6 +18,7 @@
 #include "manage/suspend.h"
 #include "relay/attempt.h"
 #include "relay/door.h"
+#include "relay/flush.h"
 #include "relay/notice.h"
 #include "relay/place.h"
 #include "relay/queue.h"
@@ -89,6 +91,9 @@ struct relay {
 	struct rates rates;
 	struct queue queue;
 	struct notice_reader notices;
+	struct flushes flushes; /* wanted */
+	struct flush_run *flush_run; /* under way; NULL: none; owned */
+	int64_t flush_least_mono_ms; /* the next one not before */
 	struct relay_upstream *upstream; /* owned */
 	size_t upstream_count;
 	size_t undecided; /* the lane of messages whose way depends on an answer that nobody can give yet */
@@ -196,7 +201,19 @@ void sweep_note(struct relay *r, const char *id);
 void sweep_step(struct relay *r, int64_t by_mono_ms);
 int64_t sweep_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: no time is known */
 
+/* ---- flush_run.c ---- */
+
+/* A request on the notice pipe. */
+void flush_want(void *ctx, const struct flush *one);
+/* One slice, when something is wanted and it is time. */
+void flush_step(struct relay *r, int64_t by_mono_ms);
+int64_t flush_next_mono_ms(const struct relay *r);
+void flush_release(struct relay *r);
+
 /* ---- operate.c, status.c ---- */
+
+/* As an operator's "retry"; the results stand in the items. */
+void operate_retry(struct relay *r, struct action_item *items, size_t count, const char *by);
 
 void operate_open(struct relay *r);
 void operate_close(struct relay *r);

@@ -43,6 +43,16 @@ static bool needs_requiretls(const struct upstream_txn *t)
 	return t->env->requiretls && t->env->sender[0];
 }
 
+static bool is_binary(const struct upstream_txn *t)
+{
+	return t->env->body == BODY_BINARYMIME;
+}
+
+static bool can_binary(const struct upstream_features *f, const struct upstream_settings *settings)
+{
+	return f->chunking && f->binarymime && settings->chunking != UPSTREAM_CHUNKING_NEVER;
+}
+
 /* RFC 5321 2.2.1: what was not announced is not used. *reply is worded for the first that is missing. */
 static bool has_all(const struct upstream_features *f, const struct upstream_more *more, struct smtp_reply *reply)
 {
@@ -74,12 +84,14 @@ bool command_can_take(const struct upstream_features *f, const struct upstream_s
 			       (unsigned long long)t->content_bytes, (unsigned long long)f->size_limit_bytes);
 		return false;
 	}
-	if (t->env->body == BODY_BINARYMIME) {
-		smtp_reply_set(reply, 554, "5.6.3",
-			       "The message is BINARYMIME, which cannot be sent with DATA");
+	if (is_binary(t) && !can_binary(f, settings)) {
+		/* RFC 3030 3: it is to be returned, as nobody here converts it */
+		smtp_reply_set(reply, 554, "5.6.3", "The message is BINARYMIME, and %s",
+			       f->chunking && f->binarymime ? "chunking = never does not let it go"
+							    : "the server does not take that");
 		return false;
 	}
-	if (t->has_eightbit && !f->eightbitmime && settings->eightbit == UPSTREAM_EIGHTBIT_STRICT) {
+	if (!is_binary(t) && t->has_eightbit && !f->eightbitmime && settings->eightbit == UPSTREAM_EIGHTBIT_STRICT) {
 		smtp_reply_set(reply, 554, "5.6.3",
 			       "The message has 8-bit content and the server offers no 8BITMIME");
 		return false;
@@ -126,7 +138,8 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 	if (f->size && bytes > 0) /* 0: not known yet (the handler proxy) */
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)bytes);
 	n = snprintf(out, COMMAND_MAX, "MAIL FROM:<%s>%s%s%s%s", t->env->sender, size,
-		     eightbit ? " BODY=8BITMIME" : "", says_smtputf8(f, t) ? " SMTPUTF8" : "",
+		     is_binary(t) ? " BODY=BINARYMIME" : eightbit ? " BODY=8BITMIME" : "",
+		     says_smtputf8(f, t) ? " SMTPUTF8" : "",
 		     t->env->requiretls && upstream_can_requiretls(f) ? " REQUIRETLS" : "");
 	if (f->dsn && t->env->ret != RET_UNSET)
 		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " RET=%s", t->env->ret == RET_FULL ? "FULL" : "HDRS");

@@ -17,6 +17,7 @@ static const struct {
 	{ SMTP_8BITMIME, offsetof(struct upstream_features, eightbitmime) },
 	{ SMTP_SMTPUTF8, offsetof(struct upstream_features, smtputf8) },
 	{ SMTP_CHUNKING, offsetof(struct upstream_features, chunking) },
+	{ SMTP_BINARYMIME, offsetof(struct upstream_features, binarymime) },
 	{ SMTP_DSN, offsetof(struct upstream_features, dsn) },
 	{ SMTP_STARTTLS, offsetof(struct upstream_features, starttls) },
 	{ SMTP_ENHANCEDSTATUSCODES, offsetof(struct upstream_features, enhancedstatuscodes) },

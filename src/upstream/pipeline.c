@@ -65,11 +65,11 @@ size_t pipeline_in_flight(const struct pipeline *p)
  * connection's first: an upstream may close a connection that served its
  * time whenever it likes, but one that falls at each fresh MAIL must cost
  * that message a try, or it would be offered for ever. And one that is whole
- * on the wire may have been delivered.
+ * on the wire may have been delivered, if nothing was said to that.
  */
-static bool is_involved(const struct pipeline *p, const struct flight *f, bool by_us)
+static bool is_involved(const struct pipeline *p, const struct flight *f, enum upstream_how how, bool by_us)
 {
-	if (f->answered > f->rset || flight_is_out(f, p->wire_bytes))
+	if (f->answered > f->rset || (how == UPSTREAM_NO_ANSWER && flight_is_out(f, p->wire_bytes)))
 		return true;
 	return f->is_first && p->wire_bytes > f->begin_at && !by_us;
 }
@@ -91,7 +91,7 @@ static enum pipeline_result end_with(struct pipeline *p, enum upstream_how how, 
 		return PIPELINE_OVER;
 	p->over = true;
 	p->why.how = how;
-	p->why.phase = f && is_involved(p, f, by_us) ? phase_of_end(p, f, how) : UPSTREAM_IDLE;
+	p->why.phase = f && is_involved(p, f, how, by_us) ? phase_of_end(p, f, how) : UPSTREAM_IDLE;
 	p->why.reply = *reply;
 	if (p->quit_sent && how != UPSTREAM_ANSWERED) {
 		/* how a connection goes down behind QUIT is nobody's trouble */

@@ -140,7 +140,7 @@ enum upstream_verified { UPSTREAM_NOT_VERIFIED, UPSTREAM_VERIFIED_CA, UPSTREAM_V
 struct upstream_features {
 	bool esmtp; /* EHLO was answered, not only HELO */
 	unsigned announced; /* all that are known to smtp/extension.h and not to be discarded: SMTP_EXTENSION_BIT */
-	bool pipelining, eightbitmime, smtputf8, chunking, dsn, starttls, enhancedstatuscodes;
+	bool pipelining, eightbitmime, smtputf8, chunking, binarymime, dsn, starttls, enhancedstatuscodes;
 	bool size; /* SIZE was announced */
 	uint64_t size_limit_bytes; /* 0: no fixed limit */
 	bool requiretls; /* RFC 8689 */

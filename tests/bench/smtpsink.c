@@ -3,7 +3,7 @@
  * The upstream of `make bench`: an SMTP server that takes every message,
  * keeps none, and knows when each final dot arrived. One process, epoll, any
  * number of connections, so that it is never what limits a relay. Offers
- * PIPELINING, SIZE, 8BITMIME and ENHANCEDSTATUSCODES, as real upstreams do,
+ * PIPELINING, SIZE, 8BITMIME, CHUNKING and ENHANCEDSTATUSCODES, as real upstreams do,
  * and answers a group of pipelined commands with one write.
  *
  *   smtpsink [-f FD] [-l FILE]
@@ -33,6 +33,7 @@
 struct session {
 	int fd;
 	bool data; /* between 354 and the final dot */
+	uint64_t chunk; /* octets of a BDAT that are to come */
 	bool quit; /* 221 was said: close once it is sent */
 	unsigned dot; /* how much of CRLF.CRLF was seen, in bytes */
 	size_t head_len;
@@ -128,15 +129,23 @@ static const struct {
 	const char *reply;
 } answers[] = {
 	{ "EHLO", "250-sink.example\r\n250-PIPELINING\r\n250-SIZE 1073741824\r\n250-ENHANCEDSTATUSCODES\r\n"
-		  "250 8BITMIME\r\n" },
+		  "250-CHUNKING\r\n250 8BITMIME\r\n" },
 	{ "HELO", "250 sink.example\r\n" },
 	{ "MAIL", "250 2.1.0 Ok\r\n" },
 	{ "RCPT", "250 2.1.5 Ok\r\n" },
 	{ "DATA", "354 End data with <CR><LF>.<CR><LF>\r\n" },
+	{ "BDAT", "" }, /* answered behind its octets */
 	{ "RSET", "250 2.0.0 Ok\r\n" },
 	{ "NOOP", "250 2.0.0 Ok\r\n" },
 	{ "QUIT", "221 2.0.0 Bye\r\n" },
 };
+
+/* Each BDAT is taken for the last one of its message. */
+static bool end_of_chunk(struct session *s)
+{
+	message_arrived(s);
+	return say(s, "250 2.0.0 Ok: taken\r\n");
+}
 
 static bool command(struct session *s)
 {
@@ -148,10 +157,24 @@ static bool command(struct session *s)
 			s->dot = 2; /* as after a CRLF: the first line may be the dot */
 			s->head_len = 0;
 		}
+		if (strcmp(answers[i].verb, "BDAT") == 0) {
+			s->line[s->line_len < LINE_MAX_BYTES ? s->line_len : LINE_MAX_BYTES - 1] = '\0';
+			s->chunk = strtoull(s->line + 4, NULL, 10);
+			s->head_len = 0;
+			return s->chunk > 0 || end_of_chunk(s);
+		}
 		s->quit = strcmp(answers[i].verb, "QUIT") == 0;
 		return say(s, answers[i].reply);
 	}
 	return say(s, "500 5.5.2 What?\r\n");
+}
+
+static void keep_head(struct session *s, const char *in, size_t len)
+{
+	size_t n = len < HEAD_MAX - s->head_len ? len : HEAD_MAX - s->head_len;
+
+	memcpy(s->head + s->head_len, in, n);
+	s->head_len += n;
 }
 
 /* How many bytes of `in` belong to the message; s->data becomes false at its end. */
@@ -175,12 +198,7 @@ static size_t content(struct session *s, const char *in, size_t len)
 			used++;
 		}
 	}
-	if (s->head_len < HEAD_MAX) {
-		size_t n = used < HEAD_MAX - s->head_len ? used : HEAD_MAX - s->head_len;
-
-		memcpy(s->head + s->head_len, in, n);
-		s->head_len += n;
-	}
+	keep_head(s, in, used);
 	if (s->dot == 5)
 		s->data = false;
 	return used;
@@ -191,7 +209,13 @@ static bool consume(struct session *s, const char *in, size_t len)
 	while (len > 0) {
 		size_t used;
 
-		if (s->data) {
+		if (s->chunk > 0) {
+			used = len < s->chunk ? len : (size_t)s->chunk;
+			keep_head(s, in, used);
+			s->chunk -= used;
+			if (s->chunk == 0 && !end_of_chunk(s))
+				return false;
+		} else if (s->data) {
 			used = content(s, in, len);
 			if (!s->data) {
 				message_arrived(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * An upstream that answers anything. The first line of the input is its EHLO
- * keywords, separated by commas; then each line is a reply, before which some
+ * keywords, separated by commas, and "LMTP" and "BDAT" for what we are to speak; then each line is a reply, before which some
  * of the output gets through: an octet '!' lets one byte pass, anything else
  * all. Promise: every transaction that was taken ends once; nothing but a 2yz
  * to a final dot that was sent counts as delivered; commands are whole lines.
@@ -18,7 +18,7 @@
 struct state {
 	struct fake_txn *txn[TXNS];
 	size_t given;
-	size_t dots_put; /* final dots that were put out */
+	size_t dots_put; /* final dots, and BDATs, that were put out */
 	size_t replies;
 };
 
@@ -34,7 +34,7 @@ static void command(void *ctx, const char *line, size_t len)
 	struct state *s = ctx;
 
 	ASSERT(!memchr(line, '\r', len) && !memchr(line, '\n', len));
-	s->dots_put += len == 1 && line[0] == '.';
+	s->dots_put += (len == 1 && line[0] == '.') || (len > 5 && memcmp(line, "BDAT ", 5) == 0);
 }
 
 static const struct pipeline_ops ops = { .next = next, .command = command };
@@ -46,13 +46,21 @@ static size_t line_length(const char *data, size_t size)
 	return lf ? (size_t)(lf - data) + 1 : size;
 }
 
-static void read_features(struct upstream_features *f, const char *data, size_t len)
+static bool is_word(const char *data, size_t len, const char *word)
+{
+	return len == strlen(word) && memcmp(data, word, len) == 0;
+}
+
+static void read_features(struct upstream_features *f, struct upstream_settings *settings, const char *data, size_t len)
 {
 	while (len > 0) {
 		const char *comma = memchr(data, ',', len);
 		size_t n = comma ? (size_t)(comma - data) : len;
 
 		upstream_features_note(f, data, n, 0);
+		settings->lmtp = settings->lmtp || is_word(data, n, "LMTP");
+		if (is_word(data, n, "BDAT"))
+			settings->chunking = UPSTREAM_CHUNKING_ALWAYS;
 		n += comma != NULL;
 		data += n;
 		len -= n;
@@ -73,18 +81,21 @@ static void let_pass(struct pipeline *p, bool one)
 
 static void check(const struct state *s)
 {
-	size_t delivered = 0;
+	size_t delivered = 0, finals = 0;
 
 	for (size_t i = 0; i < TXNS; i++) {
 		const struct upstream_outcome *o = &s->txn[i]->outcome;
 
 		ASSERT(s->txn[i]->done == (i < s->given));
+		for (size_t r = 0; r < s->txn[i]->txn.rcpt_count; r++)
+			finals += s->txn[i]->final[r] != 0;
 		if (i >= s->given || o->how != UPSTREAM_ANSWERED || o->reply.code >= 400)
 			continue;
 		ASSERT(o->phase == UPSTREAM_FINAL_DOT && o->reply.code / 100 == 2);
 		delivered++;
 	}
-	ASSERT(delivered <= s->dots_put && delivered * 4 <= s->replies);
+	/* MAIL, RCPT and the content at least */
+	ASSERT(delivered <= s->dots_put && delivered * 3 <= s->replies && finals <= s->replies);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
@@ -98,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	struct upstream_settings settings = { .eightbit = UPSTREAM_EIGHTBIT_PASS, .pipelining = true };
 	struct pipeline p;
 
-	read_features(&features, data, first ? first - 1 : 0);
+	read_features(&features, &settings, data, first ? first - 1 : 0);
 	for (size_t i = 0; i < TXNS; i++)
 		s.txn[i] = fake_new("m", i + 1, contents[i], strlen(contents[i]));
 	smtp_reply_parser_init(&parser);

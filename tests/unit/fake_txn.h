@@ -22,6 +22,7 @@ struct fake_txn {
 	uint64_t fails_at; /* the source fails at this offset; UINT64_MAX: never */
 	/* the record */
 	int *code; /* per recipient, 0: not told */
+	int *final; /* the same of LMTP's answers to the content */
 	unsigned done;
 	struct upstream_outcome outcome;
 };
@@ -48,6 +49,14 @@ static inline void fake_recipient(struct upstream_txn *t, size_t i, const struct
 
 	ASSERT(i < t->rcpt_count && f->code[i] == 0 && f->done == 0);
 	f->code[i] = reply->code;
+}
+
+static inline void fake_final(struct upstream_txn *t, size_t i, const struct smtp_reply *reply)
+{
+	struct fake_txn *f = (struct fake_txn *)t;
+
+	ASSERT(i < t->rcpt_count && f->code[i] / 100 == 2 && f->final[i] == 0 && f->done == 0);
+	f->final[i] = reply->code;
 }
 
 static inline void fake_done(struct upstream_txn *t, const struct upstream_outcome *outcome)
@@ -77,6 +86,7 @@ static inline struct fake_txn *fake_new(const char *name, size_t rcpts, const ch
 	envelope_set(&f->env.sender, address, strlen(address));
 	f->index = calloc(rcpts, sizeof(*f->index));
 	f->code = calloc(rcpts, sizeof(*f->code));
+	f->final = calloc(rcpts, sizeof(*f->final));
 	for (size_t i = 0; i < rcpts; i++) {
 		int n = snprintf(address, sizeof(address), "%s-%zu@to", name, i);
 
@@ -94,6 +104,7 @@ static inline struct fake_txn *fake_new(const char *name, size_t rcpts, const ch
 		.has_dot_lines = fake_has_dot_lines(content, len),
 		.read = fake_read,
 		.recipient = fake_recipient,
+		.final = fake_final,
 		.done = fake_done,
 	};
 	return f;
@@ -104,6 +115,7 @@ static inline void fake_free(struct fake_txn *f)
 	envelope_release(&f->env);
 	free(f->index);
 	free(f->code);
+	free(f->final);
 	free(f->content);
 	free(f);
 }
