@@ -17,9 +17,9 @@
 #define ENTRIES_AT_ONCE 256 /* between two looks at the clock */
 #define ORDER_MAX 100 /* messages whose states are written together */
 
-static const char *const kind_names[] = { [FLUSH_DOMAIN] = "domain",
-					  [FLUSH_SUBDOMAINS] = "subdomains",
-					  [FLUSH_UPSTREAM] = "upstream" };
+static const char *const kind_names[] = {
+	[FLUSH_DOMAIN] = "domain", [FLUSH_SUBDOMAINS] = "subdomains", [FLUSH_UPSTREAM] = "upstream"
+};
 
 struct flush_run {
 	struct flushes now; /* what is being seen to */
@@ -112,7 +112,8 @@ static bool wants_envelope(const struct relay *r, const struct flushes *wanted, 
 		if (flushes_want_address(wanted, env->rcpt[i].address))
 			return true;
 		upstream = route_find(&r->config->routes, env, i, NULL);
-		if (upstream < r->upstream_count && flushes_want_upstream(wanted, r->upstream[upstream].config->name))
+		if (upstream < r->upstream_count &&
+		    flushes_want_upstream(wanted, r->upstream[upstream].config->name))
 			return true;
 	}
 	return false;
@@ -125,7 +126,8 @@ static bool is_wanted(const struct relay *r, const struct queue_item *item)
 	bool wants;
 	struct err e;
 
-	if (item->lane < r->upstream_count && flushes_want_upstream(wanted, r->upstream[item->lane].config->name))
+	if (item->lane < r->upstream_count &&
+	    flushes_want_upstream(wanted, r->upstream[item->lane].config->name))
 		return true;
 	/* one that cannot be read is found out, and told of, when its time comes */
 	if (spool_message_open(&m, r->rules.spool, item->id.text, false, &e) != SPOOL_READ_OK)

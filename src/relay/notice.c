@@ -29,8 +29,9 @@ static void take_line(struct notice_reader *r, void (*each)(void *ctx, const cha
 		flush(ctx, &one);
 }
 
-void notice_read(struct notice_reader *r, const char *data, size_t len, void (*each)(void *ctx, const char *id),
-		 void (*flush)(void *ctx, const struct flush *one), void *ctx)
+void notice_read(struct notice_reader *r, const char *data, size_t len,
+		 void (*each)(void *ctx, const char *id), void (*flush)(void *ctx, const struct flush *one),
+		 void *ctx)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (data[i] != '\n') {

@@ -20,7 +20,8 @@ struct notice_reader {
 
 void notice_reader_init(struct notice_reader *r);
 /* Calls each(ctx, id) for every valid ID in the bytes, and flush(ctx, ...) for every request; the rest is skipped. */
-void notice_read(struct notice_reader *r, const char *data, size_t len, void (*each)(void *ctx, const char *id),
-		 void (*flush)(void *ctx, const struct flush *one), void *ctx);
+void notice_read(struct notice_reader *r, const char *data, size_t len,
+		 void (*each)(void *ctx, const char *id), void (*flush)(void *ctx, const struct flush *one),
+		 void *ctx);
 
 #endif
