@@ -53,10 +53,12 @@ void flush_want(void *ctx, const struct flush *one)
 
 	if (one->kind == FLUSH_UPSTREAM && !exists(r, one->name))
 		return;
-	if (flushes_add(&r->flushes, one))
+	if (flushes_add(&r->flushes, one)) {
 		r->service_wanted = true;
-	else
+	} else if (!r->flush_overflowed) { /* once: whoever fills it could fill the log as well */
+		r->flush_overflowed = true;
 		log_one("flush_ignored", one);
+	}
 }
 
 int64_t flush_next_mono_ms(const struct relay *r)
@@ -92,6 +94,7 @@ static void begin(struct relay *r)
 	run->now = r->flushes;
 	run->began_mono_ms = clock_mono_ms();
 	r->flushes.count = 0;
+	r->flush_overflowed = false;
 	r->flush_run = run;
 	for (size_t i = 0; i < run->now.count; i++) {
 		const struct flush *one = &run->now.item[i];
