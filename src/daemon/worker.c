@@ -17,7 +17,6 @@
 #include "base/proctitle.h"
 #include "daemon/outbox.h"
 #include "daemon/proxying.h"
-#include "daemon/programs.h"
 #include "handler/filter_handler.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
@@ -222,11 +221,12 @@ static void configure_sessions(struct worker *w)
 	worker_listen_to_sessions(w);
 }
 
-static void on_spooled(void *ctx, const char *id)
+static void on_spooled(void *ctx, const struct envelope *env)
 {
 	struct worker *w = ctx;
 
-	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, id);
+	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, env->id,
+		     env->by.mode != DELIVER_BY_NONE);
 }
 
 static int open_all(struct worker *w, struct err *e)
@@ -246,8 +246,8 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.proxy = &w->proxying->setup;
 	}
-	w->program_line = (struct program_line){ w->service->program_fd[1], &w->start->control, w->program };
-	programs_configured(w->program, cfg);
+	w->program_line = (struct program_line){ w->service->program_fd[1], &w->start->control, w->programs.setting };
+	config_programs_init(&w->programs, cfg);
 	if (rights_drop(&w->service->worker_rights, e) < 0)
 		return -1;
 	if (w->service->has_relay) {
@@ -264,7 +264,7 @@ static int open_all(struct worker *w, struct err *e)
 	if (rewrite_is_wanted(&w->service->rewriting.rules))
 		w->handler = rewrite_handler_open(w->handler, &w->service->rewriting.rules);
 	/* in front of rewriting: what a program makes of a message is rewritten like what a client sent */
-	if (w->program[PROGRAM_FILTER].word_count > 0)
+	if (w->programs.setting[PROGRAM_FILTER].word_count > 0)
 		w->handler = filter_handler_open(w->handler, &w->program_line);
 	worker_use_module(w);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
