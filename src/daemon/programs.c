@@ -15,9 +15,13 @@
 
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "config/mailman.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "program/server.h"
+
+/* As a mail server calls it by Mailman 2's aliases: mailman post LIST. There is one configuration in a process. */
+static const char *mailman_words[] = { NULL, "%{action}", "%{list}" };
 
 void programs_configured(struct program_setting setting[PROGRAM_COMMANDS], const struct config *cfg)
 {
@@ -27,6 +31,12 @@ void programs_configured(struct program_setting setting[PROGRAM_COMMANDS], const
 							  .word_count = cfg->exec_command_count,
 							  .timeout_ms = cfg->exec_timeout_ms,
 							  .crlf = cfg->exec_crlf };
+	if (config_is_mailman(cfg) && cfg->mailman_command) {
+		mailman_words[0] = cfg->mailman_command;
+		setting[PROGRAM_MAILMAN] = (struct program_setting){ .word = mailman_words,
+							     .word_count = 3,
+							     .timeout_ms = cfg->mailman_timeout_ms };
+	}
 	setting[PROGRAM_FILTER] =
 		(struct program_setting){ .word = (const char *const *)cfg->filter_command,
 					  .word_count = cfg->filter_command_count,
