@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/programs.h"
 #include "config/remote.h"
 #include "daemon/outbox.h"
 #include "daemon/programs.h"
@@ -248,7 +249,7 @@ static void worker_lost(void *ctx)
 		return;
 	/* it may have died between its commit and its notice */
 	atomic_store(&s->board->shared->rescan_wanted, true);
-	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "");
+	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "", false);
 }
 
 static void worker_ended(void *ctx, unsigned slot)
@@ -350,7 +351,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	s.reload = make_reload(&s);
 	s.has_relay = s.handler->ops->spools;
 	s.has_auth = config_offers_auth(cfg);
-	s.has_programs = programs_are_configured(cfg);
+	s.has_programs = config_runs_programs(cfg);
 	if (s.has_relay)
 		roles.relay = relay_main;
 	if (s.has_auth)

@@ -55,10 +55,12 @@ void carry_note_way(const struct relay_conn *rc, struct attempt *a)
 {
 	const struct upstream_features *f;
 
+	a->upstream_is_final = rc->program || rc->remote->config->settings.lmtp;
 	if (rc->program)
 		return;
 	f = upstream_conn_features(rc->conn);
 	a->upstream_does_dsn = f->dsn;
+	a->upstream_does_deliverby = f->deliverby;
 	a->verified = f->verified;
 	snprintf(a->tls_version, sizeof(a->tls_version), "%s", f->tls_version);
 	snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(rc->conn));
