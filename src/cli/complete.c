@@ -181,6 +181,8 @@ static const struct {
 	{ "STATE", put_conditions, { NULL } },
 	{ "SCHEME", NULL, { "yescrypt", "sha512crypt", "bcrypt" } },
 	{ "FORMAT", NULL, { "eml", "mbox", "spool" } },
+	{ "KIND", NULL, { "eml", "mbox", "maildir" } },
+	{ "ENCODING", NULL, { "auto", "7bit", "8bit", "quoted-printable", "base64" } },
 	{ "WHEN", NULL, { "auto", "always", "never" } },
 	{ "KEY", NULL, { "domain", "sender", "sender-domain", "upstream", "reason" } },
 	{ "MODE", NULL, { "none", "opportunistic", "required", "implicit" } },

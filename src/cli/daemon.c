@@ -348,3 +348,19 @@ int daemon_open_files(struct daemon *d, const char *const *ids, size_t count, in
 	}
 	return -1;
 }
+
+int daemon_open_lists(struct daemon *d, int *fd, struct err *e)
+{
+	json_t *request = json_object(), *o;
+	int r = -1;
+
+	*fd = -1;
+	json_put_key(request, "ask", json_string("lists"));
+	if (daemon_send(d, request, e) < 0)
+		return -1;
+	o = daemon_receive(d, OPEN_TIMEOUT_MS, e);
+	if (o)
+		r = take_one(d, o, "lists", fd, e);
+	json_decref(o);
+	return r;
+}

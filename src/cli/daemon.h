@@ -38,4 +38,7 @@ json_t *daemon_receive(struct daemon *d, int timeout_ms, struct err *e);
 int daemon_open_files(struct daemon *d, const char *const *ids, size_t count, int *message_fd, int *state_fd,
 		      struct err *e);
 
+/* The descriptor of SPOOL/lists, the caller's; -1 in *fd: there is none. -1 and e. */
+int daemon_open_lists(struct daemon *d, int *fd, struct err *e);
+
 #endif

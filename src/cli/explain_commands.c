@@ -27,12 +27,12 @@ static bool upstream_is_suspended(const struct explain *x, const char *upstream)
 static const char *upstream_of(const struct explain *x, size_t index)
 {
 	const struct listing *l = &x->listing;
+	struct routing_way way;
 	const char *name;
-	size_t rule;
 
 	if (l->state.rcpt[index].status != RCPT_PENDING)
 		return NULL;
-	name = routing_find(&x->routing, &l->msg.env, index, l->state.route, &rule);
+	name = routing_find(&x->routing, &l->msg.env, index, l->state.route, &way);
 	return name ? name : l->state.route ? l->state.route : l->state.rcpt[index].upstream;
 }
 

@@ -54,14 +54,15 @@ static json_t *route_json(const struct explain *x, size_t rcpt)
 {
 	const struct listing *l = &x->listing;
 	json_t *o = json_object();
-	size_t rule;
-	const char *name = routing_find(&x->routing, &l->msg.env, rcpt, l->state.route, &rule);
+	struct routing_way way;
+	const char *name = routing_find(&x->routing, &l->msg.env, rcpt, l->state.route, &way);
 	const json_t *upstream = name ? explain_upstream(x, name) : NULL;
 
 	json_put_key(o, "address", json_text_or_null(l->msg.env.rcpt[rcpt].address));
 	json_put_key(o, "goes_to", json_text_or_null(name));
-	json_put_key(o, "route", rule > 0 ? json_integer((json_int_t)rule) : json_null());
-	json_put_key(o, "chosen", json_boolean(name && l->state.route && strcmp(l->state.route, name) == 0));
+	json_put_key(o, "route", way.rule > 0 ? json_integer((json_int_t)way.rule) : json_null());
+	json_put_key(o, "chosen", json_boolean(way.is_chosen));
+	json_put_key(o, "list", way.is_undecided ? json_null() : json_boolean(way.is_list));
 	json_put_key(o, "upstream_state", json_text_or_null(json_get_text(upstream, "state")));
 	return o;
 }

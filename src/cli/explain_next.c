@@ -160,12 +160,69 @@ static void tell_upstream_state(struct teller *t, const char *name)
 	tell_remote_trouble(t, u);
 }
 
+/* "ann@example.org goes", or "It goes" where there is only one */
+static void say_who(struct teller *t, size_t rcpt, const char *does)
+{
+	const struct listing *l = &t->x->listing;
+
+	if (l->left > 1 || l->msg.env.rcpt_count > 1) {
+		say_escaped(t, l->msg.env.rcpt[rcpt].address);
+	} else {
+		say(t, "It");
+	}
+	say(t, does);
+}
+
+/* Mailman, as the relay finds it now. */
+static void tell_mailman(struct teller *t)
+{
+	const json_t *m = json_object_get(t->x->status, "mailman");
+	int64_t listed = json_get_time_us(m, "listed"), next = json_get_time_us(m, "next");
+	const char *state = json_get_text(m, "state"), *error = json_get_text(m, "last_error"),
+		   *map = json_get_text(m, "map_error");
+
+	if (!state)
+		return;
+	if (strcmp(state, "down") == 0) {
+		say(t, " Mailman cannot be asked now: ");
+		say_escaped(t, error);
+		say(t, ". It is asked again ");
+		say_until(t, next);
+		say(t, ".");
+	}
+	if (listed > 0) {
+		say(t, " It was last asked ");
+		say_ago(t, listed);
+		say(t, ".");
+	} else {
+		say(t, " It has never answered so far.");
+	}
+	if (map) {
+		say(t, " Its map does not help: ");
+		say_escaped(t, map);
+		say(t, ".");
+	}
+}
+
+static void tell_undecided(struct teller *t, size_t rcpt)
+{
+	say(t, "  ");
+	say_who(t, rcpt, " waits, because it is not known whether it is one of Mailman's mailing lists.");
+	tell_mailman(t);
+	say(t, " Until Mailman says so, or that it is none, it is neither sent anywhere nor returned.");
+	say_end(t, 4);
+}
+
 static void tell_route(struct teller *t, size_t rcpt)
 {
 	const struct listing *l = &t->x->listing;
-	size_t rule;
-	const char *name = routing_find(&t->x->routing, &l->msg.env, rcpt, l->state.route, &rule);
+	struct routing_way way;
+	const char *name = routing_find(&t->x->routing, &l->msg.env, rcpt, l->state.route, &way);
 
+	if (way.is_undecided) {
+		tell_undecided(t, rcpt);
+		return;
+	}
 	if (!name) {
 		say(t, "  Which upstream it goes to is not known here, as no configuration file could be "
 		       "read (--config).");
@@ -180,18 +237,14 @@ static void tell_route(struct teller *t, size_t rcpt)
 		return;
 	}
 	say(t, "  ");
-	if (l->left > 1 || l->msg.env.rcpt_count > 1) {
-		say_escaped(t, l->msg.env.rcpt[rcpt].address);
-		say(t, " goes");
-	} else {
-		say(t, "It goes");
-	}
-	say(t, " to upstream ");
+	say_who(t, rcpt, " goes to upstream ");
 	say_quoted(t, name);
-	if (l->state.route && strcmp(l->state.route, name) == 0)
+	if (way.is_chosen)
 		say(t, ", which an operator chose.");
-	else if (rule > 0)
-		buf_addf(&t->text, ", by route number %zu of the configuration.", rule);
+	else if (way.is_list)
+		say(t, ", as it is one of Mailman's mailing lists.");
+	else if (way.rule > 0)
+		buf_addf(&t->text, ", by route number %zu of the configuration.", way.rule);
 	else
 		say(t, t->x->routing.routes.rule_count > 0 ? ", the first one, as no route matches." :
 							     ", the first one of the configuration.");
@@ -204,6 +257,8 @@ static void tell_route(struct teller *t, size_t rcpt)
 	say_end(t, 4);
 }
 
+#define UNDECIDED "" /* no upstream has this name */
+
 /* One paragraph an upstream, for the first recipient that goes there. */
 static void tell_routes(struct teller *t)
 {
@@ -213,12 +268,14 @@ static void tell_routes(struct teller *t)
 
 	for (size_t i = 0; i < l->state.rcpt_count && count < NAMED_MAX; i++) {
 		bool known = false;
+		struct routing_way way;
 		const char *name;
-		size_t rule;
 
 		if (l->state.rcpt[i].status != RCPT_PENDING)
 			continue;
-		name = routing_find(&t->x->routing, &l->msg.env, i, l->state.route, &rule);
+		name = routing_find(&t->x->routing, &l->msg.env, i, l->state.route, &way);
+		if (way.is_undecided)
+			name = UNDECIDED;
 		for (size_t j = 0; j < count; j++)
 			known = known || !name || strcmp(told[j], name) == 0;
 		if (known)

@@ -9,7 +9,6 @@
 #include "cli/import_run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "base/assert.h"
 #include "cli/change.h"
 #include "cli/daemon.h"
+#include "cli/input.h"
 #include "cli/json.h"
 #include "cli/lookup.h"
 #include "cli/settings.h"
@@ -226,23 +226,7 @@ static void import_spool(struct import *im, const char *path)
 
 static enum carry_format guess(const char *path)
 {
-	char *queue = mem_printf("%s/queue", path), start[5] = "";
-	enum carry_format format = CARRY_EML;
-	struct stat st;
-	int fd;
-
-	if (stat(queue, &st) == 0 && S_ISDIR(st.st_mode)) {
-		format = CARRY_SPOOL;
-	} else if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && read(fd, start, sizeof(start)) == sizeof(start) &&
-		    memcmp(start, "From ", 5) == 0)
-			format = CARRY_MBOX;
-		if (fd >= 0)
-			close(fd);
-	}
-	free(queue);
-	return format;
+	return input_has_folder(path, "queue") ? CARRY_SPOOL : input_is_mbox(path) ? CARRY_MBOX : CARRY_EML;
 }
 
 static void import_path(struct import *im, const char *path)

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "cli/input.h"
 #include "cli/json.h"
 #include "cli/mbox.h"
 
@@ -42,27 +42,6 @@ static int read_all(int fd, size_t max, struct buf *out, struct err *e)
 	return r;
 }
 
-/*
- * A file that was named is whatever its name leads to. One that was found in a directory was perhaps put there by
- * whoever may write to it: neither a link to what only root may read, nor a pipe that nobody writes to.
- */
-static int open_file(const char *path, bool found, struct err *e)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | (found ? O_NOFOLLOW | O_NONBLOCK : 0));
-	struct stat st;
-
-	if (fd < 0) {
-		err_set_os(e, errno, "cannot open it");
-		if (found && errno == ELOOP)
-			err_set(e, "is a symbolic link: name it to have it imported");
-	} else if (found && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-		err_set(e, "is no regular file");
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 /* ID.envelope.json beside ID.eml; NULL with e->text empty: there is none. */
 static json_t *read_sidecar(const char *path, bool found, struct err *e)
 {
@@ -76,7 +55,7 @@ static json_t *read_sidecar(const char *path, bool found, struct err *e)
 	if (len < 4 || strcmp(path + len - 4, ".eml") != 0)
 		return NULL;
 	name = mem_printf("%.*s.envelope.json", (int)(len - 4), path);
-	fd = open_file(name, found, e);
+	fd = input_open(name, found, e);
 	if (fd >= 0) {
 		struct buf text;
 
@@ -102,7 +81,7 @@ void import_eml(struct import *im, const char *path, bool found)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	struct err e = { 0 };
-	int fd = is_stdin ? STDIN_FILENO : open_file(path, found, &e);
+	int fd = is_stdin ? STDIN_FILENO : input_open(path, found, &e);
 	enum imported result = IMPORT_FAILED;
 	json_t *sidecar = NULL;
 	struct spool_id id;

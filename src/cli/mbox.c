@@ -194,9 +194,12 @@ bool mbox_read(struct mbox_reader *r, const char *data, size_t len)
 		bool taken = false;
 
 		if (r->state != MBOX_LINE && r->state != MBOX_SEPARATOR) {
-			if (!read_start(r, *data, &taken))
-				return false;
+			bool goes_on = read_start(r, *data, &taken);
+
 			data += taken;
+			r->rest = data;
+			if (!goes_on)
+				return false;
 			continue;
 		}
 		newline = memchr(data, '\n', (size_t)(end - data));

@@ -30,7 +30,7 @@ bool mbox_write(struct mbox_writer *w, const char *data, size_t len, struct buf 
 bool mbox_write_end(struct mbox_writer *w, struct buf *out);
 
 struct mbox_reader {
-	/* begin: a message begins; text: more of the current one, unquoted, line ends as they are. False ends it. */
+	/* begin: a message begins; text: more of the current one, unquoted, line ends as they are. False ends it (after begin's it may go on: rest). */
 	bool (*begin)(void *ctx);
 	bool (*text)(void *ctx, const char *data, size_t len);
 	void *ctx;
@@ -40,6 +40,7 @@ struct mbox_reader {
 	bool after_blank; /* the last line was empty, or there is none yet */
 	char blank[3]; /* that empty line, held back: it may belong to the separator behind it */
 	bool stray; /* there was text before the first separator: not an mbox */
+	const char *rest; /* after a false that begin caused: where the data goes on with that message */
 };
 void mbox_reader_init(struct mbox_reader *r, bool (*begin)(void *ctx),
 		      bool (*text)(void *ctx, const char *data, size_t len), void *ctx);

@@ -96,6 +96,24 @@ static void put_upstream(const struct cli *cli, const json_t *u, bool all_suspen
 	put_wait(cli, &w, now_wall_us);
 }
 
+static void put_mailman(const struct cli *cli, const json_t *mailman, int64_t now_wall_us)
+{
+	const char *state = json_get_text(mailman, "state"), *error = json_get_text(mailman, "last_error");
+	int64_t next = json_get_time_us(mailman, "next");
+	struct buf why;
+	char until[32];
+
+	if (!state || strcmp(state, "down") != 0)
+		return;
+	buf_init(&why, TEXT_MAX);
+	term_escapes(&cli->out, error ? error : "", &why);
+	fputs("Mailman cannot be asked which addresses are lists", stdout);
+	if (next > 0)
+		printf(", to be asked again %s", term_until(next, now_wall_us, until, sizeof(until)));
+	printf("%s%s.\n", why.len > 0 ? ": " : "", why.data);
+	buf_release(&why);
+}
+
 static void put_status(const struct cli *cli, const json_t *status, int64_t now_wall_us)
 {
 	const json_t *all = json_object_get(status, "suspended"), *upstreams = json_get_array(status, "upstreams");
@@ -105,6 +123,7 @@ static void put_status(const struct cli *cli, const json_t *status, int64_t now_
 		put_suspension_object(cli, all, NULL, now_wall_us);
 	for (size_t i = 0; i < json_array_size(upstreams); i++)
 		put_upstream(cli, json_array_get(upstreams, i), all_suspended, now_wall_us);
+	put_mailman(cli, json_object_get(status, "mailman"), now_wall_us);
 }
 
 static void put_file(const struct cli *cli, const struct spool *s, int64_t now_wall_us)

@@ -5,7 +5,8 @@
  * does not take is still where it came from.
  *
  * Here are the parts put together: send_session.c (which server, how),
- * send_message.c (what, to whom), send_report.c (what came of it),
+ * send_message.c (what, to whom; send_compose.c when it is built,
+ * send_source.c when it is read), send_report.c (what came of it),
  * transcript.c (what was said). Without a message: send_commands.c (what the
  * server can, and is asked). Each has a segment of the option table.
  */
@@ -32,6 +33,7 @@ static const struct args_option own_options[] = {
 const struct args_segment send_segments[] = {
 	{ "The server", send_session_options },
 	{ "The message", send_message_options },
+	{ "Building a message", send_compose_options },
 	{ "What MAIL and RCPT say", send_envelope_options },
 	{ "Instead of a message; each may be repeated", send_commands_options },
 	{ "Output", own_options },
@@ -44,7 +46,13 @@ struct send {
 	struct send_message message;
 	struct send_envelope envelope;
 	struct send_commands commands;
-	struct send_report report;
+	struct send_report report; /* of the present message */
+	enum cli_status worst; /* of the messages before it */
+	size_t count; /* of them */
+	/* of this connection */
+	bool answered; /* some transaction was */
+	bool is_last; /* the report is counted, and no message is left */
+	bool over; /* it ended before the present message was begun; the next one takes it */
 	struct transcript transcript;
 	enum transcript_style style;
 	bool has_message; /* an option or operand of a message was given */
@@ -72,15 +80,18 @@ static void on_done(void *ctx, const size_t *rcpt, size_t count, const struct up
 	struct send *s = ctx;
 
 	(void)rcpt;
-	(void)count;
-	send_report_done(&s->report, outcome, remote);
+	s->answered |= outcome->how == UPSTREAM_ANSWERED;
+	send_report_done(&s->report, count, outcome, remote);
 }
 
 static void on_closed(void *ctx, const struct upstream_outcome *why, bool ever_ready)
 {
 	struct send *s = ctx;
 
-	send_report_closed(&s->report, why, ever_ready);
+	/* a server may limit the messages of a connection: what it did not begin is for the next one */
+	s->over = s->answered && !s->report.done && s->report.ended == 0 && s->report.refused == 0;
+	if (!s->over)
+		send_report_closed(&s->report, why, ever_ready);
 }
 
 static void on_session(void *ctx, const struct upstream_conn *c, bool ready)
@@ -102,7 +113,88 @@ static void on_wire(void *ctx, bool from_server, const char *data, size_t len)
 
 /* ---- the run ------------------------------------------------------------------- */
 
-static enum cli_status transmit(struct send *s)
+static void count_status(struct send *s, enum cli_status status)
+{
+	s->worst = s->count++ == 0 ? status : send_report_combine(s->worst, status);
+}
+
+static void offer(struct send *s, struct transmit *t)
+{
+	t->message = s->transcript.content = &s->message.submission;
+	t->rcpt = s->message.rcpt;
+	t->rcpt_count = t->message->env.rcpt_count;
+}
+
+/* The next message that can be sent, with a report of its own; false: there is none. */
+static bool take_message(struct send *s, struct transmit *t)
+{
+	enum cli_status status;
+
+	for (;;) {
+		switch (send_message_next(&s->message, s->cli, &status)) {
+		case SEND_NEXT_END:
+			return false;
+		case SEND_NEXT_MESSAGE:
+			status = send_envelope_apply(&s->envelope, s->cli, &s->message.submission.env,
+						     s->message.submission.has_eightbit);
+			if (status == CLI_DONE) {
+				offer(s, t);
+				send_report_init(&s->report, s->session.settings.name,
+						 send_message_name(&s->message), t->rcpt_count);
+				return true;
+			}
+			count_status(s, status);
+			break;
+		case SEND_NEXT_BAD:
+			count_status(s, status);
+			break;
+		}
+	}
+}
+
+static bool on_next(void *ctx, struct transmit *t)
+{
+	struct send *s = ctx;
+
+	count_status(s, send_report_status(&s->report));
+	s->is_last = !take_message(s, t);
+	return !s->is_last;
+}
+
+static void stopped(struct send *s)
+{
+	if (send_message_name(&s->message))
+		cli_error("%s: stopped there; what follows was not sent", send_message_name(&s->message));
+}
+
+/* All messages, in one connection or, where the server ends it in between, in several. */
+static enum cli_status transmit(struct send *s, struct transmit *t)
+{
+	struct err e;
+
+	do {
+		s->answered = s->over = s->is_last = false;
+		if (transmit_run(t, &e) < 0) {
+			cli_error("%s", e.text);
+			return CLI_UNREACHABLE;
+		}
+		if (s->over) {
+			offer(s, t);
+			continue;
+		}
+		/* on_next took the last one into account, and found no other */
+		if (s->is_last)
+			break;
+		count_status(s, send_report_status(&s->report));
+		if (!s->answered) {
+			stopped(s);
+			break;
+		}
+	} while (s->over || take_message(s, t));
+	return s->worst;
+}
+
+static enum cli_status send_all(struct send *s)
 {
 	static const struct transmit_ops ops = { .recipient = on_recipient,
 						 .final = on_final,
@@ -110,23 +202,20 @@ static enum cli_status transmit(struct send *s)
 						 .closed = on_closed,
 						 .session = on_session,
 						 .wire = on_wire };
-	struct transmit t = { .message = &s->message.submission,
-			      .settings = &s->session.settings,
-			      .rcpt = s->message.rcpt,
-			      .rcpt_count = s->message.submission.env.rcpt_count,
+	struct transmit t = { .settings = &s->session.settings,
 			      .more = &s->envelope.more,
+			      .next = on_next,
 			      .ops = &ops,
 			      .ctx = s };
-	struct err e;
 
 	send_envelope_settle(&s->envelope);
-	s->transcript.content = &s->message.submission;
-	send_report_init(&s->report, s->session.settings.name, t.rcpt_count);
-	if (transmit_run(&t, &e) < 0) {
-		cli_error("%s", e.text);
-		return CLI_UNREACHABLE;
+	if (take_message(s, &t))
+		return transmit(s, &t);
+	if (s->count == 0) {
+		cli_error("there is no message");
+		return CLI_NOTHING;
 	}
-	return send_report_status(&s->report);
+	return s->worst;
 }
 
 static enum cli_status take_own(struct send *s, int key, const char *value)
@@ -185,17 +274,14 @@ static enum cli_status run(struct send *s)
 	enum cli_status status = send_session_settle(&s->session, s->cli);
 
 	if (status == CLI_DONE && s->commands.count == 0)
-		status = send_message_read(&s->message, s->cli, s->session.hostname);
-	if (status == CLI_DONE && s->commands.count == 0)
-		status = send_envelope_apply(&s->envelope, s->cli, &s->message.submission.env,
-					     s->message.submission.has_eightbit);
+		status = send_message_open(&s->message, s->cli, s->session.hostname);
 	if (status != CLI_DONE)
 		return status;
 	transcript_init(&s->transcript, s->style, settings->lmtp);
 	transcript_connecting(&s->transcript, &settings->remote, settings->tls == UPSTREAM_TLS_IMPLICIT,
 			      settings->source_ipv4 ? settings->source_ipv4 : settings->source_ipv6);
 	status = s->commands.count > 0 ? send_commands_run(&s->commands, settings, &s->transcript)
-				       : transmit(s);
+				       : send_all(s);
 	transcript_release(&s->transcript);
 	return status;
 }

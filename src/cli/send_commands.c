@@ -287,7 +287,7 @@ enum cli_status send_commands_run(const struct send_commands *c, const struct up
 	} else {
 		struct send_report r;
 
-		send_report_init(&r, settings->name, 0);
+		send_report_init(&r, settings->name, NULL, 0);
 		send_report_closed(&r, &why, false);
 		status = send_report_status(&r);
 	}

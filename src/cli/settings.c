@@ -72,15 +72,28 @@ static char *default_spool(struct err *e)
 	return config_private_spool(private, sizeof(private), e) == 0 ? mem_strdup(private) : NULL;
 }
 
+/* What an earlier handler left there can be looked at. */
+static int spool_of(const struct config *cfg, char **path, struct err *e)
+{
+	if (!config_has_spool(cfg) && access(cfg->spool, F_OK) != 0) {
+		err_set(e, "handler \"%s\" has no spool, so nothing waits here; for another one",
+			cfg->handler);
+		return -1;
+	}
+	*path = mem_strdup(cfg->spool);
+	return 0;
+}
+
 int settings_spool(const char *config_file, char **path, struct err *e)
 {
 	struct config cfg;
+	int r;
 
 	switch (load(config_file, &cfg, report_error, e)) {
 	case 1:
-		*path = mem_strdup(cfg.spool);
+		r = spool_of(&cfg, path, e);
 		config_release(&cfg);
-		return 0;
+		return r;
 	case 0:
 		*path = default_spool(e);
 		return *path ? 0 : -1;

@@ -158,16 +158,20 @@ static void put_state(const struct show *sh, const struct listing *l)
 /* "main (route 2)": where it goes by the configuration of now, or by an operator's choice */
 static void put_route(const struct show *sh, const struct listing *l, size_t rcpt, struct buf *text)
 {
-	size_t rule;
-	const char *upstream = routing_find(&sh->routing, &l->msg.env, rcpt, l->state.route, &rule);
+	struct routing_way way;
+	const char *upstream = routing_find(&sh->routing, &l->msg.env, rcpt, l->state.route, &way);
 
+	if (way.is_undecided)
+		buf_adds(text, ", waits until it is known whether it is one of Mailman's lists");
 	if (!upstream)
 		return;
 	buf_addf(text, ", goes to %s", upstream);
-	if (l->state.route && strcmp(l->state.route, upstream) == 0)
+	if (way.is_chosen)
 		buf_adds(text, " (chosen by an operator)");
-	else if (rule > 0)
-		buf_addf(text, " (route %zu)", rule);
+	else if (way.is_list)
+		buf_adds(text, " (one of Mailman's lists)");
+	else if (way.rule > 0)
+		buf_addf(text, " (route %zu)", way.rule);
 }
 
 static void put_recipient(const struct show *sh, const struct listing *l, size_t index)
@@ -253,14 +257,15 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 
 	for (size_t i = 0; i < l->state.rcpt_count; i++) {
 		json_t *one = json_object();
-		size_t rule;
+		struct routing_way way;
 
 		if (l->state.rcpt[i].status == RCPT_PENDING) {
 			json_put_key(one, "address", json_text_or_null(l->msg.env.rcpt[i].address));
 			json_put_key(one, "goes_to",
 				     json_text_or_null(routing_find(&sh->routing, &l->msg.env, i,
-								    l->state.route, &rule)));
-			json_put_key(one, "route", rule > 0 ? json_integer((json_int_t)rule) : json_null());
+								    l->state.route, &way)));
+			json_put_key(one, "route", way.rule > 0 ? json_integer((json_int_t)way.rule) : json_null());
+			json_put_key(one, "list", way.is_undecided ? json_null() : json_boolean(way.is_list));
 			json_append_new(array, one);
 		} else {
 			json_decref(one);

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/num.h"
 #include "cli/json.h"
+#include "cli/status_mailman.h"
 #include "cli/style.h"
 #include "cli/table.h"
 
@@ -149,6 +150,17 @@ static void put_rates(const struct printer *p)
 		put_line(p, total ? "Since start" : "In a minute", &text);
 		buf_release(&text);
 	}
+}
+
+static void put_mailman(const struct printer *p)
+{
+	struct buf text;
+
+	buf_init(&text, TEXT_MAX);
+	status_add_mailman(p->term, json_object_get(p->status, "mailman"), p->now_wall_us, &text);
+	if (text.len > 0)
+		put_line(p, "Mailman", &text);
+	buf_release(&text);
 }
 
 static void add_suspension(const struct printer *p, const json_t *one, struct buf *out)
@@ -523,6 +535,7 @@ void status_print(const json_t *status, const struct term *term, enum status_sor
 	put_head(&p);
 	put_queue(&p);
 	put_rates(&p);
+	put_mailman(&p);
 	put_suspensions(&p);
 	put_processes(&p);
 	put_upstreams(&p);

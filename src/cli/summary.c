@@ -70,8 +70,8 @@ static void key_of(const struct summary *s, const struct listing *l, size_t rcpt
 {
 	const struct envelope *env = &l->msg.env;
 	const struct rcpt_state *st = &l->state.rcpt[rcpt];
+	struct routing_way way;
 	const char *upstream;
-	size_t rule;
 
 	switch (s->by) {
 	case SUMMARY_DOMAIN:
@@ -84,7 +84,11 @@ static void key_of(const struct summary *s, const struct listing *l, size_t rcpt
 		add_lower(env->sender[0] ? domain_of(env->sender) : "<>", out);
 		return;
 	case SUMMARY_UPSTREAM:
-		upstream = routing_find(&s->routing, env, rcpt, l->state.route, &rule);
+		upstream = routing_find(&s->routing, env, rcpt, l->state.route, &way);
+		if (way.is_undecided) {
+			buf_adds(out, "(Mailman's, or not)");
+			return;
+		}
 		if (!upstream)
 			upstream = l->state.route ? l->state.route : st->upstream;
 		buf_adds(out, upstream ? upstream : "(not known)");

@@ -194,9 +194,11 @@ const struct cli_verb verb_table[] = {
 	},
 	{
 		.name = "send",
-		.operands = "[FILE]",
-		.summary = "send a message (from FILE or standard input) to an SMTP server",
-		.details = "Without --server it goes to the first localaddr of the configuration file,\n"
+		.operands = "[FILE...]",
+		.summary = "send messages, from files or built from options, to an SMTP server",
+		.details = "FILE is a message, an mbox, a Maildir or a folder of .eml files; without any,\n"
+			   "standard input is the message, or the text of one that is built.\n"
+			   "Without --server it goes to the first localaddr of the configuration file,\n"
 			   "without one to localhost:8025.\n",
 		.segments = send_segments,
 		.run = verb_send,

@@ -45,16 +45,9 @@ static void answers_are_one(struct check *c)
 	}
 }
 
-static void x_peer_is_added(struct check *c)
-{
-	if (c->cfg->x_peer && !handler_is_proxy(c))
-		check_fail(c, "x_peer has no effect: it is for handler = \"proxy\"");
-}
-
 const struct check_rule check_proxy_rules[] = {
 	{ CONFIG_UPSTREAM, { "oauth" }, tokens_are_renewed },
 	{ CONFIG_UPSTREAM, { "messages_per_minute" }, messages_are_counted },
 	{ CONFIG_UPSTREAM, { "remoteaddr" }, answers_are_one },
-	{ CONFIG_TOP, { "x_peer", "handler" }, x_peer_is_added },
 };
 const size_t check_proxy_rule_count = sizeof(check_proxy_rules) / sizeof(check_proxy_rules[0]);

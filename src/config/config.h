@@ -295,6 +295,9 @@ int config_load(struct config *cfg, const char *file, config_report *report, voi
  */
 int config_check(const struct config *cfg, const char *file, config_report *report, void *ctx);
 
+/* Whether the handler puts mail into the spool, for who does not run handlers (else: handler_ops.spools). */
+bool config_has_spool(const struct config *cfg);
+
 /* Whether clients may log in anywhere. */
 bool config_offers_auth(const struct config *cfg);
 

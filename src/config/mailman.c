@@ -34,7 +34,7 @@ void config_complete_mailman(struct config *cfg)
 	u = config_add_upstream(cfg, CONFIG_MAILMAN_UPSTREAM);
 	u->tls = UPSTREAM_TLS_NONE;
 	u->remoteaddr = mem_alloc(sizeof(*u->remoteaddr));
-	u->remoteaddr[0] = (struct config_remote){ .endpoint = { .kind = ENDPOINT_TCP, .port = 8024 } };
+	u->remoteaddr[0] = (struct config_remote){ .endpoint = { .kind = ENDPOINT_TCP, .port = 8024 }, .lmtp = true };
 	strcpy(u->remoteaddr[0].endpoint.host, "127.0.0.1");
 	u->remoteaddr_count = 1;
 }

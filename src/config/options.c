@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "config/mailman.h"
 #include "config/paths.h"
 #include "config/types.h"
 #include "smtp/extension.h"
@@ -500,6 +501,11 @@ const struct config_option *config_option_find(enum config_section section, cons
 			return o;
 	}
 	return NULL;
+}
+
+bool config_has_spool(const struct config *cfg)
+{
+	return strcmp(cfg->handler, "spool") == 0 || config_is_mailman(cfg);
 }
 
 bool config_offers_auth(const struct config *cfg)

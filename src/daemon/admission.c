@@ -17,7 +17,7 @@ void admission_init(struct admission *a, const struct config *cfg, const struct 
 	a->files = (struct access_files){
 		.rules = { cfg->client_access, cfg->sender_access, cfg->recipient_access, cfg->vrfy_table },
 		.owners = cfg->auth_senders,
-		.may_hold = handler == handler_kind_find("spool"),
+		.may_hold = handler->ops->spools,
 	};
 	a->settings = (struct access_settings){
 		.relays = handler->ops->relays,

@@ -157,6 +157,7 @@ int relay_main(void *ctx, struct child_start *start)
 		.notice_fd = s->notice_fd[0],
 		.rescan_wanted = &s->board->shared->rescan_wanted,
 		.ready = &s->board->shared->relay_ready,
+		.queued = &s->board->shared->relay_queued,
 		.control = &start->control,
 		.trace = s->cfg->debug,
 		.view_gid = s->view_gid,

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -120,6 +121,27 @@ static bool honours_requiretls(const struct config *cfg)
 	return false;
 }
 
+/* For ETRN. Nobody but the relay knows what waits, but it says when nothing does. */
+static enum session_flush on_flush(void *ctx, enum session_flush_of what, const char *name)
+{
+	static const enum flush_kind kinds[] = { [SESSION_FLUSH_DOMAIN] = FLUSH_DOMAIN,
+						 [SESSION_FLUSH_SUBDOMAINS] = FLUSH_SUBDOMAINS,
+						 [SESSION_FLUSH_UPSTREAM] = FLUSH_UPSTREAM };
+	const struct worker *w = ctx;
+	const struct config *cfg = w->service->cfg;
+	const struct scoreboard_shared *shared = w->service->board->shared;
+	bool found = what != SESSION_FLUSH_UPSTREAM;
+
+	for (size_t i = 0; i < cfg->upstream_count && !found; i++)
+		found = strcmp(cfg->upstream[i].name, name) == 0;
+	if (!found)
+		return SESSION_FLUSH_NO_SUCH;
+	if (atomic_load(&shared->relay_ready) && atomic_load(&shared->relay_queued) == 0)
+		return SESSION_FLUSH_NOTHING;
+	return relay_ask_flush(w->service->notice_fd[1], kinds[what], name) ? SESSION_FLUSH_BEGUN
+									  : SESSION_FLUSH_FAILED;
+}
+
 static struct session_config session_config_for_all(struct worker *w)
 {
 	const struct config *cfg = w->service->cfg;
@@ -133,6 +155,8 @@ static struct session_config session_config_for_all(struct worker *w)
 		.max_transactions = cfg->max_transactions,
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
+		.flush = w->service->has_relay ? on_flush : NULL,
+		.flush_ctx = w,
 		.verifies = cfg->vrfy_table,
 		.enable_binarymime = cfg->enable_binarymime,
 		.deliver_by_minimum_ms = cfg->deliver_by_minimum_ms,

@@ -121,7 +121,7 @@ void check_tables(void *subject, struct findings *f)
 						       [RULES_SENDER] = cfg->sender_access,
 						       [RULES_RECIPIENT] = cfg->recipient_access },
 					    .owners = cfg->auth_senders,
-					    .may_hold = strcmp(cfg->handler, "spool") == 0 };
+					    .may_hold = config_has_spool(cfg) };
 	struct access_tables tables;
 
 	if (cfg->client_access || cfg->sender_access || cfg->recipient_access || cfg->auth_senders) {

@@ -89,7 +89,7 @@ void check_spool(void *subject, struct findings *f)
 	const struct doctor_local *d = subject;
 	char path[4096];
 
-	if (strcmp(d->cfg->handler, "spool") != 0) {
+	if (!config_has_spool(d->cfg)) {
 		finding_add(f, FINDING_SKIPPED, "handler \"%s\" has no spool", d->cfg->handler);
 		return;
 	}
@@ -192,7 +192,7 @@ void check_daemon(void *subject, struct findings *f)
 	struct doctor_local *d = subject;
 	struct err e;
 
-	if (strcmp(d->cfg->handler, "spool") != 0) {
+	if (!config_has_spool(d->cfg)) {
 		finding_add(f, FINDING_SKIPPED, "handler \"%s\" has no relay that could be asked",
 			    d->cfg->handler);
 		d->daemon = DOCTOR_DAEMON_DENIED;

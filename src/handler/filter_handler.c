@@ -41,6 +41,13 @@ static void filter_narrow(struct handler *h, struct handler_offer *offer)
 		f->next->ops->narrow(f->next, offer);
 }
 
+static int64_t filter_idle(struct handler *h)
+{
+	struct filter_handler *f = self(h);
+
+	return f->next->ops->idle(f->next);
+}
+
 static enum handler_verdict filter_mail(struct handler *h, struct envelope *env, struct smtp_reply *reply)
 {
 	struct filter_handler *f = self(h);
@@ -180,6 +187,8 @@ struct handler *filter_handler_open(struct handler *next, const struct program_l
 	f->ops.data_end = filter_data_end;
 	f->ops.abort = filter_abort;
 	f->ops.close = filter_close;
+	if (f->ops.idle)
+		f->ops.idle = filter_idle;
 	f->handler.ops = &f->ops;
 	f->next = next;
 	f->line = line;

@@ -223,6 +223,7 @@ static void keep(struct directory *d)
 static void succeeded(struct directory *d, struct lists *l)
 {
 	bool is_other = l && (!d->listed || !lists_equal(d->listed, l)), was_down = d->failures > 0;
+	bool was_wanted = d->wanted;
 
 	d->failures = 0;
 	d->why.text[0] = '\0';
@@ -237,8 +238,8 @@ static void succeeded(struct directory *d, struct lists *l)
 	end_listing(d);
 	if (was_down || is_other || !d->was_listed)
 		log_listed(d, was_down ? "mailman_up" : "mailman_listed");
-	/* also when nothing changed, once, as what was loaded says nothing of when it was last right */
-	if (is_other || !d->was_listed)
+	/* also when nothing changed, where its moment decided about somebody: the operator's command is to see the same */
+	if (is_other || was_wanted || !d->was_listed)
 		keep(d);
 	d->was_listed = true;
 	set_timer(d);

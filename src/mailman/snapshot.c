@@ -2,8 +2,10 @@
 /* See snapshot.h. Written by the relay; read by it and by the operator's command. */
 #include "mailman/snapshot.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -57,32 +59,42 @@ static bool parse(struct lists *l, char *text, size_t len, int64_t *asked_wall_u
 	return true;
 }
 
-enum snapshot_found snapshot_load(struct lists **out, enum lists_kind kind, int64_t *asked_wall_us,
-				  const struct spool *s, struct err *e)
+enum snapshot_found snapshot_load_from(struct lists **out, enum lists_kind kind, int64_t *asked_wall_us,
+				       const struct spool *s, int fd, struct err *e)
 {
 	enum snapshot_found found = SNAPSHOT_BAD;
 	char *text = NULL;
 	struct lists *l;
 	size_t len = 0;
 
-	switch (spool_file_read(s, spool_place_root(s), SNAPSHOT_NAME, TEXT_MAX, &text, &len, e)) {
-	case SPOOL_READ_GONE:
-		return SNAPSHOT_MISSING;
-	case SPOOL_READ_OK:
-		l = lists_new(kind);
-		if (parse(l, text, len, asked_wall_us)) {
-			lists_seal(l);
-			*out = l;
-			found = SNAPSHOT_OK;
-			break;
-		}
+	if (spool_file_read_from(s, spool_place_root(s), SNAPSHOT_NAME, fd, TEXT_MAX, &text, &len, e) != SPOOL_READ_OK)
+		return SNAPSHOT_BAD;
+	l = lists_new(kind);
+	if (parse(l, text, len, asked_wall_us)) {
+		lists_seal(l);
+		*out = l;
+		found = SNAPSHOT_OK;
+	} else {
 		lists_free(l);
 		err_set(e, "%s/%s: torn or damaged; it is made anew when Mailman was asked", s->path, SNAPSHOT_NAME);
-		break;
-	case SPOOL_READ_CORRUPT:
-	case SPOOL_READ_FAILED:
-		break;
 	}
 	free(text);
+	return found;
+}
+
+enum snapshot_found snapshot_load(struct lists **out, enum lists_kind kind, int64_t *asked_wall_us,
+				  const struct spool *s, struct err *e)
+{
+	int fd = spool_file_open(spool_place_root(s), SNAPSHOT_NAME);
+	enum snapshot_found found;
+
+	if (fd < 0 && errno == ENOENT)
+		return SNAPSHOT_MISSING;
+	if (fd < 0) {
+		err_set_os(e, errno, "%s/%s: cannot open it", s->path, SNAPSHOT_NAME);
+		return SNAPSHOT_BAD;
+	}
+	found = snapshot_load_from(out, kind, asked_wall_us, s, fd, e);
+	close(fd);
 	return found;
 }

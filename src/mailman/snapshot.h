@@ -16,5 +16,8 @@ enum snapshot_found { SNAPSHOT_OK, SNAPSHOT_MISSING, SNAPSHOT_BAD };
 /* A sealed set, the caller's, of that kind. BAD: e says why. */
 enum snapshot_found snapshot_load(struct lists **l, enum lists_kind kind, int64_t *asked_wall_us,
 				  const struct spool *s, struct err *e);
+/* The same from an open descriptor, which stays open; of s only the path is used. */
+enum snapshot_found snapshot_load_from(struct lists **l, enum lists_kind kind, int64_t *asked_wall_us,
+				       const struct spool *s, int fd, struct err *e);
 
 #endif

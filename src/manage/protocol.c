@@ -29,6 +29,7 @@ static const struct verb_row {
 	{ "ask", "flight", PROTOCOL_FLIGHT, 0, 0 },
 	{ "ask", "ids", PROTOCOL_IDS, 0, 0 },
 	{ "ask", "open", PROTOCOL_OPEN, KEY_IDS, KEY_IDS },
+	{ "ask", "lists", PROTOCOL_LISTS, 0, 0 },
 	{ "ask", "watch", PROTOCOL_WATCH, 0, 0 },
 	{ "do", "suspend", PROTOCOL_SUSPEND, KEY_UPSTREAM, KEY_UPSTREAM | KEY_UNTIL | KEY_REASON },
 	{ "do", "resume", PROTOCOL_RESUME, KEY_UPSTREAM, KEY_UPSTREAM },

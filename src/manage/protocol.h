@@ -14,6 +14,7 @@
  *   {"ask":"open","ids":[...]}          for who may not read the spool: {"id":...,"message":BOOL,"state":BOOL} for
  *                                       each in order, and with the octets of that line the descriptors (read only)
  *                                       of what is true, message first, by SCM_RIGHTS; at most PROTOCOL_OPEN_MAX ids
+ *   {"ask":"lists"}                     {"lists":BOOL} and, if true, the descriptor of SPOOL/lists (mailman/directory.h)
  *   {"ask":"watch"}                     {"watching":true}, then log events of all processes as they happen, until
  *                                       the asker goes: {"event":...,"time_ms":EPOCH,KEY:"VALUE"...}.
  *                                       {"event":"watch_lost","lines":N}: so many could not be told
@@ -51,6 +52,7 @@ enum protocol_verb {
 	PROTOCOL_FLIGHT,
 	PROTOCOL_IDS,
 	PROTOCOL_OPEN,
+	PROTOCOL_LISTS,
 	PROTOCOL_WATCH,
 	PROTOCOL_ACTION,
 	PROTOCOL_SUSPEND,

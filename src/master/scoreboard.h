@@ -42,6 +42,7 @@ struct scoreboard_slot {
 struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool relay_ready;
+	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
 	_Atomic bool auth_ready;
 	_Atomic bool programs_ready;
 	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */

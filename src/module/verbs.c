@@ -10,6 +10,8 @@
 
 static int fail(struct module *m, const char *what, const char *name)
 {
+	if (m->server.has_error) /* the first is the reason of the others, mostly */
+		return -1;
 	err_set(&m->server.error, "%.60s: %s", name ? name : "(null)", what);
 	m->server.has_error = true;
 	return -1;

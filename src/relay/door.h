@@ -46,6 +46,8 @@ struct door_setup {
 	int request_ms, idle_ms; /* other deadlines than the following, for tests; 0: those */
 };
 
+#define DOOR_LISTS_NAME "lists" /* the file of SPOOL that {"ask":"lists"} opens */
+
 #define DOOR_VIEW_MAX 32 /* connections */
 #define DOOR_VIEW_MAX_A_USER 16 /* of them; root has no limit of its own */
 #define DOOR_CONTROL_MAX 8

@@ -183,6 +183,26 @@ static void more_files(struct door_conn *c)
 	conn_send_end(c);
 }
 
+/* What is known of Mailman's lists, for who may look and may not read the spool's files. */
+static void answer_lists(struct door_conn *c)
+{
+	int fd = spool_file_open(spool_place_root(c->door->setup.spool), DOOR_LISTS_NAME), sent;
+	json_t *o = json_object();
+	struct buf line;
+
+	json_put_key(o, "lists", json_boolean(fd >= 0));
+	json_put_key(o, "end", json_true());
+	buf_init(&line, 1024);
+	ASSERT(json_add_line(o, &line));
+	sent = send_with_files(c, &line, &fd, fd >= 0);
+	if (sent <= 0)
+		conn_send_error(c, "the file cannot be handed over now: try again");
+	if (fd >= 0)
+		close(fd);
+	buf_release(&line);
+	json_decref(o);
+}
+
 /* Takes over the request. */
 static void answer_open(struct door_conn *c, struct protocol_request *r)
 {
@@ -266,6 +286,9 @@ static void answer(struct door_conn *c, struct protocol_request *r)
 		return;
 	case PROTOCOL_OPEN:
 		answer_open(c, r);
+		return;
+	case PROTOCOL_LISTS:
+		answer_lists(c);
 		return;
 	case PROTOCOL_WATCH:
 		watch_begin(c);

@@ -4,23 +4,29 @@
  * master holds both ends), so that what is announced while the relay is being
  * restarted is not lost. A line is an ID, with "!" behind it when its envelope
  * names a time to deliver it by (RFC 2852); an empty one only wakes the relay
- * so that it looks at rescan_wanted.
+ * so that it looks at rescan_wanted; or it is a request of relay/flush.h.
  */
 #ifndef RELAY_NOTICE_H
 #define RELAY_NOTICE_H
 
 #include <stddef.h>
 
+#include "relay/flush.h"
 #include "spool/id.h"
 
 struct notice_reader {
-	char rest[SPOOL_ID_LEN + 2]; /* of a line whose end was not read yet */
+	char rest[FLUSH_LINE_MAX]; /* of a line whose end was not read yet */
 	size_t rest_len;
 };
 
 void notice_reader_init(struct notice_reader *r);
-/* Calls each(ctx, id), or with "!" urgent(ctx, id), for every valid ID in the bytes; what is none is skipped. */
-void notice_read(struct notice_reader *r, const char *data, size_t len, void (*each)(void *ctx, const char *id),
-		 void (*urgent)(void *ctx, const char *id), void *ctx);
+/* What is called for each line; what is none of these is skipped. */
+struct notice_ops {
+	void (*added)(void *ctx, const char *id);
+	void (*timed)(void *ctx, const char *id); /* with a time to deliver it by */
+	void (*flush)(void *ctx, const struct flush *one);
+};
+
+void notice_read(struct notice_reader *r, const char *data, size_t len, const struct notice_ops *ops, void *ctx);
 
 #endif

@@ -251,6 +251,13 @@ static void order(void *ctx, const struct action_order *wanted, struct action_it
 	relay_set_timer(r);
 }
 
+void operate_retry(struct relay *r, struct action_item *items, size_t count, const char *by)
+{
+	const struct action_order wanted = { .action = ACTION_RETRY, .by = by };
+
+	order(r, &wanted, items, count);
+}
+
 static void ids(void *ctx, void (*each)(void *each_ctx, const char *id), void *each_ctx)
 {
 	const struct relay *r = ctx;

@@ -4,6 +4,7 @@
 #include "relay/relay_internal.h"
 
 #include <event2/event.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -81,6 +82,7 @@ static int64_t next_wake_mono_ms(struct relay *r)
 	next = earlier(next, next_due_mono_ms(r, r->unread));
 	next = earlier(next, sweep_next_mono_ms(r));
 	next = earlier(next, overdue_next_mono_ms(r));
+	next = earlier(next, flush_next_mono_ms(r));
 	if (r->unsaved)
 		next = earlier(next, r->unsaved_until_mono_ms);
 	if (atomic_load(r->setup->rescan_wanted))
@@ -96,6 +98,7 @@ void relay_set_timer(struct relay *r)
 	int64_t next = next_wake_mono_ms(r), wait;
 	struct timeval tv;
 
+	atomic_store(r->setup->queued, r->listing ? UINT_MAX : r->queue.count);
 	if (next == CLOCK_NEVER) {
 		event_del(r->timer);
 		return;
@@ -160,6 +163,7 @@ void relay_service(struct relay *r)
 	relay_route(r, by);
 	overdue_step(r, by);
 	sweep_step(r, by);
+	flush_step(r, by);
 	for (size_t i = 0; i < r->upstream_count; i++)
 		lane_service(&r->upstream[i]);
 	relay_set_timer(r);
@@ -192,6 +196,8 @@ static void rescan_if_wanted(struct relay *r)
 	relay_list_begin(r);
 }
 
+static const struct notice_ops notice_ops = { relay_add_new, overdue_add_new, flush_want };
+
 static void on_notice(evutil_socket_t fd, short what, void *ctx)
 {
 	struct relay *r = ctx;
@@ -200,7 +206,7 @@ static void on_notice(evutil_socket_t fd, short what, void *ctx)
 
 	(void)what;
 	while ((n = read(fd, data, sizeof(data))) > 0)
-		notice_read(&r->notices, data, (size_t)n, relay_add_new, overdue_add_new, r);
+		notice_read(&r->notices, data, (size_t)n, &notice_ops, r);
 	if (n == 0)
 		event_del(r->notice_event); /* the master and all workers are gone; the control line says so too */
 	rescan_if_wanted(r);
@@ -356,6 +362,7 @@ static void init(struct relay *r, const struct relay_setup *setup)
 static void release(struct relay *r)
 {
 	relay_list_end(r);
+	flush_release(r);
 	for (size_t i = 0; i < r->upstream_count; i++)
 		lane_release(&r->upstream[i]);
 	free(r->upstream);

@@ -16,6 +16,7 @@
 #include "manage/bounce.h"
 #include "manage/route.h"
 #include "relay/credentials.h"
+#include "relay/flush.h"
 #include "relay/lists.h"
 #include "relay/retry.h"
 #include "spool/spool.h"
@@ -64,6 +65,7 @@ struct relay_setup {
 	int notice_fd; /* read end of the pipe on which workers name new messages; non-blocking */
 	_Atomic bool *rescan_wanted; /* set when a notice was lost */
 	_Atomic bool *ready; /* set by the relay when it takes notices */
+	_Atomic unsigned *queued; /* kept by the relay: messages it knows of; UINT_MAX while it lists them */
 	struct control *control;
 	bool trace; /* log every line of the SMTP dialogue at debug level */
 	/* for operators (relay/door.h) */
@@ -86,5 +88,7 @@ int relay_run(const struct relay_setup *setup, struct err *e);
  * has_deadline: its envelope names a time to deliver it by.
  */
 void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id, bool has_deadline);
+/* By a worker: asks for what waits to be tried now. False: no such name, or the pipe is full. Never blocks. */
+bool relay_ask_flush(int notice_fd, enum flush_kind kind, const char *name);
 
 #endif

@@ -9,6 +9,7 @@
  *   deliver.c   messages to connections, and what follows when an attempt ends
  *   overdue.c   what was to be delivered by a time that its sender named
  *   sweep.c     what is too old, and who is to be told of a delay
+ *   flush_run.c what clients want tried now (relay/flush.h)
  *   operate.c   what operators want (relay/door.h), and status.c what they see
  */
 #ifndef RELAY_RELAY_INTERNAL_H
@@ -19,6 +20,7 @@
 #include "relay/attempt.h"
 #include "relay/deadlines.h"
 #include "relay/door.h"
+#include "relay/flush.h"
 #include "relay/notice.h"
 #include "relay/place.h"
 #include "relay/queue.h"
@@ -92,6 +94,9 @@ struct relay {
 	struct queue queue;
 	struct notice_reader notices;
 	struct deadlines deadlines;
+	struct flushes flushes; /* wanted */
+	struct flush_run *flush_run; /* under way; NULL: none; owned */
+	int64_t flush_least_mono_ms; /* the next one not before */
 	struct relay_upstream *upstream; /* owned */
 	size_t upstream_count;
 	size_t undecided; /* the lane of messages whose way depends on an answer that nobody can give yet */
@@ -214,7 +219,19 @@ void overdue_add_new(void *ctx, const char *id);
 void overdue_step(struct relay *r, int64_t by_mono_ms);
 int64_t overdue_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: none */
 
+/* ---- flush_run.c ---- */
+
+/* A request on the notice pipe. */
+void flush_want(void *ctx, const struct flush *one);
+/* One slice, when something is wanted and it is time. */
+void flush_step(struct relay *r, int64_t by_mono_ms);
+int64_t flush_next_mono_ms(const struct relay *r);
+void flush_release(struct relay *r);
+
 /* ---- operate.c, status.c ---- */
+
+/* As an operator's "retry"; the results stand in the items. */
+void operate_retry(struct relay *r, struct action_item *items, size_t count, const char *by);
 
 void operate_open(struct relay *r);
 void operate_close(struct relay *r);

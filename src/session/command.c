@@ -43,6 +43,8 @@ const struct command_verb command_verbs[] = {
 	{ "VRFY", verb_vrfy, COMMAND_ANY, NULL, NEEDS_ARG, "VRFY <address>", LISTED | ANSWERED, BIT(VRFY) },
 	{ "EXPN", verb_expn, COMMAND_ANY, NULL, MAY_ARG, "EXPN <list>", ANSWERED, BIT(EXPN) },
 	{ "HELP", verb_help, COMMAND_ANY, NULL, MAY_ARG, "HELP [command]", ANSWERED, BIT(HELP) },
+	{ "ETRN", verb_etrn, COMMAND_GREETED, "no ETRN inside a transaction", NEEDS_ARG, "ETRN [@|#]node",
+	  COMMAND_ANNOUNCED | HOOKED, BIT(ETRN) },
 	{ "PROXY", verb_proxy, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },
 	/* a web browser that was sent here to post commands (verb_misc.c) */
 	{ "GET", verb_http, COMMAND_ANY, NULL, MAY_ARG, NULL, CLEAR, 0 },

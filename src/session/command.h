@@ -81,6 +81,7 @@ void verb_xclient(struct session *s, const char *arg, size_t len);
 void verb_mail(struct session *s, const char *arg, size_t len);
 void verb_rcpt(struct session *s, const char *arg, size_t len);
 void verb_bdat(struct session *s, const char *arg, size_t len);
+void verb_etrn(struct session *s, const char *arg, size_t len);
 void verb_data(struct session *s, const char *arg, size_t len);
 void verb_rset(struct session *s, const char *arg, size_t len);
 void verb_noop(struct session *s, const char *arg, size_t len);

@@ -24,6 +24,11 @@ static bool smtputf8_is_enabled(const struct session *s)
 	return s->cfg->enable_smtputf8;
 }
 
+static bool queues(const struct session *s)
+{
+	return s->cfg->flush;
+}
+
 /* RFC 5321 3.5.2: EXPN is announced where it is supported. VRFY always is; it is announced where it tells something. */
 static bool verifies(const struct session *s)
 {
@@ -78,6 +83,7 @@ static const struct {
 	[SMTP_STARTTLS] = { .possible = starttls_is_offered },
 	[SMTP_AUTH] = { .possible = auth_is_offered, .parameters = add_mechanisms },
 	[SMTP_XCLIENT] = { .possible = xclient_is_offered, .parameters = xclient_attributes },
+	[SMTP_ETRN] = { .possible = queues },
 	[SMTP_8BITMIME] = { OF_HANDLER, .possible = not_decoded },
 	[SMTP_ENHANCEDSTATUSCODES] = { .possible = always },
 	[SMTP_DSN] = { OF_HANDLER, .possible = always },

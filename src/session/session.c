@@ -256,7 +256,7 @@ static void show_line(struct session *s, const struct command *cmd)
 	session_trace(s, true, s->line, s->line_len);
 }
 
-static bool is_known(const struct session *s, const struct command_verb *verb)
+bool session_knows(const struct session *s, const struct command_verb *verb)
 {
 	if (!verb || (verb->extension & s->cfg->discard))
 		return false;
@@ -270,7 +270,7 @@ static bool run_line(struct session *s, const struct command *cmd)
 		session_reply(s, 500, "5.5.2", "Error: bad syntax");
 		return false;
 	}
-	if (!is_known(s, cmd->verb)) {
+	if (!session_knows(s, cmd->verb)) {
 		reply_unknown(s, cmd);
 		if (cmd->verb && (cmd->verb->flags & COMMAND_OCTETS))
 			bdat_lost(s);

@@ -25,6 +25,16 @@ enum session_tls_mode { SESSION_TLS_NONE, SESSION_TLS_STARTTLS, SESSION_TLS_REQU
 
 enum session_auth_mode { SESSION_AUTH_NONE, SESSION_AUTH_OFFERED, SESSION_AUTH_REQUIRED };
 
+/* What a client wants tried now (ETRN, RFC 1985): what waits for ... */
+enum session_flush_of { SESSION_FLUSH_DOMAIN, SESSION_FLUSH_SUBDOMAINS, SESSION_FLUSH_UPSTREAM };
+/* ... and what becomes of that. */
+enum session_flush {
+	SESSION_FLUSH_BEGUN, /* it will be */
+	SESSION_FLUSH_NOTHING, /* nothing waits for anybody */
+	SESSION_FLUSH_NO_SUCH, /* upstream */
+	SESSION_FLUSH_FAILED /* for now */
+};
+
 /* Time-outs in milliseconds, 0: none; the defaults are RFC 5321 4.5.3.2's and stand in config/. */
 struct session_config {
 	const char *hostname; /* in greeting, EHLO and Received */
@@ -36,6 +46,9 @@ struct session_config {
 	unsigned max_transactions; /* messages in one session before 421 4.7.0; 0: no limit */
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
+	/* NULL: there is no queue. The name of a domain is well formed. Does not block. */
+	enum session_flush (*flush)(void *ctx, enum session_flush_of what, const char *name);
+	void *flush_ctx;
 	bool verifies; /* the policy has something to say to VRFY and EXPN */
 	bool enable_binarymime; /* RFC 3030 */
 	int64_t deliver_by_minimum_ms; /* RFC 2852 2: announced when it is a second or more */

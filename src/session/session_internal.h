@@ -113,6 +113,8 @@ bool session_become_user(struct session *s, const char *user);
  */
 bool session_offers(const struct session *s, enum smtp_extension x);
 bool session_offers_any(const struct session *s, unsigned set);
+/* Whether there is such a command in this session (verb may be NULL); if not, it is unknown like any word. */
+bool session_knows(const struct session *s, const struct command_verb *verb);
 /* Asks the handler what it takes (EHLO). */
 void session_ask_handler(struct session *s);
 /* The largest message, as announced with SIZE; 0: no limit */

@@ -28,7 +28,7 @@ void verb_quit(struct session *s, const char *arg, size_t len)
 
 static bool is_explained(const struct session *s, const struct command_verb *v)
 {
-	return v->syntax && !(v->extension & s->cfg->discard) &&
+	return v->syntax && session_knows(s, v) &&
 	       ((v->flags & COMMAND_LISTED) || v->extension == 0 || session_offers_any(s, v->extension));
 }
 

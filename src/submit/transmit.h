@@ -36,7 +36,17 @@ struct transmit {
 	const size_t *rcpt; /* which recipients of message->env, in order */
 	size_t rcpt_count; /* 0: message may be NULL, nothing is sent, it ends as soon as the session is up */
 	const struct upstream_more *more; /* said beside the envelope; NULL: nothing */
-	size_t rcpt_most; /* in one transaction; 0: all */
+	/*
+	 * In one transaction; 0: all. A server that takes fewer says so with 452 (RFC 5321 4.5.3.1.10): those it did
+	 * not take then have a transaction of their own, and no op is told of that answer.
+	 */
+	size_t rcpt_most;
+	/*
+	 * May be NULL. All recipients of the message are through, and the session goes on: the next message, by
+	 * setting message, rcpt and rcpt_count of t. False: there is none. What it set and no op was told of when closed
+	 * is called was not begun.
+	 */
+	bool (*next)(void *ctx, struct transmit *t);
 	const struct transmit_ops *ops;
 	void *ctx;
 };

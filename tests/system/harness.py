@@ -436,6 +436,8 @@ class Test:
             lines += [f'user = "{ROOT_USERS[0]}"', f'smtp_user = "{ROOT_USERS[1]}"']
             if not has("auth_user"):
                 lines.append(f'auth_user = "{AUTH_USER}"')
+            if not has("program_user"):
+                lines.append(f'program_user = "{PROGRAM_USER}"')
         path = self.tmp / f"{name}.conf"
         path.write_text("\n".join([*lines, text]) + "\n")
         return path
@@ -508,6 +510,7 @@ def system_users():
 
 ROOT_USERS = (system_users() + ["nobody", "nobody"])[:2]
 AUTH_USER = (system_users() + ["nobody"] * 3)[2]
+PROGRAM_USER = (system_users() + ["nobody"] * 4)[3]
 
 
 # ---- running a file ------------------------------------------------------

@@ -107,6 +107,15 @@ class Client:
         self.send(stuff(content) + b".\r\n")
         return self.expect(code)
 
+    def bdat(self, content, size=None, code=250):
+        """All of the content with BDAT (RFC 3030) in chunks of that size, pipelined; the reply to the last one."""
+        pieces = [content[i:i + size] for i in range(0, len(content), size)] if size else [content]
+        self.send(b"".join(b"BDAT %d%s\r\n" % (len(p), b" LAST" if n == len(pieces) else b"") + p
+                           for n, p in enumerate(pieces, 1)))
+        for _ in pieces[1:]:
+            self.expect(250)
+        return self.expect(code)
+
     def message(self, content=b"Subject: test\r\n\r\nHello\r\n", sender="sender@client.test",
                 rcpts=("rcpt@example.test",), params="", code=250):
         """A whole transaction; returns the reply to the end of data."""

@@ -527,7 +527,7 @@ def test_send_without_an_envelope(t):
                        (["--from", "a@x>\r\nRCPT TO:<evil@x", "--to", "b@y"], CONTENT),
                        (["--to", "b@y\r\nDATA"], CONTENT), (["-t"], b"From: a@x\nTo: Jane Doe\n\n"),
                        (["--to", "b@y", "--user", "u"], CONTENT), (["--to", "b@y", "--tls", "maybe"], CONTENT),
-                       (["--to", "b@y", "--timeout", "soon"], CONTENT), (["--to", "b@y", "x", "y"], CONTENT)):
+                       (["--to", "b@y", "--timeout", "soon"], CONTENT), (["--to", "b@y", "--subject", "s", "x"], CONTENT)):
         _, err = send(t, upstream, *args, data=data, check=2)
         equal(err.count(b"\n"), 1, f"lines said about {args}: {err}")
     equal(upstream.sessions, [], "connections")

@@ -2,10 +2,13 @@
 """Handler "mailman": what is for a list goes to Mailman, the rest upstream; and nothing leaves, or is lost, while Mailman
 cannot be asked. Against the real Mailman 3 core (Debian package mailman3) and a scripted REST API."""
 
+import grp
+import json
+import pwd
 import re
 import time
 
-from harness import DEADLINE, ReservedPort, equal, main, wait_until
+from harness import BUILDDIR, DEADLINE, ReservedPort, as_user, equal, main, need_root, wait_until
 from mailman_server import FakeMailman
 from smtp_peers import Client, Upstream
 
@@ -294,6 +297,66 @@ def test_an_operators_choice_counts(t):
     t.posthouse("--spool", relay.spool, "--config", t.tmp / "posthoused.conf", "reroute", "--via", "main", waiting)
     relay.wait_empty()
     equal(recipients(main_upstream), ["new@lists.example.org"], "at the upstream")
+
+
+def words(text):
+    return re.sub(r"\s+", " ", text)
+
+
+def test_an_operator_sees_what_waits_and_why(t):
+    mailman, main_upstream, lists, relay = dead_mailman(t)
+    conf = ("--config", t.tmp / "posthoused.conf")
+    assert re.search(r"Mailman:? +up, 1 list in 1 domain, asked \S+ ago", t.posthouse(*conf, "status")), \
+        t.posthouse(*conf, "status")
+    mailman.on((503, b""))
+    main_upstream.on("RCPT", "450 4.2.0 later", match="bob")
+    lists.on("RCPT", "450 4.2.1 busy", match="test@")
+    waiting = send(relay, "new@lists.example.org", "bob@example.com", "test@lists.example.org")
+    relay.wait_for("waiting", id=waiting)
+    relay.wait_for("deferred", id=waiting, to="bob@example.com")
+    relay.wait_for("deferred", id=waiting, to="test@lists.example.org")
+
+    status = words(t.posthouse(*conf, "status"))
+    assert "down, 1 list in 1 domain" in status and "answered with status 503" in status, status
+    queue = words(t.posthouse(*conf, "queue"))
+    assert "Mailman cannot be asked which addresses are lists, to be asked again" in queue, queue
+    assert "answered with status 503" in queue, queue
+    for running in (True, False):  # a dead daemon must not change what is said about the message
+        said = words(t.posthouse(*conf, "explain", waiting))
+        assert ("new@lists.example.org waits, because it is not known whether it is one of Mailman's mailing lists."
+                in said), said
+        assert 'test@lists.example.org goes to upstream "mailman", as it is one of Mailman\'s mailing lists.' in said, said
+        assert 'bob@example.com goes to upstream "main"' in said, said
+        if running:
+            assert "Mailman cannot be asked now: " in said and "status 503" in said, said
+        facts = json.loads(t.posthouse(*conf, "explain", "--json", waiting))
+        ways = {r["address"]: (r["goes_to"], r["list"]) for r in facts["routing"]}
+        equal(ways, {"new@lists.example.org": (None, None), "bob@example.com": ("main", False),
+                     "test@lists.example.org": ("mailman", True)}, "ways")
+        shown = words(t.posthouse(*conf, "show", waiting))
+        assert "waits until it is known whether it is one of Mailman's lists" in shown, shown
+        assert "goes to mailman (one of Mailman's lists)" in shown, shown
+        summary = t.posthouse(*conf, "summary", "--by", "upstream")
+        assert "(Mailman's, or not)" in summary and "main" in summary, summary
+        equal(t.posthouse(*conf, "queue", "--ids", "--upstream", "mailman").split(), [waiting], "by upstream")
+        if running:
+            relay.stop()
+
+
+def test_seen_through_the_relay(t):
+    """Who may look at the queue and not read the spool sees the same."""
+    need_root()
+    group = grp.getgrgid(pwd.getpwnam("games").pw_gid)
+    mailman, main_upstream, lists, relay = dead_mailman(t, f'view_group = "{group.gr_name}"\n')
+    mailman.on((503, b""))
+    waiting = send(relay, "new@lists.example.org", "test@lists.example.org")
+    lists.on("RCPT", "450 4.2.1 busy")
+    relay.wait_for("waiting", id=waiting)
+    (t.tmp / "posthoused.conf").chmod(0o644)
+    done = t.run([*as_user(pwd.getpwnam("games")), BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf",
+                  "explain", waiting], check=0)
+    said = words(done.stdout.decode())
+    assert "new@lists.example.org waits, because it is not known" in said, said
 
 
 def test_the_first_section_may_be_mailmans(t):

@@ -517,6 +517,26 @@ def test_promises_that_cannot_be_kept_any_more(t):
         assert "DSN" not in client.ehlo.lines, client.ehlo
 
 
+# ---- what stands in front of it ----------------------------------------------------------
+
+
+def test_filter_and_rewriting(t):
+    """Both stand between the session and this handler, and pass on what it is asked between sessions."""
+    upstream = Upstream(t)
+    more = 'filter_command = {"/bin/sed", "s/one/two/"}\nmasquerade = "example.test"\n'
+    if os.geteuid() == 0:
+        more += f'program_user = "{harness.AUTH_USER}"\n'
+    daemon = proxy(t, config=more + upstream_section("main", [upstream], 'idle_timeout = "200ms"'))
+    with Client(daemon) as client:
+        client.message(b"Subject: x\r\n\r\none\r\n", sender="a@host.example.test")
+        client.quit()
+    wait_until(lambda: upstream.commands("QUIT"), "QUIT")
+    with Client(daemon) as client:
+        client.message(BODY)
+    first = upstream.messages[0]
+    equal((first.sender, without_received(first.content)), ("a@example.test", b"Subject: x\r\n\r\ntwo\r\n"), "the message")
+
+
 # ---- routes -----------------------------------------------------------------------------
 
 
@@ -680,9 +700,6 @@ def test_what_does_not_go_with_it(t):
     assert status == 1 and "messages_per_minute has no effect" in said, said
     status, said = check(t, 'upstream "u" {\n remoteaddr = "lmtp://127.0.0.1:24"\n}\n', None)
     assert status == 1 and "one a recipient" in said, said
-    path = t.config('x_peer = yes\n', 1, spool=t.tmp / "spool", name="spooled")
-    done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", path], check=1)
-    assert b"x_peer has no effect" in done.stderr, done.stderr
     path = t.config('handler = "proxy"\n', spool=t.tmp / "spool", name="nowhere")
     done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", path], check=1)
     assert b"remoteaddr is missing" in done.stderr, done.stderr
@@ -696,6 +713,12 @@ def test_there_is_no_spool(t):
     assert not daemon.spool.exists(), "nothing was spooled, and no place made for it"
     equal(daemon.children("relay"), [], "relay processes")
     assert "spool" not in daemon.wait_for("ready"), "ready"
+    for verb in ("queue", "status"):
+        done = t.run([harness.BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf", verb], check=3)
+        assert b'handler "proxy" has no spool' in done.stderr, done.stderr
+    done = t.run([harness.BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf", "doctor", "--json"])
+    spool = [line for line in done.stdout.decode().splitlines() if '"check":"spool"' in line.replace(" ", "")]
+    assert spool and "skipped" in spool[0] and "no spool" in spool[0], done.stdout
 
 
 def test_quick_command_line(t):

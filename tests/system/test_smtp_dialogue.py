@@ -72,7 +72,7 @@ def transcript(script):
         if settings.pop("vrfy_table", "") == "yes":
             (t.tmp / "vrfy").write_text(transcripts.VRFY_TABLE)
             settings["vrfy_table"] = str(t.tmp / "vrfy")
-        relay = t.daemon(upstream, config="".join(f"{key} = {configured(key, value)}\n" for key, value in settings.items()))
+        relay = t.daemon(upstream, config="".join(f"{key} = {configured(key, value)}\n" for key, value in settings.items())).ready()
         script.play(relay.port)
         if settings.get("enable_binarymime") == "yes":
             return  # this upstream has no BINARYMIME, and without it such mail goes back

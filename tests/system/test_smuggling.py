@@ -120,6 +120,44 @@ def test_cut_anywhere(t):
     equal((relay.queue(), upstream.received), ([], []), "spool and what left")
 
 
+def chunked_attack(client, octets, cuts):
+    """The same with BDAT: cut behind each of the places in `cuts`, counted from the false end. Whether it was accepted."""
+    content = b"Subject: harmless\r\n\r\nbody" + octets + SMUGGLED
+    at = content.index(SMUGGLED) - len(octets)
+    places = sorted({0, *(min(max(at + cut, 0), len(content)) for cut in cuts), len(content)})
+    pieces = [content[a:b] for a, b in zip(places, places[1:])]
+    client.mail()
+    client.send(b"".join(b"BDAT %d%s\r\n" % (len(p), b" LAST" if n == len(pieces) else b"") + p
+                         for n, p in enumerate(pieces, 1)) + b"NOOP smuggled?\r\n")
+    codes = [client.reply().code for _ in pieces]
+    equal(client.expect(250).text, "2.0.0 OK", "the reply to what follows")
+    # the first refusal ends it, and the octets of the later ones are dropped
+    refused = next((n for n, code in enumerate(codes) if code != 250), len(codes))
+    equal(codes, [250] * refused + [550] * (refused < len(codes)) + [503] * (len(codes) - refused - 1), f"replies to {pieces!r}")
+    return refused == len(codes)
+
+
+def test_false_ends_in_chunks(t):
+    """BDAT: wherever it is cut, a false end is refused or made a line end, and nothing of the content is a command."""
+    for mode in ("reject", "normalize"):
+        upstream = Upstream(t)
+        relay = t.daemon(upstream, config=f"bare_newline = {mode}\nmax_errors = 100000\n", name=mode).ready()
+        accepted = []
+        with Client(relay) as client:
+            for octets in [*ENDS, *NO_ENDS]:
+                bad = octets in ENDS and (mode == "reject" or b"\0" in octets)
+                for cuts in [(), (0, 1), (1, 2), (2, 3), range(len(octets) + 4), (-1000,), (len(octets),)]:
+                    equal(chunked_attack(client, octets, cuts), not bad, f"{octets!r} in {mode}, cut at {cuts}")
+                    if not bad:
+                        accepted.append(octets)
+        upstream.wait_messages(len(accepted), timeout=60)
+        equal(len(upstream.received), len(accepted), "messages that left")
+        for message in upstream.messages:
+            harmless(message, b"")
+            assert not faults(bytes(message.content)), message.content
+        check_wire(upstream)
+
+
 REWRITING = ('default_domain = "new.test"\nmasquerade = "new.test"\nrewrite_headers = yes\nkeep_original_headers = yes\n'
              'remove_headers = { "X-Secret", "X-Other*" }\n'
              'rewrite {\n match = "*@old.test"\n to = "*@new.test"\n apply = { "sender", "header" }\n}\n')

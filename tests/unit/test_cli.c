@@ -691,7 +691,7 @@ START_TEST(the_exit_status_tells_how_it_went)
 
 		o.reply.code = rows[i].code;
 		strcpy(o.reply.text, "words");
-		send_report_init(&r, "server:25", 2);
+		send_report_init(&r, "server:25", NULL, 2);
 		send_report_recipient(&r, "y@x", &yes);
 		for (size_t k = 0; k < rows[i].refused; k++)
 			send_report_recipient(&r, "n@x", &no);
@@ -699,7 +699,7 @@ START_TEST(the_exit_status_tells_how_it_went)
 		if (rows[i].phase == UPSTREAM_FINAL_DOT && rows[i].code == 250)
 			r.done = r.accepted = true;
 		else
-			send_report_done(&r, &o, "192.0.2.1:25");
+			send_report_done(&r, 2, &o, "192.0.2.1:25");
 		send_report_closed(&r, &o, true);
 		ck_assert_msg(send_report_status(&r) == rows[i].status, "row %zu", i);
 	}

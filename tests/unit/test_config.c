@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "config/dump.h"
+#include "config/mailman.h"
 #include "config/options.h"
 #include "config/types.h"
 #include "config_files.h"
@@ -94,6 +95,13 @@ START_TEST(test_defaults_print_as_written)
 END_TEST
 
 #define D32 "AB:cd:01:23:45:67:89:ef:AB:cd:01:23:45:67:89:ef"
+
+#define MAILMAN                                                                                         \
+	"handler = mailman mailman_password_file = /mp mailman_domains = { l.example, m.example }\n"     \
+	"mailman_maps = /var/lib/mailman3/data/postfix_lmtp"
+#define MAILMAN2                                                                                        \
+	"handler = MailmanProxy mailman_command = /usr/lib/mailman/mail/mailman mailman_domains = l.example\n"  \
+	"mailman_maps = /var/lib/mailman/data/aliases"
 
 /* Keys that exclude one that is in every_key; test_alternatives has them. */
 static const char *const alternatives[] = { "auth_pam_service", "auth_dovecot_socket", "mailman_password_file",
@@ -263,6 +271,10 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_int_eq(cfg->expire_after_ms, 28 * 3600000);
 	ck_assert_int_eq(cfg->warn_after_ms, 29 * 60000);
 	ck_assert_uint_eq(cfg->bounce_size_limit_bytes, 30720);
+	ck_assert_str_eq(cfg->mailman_url, "none");
+	ck_assert_str_eq(cfg->mailman_user, "mu");
+	ck_assert_int_eq(cfg->mailman_refresh_ms, 49000);
+	ck_assert_str_eq(cfg->mailman_upstream, "u");
 	ck_assert_str_eq(cfg->postmaster, "pm@[192.0.2.1]");
 	ck_assert_str_eq(cfg->view_group, "v");
 	ck_assert_str_eq(cfg->control_group, "c");
@@ -407,6 +419,26 @@ START_TEST(test_alternatives)
 	files_load_good(&cfg, GOOD "auth_dovecot_socket = \"/run/dovecot/auth\"");
 	ck_assert_str_eq(cfg.auth_dovecot_socket, "/run/dovecot/auth");
 	ck_assert(!cfg.auth_users_file && !cfg.auth_pam_service);
+	config_release(&cfg);
+	/* Mailman has an upstream that nobody need write, behind the others */
+	files_load_good(&cfg, GOOD MAILMAN);
+	ck_assert_uint_eq(cfg.upstream_count, 2);
+	ck_assert_uint_eq(config_mailman_upstream(&cfg), 1);
+	ck_assert_int_eq(cfg.upstream[1].tls, UPSTREAM_TLS_NONE);
+	ck_assert_uint_eq(cfg.upstream[1].remoteaddr[0].endpoint.port, 8024);
+	ck_assert_str_eq(cfg.mailman_password_file, "/mp");
+	ck_assert_str_eq(cfg.mailman_domains[1], "m.example");
+	ck_assert_str_eq(cfg.mailman_maps[0], "/var/lib/mailman3/data/postfix_lmtp");
+	ck_assert_str_eq(config_mailman_url(&cfg), "http://localhost:8001/3.1");
+	config_release(&cfg);
+	files_load_good(&cfg, GOOD MAILMAN2);
+	ck_assert_str_eq(cfg.mailman_command, "/usr/lib/mailman/mail/mailman");
+	ck_assert_ptr_null(config_mailman_url(&cfg));
+	config_release(&cfg);
+	files_load_good(&cfg, "localaddr = :1\nhandler = mailman mailman_upstream = l\n"
+			"upstream l { remoteaddr = a tls = none }\nupstream m { remoteaddr = b }");
+	ck_assert_uint_eq(cfg.upstream_count, 2);
+	ck_assert_uint_eq(config_mailman_upstream(&cfg), 0);
 	config_release(&cfg);
 }
 END_TEST

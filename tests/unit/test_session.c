@@ -90,10 +90,11 @@ static const struct {
 	{ "QUIT", "QUIT", "221 2.0.0 Bye" },
 	{ "VRFY", "VRFY bob", "252 2.5.2 Cannot VRFY user, but will accept message and attempt delivery" },
 	{ "EXPN", "EXPN list", "502 5.5.1 EXPN not implemented" },
+	{ "ETRN", "ETRN example.org", "251 2.0.0 OK, no messages waiting for node example.org" },
 	{ "HELP", "HELP", "250 2.0.0 Supported commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY" },
 };
 
-/* BDAT needs EHLO; the others have HELO, so that no extension is at work. */
+/* Commands that must be announced have EHLO; the others HELO, so that no extension is at work. */
 static const struct {
 	enum command_state state;
 	const char *input, *extended;
@@ -147,14 +148,16 @@ START_TEST(every_verb_in_every_state)
 			/* allowed as such, but there is no recipient yet */
 			if ((v->run == verb_data || v->run == verb_bdat) && states[i].state == COMMAND_MAIL)
 				reply = "503 5.5.1 Error: need RCPT command";
-			/* it was never announced */
+			/* it was not announced yet */
+			if (v->run == verb_etrn && states[i].state == COMMAND_START)
+				reply = "500 5.5.2 Error: command \"ETRN\" not recognized";
 			if (v->run == verb_bdat && states[i].state == COMMAND_START)
 				reply = "421 4.7.0 relay.example.org Error: it is not known where the next command begins";
 			/* that state needs EHLO */
 			if (v->run == verb_help && states[i].state == COMMAND_BDAT)
-				reply = "250 2.0.0 Supported commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY";
+				reply = "250 2.0.0 Supported commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY ETRN";
 			snprintf(input, sizeof(input), "%s%s\r\n",
-				 v->run == verb_bdat ? states[i].extended : states[i].input, line);
+				 v->flags & COMMAND_ANNOUNCED ? states[i].extended : states[i].input, line);
 			setup(&r, input);
 			run(&r);
 			ck_assert_msg(strcmp(last_line(&r), reply) == 0, "%s in state %d: %s", v->name,
@@ -163,7 +166,7 @@ START_TEST(every_verb_in_every_state)
 		}
 	}
 	/* STARTTLS in three states, AUTH and MAIL in four ...: the test itself must see refusals */
-	ck_assert_uint_eq(refused, 3 + 4 + 3 + 4 + 3 + 3 + 2);
+	ck_assert_uint_eq(refused, 3 + 4 + 3 + 4 + 3 + 3 + 2 + 4);
 }
 END_TEST
 
@@ -175,10 +178,11 @@ START_TEST(arguments_by_the_table)
 
 		if (v->argument == COMMAND_MAY_ARGUMENT || !v->syntax)
 			continue;
-		snprintf(input, sizeof(input), HELLO "%s%s%s\r\n",
+		snprintf(input, sizeof(input), EHLO "%s%s%s\r\n",
 			 v->states & COMMAND_GREETED ? "" : MAIL RCPT, v->name,
 			 v->argument == COMMAND_NO_ARGUMENT ? " x" : " ");
-		snprintf(syntax, sizeof(syntax), "501 5.5.4 Syntax: %s", v->syntax);
+		snprintf(syntax, sizeof(syntax), "501 5.5.4 Syntax: %s%s", v->syntax,
+			 v->flags & COMMAND_PARAMETERS ? " [SP <mail-parameters>]" : "");
 		setup(&r, input);
 		run(&r);
 		ck_assert_str_eq(last_line(&r), syntax);
@@ -215,6 +219,18 @@ static const struct {
 	{ HELLO MAIL RCPT, IO_ERROR, SESSION_LOST, "250 2.1.5 OK",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;abort;" },
 	{ TO_DATA "x\r\n.\r", IO_EOF, SESSION_LOST, "354 End data with <CR><LF>.<CR><LF>",
+	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
+	{ EHLO MAIL RCPT "BDAT 4 LAST\r\nabc", IO_TIMEOUT, SESSION_TIMED_OUT,
+	  "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection",
+	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
+	{ EHLO MAIL RCPT "BDAT 4 LAST\r\na\nc", IO_EOF, SESSION_LOST, "250 2.1.5 OK",
+	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
+	{ EHLO MAIL RCPT "BDAT 3\r\nabc", IO_STOP, SESSION_STOPPED,
+	  "421 4.3.2 relay.example.org Service shutting down, closing connection",
+	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
+	{ EHLO MAIL "BDAT 4 LAST\r\nabc", IO_TIMEOUT, SESSION_TIMED_OUT,
+	  "421 4.4.2 relay.example.org Error: timeout exceeded, closing connection", "mail <alice@example.net>;abort;" },
+	{ EHLO MAIL RCPT "BDAT 3\r\nabcQUIT\r\n", IO_EOF, SESSION_QUIT, "221 2.0.0 Bye",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
 	{ HELLO MAIL "QUIT\r\n", IO_EOF, SESSION_QUIT, "221 2.0.0 Bye", "mail <alice@example.net>;abort;" },
 	{ HELLO MAIL "RSET\r\nQUIT\r\n", IO_EOF, SESSION_QUIT, "221 2.0.0 Bye",
@@ -657,7 +673,7 @@ START_TEST(events)
 	ck_assert_str_eq(
 		r.told.data,
 		"<220 relay.example.org ESMTP Posthouse|>EHLO x|<250-relay.example.org|<250-PIPELINING|"
-		"<250-SIZE|<250-8BITMIME|<250-ENHANCEDSTATUSCODES|<250-DSN|<250-CHUNKING|<250-DELIVERBY|<250-LIMITS RCPTMAX=1000|<250 HELP|"
+		"<250-SIZE|<250-ETRN|<250-8BITMIME|<250-ENHANCEDSTATUSCODES|<250-DSN|<250-CHUNKING|<250-DELIVERBY|<250-LIMITS RCPTMAX=1000|<250 HELP|"
 		">MAIL FROM:<alice@example.net>|<250 2.1.0 OK|>RCPT TO:<bob@example.org>|<250 2.1.5 OK|"
 		">DATA|<354 End data with <CR><LF>.<CR><LF>|<250 2.0.0 OK|"
 		">N|<500 5.5.2 Error: bare <LF>, a command must end with <CR><LF>|>QUIT|<221 2.0.0 Bye|");

@@ -16,6 +16,13 @@
 /* the file is the name of the test case */
 #define bad(line, fmt, ...) ck_abort_msg("line %u: " fmt, line, ##__VA_ARGS__)
 
+static enum session_flush no_queue(void *ctx, enum session_flush_of what, const char *name)
+{
+	(void)ctx;
+	return what == SESSION_FLUSH_UPSTREAM && strcmp(name, "default") != 0 ? SESSION_FLUSH_NO_SUCH :
+										SESSION_FLUSH_NOTHING;
+}
+
 void transcript_default_config(struct session_config *cfg)
 {
 	memset(cfg, 0, sizeof(*cfg));
@@ -25,6 +32,7 @@ void transcript_default_config(struct session_config *cfg)
 	cfg->max_received = 50;
 	cfg->max_errors = 100;
 	cfg->policy = &fake_policy_open;
+	cfg->flush = no_queue;
 }
 
 /* ---- reading a file --------------------------------------------------------- */
