@@ -55,6 +55,7 @@ packages() {
 		test  python3-flufl.bounce python flufl.bounce
 		test  postfix              command smtp-source
 		test  haproxy              command haproxy
+		test  mailman3             command mailman-wrapper
 		test  microsocks           command microsocks
 		test  sasl2-bin            command saslpasswd2
 		test  e2fsprogs            command mkfs.ext4

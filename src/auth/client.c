@@ -14,6 +14,7 @@
 #include "auth/channel.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "session/session.h"
 #include "smtp/mechanism.h"
 
@@ -54,16 +55,17 @@ static void end_exchange(struct session_authenticator *a)
 		explicit_bzero(c->answer, sizeof(*c->answer));
 }
 
-/* While the auth process is being restarted the queue may fill up. */
-static bool send_request(const struct auth_asker *c, const struct msghdr *msg, int64_t deadline_mono_ms)
+/* Hands that descriptor over. While the auth process is being restarted the queue may fill up. */
+static bool send_request(const struct auth_asker *c, const struct auth_request *request, int fd,
+			 int64_t deadline_mono_ms)
 {
 	struct control *control = c->line->control;
 
-	while (sendmsg(c->line->request_fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+	while (descriptors_send(c->line->request_fd, request, sizeof(*request), &fd, 1) < 0) {
 		struct pollfd fds[2] = { { c->line->request_fd, POLLOUT, 0 }, { control->fd, POLLIN, 0 } };
 		int64_t left = deadline_mono_ms - clock_mono_ms();
 
-		if ((errno != EAGAIN && errno != EINTR) || control->stopping || left <= 0)
+		if (errno != EAGAIN || control->stopping || left <= 0)
 			return false;
 		poll(fds, 2, left < 1000 ? (int)left : 1000);
 		if (fds[1].revents)
@@ -77,26 +79,12 @@ static bool open_exchange(struct auth_asker *c, const struct session_client *cli
 {
 	struct auth_request request = { .version = AUTH_REQUEST_VERSION,
 					.client = auth_address_parse(client->peer->address) };
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .room = { 0 } };
-	struct iovec iov = { &request, sizeof(request) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control.room,
-			      .msg_controllen = sizeof(control.room) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	int pair[2];
 	bool sent;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return false;
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &pair[1], sizeof(int));
-	sent = send_request(c, &msg, earlier(deadline_mono_ms, clock_mono_ms() + AUTH_ANSWER_MS));
+	sent = send_request(c, &request, pair[1], earlier(deadline_mono_ms, clock_mono_ms() + AUTH_ANSWER_MS));
 	close(pair[1]);
 	if (sent)
 		c->fd = pair[0];

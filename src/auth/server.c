@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "auth/server_internal.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/proctitle.h"
 
@@ -156,66 +156,24 @@ static void reap(struct server *s)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-static bool is_seqpacket(int fd)
-{
-	int domain = 0, type = 0;
-	socklen_t len = sizeof(int);
-
-	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
-	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
-}
-
-/* The one descriptor of a message; what more there is, is closed. -1: none, or not one. */
-static int descriptor_of(struct msghdr *msg)
-{
-	int fd = -1;
-	unsigned count = 0;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = 0; at + CMSG_LEN(sizeof(int)) <= c->cmsg_len; at += sizeof(int)) {
-			if (fd >= 0)
-				close(fd);
-			memcpy(&fd, CMSG_DATA(c) + at, sizeof(int));
-			count++;
-		}
-	}
-	if (fd >= 0 && (count > 1 || !is_seqpacket(fd))) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 /* Returns false when there is none. */
 static bool take_request(struct server *s)
 {
 	struct auth_request request = { 0 };
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(4 * sizeof(int))];
-	} control;
-	struct iovec iov = { &request, sizeof(request) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control.room,
-			      .msg_controllen = sizeof(control.room) };
-	ssize_t n = recvmsg(s->cfg->request_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	size_t len, count;
 	int fd;
 
-	if (n < 0)
+	if (!descriptors_receive(s->cfg->request_fd, &request, sizeof(request), &len, &fd, 1, &count))
 		return false;
-	fd = descriptor_of(&msg);
-	if (n == 0 && fd < 0) {
+	if (len == 0 && count == 0) {
 		/* only a worker that is no longer ours can shut the pair down; as the listening sockets, too */
 		s->channel_lost = true;
 		return false;
 	}
-	if (fd < 0)
+	if (count != 1)
 		return true;
-	if (n != (ssize_t)sizeof(request) || (msg.msg_flags & MSG_TRUNC) ||
-	    request.version != AUTH_REQUEST_VERSION || !auth_address_is_valid(&request.client))
+	if (len != sizeof(request) || request.version != AUTH_REQUEST_VERSION ||
+	    !auth_address_is_valid(&request.client) || !descriptors_is_seqpacket(fd))
 		close(fd);
 	else
 		job_begin(s, fd, &request.client);

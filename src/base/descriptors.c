@@ -46,7 +46,8 @@ static void take(struct msghdr *msg, int *all, size_t *count)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t at = 0; at + CMSG_LEN(sizeof(int)) <= c->cmsg_len && *count < ROOM; at += sizeof(int))
+		for (size_t at = 0; at + CMSG_LEN(sizeof(int)) <= c->cmsg_len && *count < ROOM;
+		     at += sizeof(int))
 			memcpy(&all[(*count)++], CMSG_DATA(c) + at, sizeof(int));
 	}
 }

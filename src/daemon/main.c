@@ -20,6 +20,7 @@
 #include "base/stdfiles.h"
 #include "config/client.h"
 #include "config/dump.h"
+#include "config/programs.h"
 #include "config/secret.h"
 #include "daemon/background.h"
 #include "daemon/credentials.h"
@@ -120,7 +121,7 @@ static bool users_are_there(const struct config *cfg)
 {
 	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
 	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL,
-			       programs_are_configured(cfg) ? cfg->program_user : NULL };
+			       config_runs_programs(cfg) ? cfg->program_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;

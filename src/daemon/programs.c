@@ -15,39 +15,10 @@
 
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "config/programs.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "program/server.h"
-
-void programs_configured(struct program_setting setting[PROGRAM_COMMANDS], const struct config *cfg)
-{
-	memset(setting, 0, PROGRAM_COMMANDS * sizeof(*setting));
-	if (strcmp(cfg->handler, "exec") == 0)
-		setting[PROGRAM_EXEC] = (struct program_setting){ .word = (const char *const *)cfg->exec_command,
-							  .word_count = cfg->exec_command_count,
-							  .timeout_ms = cfg->exec_timeout_ms,
-							  .crlf = cfg->exec_crlf };
-	setting[PROGRAM_FILTER] =
-		(struct program_setting){ .word = (const char *const *)cfg->filter_command,
-					  .word_count = cfg->filter_command_count,
-					  .timeout_ms = cfg->filter_timeout_ms,
-					  .crlf = cfg->filter_crlf,
-					  .filters = true,
-					  .output_max = cfg->data_size_limit_bytes > 0 ?
-								cfg->data_size_limit_bytes :
-								UINT64_MAX };
-}
-
-bool programs_are_configured(const struct config *cfg)
-{
-	struct program_setting setting[PROGRAM_COMMANDS];
-
-	programs_configured(setting, cfg);
-	for (int i = 0; i < PROGRAM_COMMANDS; i++)
-		if (setting[i].word_count > 0)
-			return true;
-	return false;
-}
 
 int programs_find_rights(struct rights *rights, const struct config *cfg, struct err *e)
 {
@@ -76,7 +47,7 @@ static bool is_usable(const char *name, const char *program, const char *user, s
 
 static bool look(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx)
 {
-	struct program_setting setting[PROGRAM_COMMANDS];
+	struct config_programs programs;
 	bool good = true, change = geteuid() == 0 && cfg->user && cfg->smtp_user;
 	struct rights rights = { 0 };
 	struct err e;
@@ -85,11 +56,11 @@ static bool look(const struct config *cfg, void (*report)(void *ctx, const char 
 		report(ctx, e.text);
 		return false;
 	}
-	programs_configured(setting, cfg);
+	config_programs_init(&programs, cfg);
 	for (int i = 0; i < PROGRAM_COMMANDS; i++) {
-		if (setting[i].word_count == 0 ||
-		    is_usable(program_command_names[i], setting[i].word[0], change ? cfg->program_user : "that starts us",
-			      &e))
+		if (programs.setting[i].word_count == 0 ||
+		    is_usable(program_command_names[i], programs.setting[i].word[0],
+			      change ? cfg->program_user : "that starts us", &e))
 			continue;
 		report(ctx, e.text);
 		good = false;
@@ -102,7 +73,7 @@ bool programs_are_usable(const struct config *cfg, void (*report)(void *ctx, con
 	int status = 0;
 	pid_t pid;
 
-	if (!programs_are_configured(cfg))
+	if (!config_runs_programs(cfg))
 		return true;
 	pid = fork();
 	if (pid == 0)
@@ -143,6 +114,7 @@ static bool sessions_are_open(void *ctx)
 int programs_main(void *ctx, struct child_start *start)
 {
 	struct service *s = ctx;
+	struct config_programs programs;
 	struct program_server_config config = {
 		.request_fd = s->program_fd[0],
 		.control = &start->control,
@@ -155,7 +127,8 @@ int programs_main(void *ctx, struct child_start *start)
 	int r = -1;
 
 	proctitle_set("programs");
-	programs_configured(config.command, s->cfg);
+	config_programs_init(&programs, s->cfg);
+	config.command = programs.setting;
 	close_others(s);
 	if (rights_drop(&s->program_rights, &e) == 0)
 		r = program_server_run(&config, &e);

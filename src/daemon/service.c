@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/programs.h"
 #include "config/remote.h"
 #include "daemon/outbox.h"
 #include "daemon/programs.h"
@@ -350,7 +351,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	s.reload = make_reload(&s);
 	s.has_relay = s.handler->ops->spools;
 	s.has_auth = config_offers_auth(cfg);
-	s.has_programs = programs_are_configured(cfg);
+	s.has_programs = config_runs_programs(cfg);
 	if (s.has_relay)
 		roles.relay = relay_main;
 	if (s.has_auth)

@@ -17,7 +17,6 @@
 #include "base/proctitle.h"
 #include "daemon/outbox.h"
 #include "daemon/proxying.h"
-#include "daemon/programs.h"
 #include "handler/filter_handler.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
@@ -40,6 +39,23 @@ static void become_busy(struct worker *w)
 	}
 }
 
+/* In a module: it was in the child's name that the scoreboard was told so. */
+static void on_outbox_session_died(void *ctx)
+{
+	struct worker *w = ctx;
+	const struct scoreboard_slot *slot = w->start->slot;
+	struct log_line line;
+
+	log_begin(&line, LOG_LEVEL_ERROR, "child_exited");
+	log_str(&line, "role", "outbox session");
+	if (atomic_load(&slot->guest_deadline_mono_ms) != 0) {
+		log_str(&line, "module", slot->guest);
+		log_str(&line, "function", slot->guest_function);
+	}
+	log_end(&line);
+	scoreboard_guest_left(w->start->slot);
+}
+
 /* Mail that was put down while nobody listened. We do now, so nothing is put in any more without telling us. */
 static void drain_outbox(struct worker *w)
 {
@@ -51,6 +67,8 @@ static void drain_outbox(struct worker *w)
 					.handler = w->handler,
 					.events = &w->events,
 					.control = &w->start->control,
+					.died = w->module ? on_outbox_session_died : NULL,
+					.died_ctx = w,
 					.expire_after_ms = cfg->expire_after_ms,
 					.peer = w->peer.text,
 					.peer_cap = sizeof(w->peer.text) };
@@ -228,8 +246,8 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.proxy = &w->proxying->setup;
 	}
-	w->program_line = (struct program_line){ w->service->program_fd[1], &w->start->control, w->program };
-	programs_configured(w->program, cfg);
+	w->program_line = (struct program_line){ w->service->program_fd[1], &w->start->control, w->programs.setting };
+	config_programs_init(&w->programs, cfg);
 	if (rights_drop(&w->service->worker_rights, e) < 0)
 		return -1;
 	if (w->service->has_relay) {
@@ -246,7 +264,7 @@ static int open_all(struct worker *w, struct err *e)
 	if (rewrite_is_wanted(&w->service->rewriting.rules))
 		w->handler = rewrite_handler_open(w->handler, &w->service->rewriting.rules);
 	/* in front of rewriting: what a program makes of a message is rewritten like what a client sent */
-	if (w->program[PROGRAM_FILTER].word_count > 0)
+	if (w->programs.setting[PROGRAM_FILTER].word_count > 0)
 		w->handler = filter_handler_open(w->handler, &w->program_line);
 	worker_use_module(w);
 	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);

@@ -11,6 +11,7 @@
 
 #include "access/access.h"
 #include "auth/client.h"
+#include "config/programs.h"
 #include "daemon/service.h"
 #include "listener/acceptor.h"
 #include "listener/peer.h"
@@ -32,7 +33,7 @@ struct worker {
 	struct session_config *session; /* by listener of the configuration; owned */
 	struct session_config *local_session; /* the same for its unix sockets; owned */
 	struct session_config outbox_session; /* for mail of the outbox */
-	struct program_setting program[PROGRAM_COMMANDS];
+	struct config_programs programs;
 	struct program_line program_line;
 	struct auth_asker_line auth_line;
 	struct auth_asker *asker; /* by listener; owned */

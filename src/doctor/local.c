@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "config/options.h"
+#include "config/programs.h"
 #include "config/secret.h"
 #include "config/types.h"
 
@@ -29,6 +30,7 @@ const struct doctor_check doctor_local_checks[] = {
 	{ "certificates", "configuration", NULL, check_certificates },
 	{ "tables", "configuration", NULL, check_tables },
 	{ "logins", "configuration", NULL, check_logins },
+	{ "programs", "configuration", NULL, check_programs },
 	{ "hostname", "configuration", NULL, check_hostname },
 	{ "clock", NULL, NULL, check_clock },
 	{ "limits", "configuration", NULL, check_limits },
@@ -131,6 +133,8 @@ void check_users(void *subject, struct findings *f)
 		/* it runs only where clients may log in, and may be root, for PAM */
 		if (name && o->offset == offsetof(struct config, auth_user) &&
 		    (!config_offers_auth(d->cfg) || strcmp(name, "root") == 0))
+			continue;
+		if (name && o->offset == offsetof(struct config, program_user) && !config_runs_programs(d->cfg))
 			continue;
 		if (name)
 			account(d, f, o->key, name, o->type == &config_type_group);

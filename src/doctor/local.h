@@ -26,6 +26,10 @@ struct doctor_local {
 extern const struct doctor_check doctor_local_checks[];
 extern const size_t doctor_local_check_count;
 
+/* What another user's access(2) says, with all its groups, tried in a child: 0, or the errno. local_clients.c */
+struct passwd;
+int doctor_error_for_user(const char *file, int mode, const struct passwd *pw);
+
 /* ---- the checks, a file or two each ------------------------------------------------------ */
 
 void check_configuration(void *subject, struct findings *f);
@@ -40,6 +44,7 @@ void check_listeners(void *subject, struct findings *f); /* local_listen.c */
 void check_certificates(void *subject, struct findings *f); /* local_clients.c */
 void check_tables(void *subject, struct findings *f);
 void check_logins(void *subject, struct findings *f);
+void check_programs(void *subject, struct findings *f); /* local_programs.c */
 void check_hostname(void *subject, struct findings *f); /* local_machine.c */
 void check_clock(void *subject, struct findings *f);
 void check_limits(void *subject, struct findings *f);

@@ -142,7 +142,7 @@ void check_tables(void *subject, struct findings *f)
  * What the auth process reads, or connects to, it does with its own rights, at each log-in. Folders above it and all
  * groups of that user count, so a child tries it. 0, or the errno.
  */
-static int error_for_user(const char *file, int mode, const struct passwd *pw)
+int doctor_error_for_user(const char *file, int mode, const struct passwd *pw)
 {
 	int status;
 	pid_t pid = fork();
@@ -176,7 +176,7 @@ static void reading_as_auth_user(const struct doctor_local *d, struct findings *
 
 	if (!pw)
 		return;
-	error = error_for_user(file, R_OK, pw);
+	error = doctor_error_for_user(file, R_OK, pw);
 	if (error == 0)
 		return;
 	finding_add(f, FINDING_FAILED, "%s cannot be read by user \"%s\", who verifies log-ins: %s", file,
@@ -247,7 +247,7 @@ static bool is_kept_from_shadow(const struct doctor_local *d)
 {
 	const struct passwd *pw = auth_user(d);
 
-	return pw && error_for_user("/etc/shadow", R_OK, pw) == EACCES;
+	return pw && doctor_error_for_user("/etc/shadow", R_OK, pw) == EACCES;
 }
 
 static void dovecot(const struct doctor_local *d, struct findings *f)
@@ -271,7 +271,7 @@ static void dovecot(const struct doctor_local *d, struct findings *f)
 		return;
 	}
 	pw = auth_user(d);
-	if (pw && error_for_user(path, W_OK, pw) == EACCES) {
+	if (pw && doctor_error_for_user(path, W_OK, pw) == EACCES) {
 		finding_add(f, FINDING_FAILED,
 			    "auth_dovecot_socket %s: user \"%s\", who verifies log-ins, may not connect",
 			    path, pw->pw_name);

@@ -45,7 +45,8 @@ enum handler_verdict content_file_begin(struct content_file *f, struct smtp_repl
 	return HANDLER_ACCEPT;
 }
 
-enum handler_verdict content_file_put(struct content_file *f, const char *data, size_t len, struct smtp_reply *reply)
+enum handler_verdict content_file_put(struct content_file *f, const char *data, size_t len,
+				      struct smtp_reply *reply)
 {
 	sink_put(&f->sink, data, len);
 	f->size += len;

@@ -24,7 +24,8 @@ void content_file_close(struct content_file *f);
 
 /* A new message. The verdict of each: HANDLER_REFUSE fills the reply (451, 452 when the disk is full) and logs why. */
 enum handler_verdict content_file_begin(struct content_file *f, struct smtp_reply *reply);
-enum handler_verdict content_file_put(struct content_file *f, const char *data, size_t len, struct smtp_reply *reply);
+enum handler_verdict content_file_put(struct content_file *f, const char *data, size_t len,
+				      struct smtp_reply *reply);
 /* All of it is in the file now. */
 enum handler_verdict content_file_end(struct content_file *f, struct smtp_reply *reply);
 /* Gives its space back; nothing when nothing was begun. */

@@ -20,16 +20,14 @@
 #include "base/assert.h"
 #include "base/pyrepr.h"
 #include "base/sink.h"
-#include "base/file.h"
 #include "base/utf8.h"
+#include "handler/content_file.h"
 #include "smtp/received.h"
 
 struct debug {
 	struct handler handler;
 	bool as_text; /* decode_data */
-	int file; /* the content; -1 until the first message */
-	off_t size; /* octets put into it */
-	struct sink to_file;
+	struct content_file content;
 };
 
 /* ---- the content, read back ---------------------------------------------- */
@@ -216,13 +214,13 @@ static void lock_output(int fd, short type)
 
 static int print(struct debug *d, const struct envelope *env)
 {
-	struct window w = { .file = d->file, .size = d->size };
+	struct window w = { .file = d->content.fd, .size = (off_t)d->content.size };
 	struct sink out;
 	char tail[2];
 	int rc;
 
 	/* smtpd cuts the content before the CRLF that belongs to the end of data */
-	if (d->size >= 2 && pread(d->file, tail, 2, d->size - 2) == 2 && memcmp(tail, "\r\n", 2) == 0)
+	if (w.size >= 2 && pread(w.file, tail, 2, w.size - 2) == 2 && memcmp(tail, "\r\n", 2) == 0)
 		w.size -= 2;
 	sink_init(&out, STDOUT_FILENO);
 	lock_output(out.fd, F_WRLCK);
@@ -242,68 +240,41 @@ static enum handler_verdict debug_accept(struct handler *h, struct envelope *env
 	return HANDLER_ACCEPT;
 }
 
-static enum handler_verdict refuse(struct smtp_reply *reply, const char *what)
-{
-	smtp_reply_set(reply, 451, "4.3.0", "Error: message could not be %s", what);
-	return HANDLER_REFUSE;
-}
-
 static enum handler_verdict debug_data_begin(struct handler *h, struct envelope *env,
 					     struct smtp_reply *reply)
 {
-	struct debug *d = (struct debug *)h;
-
 	(void)env;
-	if (d->file < 0)
-		d->file = file_open_unnamed();
-	if (d->file < 0 || lseek(d->file, 0, SEEK_SET) != 0 || ftruncate(d->file, 0) != 0)
-		return refuse(reply, "stored");
-	d->size = 0;
-	sink_init(&d->to_file, d->file);
-	return HANDLER_ACCEPT;
+	return content_file_begin(&((struct debug *)h)->content, reply);
 }
 
 static enum handler_verdict debug_data_chunk(struct handler *h, const char *data, size_t len,
 					     struct smtp_reply *reply)
 {
-	struct debug *d = (struct debug *)h;
-
-	sink_put(&d->to_file, data, len);
-	d->size += (off_t)len;
-	return d->to_file.os_error ? refuse(reply, "stored") : HANDLER_ACCEPT;
+	return content_file_put(&((struct debug *)h)->content, data, len, reply);
 }
 
-/* Gives the space of the content back; what is left in the sink is dropped by the next data_begin. */
 static void debug_abort(struct handler *h)
 {
-	struct debug *d = (struct debug *)h;
-
-	if (d->file >= 0 && ftruncate(d->file, 0) != 0) {
-		close(d->file);
-		d->file = -1;
-	}
+	content_file_clear(&((struct debug *)h)->content);
 }
 
 static enum handler_verdict debug_data_end(struct handler *h, struct envelope *env, struct smtp_reply *reply)
 {
 	struct debug *d = (struct debug *)h;
-	enum handler_verdict verdict = HANDLER_ACCEPT;
+	enum handler_verdict verdict = content_file_end(&d->content, reply);
 
-	if (sink_flush(&d->to_file) != 0)
-		verdict = refuse(reply, "stored");
-	else if (print(d, env) != 0)
-		verdict = refuse(reply, "printed");
+	if (verdict == HANDLER_ACCEPT && print(d, env) != 0) {
+		smtp_reply_set(reply, 451, "4.3.0", "Error: message could not be printed");
+		verdict = HANDLER_REFUSE;
+	}
 	debug_abort(h);
 	return verdict;
 }
 
 static void debug_close(struct handler *h)
 {
-	struct debug *d = (struct debug *)h;
-
-	if (d->file >= 0)
-		close(d->file);
-	free(d);
+	content_file_close(&((struct debug *)h)->content);
+	free(h);
 }
 
 static const struct handler_ops debug_ops = {
@@ -327,7 +298,7 @@ static struct handler *debug_open(const struct handler_setup *setup, struct err 
 	(void)e;
 	d->handler.ops = &debug_ops;
 	d->as_text = setup->decode_data;
-	d->file = -1;
+	content_file_init(&d->content);
 	return &d->handler;
 }
 

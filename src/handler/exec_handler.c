@@ -46,7 +46,8 @@ static enum handler_verdict exec_data_begin(struct handler *h, struct envelope *
 	return content_file_begin(&self(h)->content, reply);
 }
 
-static enum handler_verdict exec_data_chunk(struct handler *h, const char *data, size_t len, struct smtp_reply *reply)
+static enum handler_verdict exec_data_chunk(struct handler *h, const char *data, size_t len,
+					    struct smtp_reply *reply)
 {
 	return content_file_put(&self(h)->content, data, len, reply);
 }

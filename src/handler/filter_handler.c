@@ -66,7 +66,8 @@ static enum handler_verdict filter_rcpt(struct handler *h, struct envelope *env,
 	return f->next->ops->rcpt(f->next, env, reply);
 }
 
-static enum handler_verdict filter_data_begin(struct handler *h, struct envelope *env, struct smtp_reply *reply)
+static enum handler_verdict filter_data_begin(struct handler *h, struct envelope *env,
+					      struct smtp_reply *reply)
 {
 	(void)env;
 	return content_file_begin(&self(h)->content, reply);
@@ -81,7 +82,8 @@ static enum handler_verdict filter_data_chunk(struct handler *h, const char *dat
 /* ---- the end of data ------------------------------------------------------------------- */
 
 /* The program's message is in `made`, or the reply says why not. */
-static enum handler_verdict filter(struct filter_handler *f, const struct envelope *env, struct smtp_reply *reply)
+static enum handler_verdict filter(struct filter_handler *f, const struct envelope *env,
+				   struct smtp_reply *reply)
 {
 	struct program_outcome outcome;
 
@@ -95,7 +97,8 @@ static enum handler_verdict filter(struct filter_handler *f, const struct envelo
 	}
 	if (outcome.end == PROGRAM_EXITED && outcome.status == 0) {
 		/* a message that vanished is an accident and no decision: that would have a status */
-		log_msg(LOG_LEVEL_ERROR, "filter_failed", "filter_command wrote nothing and ended with status 0");
+		log_msg(LOG_LEVEL_ERROR, "filter_failed",
+			"filter_command wrote nothing and ended with status 0");
 		outcome.end = PROGRAM_FAILED;
 	}
 	return program_reply(&outcome, reply);
@@ -129,7 +132,8 @@ static enum handler_verdict pass_on(struct filter_handler *f, struct envelope *e
 
 	for (uint64_t at = 0; verdict == HANDLER_ACCEPT && at < f->made.size;) {
 		uint64_t left = f->made.size - at;
-		ssize_t n = pread(f->made.fd, data, left < sizeof(data) ? (size_t)left : sizeof(data), (off_t)at);
+		ssize_t n =
+			pread(f->made.fd, data, left < sizeof(data) ? (size_t)left : sizeof(data), (off_t)at);
 
 		if (n <= 0)
 			return read_failed(n < 0 ? errno : EIO, reply);

@@ -66,7 +66,9 @@ static void set_own(const char *line, int code, const struct program_exit *exit,
 	text += len;
 	text += strspn(text, " ");
 	if (!*text)
-		text = exit->code / 100 == code / 100 ? exit->text : code < 300 ? "OK" : "Error: the message is not accepted";
+		text = exit->code / 100 == code / 100 ? exit->text
+		       : code < 300                   ? "OK"
+						      : "Error: the message is not accepted";
 	smtp_reply_set(reply, code, enhanced, "%s", text);
 }
 
@@ -81,7 +83,8 @@ static void set_from_exit(const struct program_outcome *o, struct smtp_reply *re
 	if (code > 0 && (o->status == 0 || code >= 400))
 		set_own(line, code, exit, reply);
 	else
-		smtp_reply_set(reply, exit->code, exit->enhanced, "%s", code == 0 && line[0] ? line : exit->text);
+		smtp_reply_set(reply, exit->code, exit->enhanced, "%s",
+			       code == 0 && line[0] ? line : exit->text);
 }
 
 enum handler_verdict program_reply(const struct program_outcome *o, struct smtp_reply *reply)
@@ -94,7 +97,8 @@ enum handler_verdict program_reply(const struct program_outcome *o, struct smtp_
 		break;
 	case PROGRAM_REFUSED:
 		/* it would be the same each time */
-		smtp_reply_set(reply, 554, "5.3.0", "Error: the message's envelope cannot be given to a program");
+		smtp_reply_set(reply, 554, "5.3.0",
+			       "Error: the message's envelope cannot be given to a program");
 		break;
 	case PROGRAM_KILLED:
 	case PROGRAM_TIMED_OUT:

@@ -8,8 +8,8 @@
 #include "base/assert.h"
 #include "smtp/received.h"
 
-static enum handler_verdict take_address(const struct program_setting *s, enum program_fact fact, const char *address,
-					 struct smtp_reply *reply)
+static enum handler_verdict take_address(const struct program_setting *s, enum program_fact fact,
+					 const char *address, struct smtp_reply *reply)
 {
 	if (program_takes(s, fact, address))
 		return HANDLER_ACCEPT;
@@ -68,9 +68,9 @@ static void put_message(struct program_job *job, const struct envelope *env, uin
 	program_job_put(job, FACT_RCPT_OPTIONS, env->rcpt_options);
 }
 
-void program_run_message(const struct program_line *line, enum program_command command, const struct envelope *env,
-			 const struct content_file *input, const struct content_file *output,
-			 struct program_outcome *out)
+void program_run_message(const struct program_line *line, enum program_command command,
+			 const struct envelope *env, const struct content_file *input,
+			 const struct content_file *output, struct program_outcome *out)
 {
 	struct program_job job;
 

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 
-const char *const program_end_names[PROGRAM_ENDS] = { "exited",	  "killed",	"timed_out", "failed",
+const char *const program_end_names[PROGRAM_ENDS] = { "exited",   "killed",     "timed_out", "failed",
 						      "too_much", "bad_output", "refused",   "lost" };
 
 void program_job_init(struct program_job *job, enum program_command command)
@@ -86,9 +86,10 @@ int program_begin(int request_fd, const struct program_job *job, struct err *e)
 		err_set_os(e, errno, "%s: no socket to have it run", program_command_names[job->command]);
 		return -1;
 	}
-	failed = send_job(pair[0], job) < 0 || descriptors_send(request_fd, &request, sizeof(request), &pair[1], 1) < 0 ?
-			 errno :
-			 0;
+	failed = send_job(pair[0], job) < 0 ||
+				 descriptors_send(request_fd, &request, sizeof(request), &pair[1], 1) < 0
+			 ? errno
+			 : 0;
 	close(pair[1]);
 	if (!failed)
 		return pair[0];
@@ -141,9 +142,10 @@ static int wait_ms(int64_t deadline_mono_ms)
 static bool await(int fd, short events, struct control *control, int64_t deadline_mono_ms)
 {
 	for (;;) {
-		struct pollfd fds[2] = { { fd, events, 0 }, { control->stopping ? -1 : control->fd, POLLIN, 0 } };
-		int64_t until = control->stop_by_mono_ms < deadline_mono_ms ? control->stop_by_mono_ms :
-									      deadline_mono_ms;
+		struct pollfd fds[2] = { { fd, events, 0 },
+					 { control->stopping ? -1 : control->fd, POLLIN, 0 } };
+		int64_t until = control->stop_by_mono_ms < deadline_mono_ms ? control->stop_by_mono_ms
+									    : deadline_mono_ms;
 
 		if (poll(fds, 2, wait_ms(until)) > 0) {
 			if (fds[1].revents)

@@ -48,7 +48,8 @@ struct program_outcome {
 	int status;
 	uint64_t output_octets; /* of a filter */
 	size_t text_len;
-	char text[PROGRAM_TEXT_MAX + 1]; /* the beginning of its output, or why it was not started; NUL ended */
+	char text[PROGRAM_TEXT_MAX +
+		  1]; /* the beginning of its output, or why it was not started; NUL ended */
 };
 
 /*

@@ -10,9 +10,9 @@ const char *const program_command_names[PROGRAM_COMMANDS] = { "exec", "filter", 
 
 /* In the order of enum program_fact; where Postfix's local(8) tells a program the same, by its name for it. */
 const char *const program_fact_names[PROGRAM_FACTS] = {
-	"SENDER",      "RECIPIENT",       "PEER",	"CLIENT_ADDRESS", "CLIENT_PORT",
-	"CLIENT_HELO", "CLIENT_PROTOCOL", "LISTENER",	"SASL_USERNAME",  "TLS_CIPHER",
-	"MAIL_OPTIONS", "RCPT_OPTIONS",	  "MESSAGE_SIZE", "LIST",	  "ACTION",
+	"SENDER",       "RECIPIENT",       "PEER",         "CLIENT_ADDRESS", "CLIENT_PORT",
+	"CLIENT_HELO",  "CLIENT_PROTOCOL", "LISTENER",     "SASL_USERNAME",  "TLS_CIPHER",
+	"MAIL_OPTIONS", "RCPT_OPTIONS",    "MESSAGE_SIZE", "LIST",           "ACTION",
 };
 
 /* "client_helo" for CLIENT_HELO; PROGRAM_FACTS: none. */
@@ -59,7 +59,8 @@ bool program_word_is_good(const char *word, struct err *e)
 	while (word_next(&word, &part)) {
 		if (part.fact < PROGRAM_FACTS || strncmp(part.text, "%{", 2) != 0)
 			continue;
-		err_set(e, "\"%.*s\" is nothing that a program can be told: %%{sender}, %%{recipient} ... are",
+		err_set(e,
+			"\"%.*s\" is nothing that a program can be told: %%{sender}, %%{recipient} ... are",
 			(int)(part.len > 100 ? 100 : part.len), part.text);
 		return false;
 	}

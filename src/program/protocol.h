@@ -25,7 +25,8 @@
 #include <stdint.h>
 
 #define PROGRAM_VERSION 1
-#define PROGRAM_JOB_MAX (128 << 10) /* below the room of a socket (net.core.wmem_default): sent without waiting */
+#define PROGRAM_JOB_MAX                                                                                      \
+	(128 << 10) /* below the room of a socket (net.core.wmem_default): sent without waiting */
 #define PROGRAM_TEXT_MAX 2048
 #define PROGRAM_QUEUE_MS 30000 /* what a request may wait while as many programs as may run do */
 #define PROGRAM_KILL_MS 1000 /* between TERM and KILL */

@@ -167,7 +167,8 @@ static bool take_job(struct run *r)
 	if (poll(&asker, 1, JOB_WAIT_MS) <= 0 ||
 	    !descriptors_receive(r->fd, r->packet, PROGRAM_JOB_MAX, &len, fds, 2, &count) || count > 2)
 		return false;
-	good = len >= sizeof(header) && len <= PROGRAM_JOB_MAX && (count == wanted || (wanted == 1 && count == 0));
+	good = len >= sizeof(header) && len <= PROGRAM_JOB_MAX &&
+	       (count == wanted || (wanted == 1 && count == 0));
 	r->input_fd = fds[0];
 	r->output_fd = fds[1];
 	if (!good || !is_file(fds[0], O_WRONLY) || !is_file(fds[1], O_RDONLY))
@@ -175,8 +176,8 @@ static bool take_job(struct run *r)
 	memcpy(&header, r->packet, sizeof(header));
 	r->offset = header.offset;
 	r->length = count > 0 ? header.length : 0;
-	return header.version == PROGRAM_VERSION && header.offset <= INT64_MAX && header.length <= INT64_MAX &&
-	       header.offset + header.length <= INT64_MAX &&
+	return header.version == PROGRAM_VERSION && header.offset <= INT64_MAX &&
+	       header.length <= INT64_MAX && header.offset + header.length <= INT64_MAX &&
 	       facts_read(&r->facts, r->packet + sizeof(header), len - sizeof(header), header.fact_count);
 }
 
@@ -190,7 +191,8 @@ static int open_input(const struct run *r, struct err *e)
 
 	while (fd >= 0 && left > 0) {
 		ssize_t n = pread(r->input_fd, data, left < PIECE ? (size_t)left : PIECE, (off_t)at);
-		size_t len = n > 0 && !r->setting->crlf ? lines_to_lf(&to_lf, data, (size_t)n, converted) : (size_t)n;
+		size_t len = n > 0 && !r->setting->crlf ? lines_to_lf(&to_lf, data, (size_t)n, converted)
+							: (size_t)n;
 
 		if (n <= 0) {
 			err_set_os(e, n < 0 ? errno : EIO, "the message cannot be read");
@@ -278,7 +280,8 @@ static bool put_output(struct run *r, const char *data, size_t len)
 		if (n <= 0) {
 			struct err e;
 
-			err_set_os(&e, n < 0 ? errno : EIO, "its output cannot be written to a temporary file");
+			err_set_os(&e, n < 0 ? errno : EIO,
+				   "its output cannot be written to a temporary file");
 			r->answer.text_len = 0;
 			fail(r, PROGRAM_FAILED, &e);
 			return false;

@@ -78,7 +78,8 @@ static void begin_run(struct server *s, enum program_command command, int fd)
 	if (j->pid == 0)
 		child(s, command, fd);
 	if (j->pid < 0) {
-		log_msg(LOG_LEVEL_ERROR, "program_error", "cannot start a process for a run: %s", strerror(errno));
+		log_msg(LOG_LEVEL_ERROR, "program_error", "cannot start a process for a run: %s",
+			strerror(errno));
 		j->pid = 0;
 		return;
 	}
@@ -113,7 +114,8 @@ static void reap(struct server *s)
 		s->free_jobs++;
 		if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_SUCCESS)
 			continue;
-		log_msg(LOG_LEVEL_ERROR, "program_error", "the process of run %ld died; what it ran is killed", (long)pid);
+		log_msg(LOG_LEVEL_ERROR, "program_error",
+			"the process of run %ld died; what it ran is killed", (long)pid);
 		s->has_orphans = true;
 	}
 	/* each that dies may leave us its children: until there are none but runs */
@@ -149,8 +151,9 @@ static bool take_request(struct server *s)
 	}
 	if (count != 1)
 		return true;
-	if (len == sizeof(request) && request.version == PROGRAM_VERSION && request.command < PROGRAM_COMMANDS &&
-	    s->cfg->command[request.command].word_count > 0 && descriptors_is_seqpacket(fd))
+	if (len == sizeof(request) && request.version == PROGRAM_VERSION &&
+	    request.command < PROGRAM_COMMANDS && s->cfg->command[request.command].word_count > 0 &&
+	    descriptors_is_seqpacket(fd))
 		begin_run(s, (enum program_command)request.command, fd);
 	close(fd);
 	return true;
@@ -231,7 +234,8 @@ static int open_signals(struct server *s, struct err *e)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM); /* for the children, who read it through a descriptor too; never sent to us */
+	sigaddset(&set,
+		  SIGTERM); /* for the children, who read it through a descriptor too; never sent to us */
 	if (sigprocmask(SIG_BLOCK, &set, NULL) == 0) {
 		sigdelset(&set, SIGTERM);
 		s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -19,7 +19,7 @@
 struct program_server_config {
 	int request_fd; /* read end of the shared pair */
 	struct control *control;
-	struct program_setting command[PROGRAM_COMMANDS];
+	const struct program_setting *command; /* by enum program_command */
 	unsigned max_programs; /* at a time; more wait */
 	_Atomic bool *ready; /* set when requests are served */
 	/* While the service stops: whether somebody may still ask. NULL: nobody */

@@ -96,13 +96,14 @@ static int learn(int *end, const char *program, struct err *e)
 	if (file_read_all(end[OUR_FAILURE], &failed, sizeof(failed), &len) == 0 && len == 0)
 		return 0;
 	err_set_os(e, failed ? failed : EIO, "cannot start %s%s", program,
-		   failed == ENOENT && access(program, F_OK) == 0 ? ": the interpreter of its first line is missing" :
-								    "");
+		   failed == ENOENT && access(program, F_OK) == 0
+			   ? ": the interpreter of its first line is missing"
+			   : "");
 	return -1;
 }
 
-int spawn_program(struct spawned *p, int in, char *const argv[], char *const envp[], const struct rlimit *files,
-		  struct err *e)
+int spawn_program(struct spawned *p, int in, char *const argv[], char *const envp[],
+		  const struct rlimit *files, struct err *e)
 {
 	pid_t parent = getpid();
 	int end[ENDS];

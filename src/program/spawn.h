@@ -14,7 +14,7 @@ struct spawned {
 };
 
 /* in becomes its 0 and stays the caller's. 0, or -1 and why; then nothing is left to be closed or waited for. */
-int spawn_program(struct spawned *p, int in, char *const argv[], char *const envp[], const struct rlimit *files,
-		  struct err *e);
+int spawn_program(struct spawned *p, int in, char *const argv[], char *const envp[],
+		  const struct rlimit *files, struct err *e);
 
 #endif

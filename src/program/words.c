@@ -139,7 +139,8 @@ static bool put_words(struct word_list *out, const char *word, const struct fact
 	return true;
 }
 
-int words_of_command(struct word_list *out, const struct program_setting *s, const struct facts *f, struct err *e)
+int words_of_command(struct word_list *out, const struct program_setting *s, const struct facts *f,
+		     struct err *e)
 {
 	words_init(out);
 	for (size_t i = 0; i < f->count; i++) {
@@ -160,7 +161,8 @@ int words_of_command(struct word_list *out, const struct program_setting *s, con
 
 static bool put_variable(struct word_list *out, const char *name, const char *value)
 {
-	return buf_adds(&out->text, name) && buf_addc(&out->text, '=') && buf_adds(&out->text, value) && end_word(out);
+	return buf_adds(&out->text, name) && buf_addc(&out->text, '=') && buf_adds(&out->text, value) &&
+	       end_word(out);
 }
 
 /* All of them, one a line: no address holds a line end. */

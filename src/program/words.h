@@ -11,7 +11,7 @@ struct facts {
 	struct {
 		enum program_fact fact;
 		const char *text;
-	} *item; /* owned */
+	} * item; /* owned */
 	size_t count;
 };
 
@@ -33,7 +33,8 @@ struct word_list {
 #define WORDS_MAX_BYTES (1 << 20)
 
 /* The words of the command with the facts put in; a word with %{recipient} once for each of them. */
-int words_of_command(struct word_list *out, const struct program_setting *s, const struct facts *f, struct err *e);
+int words_of_command(struct word_list *out, const struct program_setting *s, const struct facts *f,
+		     struct err *e);
 /* NAME=value of each fact, RECIPIENTS, and the fixed ones. */
 int words_of_environment(struct word_list *out, const struct facts *f, const char *user, const char *home,
 			 struct err *e);

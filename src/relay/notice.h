@@ -20,13 +20,13 @@ struct notice_reader {
 };
 
 void notice_reader_init(struct notice_reader *r);
-/* What is called for each line; what is none of these is skipped. */
 struct notice_ops {
-	void (*added)(void *ctx, const char *id);
-	void (*timed)(void *ctx, const char *id); /* with a time to deliver it by */
+	void (*mail)(void *ctx, const char *id);
+	void (*urgent)(void *ctx, const char *id); /* with "!" */
 	void (*flush)(void *ctx, const struct flush *one);
 };
 
+/* Calls one of them for every valid ID and every request in the bytes; the rest is skipped. */
 void notice_read(struct notice_reader *r, const char *data, size_t len, const struct notice_ops *ops, void *ctx);
 
 #endif

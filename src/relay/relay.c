@@ -81,8 +81,8 @@ static int64_t next_wake_mono_ms(struct relay *r)
 	next = earlier(next, next_due_mono_ms(r, r->unsorted));
 	next = earlier(next, next_due_mono_ms(r, r->unread));
 	next = earlier(next, sweep_next_mono_ms(r));
-	next = earlier(next, overdue_next_mono_ms(r));
 	next = earlier(next, flush_next_mono_ms(r));
+	next = earlier(next, overdue_next_mono_ms(r));
 	if (r->unsaved)
 		next = earlier(next, r->unsaved_until_mono_ms);
 	if (atomic_load(r->setup->rescan_wanted))
@@ -196,17 +196,16 @@ static void rescan_if_wanted(struct relay *r)
 	relay_list_begin(r);
 }
 
-static const struct notice_ops notice_ops = { relay_add_new, overdue_add_new, flush_want };
-
 static void on_notice(evutil_socket_t fd, short what, void *ctx)
 {
+	static const struct notice_ops notices = { relay_add_new, overdue_add_new, flush_want };
 	struct relay *r = ctx;
 	char data[16384];
 	ssize_t n;
 
 	(void)what;
 	while ((n = read(fd, data, sizeof(data))) > 0)
-		notice_read(&r->notices, data, (size_t)n, &notice_ops, r);
+		notice_read(&r->notices, data, (size_t)n, &notices, r);
 	if (n == 0)
 		event_del(r->notice_event); /* the master and all workers are gone; the control line says so too */
 	rescan_if_wanted(r);

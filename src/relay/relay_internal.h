@@ -93,10 +93,10 @@ struct relay {
 	struct rates rates;
 	struct queue queue;
 	struct notice_reader notices;
-	struct deadlines deadlines;
 	struct flushes flushes; /* wanted */
 	struct flush_run *flush_run; /* under way; NULL: none; owned */
 	int64_t flush_least_mono_ms; /* the next one not before */
+	struct deadlines deadlines;
 	struct relay_upstream *upstream; /* owned */
 	size_t upstream_count;
 	size_t undecided; /* the lane of messages whose way depends on an answer that nobody can give yet */
@@ -204,6 +204,15 @@ void sweep_note(struct relay *r, const char *id);
 void sweep_step(struct relay *r, int64_t by_mono_ms);
 int64_t sweep_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: no time is known */
 
+/* ---- flush_run.c ---- */
+
+/* A request on the notice pipe. */
+void flush_want(void *ctx, const struct flush *one);
+/* One slice, when something is wanted and it is time. */
+void flush_step(struct relay *r, int64_t by_mono_ms);
+int64_t flush_next_mono_ms(const struct relay *r);
+void flush_release(struct relay *r);
+
 /* Tells the sender of the delay, once; false when that could not be done and is to be tried again. */
 bool relay_warn(struct relay *r, struct attempt *a);
 
@@ -218,15 +227,6 @@ void overdue_add_new(void *ctx, const char *id);
 /* One slice of those whose moment has come. */
 void overdue_step(struct relay *r, int64_t by_mono_ms);
 int64_t overdue_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: none */
-
-/* ---- flush_run.c ---- */
-
-/* A request on the notice pipe. */
-void flush_want(void *ctx, const struct flush *one);
-/* One slice, when something is wanted and it is time. */
-void flush_step(struct relay *r, int64_t by_mono_ms);
-int64_t flush_next_mono_ms(const struct relay *r);
-void flush_release(struct relay *r);
 
 /* ---- operate.c, status.c ---- */
 

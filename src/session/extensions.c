@@ -132,7 +132,7 @@ uint64_t session_size_limit(const struct session *s)
 
 void session_announce(const struct session *s, struct buf *out)
 {
-	for (int x = 0; x < SMTP_EXTENSION_COUNT; x++) {
+	for (unsigned x = 0; x < SMTP_EXTENSION_COUNT; x++) {
 		if (!session_offers(s, x))
 			continue;
 		buf_addf(out, "\n%s", smtp_extension_names[x]);

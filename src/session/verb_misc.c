@@ -54,7 +54,7 @@ void verb_help(struct session *s, const char *arg, size_t len)
 		reply_supported(s, 250, "2.0.0");
 		return;
 	}
-	v = command_find(arg, len);
+	v = hooks_find(s, arg, len);
 	if (!v || !is_explained(s, v))
 		reply_supported(s, 501, "5.5.4");
 	else

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The content of DATA. The first octet chooses the mode and where the stream
- * is cut. Promise: content, faults and the place of the end are those of a
- * reader that goes octet by octet and looks at what came before; and in both
- * modes nothing but CRLF.CRLF ends the data.
+ * The content of DATA, and the same octets as those of BDAT. The first octet
+ * chooses the mode and where the stream is cut. Promise: content, faults and
+ * the place of the end are those of a reader that goes octet by octet and
+ * looks at what came before; and in both modes nothing but CRLF.CRLF ends the
+ * data, and nothing at all in BDAT.
  */
 #include <stdbool.h>
 #include <string.h>
@@ -31,14 +32,14 @@ static bool line_starts(const char *data, size_t at)
 }
 
 /* Looks at the whole, with hindsight; takes the data to be complete. */
-static void read_simply(const char *data, size_t size, enum bare_newline mode, struct result *r)
+static void read_simply(const char *data, size_t size, bool dots, enum bare_newline mode, struct result *r)
 {
 	for (size_t i = 0; i < size; i++) {
 		bool cr = data[i] == '\r', lf = data[i] == '\n';
 		bool pair =
 			(cr && i + 1 < size && data[i + 1] == '\n') || (lf && i > 0 && data[i - 1] == '\r');
 
-		if (data[i] == '.' && line_starts(data, i)) {
+		if (dots && data[i] == '.' && line_starts(data, i)) {
 			if (size - i >= 3 && data[i + 1] == '\r' && data[i + 2] == '\n') {
 				r->end = i + 3;
 				return;
@@ -56,17 +57,18 @@ static void read_simply(const char *data, size_t size, enum bare_newline mode, s
 	}
 }
 
-static void read_cut(const char *data, size_t size, enum bare_newline mode, uint8_t cut, struct result *r)
+static void read_cut(const char *data, size_t size, bool dots, enum bare_newline mode, uint8_t cut,
+		     struct result *r)
 {
 	struct datastream ds;
 	unsigned step = cut;
-	size_t done = 0;
+	size_t done = 0, len;
+	const char *piece;
 
-	datastream_init(&ds, true, mode);
+	datastream_init(&ds, dots, mode);
 	while (done < size && r->end == SIZE_MAX) {
-		const char *at = data + done, *end = data + size, *piece;
+		const char *at = data + done, *end = data + size;
 		enum datastream_event event;
-		size_t len;
 
 		step = step * 75 + 74;
 		if (cut && (size_t)(end - at) > step % cut + 1)
@@ -81,6 +83,8 @@ static void read_cut(const char *data, size_t size, enum bare_newline mode, uint
 		else
 			ASSERT(at == end);
 	}
+	if (!dots && datastream_finish(&ds, &piece, &len))
+		buf_add(&r->content, piece, len);
 	r->faults = ds.faults;
 }
 
@@ -98,25 +102,20 @@ static void check_received_count(const struct buf *content, uint8_t cut)
 	ASSERT(whole.fields == pieces.fields);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check(const char *text, size_t size, bool dots, enum bare_newline mode, uint8_t pieces)
 {
-	enum bare_newline mode;
 	struct result simple = { .end = SIZE_MAX }, cut = { .end = SIZE_MAX };
-	const char *text = (const char *)data + 1;
 
-	if (size == 0 || size > 1 << 18)
-		return 0;
-	mode = data[0] & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT;
 	buf_init(&simple.content, 1 << 20);
 	buf_init(&cut.content, 1 << 20);
-	read_simply(text, size - 1, mode, &simple);
-	read_cut(text, size - 1, mode, data[0] >> 1, &cut);
-	ASSERT(simple.end == cut.end);
-	if (cut.end != SIZE_MAX) {
-		ASSERT(cut.end == 3 || ends_with(text, cut.end, "\r\n.\r\n", 5));
+	read_simply(text, size, dots, mode, &simple);
+	read_cut(text, size, dots, mode, pieces, &cut);
+	ASSERT(simple.end == cut.end && (dots || cut.end == SIZE_MAX));
+	if (cut.end != SIZE_MAX || !dots) {
+		ASSERT(!dots || cut.end == 3 || ends_with(text, cut.end, "\r\n.\r\n", 5));
 		ASSERT(simple.faults == cut.faults && simple.content.len == cut.content.len);
 		ASSERT(memcmp(simple.content.data, cut.content.data, cut.content.len) == 0);
-		check_received_count(&cut.content, data[0]);
+		check_received_count(&cut.content, pieces);
 	} else {
 		/* what is held back at the end of the input is still open */
 		ASSERT(cut.content.len <= simple.content.len);
@@ -125,5 +124,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	buf_release(&simple.content);
 	buf_release(&cut.content);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	enum bare_newline mode;
+
+	if (size == 0 || size > 1 << 18)
+		return 0;
+	mode = data[0] & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT;
+	check((const char *)data + 1, size - 1, true, mode, data[0] >> 1);
+	check((const char *)data + 1, size - 1, false, mode, data[0] >> 1);
 	return 0;
 }

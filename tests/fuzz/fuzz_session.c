@@ -103,6 +103,13 @@ static void fake_cancel(struct session_authenticator *a)
 static const struct session_authenticator_ops authenticator_ops = { fake_mechanisms, fake_begin, fake_step,
 								    fake_cancel };
 
+static enum session_flush flush(void *ctx, enum session_flush_of what, const char *name)
+{
+	(void)ctx;
+	ASSERT(name[0] && !strpbrk(name, "\r\n"));
+	return (enum session_flush)((unsigned)what + strlen(name) % 2);
+}
+
 static enum session_end play(const uint8_t *data, size_t size, uint8_t settings, bool with_auth, enum fake_cut cut,
 			     unsigned seed, struct buf *out, struct buf *log)
 {
@@ -117,6 +124,9 @@ static enum session_end play(const uint8_t *data, size_t size, uint8_t settings,
 					      settings & 1 ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT,
 				      .enable_smtputf8 = settings & 2,
 				      .enable_binarymime = settings & 2,
+				      .verifies = settings & 2,
+				      .deliver_by_minimum_ms = 60000,
+				      .flush = flush,
 				      .decode_data = settings & 4,
 				      .auth = with_auth ? SESSION_AUTH_OFFERED : SESSION_AUTH_NONE,
 				      .auth_without_tls = true,

@@ -2,6 +2,7 @@
 """Extensions of SMTP that clients use, through to a real upstream: BDAT, ETRN,
 VRFY, DELIVERBY. Their dialogues are in tests/transcripts."""
 
+import json
 import random
 import re
 
@@ -145,6 +146,52 @@ def test_etrn_of_who_may_not(t):
     with Client(relay) as client:
         assert not {"ETRN", "CHUNKING", "DELIVERBY"} & set(client.ehlo.lines), client.ehlo
         equal(client.cmd("ETRN example.test").code, 500, "the reply where there is no queue")
+
+
+UTF8 = ("jürgen@bücher.example", "用户@例え.example")
+
+
+def test_utf8_addresses(t):
+    """SMTPUTF8 from the client through tables, spool and commands to an upstream that has it."""
+    upstream = Upstream(t, extensions=("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN"))
+    upstream.on("RCPT", "450 4.2.1 not now", times=1)
+    (t.tmp / "senders").write_text("bücher.example allow\nжук@bücher.example reject\n* allow\n")
+    (t.tmp / "rcpts").write_text("nobody@例え.example reject 550 5.1.1 Nobody\n")
+    relay = t.daemon(upstream, config=f'enable_smtputf8 = yes\nretry_min = "1h"\nretry_max = "1h"\n'
+                     f'sender_access = "{t.tmp}/senders"\nrecipient_access = "{t.tmp}/rcpts"\n').ready()
+    with Client(relay) as client:
+        equal(client.cmd("MAIL FROM:<жук@bücher.example> SMTPUTF8").code, 554, "a sender of the table")
+        client.cmd(f"MAIL FROM:<{UTF8[0]}> SMTPUTF8 BODY=8BITMIME", 250)
+        equal(client.cmd("RCPT TO:<nobody@例え.example>").code, 550, "a recipient of the table")
+        client.cmd(f"RCPT TO:<{UTF8[1]}> NOTIFY=SUCCESS ORCPT=utf-8;{UTF8[1]}", 250)
+        client.bdat("Subject: über\r\n\r\nß\r\n".encode(), 3)
+    deferred = relay.wait_for("deferred")
+    # its octets are escaped for the eyes of the log's reader
+    equal(tuple(deferred[key].encode("latin-1").decode() for key in ("from", "to")), UTF8, "addresses in the log")
+    (name,) = relay.queue()
+    for args, wanted in ((["queue"], UTF8[:1]), (["queue", "--to", UTF8[1]], UTF8[:1]),
+                         (["queue", "--from", "*@bücher.example"], UTF8[:1]), (["show", name], UTF8), (["explain", name], UTF8[1:])):
+        shown = t.posthouse("--spool", relay.spool, *args)
+        assert all(address in shown for address in wanted), (args, shown)
+    entry = json.loads(t.posthouse("--spool", relay.spool, "queue", "--json"))
+    equal((entry["sender"], entry["recipients"][0]["address"]), UTF8, "in JSON")
+    t.posthouse("--spool", relay.spool, "retry", name)
+    message, = upstream.wait_messages(1)
+    equal((message.sender, *message.rcpts), UTF8, "the envelope")
+    assert " SMTPUTF8" in message.mail_line, message.mail_line
+    received = message.content.decode().split("Subject:")[0]
+    assert " with UTF8SMTP id " in received and f"for <{UTF8[1]}>" in received, received
+
+
+def test_utf8_and_decode_data(t):
+    """They exclude each other, as in smtpd: the service does not start with both, and says why."""
+    for config in ("decode_data = yes\nenable_smtputf8 = yes\n", "enable_smtputf8 = yes\ndecode_data = yes\n"):
+        path = t.config("remoteaddr = \"127.0.0.1:1\"\n" + config, spool=t.tmp / "spool")
+        for argv in (["-F", "-f", path], ["-t", "-f", path]):
+            done = t.run([harness.BUILDDIR / "posthoused", *argv])
+            assert done.returncode != 0 and b"decode_data and enable_smtputf8 exclude each other" in done.stderr, done
+        done = t.run([harness.BUILDDIR / "posthoused", "-F", "-u", "-f", path])
+        assert done.returncode != 0 and b"--smtputf8 goes with LOCALHOST:PORT" in done.stderr, done
 
 
 def test_vrfy_table_is_read_again(t):

@@ -9,7 +9,7 @@ import re
 import time
 
 from harness import BUILDDIR, DEADLINE, ReservedPort, as_user, equal, main, need_root, wait_until
-from mailman_server import FakeMailman
+from mailman_server import FakeMailman, Mailman, free_port
 from smtp_peers import Client, Upstream
 
 FAST = 'handler = "mailman"\nlog_level = "debug"\nretry_min = "50ms"\nretry_max = "200ms"\n'
@@ -152,7 +152,7 @@ def test_a_dead_mailman_defers(t):
     relay.wait_for("delivered", id=again, to="carol@example.com")
     relay.wait_for("mailman_down")
     relay.wait_for("waiting", id=waiting)
-    equal(sorted(relay.queue()), [waiting], "waits")
+    wait_until(lambda: relay.queue() == [waiting], "one message to be left")
     mailman.lists.append("new@lists.example.org")
     mailman.clear()
     relay.wait_empty()
@@ -197,23 +197,19 @@ def test_expiry_while_mailman_is_dead(t):
 def test_nonsense_from_the_rest_api(t):
     """Whatever it answers: the old listing stays, and the names that it does not have wait."""
     mailman, main_upstream, lists, relay = dead_mailman(t)
-    waiting = None
-    for answer in ((200, b"{}"), (200, b"[]"), (200, b"x" * (2 << 20)), (401, b"{}"), (404, b""), (302, b""), "close",
-                   (200, b'{"total_size": 1, "entries": [{"fqdn_listname": "a b@example.org"}]}'),
-                   (200, b'{"total_size": 7, "entries": []}')):
-        mailman.clear()
+    bad = ((200, b"{}"), (200, b"x" * (2 << 20)), (302, b""), "close", (200, b'{"total_size": 7, "entries": []}'),
+           (200, b'{"total_size": 1, "entries": [{"fqdn_listname": "a b@example.org"}]}'))
+    for i, answer in enumerate(bad):
         mailman.on(answer)
-        before = len(mailman.requests)
         waiting = send(relay, "new@lists.example.org")
-        wait_until(lambda: len(mailman.requests) > before, f"a request, to be answered with {str(answer)[:60]}")
+        relay.wait_for("mailman_down", count=i + 1)
         sent = send(relay, "test@lists.example.org", "bob@example.com")
         relay.wait_for("delivered", id=sent, to="test@lists.example.org")
         relay.wait_for("delivered", id=sent, to="bob@example.com")
         assert waiting in relay.queue(), f"{answer}: it did not wait"
-    equal(len(relay.queue()), 9, "messages that wait")
-    mailman.clear()
+        mailman.clear()
+        relay.wait_for("delivered", id=waiting, to="new@lists.example.org", upstream="main")
     relay.wait_empty()
-    assert "new@lists.example.org" not in recipients(lists)
 
 
 def test_a_mailman_that_hangs_holds_nobody_up(t):
@@ -227,7 +223,7 @@ def test_a_mailman_that_hangs_holds_nobody_up(t):
         relay.wait_for("delivered", id=sent, to="test@lists.example.org")
         relay.wait_for("delivered", id=sent, to=f"bob{i}@example.com")
     assert time.monotonic() - began < 9, "the event loop waited for Mailman"
-    equal(relay.queue(), [waiting], "waits")
+    wait_until(lambda: relay.queue() == [waiting], "one message to be left")
     event = relay.wait_for("mailman_down", timeout=DEADLINE)
     assert "timed out" in event["reason"].lower() or "timeout" in event["reason"].lower(), event
     relay.stop()
@@ -370,6 +366,114 @@ def test_the_first_section_may_be_mailmans(t):
     relay.wait_empty()
     equal(recipients(lists), ["test@lists.example.org"], "at Mailman")
     equal(recipients(main_upstream), ["bob@example.com"], "at the upstream")
+
+
+# ---- the real Mailman 3 ---------------------------------------------------------------------
+
+
+def real_config(mailman, main_upstream, top=""):
+    return (FAST + f'mailman_url = "{mailman.url}"\nmailman_password_file = "{mailman.password_file}"\n' + top
+            + f'upstream "main" {{\n remoteaddr = "127.0.0.1:{main_upstream.port}"\n {SHORT}}}\n'
+            + f'upstream "mailman" {{\n remoteaddr = "lmtp://127.0.0.1:{mailman.lmtp_port}"\n {SHORT}}}\n')
+
+
+def test_real_mailman(t):
+    """The whole way: a post goes to Mailman by LMTP, and what it makes of it comes back through us to the members."""
+    port = free_port()  # ours, which Mailman has to know before we listen
+    mailman = Mailman(t, smtp_port=port)
+    mailman.add_domain("lists.example.org")
+    mailman.add_domain("example.net", "out.example.net")
+    mailman.add_list("test@lists.example.org")
+    mailman.add_list("ann@example.net")
+    mailman.add_member("test@lists.example.org", "member@example.com")
+    main_upstream = Upstream(t)
+    relay = t.daemon(config=real_config(mailman, main_upstream), listen=f"127.0.0.1:{port}").ready()
+    relay.wait_for("mailman_listed", lists="2", domains="3")
+    sent = send(relay, "test@lists.example.org", "bob@example.com")
+    relay.wait_for("delivered", id=sent, to="test@lists.example.org", upstream="mailman")
+    relay.wait_for("delivered", id=sent, to="bob@example.com", upstream="main")
+    wait_until(lambda: recipients(main_upstream) == ["bob@example.com", "member@example.com"], "the list's mail")
+    post = next(m for m in main_upstream.received if m.rcpts == ["member@example.com"])
+    assert post.sender.startswith("test-bounces"), post
+    assert b"List-Id: <test.lists.example.org>" in post.content, post.content
+
+    # every sub-address is one for both of us
+    subs = ["owner", "request", "join", "leave", "subscribe", "unsubscribe", "bounces", "confirm+0123456789abcdef",
+            "bounces+member=example.com"]
+    many = [f"test-{sub}@lists.example.org" for sub in subs] + ["ann@out.example.net", "ann-owner@example.net",
+                                                                "TEST@LISTS.example.org"]
+    sent = send(relay, *many)
+    relay.wait_for("delivered", id=sent, upstream="mailman", count=len(many))
+
+    # a list that is made now is known at its first message, one that goes is none any more
+    mailman.add_list("new@lists.example.org")
+    sent = send(relay, "new@lists.example.org", "nobody@lists.example.org")
+    relay.wait_for("delivered", id=sent, to="new@lists.example.org", upstream="mailman")
+    relay.wait_for("delivered", id=sent, to="nobody@lists.example.org", upstream="main")
+    mailman.remove_list("new@lists.example.org")
+    send(relay, "other@lists.example.org")
+    relay.wait_for("mailman_listed", lists="2", count=2)
+    sent = send(relay, "new@lists.example.org")
+    relay.wait_for("delivered", id=sent, to="new@lists.example.org", upstream="main")
+
+
+def test_real_mailman_dies(t):
+    """Its processes are killed and frozen: what waits is delivered when it is back, once."""
+    mailman = Mailman(t)
+    mailman.add_domain("lists.example.org")
+    mailman.add_list("test@lists.example.org")
+    main_upstream = Upstream(t)
+    relay = t.daemon(config=real_config(mailman, main_upstream)).ready()
+    relay.wait_for("mailman_listed", lists="1")
+    mailman.stop()
+    known, unknown = send(relay, "test@lists.example.org"), send(relay, "new@lists.example.org")
+    relay.wait_for("upstream_down", upstream="mailman")
+    relay.wait_for("waiting", id=unknown)
+    equal(relay.queue(), sorted([known, unknown]), "waits")
+    mailman.start()
+    mailman.add_list("new@lists.example.org")
+    relay.wait_for("delivered", id=known, upstream="mailman")
+    relay.wait_for("delivered", id=unknown, upstream="mailman")
+    relay.wait_empty()
+    equal(main_upstream.received, [], "at the upstream")
+    # frozen: connections are taken, and nothing is said
+    mailman.freeze()
+    waiting = send(relay, "more@lists.example.org")
+    sent = send(relay, "bob@example.com")
+    relay.wait_for("delivered", id=sent)
+    relay.wait_for("waiting", id=waiting)
+    mailman.resume()
+    relay.wait_for("delivered", id=waiting, upstream="main")
+
+
+def test_real_maps(t):
+    """What the real Mailman writes for Postfix, in both of its forms, is understood."""
+    main_upstream = Upstream(t)
+    for form in ("hash", "regex"):
+        mailman = Mailman(t, maps=form)
+        mailman.add_domain("lists.example.org")
+        mailman.add_list("a-b.c@lists.example.org")
+        (mailman.data / "postfix_lmtp").chmod(0o644)  # else it is its group's
+        relay = t.daemon(config=FAST + f'mailman_url = "none"\nmailman_maps = "{mailman.data}/postfix_lmtp"\n'
+                         f'upstream "main" {{\n remoteaddr = "127.0.0.1:{main_upstream.port}"\n}}\n'
+                         f'upstream "mailman" {{\n remoteaddr = "lmtp://127.0.0.1:{mailman.lmtp_port}"\n}}\n',
+                         name=form).ready()
+        sent = send(relay, "a-b.c@lists.example.org", "a-b.c-bounces+x=y.org@lists.example.org",
+                    "a-b.c-confirm+77@lists.example.org", "axb.c@lists.example.org")
+        relay.wait_for("delivered", id=sent, upstream="mailman", count=3)
+        relay.wait_for("delivered", id=sent, to="axb.c@lists.example.org", upstream="main")
+        relay.stop()
+        mailman.stop()
+
+
+def test_wrong_password(t):
+    mailman = Mailman(t)
+    mailman.password_file.write_text("wrong\n")
+    main_upstream = Upstream(t)
+    relay = t.daemon(config=real_config(mailman, main_upstream)).ready()
+    event = relay.wait_for("mailman_down")
+    assert "401" in event["reason"] and "mailman_password_file" in event["reason"], event
+    assert "wrong" not in event["reason"], event
 
 
 if __name__ == "__main__":

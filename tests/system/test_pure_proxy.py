@@ -500,6 +500,33 @@ def test_ehlo_offers_what_both_have(t):
         assert not {"8BITMIME", "DSN", "SMTPUTF8"} & set(client.ehlo.lines), "what all of them have"
 
 
+def test_chunks(t):
+    """BDAT of the client: DATA upstream, but for what is BINARYMIME, which only BDAT can carry."""
+    upstream = Upstream(t, extensions=("PIPELINING", "8BITMIME", "CHUNKING", "BINARYMIME"))
+    daemon = proxy(t, upstream, "enable_binarymime = yes\n")
+    with Client(daemon) as client:
+        assert {"CHUNKING", "BINARYMIME"} <= set(client.ehlo.lines), client.ehlo
+        client.mail()
+        client.send(b"BDAT 12\r\nSubject: x\r\n")
+        client.expect(250)
+        client.send(b"BDAT 5 LAST\r\n\r\n.\r\n")
+        client.expect(250)
+        equal(without_received(upstream.messages[0].content), b"Subject: x\r\n\r\n.\r\n", "content by DATA")
+        binary = b"Subject: x\r\n\r\n" + bytes(range(256)) * 1000
+        client.mail(params=" BODY=BINARYMIME")
+        client.send(b"BDAT %d LAST\r\n" % len(binary) + binary)
+        client.expect(250)
+        equal(without_received(upstream.messages[1].content), binary, "content by BDAT")
+        assert " BODY=BINARYMIME" in upstream.messages[1].mail_line, upstream.messages[1].mail_line
+        upstream.on("BDAT", "552 5.3.4 too much", times=1)
+        client.mail(params=" BODY=BINARYMIME")
+        client.send(b"BDAT %d LAST\r\n" % len(binary) + binary)
+        equal(client.expect(552).text, "5.3.4 too much", "refused chunk")
+        client.message(BODY)
+    with Client(proxy(t, Upstream(t, extensions=("CHUNKING",)), "enable_binarymime = yes\n", name="poor")) as client:
+        assert "BINARYMIME" not in client.ehlo.lines, client.ehlo
+
+
 def test_promises_that_cannot_be_kept_any_more(t):
     """Offered to this client, and gone with the connection: temporary, as the next EHLO knows better."""
     upstream = Upstream(t, extensions=("DSN", "8BITMIME"))
@@ -523,9 +550,7 @@ def test_promises_that_cannot_be_kept_any_more(t):
 def test_filter_and_rewriting(t):
     """Both stand between the session and this handler, and pass on what it is asked between sessions."""
     upstream = Upstream(t)
-    more = 'filter_command = {"/bin/sed", "s/one/two/"}\nmasquerade = "example.test"\n'
-    if os.geteuid() == 0:
-        more += f'program_user = "{harness.AUTH_USER}"\n'
+    more = f'filter_command = {{"/bin/sed", "s/one/two/"}}\nprogram_user = "{harness.AUTH_USER}"\nmasquerade = "example.test"\n'
     daemon = proxy(t, config=more + upstream_section("main", [upstream], 'idle_timeout = "200ms"'))
     with Client(daemon) as client:
         client.message(b"Subject: x\r\n\r\none\r\n", sender="a@host.example.test")

@@ -481,6 +481,41 @@ static void set_hostname(const char *name)
 	cfg.hostname = mem_strdup(name);
 }
 
+START_TEST(test_programs)
+{
+	char *word[1] = { put("filter", "#!/bin/sh\n", 0644) };
+
+	run("users");
+	expect(&f, "users", FINDING_OK, "user \"nobody\" exists");
+	run("programs");
+	ck_assert_uint_eq(f.count, 0);
+	cfg.filter_command = word;
+	cfg.filter_command_count = 1;
+	w.world.euid = 0;
+	/* whoever has programs needs the user that runs them */
+	free(cfg.program_user);
+	cfg.program_user = mem_strdup("posthouse-nobody-has-this");
+	run("users");
+	expect_advice(&f, "users", FINDING_FAILED, "program_user: there is no user", "useradd");
+	w.world.euid = geteuid();
+	run("programs");
+	expect_advice(&f, "programs", FINDING_FAILED, "filter_command: ", "chmod a+x");
+	chmod(word[0], 0755);
+	run("programs");
+	expect(&f, "programs", FINDING_OK, "can be executed");
+	if (geteuid() == 0) {
+		/* the folder keeps others out */
+		free(cfg.program_user);
+		cfg.program_user = mem_strdup("nobody");
+		run("programs");
+		expect_advice(&f, "programs", FINDING_FAILED, "by user nobody: Permission denied", "namei");
+	}
+	free(word[0]);
+	cfg.filter_command = NULL;
+	cfg.filter_command_count = 0;
+}
+END_TEST
+
 START_TEST(test_hostname)
 {
 	set_hostname("relay.example.org");
@@ -542,7 +577,7 @@ int main(void)
 	const TTest *const tests[] = { test_driver, test_tables,     test_configuration, test_users,   test_secrets,
 				       test_files,  test_spool,	     test_filesystem,	 test_space,   test_daemon,
 				       test_listeners, test_unix_listener, test_proc,	 test_hostname, test_clock,
-				       test_limits };
+				       test_limits, test_programs };
 
 	tcase_add_checked_fixture(c, enter, leave);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)

@@ -119,7 +119,8 @@ static void check_words(const char *const *word, const char *expected)
 START_TEST(words_of_a_command)
 {
 	check_words((const char *const[]){ "/p", NULL }, "[/p]");
-	check_words((const char *const[]){ "/p", "-f", "%{sender}", "to:%{recipient};", "x%", "%{sasl_username}", NULL },
+	check_words((const char *const[]){ "/p", "-f", "%{sender}", "to:%{recipient};", "x%",
+					   "%{sasl_username}", NULL },
 		    "[/p][-f][s@a.example][to:$(x)@b.example;][to:y z@b.example;][x%][]");
 	check_words((const char *const[]){ "/p", "--helo=%{client_helo}", NULL }, "[/p][--helo=-h?]");
 	check_words((const char *const[]){ "/p", "%{client_helo}", NULL },
@@ -127,14 +128,16 @@ START_TEST(words_of_a_command)
 	/* what stands before it is empty */
 	check_words((const char *const[]){ "/p", "%{sasl_username}%{client_helo}", "--", NULL },
 		    "CLIENT_HELO \"-h?\" would be taken for an option: put \"--\" before it in the command");
-	check_words((const char *const[]){ "/p", "--", "%{client_helo}%{sender}", NULL }, "[/p][--][-h?s@a.example]");
+	check_words((const char *const[]){ "/p", "--", "%{client_helo}%{sender}", NULL },
+		    "[/p][--][-h?s@a.example]");
 }
 END_TEST
 
 START_TEST(words_that_are_good)
 {
 	static const char *const good[] = { "", "a", "%", "%%", "%s{}", "%{sender}", "%{recipient}%{list}x" };
-	static const char *const bad[] = { "%{", "%{}", "%{Sender}", "%{sender", "a%{x}", "%{sender }", "%{%{sender}}" };
+	static const char *const bad[] = { "%{",    "%{}",        "%{Sender}",   "%{sender",
+					   "a%{x}", "%{sender }", "%{%{sender}}" };
 	struct err e;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
@@ -146,7 +149,8 @@ START_TEST(words_that_are_good)
 		char word[64] = "%{";
 
 		for (size_t k = 0; program_fact_names[i][k]; k++)
-			word[2 + k] = (char)(program_fact_names[i][k] == '_' ? '_' : program_fact_names[i][k] + 32);
+			word[2 + k] =
+				(char)(program_fact_names[i][k] == '_' ? '_' : program_fact_names[i][k] + 32);
 		strcat(word, "}");
 		ck_assert_msg(program_word_is_good(word, &e), "%s", word);
 	}
@@ -160,8 +164,9 @@ START_TEST(facts_that_are_none)
 		const char *data;
 		size_t len, count;
 	} bad[] = {
-		{ "\1a", 2, 1 }, { "\1a\0", 3, 2 }, { "\1a\0", 3, 0 }, { "\0a\0", 3, 1 }, { "\x10z\0", 3, 1 },
-		{ "\1a\nb\0", 5, 1 }, { "\1\x7f\0", 3, 1 }, { "\xff\0", 2, 1 }, { "\1\0\0", 3, 2 }, { "\1a\0", 3, 1000000 },
+		{ "\1a", 2, 1 },     { "\1a\0", 3, 2 },       { "\1a\0", 3, 0 },    { "\0a\0", 3, 1 },
+		{ "\x10z\0", 3, 1 }, { "\1a\nb\0", 5, 1 },    { "\1\x7f\0", 3, 1 }, { "\xff\0", 2, 1 },
+		{ "\1\0\0", 3, 2 },  { "\1a\0", 3, 1000000 },
 	};
 	struct facts f;
 
@@ -216,6 +221,7 @@ static struct {
 	char folder[64];
 	char script[PROGRAM_COMMANDS][80];
 	const char *word[PROGRAM_COMMANDS][6];
+	struct program_setting setting[PROGRAM_COMMANDS];
 	struct program_server_config config;
 	struct program_line line;
 	int request_fd[2], server_line[2], worker_line[2];
@@ -252,20 +258,22 @@ static void init(void)
 	for (int i = 0; i < PROGRAM_COMMANDS; i++) {
 		snprintf(w.script[i], sizeof(w.script[i]), "%s/%s", w.folder, names[i]);
 		w.word[i][0] = w.script[i];
-		w.config.command[i] = setting_of(w.word[i]);
+		w.setting[i] = setting_of(w.word[i]);
 	}
-	w.config.command[PROGRAM_FILTER].filters = true;
+	w.setting[PROGRAM_FILTER].filters = true;
 	w.ready = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, w.request_fd), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, w.request_fd),
+			 0);
 	ck_assert_int_eq(pipe2(w.worker_line, O_CLOEXEC | O_NONBLOCK), 0);
 	control_init(&w.control, w.worker_line[0], 300);
 	w.log_fd = memfd_create("log", MFD_CLOEXEC);
 	w.file = memfd_create("message", MFD_CLOEXEC);
 	w.made = memfd_create("made", MFD_CLOEXEC);
 	w.config.request_fd = w.request_fd[0];
+	w.config.command = w.setting;
 	w.config.max_programs = 3;
 	w.config.ready = w.ready;
-	w.line = (struct program_line){ w.request_fd[1], &w.control, w.config.command };
+	w.line = (struct program_line){ w.request_fd[1], &w.control, w.setting };
 	set_message("Subject: x\r\n\r\nbody\r\n");
 }
 
@@ -392,18 +400,20 @@ START_TEST(what_a_program_gets)
 	init();
 	w.word[PROGRAM_EXEC][1] = "a b";
 	w.word[PROGRAM_EXEC][2] = "%{recipient}";
-	w.config.command[PROGRAM_EXEC] = setting_of(w.word[PROGRAM_EXEC]);
+	w.setting[PROGRAM_EXEC] = setting_of(w.word[PROGRAM_EXEC]);
 	start();
 	/* descriptors: 0, 1, 2, and the one that ls reads the folder with */
-	ck_assert_int_eq(run("#!/bin/sh\necho \"$# $1 $2 $3|$SENDER|$RECIPIENT|$PEER\"; echo \"$RECIPIENTS\"; pwd; umask; cat;"
-			     "ls /proc/self/fd | wc -l; env | grep -c -e SECRET -e LD_; ulimit -c; trap\nexit 0\n"),
-			 PROGRAM_EXITED);
-	ck_assert_str_eq(w.out.text,
-			 "3 a b r@b.example q@b.example|s@a.example|r@b.example|192.0.2.1:4711\n"
-			 "r@b.example\nq@b.example\n/\n0077\nSubject: x\n\nbody\n4\n0\n0\n");
+	ck_assert_int_eq(
+		run("#!/bin/sh\necho \"$# $1 $2 $3|$SENDER|$RECIPIENT|$PEER\"; echo \"$RECIPIENTS\"; pwd; "
+		    "umask; cat;"
+		    "ls /proc/self/fd | wc -l; env | grep -c -e SECRET -e LD_; ulimit -c; trap\nexit 0\n"),
+		PROGRAM_EXITED);
+	ck_assert_str_eq(w.out.text, "3 a b r@b.example q@b.example|s@a.example|r@b.example|192.0.2.1:4711\n"
+				     "r@b.example\nq@b.example\n/\n0077\nSubject: x\n\nbody\n4\n0\n0\n");
 	ck_assert_int_eq(w.out.status, 0);
 	/* signals are not ignored, whatever they are here: a shell could not trap one that is */
-	ck_assert_int_eq(run("#!/bin/sh\ngrep SigIgn /proc/self/status; grep SigBlk /proc/self/status\n"), PROGRAM_EXITED);
+	ck_assert_int_eq(run("#!/bin/sh\ngrep SigIgn /proc/self/status; grep SigBlk /proc/self/status\n"),
+			 PROGRAM_EXITED);
 	ck_assert_str_eq(w.out.text, "SigIgn:\t0000000000000000\nSigBlk:\t0000000000000000\n");
 	finish();
 }
@@ -414,7 +424,7 @@ START_TEST(crlf_when_it_is_wanted_and_a_part_of_a_file)
 	struct program_job job;
 
 	init();
-	w.config.command[PROGRAM_EXEC].crlf = true;
+	w.setting[PROGRAM_EXEC].crlf = true;
 	start();
 	ck_assert_int_eq(run("#!/bin/sh\nod -An -c\n"), PROGRAM_EXITED);
 	ck_assert_ptr_nonnull(strstr(w.out.text, "x  \\r  \\n"));
@@ -445,7 +455,7 @@ END_TEST
 START_TEST(ends_of_programs)
 {
 	init();
-	w.config.command[PROGRAM_EXEC].timeout_ms = 300;
+	w.setting[PROGRAM_EXEC].timeout_ms = 300;
 	start();
 	ck_assert_int_eq(run("#!/bin/sh\necho 550 no; exit 69\n"), PROGRAM_EXITED);
 	ck_assert_int_eq(w.out.status, EX_UNAVAILABLE);
@@ -456,7 +466,8 @@ START_TEST(ends_of_programs)
 	/* who does not listen is killed */
 	ck_assert_int_eq(run("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"), PROGRAM_TIMED_OUT);
 	/* who does, may tidy up, and it is too late all the same */
-	ck_assert_int_eq(run("#!/bin/sh\ntrap 'echo tidy; exit 0' TERM\nwhile :; do sleep 0.01; done\n"), PROGRAM_TIMED_OUT);
+	ck_assert_int_eq(run("#!/bin/sh\ntrap 'echo tidy; exit 0' TERM\nwhile :; do sleep 0.01; done\n"),
+			 PROGRAM_TIMED_OUT);
 	ck_assert_int_eq(run("#!/bin/sh\nkill -STOP $$\n"), PROGRAM_TIMED_OUT);
 	ck_assert_int_eq(run("#!/no/such/interpreter\n"), PROGRAM_FAILED);
 	ck_assert_ptr_nonnull(strstr(w.out.text, "the interpreter of its first line is missing"));
@@ -467,7 +478,9 @@ START_TEST(ends_of_programs)
 	ck_assert_int_eq(ask(PROGRAM_EXEC), PROGRAM_FAILED);
 	ck_assert_ptr_nonnull(strstr(w.out.text, "No such file or directory"));
 	ck_assert_ptr_nonnull(strstr(log_text(), "event=program command=exec run="));
-	ck_assert_ptr_nonnull(strstr(log_text(), "peer=192.0.2.1:4711 from=s@a.example end=exited exit=69 sysexit=EX_UNAVAILABLE"));
+	ck_assert_ptr_nonnull(
+		strstr(log_text(),
+		       "peer=192.0.2.1:4711 from=s@a.example end=exited exit=69 sysexit=EX_UNAVAILABLE"));
 	ck_assert_ptr_nonnull(strstr(log_text(), "end=killed signal=SEGV"));
 	ck_assert_ptr_nonnull(strstr(log_text(), "end=failed reason=\"cannot start "));
 	finish();
@@ -481,7 +494,8 @@ START_TEST(much_output)
 	ck_assert_int_eq(run("#!/bin/sh\nhead -c 10000000 /dev/zero | tr '\\0' x; exit 3\n"), PROGRAM_EXITED);
 	ck_assert_int_eq(w.out.status, 3);
 	ck_assert_uint_eq(w.out.text_len, PROGRAM_TEXT_MAX);
-	ck_assert_int_eq(run("#!/bin/sh\nprintf 'a\\033[2J\\nb\\n' >&2; seq 1 100 >&2; head -c 3000 /dev/zero | tr '\\0' y >&2\n"),
+	ck_assert_int_eq(run("#!/bin/sh\nprintf 'a\\033[2J\\nb\\n' >&2; seq 1 100 >&2; head -c 3000 "
+			     "/dev/zero | tr '\\0' y >&2\n"),
 			 PROGRAM_EXITED);
 	ck_assert_ptr_nonnull(strstr(log_text(), "text=\"a\\x1b[2J\"\n"));
 	ck_assert_ptr_nonnull(strstr(log_text(), " text=18\n"));
@@ -497,16 +511,18 @@ END_TEST
 START_TEST(filters)
 {
 	init();
-	w.config.command[PROGRAM_FILTER].output_max = 30;
+	w.setting[PROGRAM_FILTER].output_max = 30;
 	start();
-	ck_assert_int_eq(filter("#!/bin/sh\ncat; printf end\n", "Subject: x\r\n\r\nbody\r\nend\r\n"), PROGRAM_EXITED);
+	ck_assert_int_eq(filter("#!/bin/sh\ncat; printf end\n", "Subject: x\r\n\r\nbody\r\nend\r\n"),
+			 PROGRAM_EXITED);
 	ck_assert_int_eq(w.out.status, 0);
 	ck_assert_int_eq(filter("#!/bin/sh\ntrue\n", ""), PROGRAM_EXITED);
 	ck_assert_int_eq(filter("#!/bin/sh\nprintf 'a\\rb'\n", NULL), PROGRAM_BAD_OUTPUT);
 	ck_assert_int_eq(filter("#!/bin/sh\nprintf 'a\\0b'\n", NULL), PROGRAM_BAD_OUTPUT);
 	ck_assert_int_eq(filter("#!/bin/sh\nyes\n", NULL), PROGRAM_TOO_MUCH);
 	/* 28 and the last line end: as many as may be */
-	ck_assert_int_eq(filter("#!/bin/sh\nprintf 1234567890123456789012345678\n", "1234567890123456789012345678\r\n"),
+	ck_assert_int_eq(filter("#!/bin/sh\nprintf 1234567890123456789012345678\n",
+				"1234567890123456789012345678\r\n"),
 			 PROGRAM_EXITED);
 	ck_assert_int_eq(filter("#!/bin/sh\nprintf 12345678901234567890123456789\n", NULL), PROGRAM_TOO_MUCH);
 	ck_assert_int_eq(filter("#!/bin/sh\necho 554 5.7.1 spam; exit 69\n", NULL), PROGRAM_EXITED);
@@ -522,12 +538,16 @@ START_TEST(descendants_end_with_it)
 
 	init();
 	start();
-	ck_assert_int_eq(run("#!/bin/sh\nsleep 60 & echo $!\nsetsid sh -c 'echo $$; exec sleep 60' &\nwhile [ \"$(ps -o comm= -p $!)\" != sleep ]; do :; done\n"), PROGRAM_EXITED);
+	ck_assert_int_eq(run("#!/bin/sh\nsleep 60 & echo $!\nsetsid sh -c 'echo $$; exec sleep 60' &\nwhile "
+			     "[ \"$(ps -o comm= -p $!)\" != sleep ]; do :; done\n"),
+			 PROGRAM_EXITED);
 	ck_assert_int_eq(sscanf(w.out.text, "%d %d", &child, &daemon), 2);
 	ck_assert(is_gone(child));
 	ck_assert(is_gone(daemon));
 	/* a grandchild that its parent left, in a session of its own, holding the output open */
-	ck_assert_int_eq(run("#!/bin/sh\n(setsid sh -c 'echo $$; trap \"\" TERM; sleep 60' & wait) & sleep 0.3; exit 7\n"), PROGRAM_EXITED);
+	ck_assert_int_eq(run("#!/bin/sh\n(setsid sh -c 'echo $$; trap \"\" TERM; sleep 60' & wait) & sleep "
+			     "0.3; exit 7\n"),
+			 PROGRAM_EXITED);
 	ck_assert_int_eq(w.out.status, 7);
 	ck_assert_int_eq(sscanf(w.out.text, "%d", &daemon), 1);
 	ck_assert(is_gone(daemon));
@@ -574,7 +594,8 @@ static pid_t pid_in(const char *name)
 
 static void sleeper(char *script, size_t cap)
 {
-	snprintf(script, cap, "#!/bin/sh\necho $$ > %s/pid.$$ && mv %s/pid.$$ %s/pid\nsleep 60\n", w.folder, w.folder, w.folder);
+	snprintf(script, cap, "#!/bin/sh\necho $$ > %s/pid.$$ && mv %s/pid.$$ %s/pid\nsleep 60\n", w.folder,
+		 w.folder, w.folder);
 }
 
 START_TEST(as_many_as_may_run)
@@ -585,7 +606,8 @@ START_TEST(as_many_as_may_run)
 	init();
 	start();
 	snprintf(script, sizeof(script),
-		 "#!/bin/sh\nmkdir %s/r.$$; ls -d %s/r.* | wc -l; sleep 0.2; rmdir %s/r.$$\n", w.folder, w.folder, w.folder);
+		 "#!/bin/sh\nmkdir %s/r.$$; ls -d %s/r.* | wc -l; sleep 0.2; rmdir %s/r.$$\n", w.folder,
+		 w.folder, w.folder);
 	for (int i = 0; i < 6; i++)
 		fd[i] = begin(i == 0 ? script : NULL);
 	for (int i = 0; i < 6; i++) {
@@ -661,7 +683,9 @@ START_TEST(a_run_is_killed)
 
 	init();
 	start();
-	snprintf(script, sizeof(script), "#!/bin/sh\nsetsid sh -c 'echo $$ > %s/d; mv %s/d %s/daemon; sleep 60' &\nwhile [ ! -e %s/daemon ]; do :; done\necho $PPID > %s/p; mv %s/p %s/pid\nsleep 60\n",
+	snprintf(script, sizeof(script),
+		 "#!/bin/sh\nsetsid sh -c 'echo $$ > %s/d; mv %s/d %s/daemon; sleep 60' &\nwhile [ ! -e "
+		 "%s/daemon ]; do :; done\necho $PPID > %s/p; mv %s/p %s/pid\nsleep 60\n",
 		 w.folder, w.folder, w.folder, w.folder, w.folder, w.folder, w.folder);
 	fd = begin(script);
 	pid = pid_in("pid");
@@ -740,8 +764,8 @@ static void check_closed(int fd)
 	close(fd);
 }
 
-static void send_job(const struct program_job_header *header, const char *facts, size_t len, const int *pass, size_t count,
-		     uint32_t command)
+static void send_job(const struct program_job_header *header, const char *facts, size_t len, const int *pass,
+		     size_t count, uint32_t command)
 {
 	int fd = raw_request(PROGRAM_VERSION, command, sizeof(struct program_request), SOCK_SEQPACKET);
 	char packet[1000];
@@ -758,14 +782,17 @@ START_TEST(requests_that_are_none)
 	int three[3] = { 0, 1, 2 };
 
 	init();
-	w.config.command[PROGRAM_MAILMAN].word_count = 0;
+	w.setting[PROGRAM_MAILMAN].word_count = 0;
 	start();
 	errno = 0;
 	check_closed(raw_request(2, PROGRAM_EXEC, sizeof(struct program_request), SOCK_SEQPACKET));
-	check_closed(raw_request(PROGRAM_VERSION, PROGRAM_COMMANDS, sizeof(struct program_request), SOCK_SEQPACKET));
-	check_closed(raw_request(PROGRAM_VERSION, 0xffffffff, sizeof(struct program_request), SOCK_SEQPACKET));
+	check_closed(raw_request(PROGRAM_VERSION, PROGRAM_COMMANDS, sizeof(struct program_request),
+				 SOCK_SEQPACKET));
+	check_closed(
+		raw_request(PROGRAM_VERSION, 0xffffffff, sizeof(struct program_request), SOCK_SEQPACKET));
 	/* one that is not configured */
-	check_closed(raw_request(PROGRAM_VERSION, PROGRAM_MAILMAN, sizeof(struct program_request), SOCK_SEQPACKET));
+	check_closed(raw_request(PROGRAM_VERSION, PROGRAM_MAILMAN, sizeof(struct program_request),
+				 SOCK_SEQPACKET));
 	check_closed(raw_request(PROGRAM_VERSION, PROGRAM_EXEC, 3, SOCK_SEQPACKET));
 	check_closed(raw_request(PROGRAM_VERSION, PROGRAM_EXEC, sizeof(struct program_request), SOCK_STREAM));
 	ck_assert_int_eq(descriptors_send(w.request_fd[1], "x", 1, NULL, 0), 0);
@@ -868,11 +895,12 @@ int main(void)
 {
 	Suite *suite = suite_create("program");
 
-	UNIT_CASE(suite, lines_however_they_are_cut, words_of_a_command, words_that_are_good, facts_that_are_none,
-		  a_job_has_a_ceiling, every_exit_status_is_a_reply, answers_that_are_none);
-	UNIT_CASE(suite, what_a_program_gets, crlf_when_it_is_wanted_and_a_part_of_a_file, ends_of_programs, much_output,
-		  filters, descendants_end_with_it);
-	UNIT_CASE(suite, as_many_as_may_run, who_asked_hangs_up, the_process_is_killed, a_run_is_killed, a_stop,
-		  requests_that_are_none, jobs_that_are_none, the_line_is_shut_down);
+	UNIT_CASE(suite, lines_however_they_are_cut, words_of_a_command, words_that_are_good,
+		  facts_that_are_none, a_job_has_a_ceiling, every_exit_status_is_a_reply,
+		  answers_that_are_none);
+	UNIT_CASE(suite, what_a_program_gets, crlf_when_it_is_wanted_and_a_part_of_a_file, ends_of_programs,
+		  much_output, filters, descendants_end_with_it);
+	UNIT_CASE(suite, as_many_as_may_run, who_asked_hangs_up, the_process_is_killed, a_run_is_killed,
+		  a_stop, requests_that_are_none, jobs_that_are_none, the_line_is_shut_down);
 	return unit_run(suite);
 }

@@ -700,12 +700,6 @@ static void collect(void *ctx, const char *id)
 	strcat(strcat(ctx, id), ",");
 }
 
-static void collect_timed(void *ctx, const char *id)
-{
-	strcat(ctx, "!");
-	collect(ctx, id);
-}
-
 static void collect_flush(void *ctx, const struct flush *one)
 {
 	char line[FLUSH_LINE_MAX];
@@ -713,6 +707,12 @@ static void collect_flush(void *ctx, const struct flush *one)
 	ck_assert_uint_gt(flush_line(line, one->kind, one->name), 0);
 	line[strlen(line) - 1] = '\0';
 	strcat(strcat(ctx, line), ",");
+}
+
+static void collect_urgent(void *ctx, const char *id)
+{
+	strcat(ctx, "!");
+	collect(ctx, id);
 }
 
 #define TEN "aaaaaaaaaa"
@@ -726,7 +726,7 @@ START_TEST(notices_are_read_however_they_are_cut)
 				     "!d example.org\n!s a\n!u any name\n!d \n!d exa mple\n!d ../x\n!x a\n!d\n!u\n!u \n!\n"
 				     "!u " LABELS FIFTY "a\n!u " LABELS FIFTY "aa\n!u " LABELS FIFTY FIFTY "\n!d [192.0.2.1]\n!s [192.0.2.1]\n"
 				     "0m4x7f3q9zkab1cf\n../../etc/passwd\n0m4x7f3q";
-	static const struct notice_ops ops = { collect, collect_timed, collect_flush };
+	static const struct notice_ops ops = { collect, collect_urgent, collect_flush };
 	static const char wanted[] = "0m4x7f3q9zkab1cd,!0m4x7f3q9zkab1ce,!d example.org,!s a,!u any name,!u " LABELS FIFTY "a,"
 				     "!d [192.0.2.1],0m4x7f3q9zkab1cf,";
 	for (size_t step = 1; step <= sizeof(stream); step++) {
@@ -741,6 +741,51 @@ START_TEST(notices_are_read_however_they_are_cut)
 		}
 		ck_assert_str_eq(got, wanted);
 	}
+}
+END_TEST
+
+/* ---- flushes ------------------------------------------------------------------------------ */
+
+START_TEST(flushes_are_few)
+{
+	struct flushes f = { .count = 0 };
+	struct flush one = { FLUSH_DOMAIN, "Example.org" };
+	char line[FLUSH_LINE_MAX];
+
+	ck_assert(flushes_add(&f, &one));
+	strcpy(one.name, "example.ORG");
+	ck_assert(flushes_add(&f, &one));
+	ck_assert_uint_eq(f.count, 1);
+	one.kind = FLUSH_SUBDOMAINS;
+	strcpy(one.name, "example.net");
+	ck_assert(flushes_add(&f, &one));
+	one.kind = FLUSH_UPSTREAM;
+	strcpy(one.name, "Main");
+	ck_assert(flushes_add(&f, &one));
+	ck_assert_uint_eq(f.count, 3);
+	ck_assert(flushes_want_address(&f, "a@example.ORG"));
+	ck_assert(!flushes_want_address(&f, "a@x.example.org"));
+	ck_assert(!flushes_want_address(&f, "a@Main"));
+	ck_assert(flushes_want_address(&f, "a@Example.Net"));
+	ck_assert(flushes_want_address(&f, "a@b.c.Example.Net"));
+	ck_assert(!flushes_want_address(&f, "a@badexample.net"));
+	ck_assert(!flushes_want_address(&f, "a@example.net.evil.test"));
+	ck_assert(!flushes_want_address(&f, "\"a@example.net\"@evil.test"));
+	ck_assert(!flushes_want_address(&f, "postmaster"));
+	ck_assert(flushes_want_upstream(&f, "Main"));
+	ck_assert(!flushes_want_upstream(&f, "main"));
+	ck_assert(!flushes_want_upstream(&f, "example.org"));
+	for (int i = 3; i <= FLUSHES_MAX; i++) {
+		snprintf(one.name, sizeof(one.name), "u%d", i);
+		ck_assert(flushes_add(&f, &one) == (i < FLUSHES_MAX));
+	}
+	ck_assert_uint_eq(flush_line(line, FLUSH_DOMAIN, "a b"), 0);
+	ck_assert_uint_eq(flush_line(line, FLUSH_UPSTREAM, "a\nb"), 0);
+	ck_assert_uint_eq(flush_line(line, FLUSH_UPSTREAM, ""), 0);
+	/* a tenth of the time at most, but not never */
+	ck_assert_int_eq(flush_pause_ms(0), 10000);
+	ck_assert_int_eq(flush_pause_ms(2000), 18000);
+	ck_assert_int_eq(flush_pause_ms(INT64_MAX), 600000);
 }
 END_TEST
 
@@ -790,51 +835,6 @@ START_TEST(deadlines_come_in_order)
 }
 END_TEST
 
-/* ---- flushes ------------------------------------------------------------------------------ */
-
-START_TEST(flushes_are_few)
-{
-	struct flushes f = { .count = 0 };
-	struct flush one = { FLUSH_DOMAIN, "Example.org" };
-	char line[FLUSH_LINE_MAX];
-
-	ck_assert(flushes_add(&f, &one));
-	strcpy(one.name, "example.ORG");
-	ck_assert(flushes_add(&f, &one));
-	ck_assert_uint_eq(f.count, 1);
-	one.kind = FLUSH_SUBDOMAINS;
-	strcpy(one.name, "example.net");
-	ck_assert(flushes_add(&f, &one));
-	one.kind = FLUSH_UPSTREAM;
-	strcpy(one.name, "Main");
-	ck_assert(flushes_add(&f, &one));
-	ck_assert_uint_eq(f.count, 3);
-	ck_assert(flushes_want_address(&f, "a@example.ORG"));
-	ck_assert(!flushes_want_address(&f, "a@x.example.org"));
-	ck_assert(!flushes_want_address(&f, "a@Main"));
-	ck_assert(flushes_want_address(&f, "a@Example.Net"));
-	ck_assert(flushes_want_address(&f, "a@b.c.Example.Net"));
-	ck_assert(!flushes_want_address(&f, "a@badexample.net"));
-	ck_assert(!flushes_want_address(&f, "a@example.net.evil.test"));
-	ck_assert(!flushes_want_address(&f, "\"a@example.net\"@evil.test"));
-	ck_assert(!flushes_want_address(&f, "postmaster"));
-	ck_assert(flushes_want_upstream(&f, "Main"));
-	ck_assert(!flushes_want_upstream(&f, "main"));
-	ck_assert(!flushes_want_upstream(&f, "example.org"));
-	for (int i = 3; i <= FLUSHES_MAX; i++) {
-		snprintf(one.name, sizeof(one.name), "u%d", i);
-		ck_assert(flushes_add(&f, &one) == (i < FLUSHES_MAX));
-	}
-	ck_assert_uint_eq(flush_line(line, FLUSH_DOMAIN, "a b"), 0);
-	ck_assert_uint_eq(flush_line(line, FLUSH_UPSTREAM, "a\nb"), 0);
-	ck_assert_uint_eq(flush_line(line, FLUSH_UPSTREAM, ""), 0);
-	/* a tenth of the time at most, but not never */
-	ck_assert_int_eq(flush_pause_ms(0), 10000);
-	ck_assert_int_eq(flush_pause_ms(2000), 18000);
-	ck_assert_int_eq(flush_pause_ms(INT64_MAX), 600000);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("relay");
@@ -847,6 +847,6 @@ int main(void)
 		  the_bucket_keeps_the_rate, an_upstream_that_is_overrun_gets_fewer_connections,
 		  addresses_are_tried_in_order, weights_share_the_connections, a_message_waits_where_it_can_go_first,
 		  rates_forget_after_a_minute,
-		  notices_are_read_however_they_are_cut, deadlines_come_in_order, flushes_are_few);
+		  notices_are_read_however_they_are_cut, flushes_are_few, deadlines_come_in_order);
 	return unit_run(s);
 }
