@@ -204,7 +204,8 @@ struct posthouse_module {
 	 *   sender       MAIL was good: the address without brackets, "" for <>
 	 *   recipient    RCPT was good, and the client may send to it
 	 *   data_begin   DATA or BDAT; there is at least one recipient
-	 *   data_chunk   the content in pieces of any size, lines ended by CRLF, dots unstuffed; after a refusal no more
+	 *   data_chunk   the content in pieces of any size, lines ended by CRLF, dots unstuffed (with
+	 *                enable_binarymime any octets); after a refusal no more
 	 *   data_end     all of it was seen and is within the limits; nothing is acknowledged yet
 	 *   data_abort   instead of data_end, or behind it when the handler refused: the message is not taken
 	 */

@@ -13,7 +13,10 @@
 #include "cli/lookup.h"
 #include "cli/select.h"
 #include "cli/settings.h"
+#include "cli/transcript.h"
 #include "cli/verbs.h"
+#include "smtp/extension.h"
+#include "upstream/upstream.h"
 #include "config/remote.h"
 
 /* Where the line stands at its last word. */
@@ -165,6 +168,20 @@ static void put_conditions(const struct line *l)
 		candidate(l, condition_name((enum condition)c), NULL);
 }
 
+static void put_mechanisms(const struct line *l)
+{
+	static const char *const names[] = { UPSTREAM_MECHANISM_NAMES };
+
+	for (size_t i = 0; i < UPSTREAM_MECHANISM_COUNT; i++)
+		candidate(l, names[i], NULL);
+}
+
+static void put_extensions(const struct line *l)
+{
+	for (size_t i = 0; i < SMTP_EXTENSION_COUNT; i++)
+		candidate(l, smtp_extension_names[i], NULL);
+}
+
 /* What the usage text calls a value, and what it can be. All other values are for the person to think of. */
 static const struct {
 	const char *name;
@@ -186,6 +203,15 @@ static const struct {
 	{ "WHEN", NULL, { "auto", "always", "never" } },
 	{ "KEY", NULL, { "domain", "sender", "sender-domain", "upstream", "reason" } },
 	{ "MODE", NULL, { "none", "opportunistic", "required", "implicit" } },
+	{ "HOW", NULL, { "ca", "pin", "none" } },
+	{ "VERSION", NULL, { "auto", "1.0", "1.1", "1.2", "1.3" } },
+	{ "FAMILY", NULL, { "any", "ipv4", "ipv6" } },
+	{ "STYLE", NULL, { TRANSCRIPT_STYLE_NAMES } },
+	{ "MECHANISM", put_mechanisms, { NULL } },
+	{ "EXTENSION", put_extensions, { NULL } },
+	{ "PART", NULL, { "full", "hdrs" } },
+	{ "EVENTS", NULL, { "never", "success", "failure", "delay" } },
+	{ "BODY", NULL, { "7bit", "8bitmime", "binarymime" } },
 };
 
 /* Every word in capitals of "[ID-PREFIX...]", "FILE", "DIR|FILE" ... that is the name of a value. */

@@ -167,6 +167,14 @@ static void stopped(struct send *s)
 		cli_error("%s: stopped there; what follows was not sent", send_message_name(&s->message));
 }
 
+static void begin_transcript(struct send *s)
+{
+	const struct upstream_settings *settings = &s->session.settings;
+
+	transcript_connecting(&s->transcript, &settings->remote, settings->tls == UPSTREAM_TLS_IMPLICIT,
+			      settings->source_ipv4 ? settings->source_ipv4 : settings->source_ipv6);
+}
+
 /* All messages, in one connection or, where the server ends it in between, in several. */
 static enum cli_status transmit(struct send *s, struct transmit *t)
 {
@@ -174,6 +182,7 @@ static enum cli_status transmit(struct send *s, struct transmit *t)
 
 	do {
 		s->answered = s->over = s->is_last = false;
+		begin_transcript(s);
 		if (transmit_run(t, &e) < 0) {
 			cli_error("%s", e.text);
 			return CLI_UNREACHABLE;
@@ -278,10 +287,12 @@ static enum cli_status run(struct send *s)
 	if (status != CLI_DONE)
 		return status;
 	transcript_init(&s->transcript, s->style, settings->lmtp);
-	transcript_connecting(&s->transcript, &settings->remote, settings->tls == UPSTREAM_TLS_IMPLICIT,
-			      settings->source_ipv4 ? settings->source_ipv4 : settings->source_ipv6);
-	status = s->commands.count > 0 ? send_commands_run(&s->commands, settings, &s->transcript)
-				       : send_all(s);
+	if (s->commands.count > 0) {
+		begin_transcript(s);
+		status = send_commands_run(&s->commands, settings, &s->transcript);
+	} else {
+		status = send_all(s);
+	}
 	transcript_release(&s->transcript);
 	return status;
 }

@@ -25,7 +25,7 @@ enum {
 
 const struct args_option send_commands_options[] = {
 	{ "features", OPT_FEATURES, NULL, "list the extensions the server announces" },
-	{ "has-extension", OPT_HAS_EXTENSION, "NAME", "status 0 when it announces that one, else 1" },
+	{ "has-extension", OPT_HAS_EXTENSION, "EXTENSION", "status 0 when it announces that one, else 1" },
 	{ "vrfy", OPT_VRFY, "ADDRESS", "ask for an address: VRFY" },
 	{ "expn", OPT_EXPN, "LIST", "ask who is on a list: EXPN" },
 	{ "help-verb", OPT_HELP_VERB, NULL, "ask for help: HELP" },

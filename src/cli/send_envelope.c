@@ -30,12 +30,12 @@ enum {
 };
 
 const struct args_option send_envelope_options[] = {
-	{ "ret", OPT_RET, "WHAT", "a report returns the full message, or hdrs (DSN)" },
+	{ "ret", OPT_RET, "PART", "a report returns the full message, or hdrs (DSN)" },
 	{ "envid", OPT_ENVID, "ID", "what a report calls the message (DSN)" },
-	{ "notify", OPT_NOTIFY, "WHEN", "never, or of success,failure,delay (DSN)" },
+	{ "notify", OPT_NOTIFY, "EVENTS", "never, or of success,failure,delay (DSN)" },
 	{ "orcpt", OPT_ORCPT, "ADDRESS", "who the recipient was at first (DSN)" },
 	{ "size", OPT_SIZE, "OCTETS", "say this size, not the true one" },
-	{ "body-type", OPT_BODY_TYPE, "TYPE", "7bit, 8bitmime or binarymime, instead of by content" },
+	{ "body-type", OPT_BODY_TYPE, "BODY", "7bit, 8bitmime or binarymime, instead of by content" },
 	{ "smtputf8", OPT_SMTPUTF8, NULL, "demand SMTPUTF8, also for ASCII addresses" },
 	{ "deliver-by", OPT_DELIVER_BY, "BY", "SECONDS;R or ;N, and T to trace it (DELIVERBY)" },
 	{ "requiretls", OPT_REQUIRETLS, NULL, "only over verified TLS, all the way (REQUIRETLS)" },

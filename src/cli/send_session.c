@@ -66,7 +66,7 @@ const struct args_option send_session_options[] = {
 	{ "source-address", OPT_SOURCE_ADDRESS, "FROM", "address or interface to connect from" },
 	{ "address-family", OPT_ADDRESS_FAMILY, "FAMILY", "any, ipv4 or ipv6" },
 	{ "helo", OPT_HELO, "NAME", "name to say in EHLO, instead of this machine's" },
-	{ "discard-ehlo", OPT_DISCARD_EHLO, "KEYWORD", "do not use these extensions, A,B,C" },
+	{ "discard-ehlo", OPT_DISCARD_EHLO, "EXTENSION", "do not use these extensions, A,B,C" },
 	{ "no-pipelining", OPT_NO_PIPELINING, NULL, "one command at a time" },
 	{ "timeout", OPT_TIMEOUT, "TIME", "longest wait for any answer, as 30s or 5m" },
 	ARGS_OPTIONS_END,

@@ -46,7 +46,6 @@ void transcript_init(struct transcript *t, enum transcript_style style, bool lmt
 	t->began_mono_ms = clock_mono_ms();
 	buf_init(&t->expected, EXPECTED_MAX);
 	buf_init(&t->text, TEXT_MAX);
-	buf_addc(&t->expected, FOR_GREETING);
 }
 
 void transcript_release(struct transcript *t)
@@ -196,7 +195,10 @@ void transcript_connecting(struct transcript *t, const struct endpoint *to, bool
 {
 	char text[ENDPOINT_TEXT_MAX];
 
-	t->began_mono_ms = clock_mono_ms();
+	buf_clear(&t->expected);
+	buf_clear(&t->text);
+	t->expected_at = t->accepted = 0;
+	buf_addc(&t->expected, FOR_GREETING);
 	if (t->style == TRANSCRIPT_TIMES) {
 		endpoint_format(to, text);
 		put_line(t, "== ", text, strlen(text));

@@ -40,7 +40,7 @@ struct transcript {
 
 void transcript_init(struct transcript *t, enum transcript_style style, bool lmtp);
 void transcript_release(struct transcript *t);
-/* Before the connection is begun. source: NULL or the address it comes from. */
+/* Before each connection is begun. source: NULL or the address it comes from. */
 void transcript_connecting(struct transcript *t, const struct endpoint *to, bool tls, const char *source);
 /* A line of either side with its line end, as upstream_conn_ops.wire has it. */
 void transcript_wire(struct transcript *t, bool from_server, const char *data, size_t len);

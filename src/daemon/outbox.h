@@ -28,6 +28,12 @@ struct outbox_player {
 	struct control *control; /* a stop ends it between two messages, or inside one as a session's */
 	const struct smtp_reply *refusal; /* local programs are not welcome: what they are told (session_peer); NULL: they are */
 	int64_t expire_after_ms; /* what could not be taken in for so long is put with the refused */
+	/*
+	 * A session may end the process (a module): each has one of its own. Called when it did, to put in order what
+	 * it left. NULL: played here
+	 */
+	void (*died)(void *ctx);
+	void *died_ctx;
 	char *peer; /* gets "unix:uid=1000" of each file's owner, for the events */
 	size_t peer_cap;
 };

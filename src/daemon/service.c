@@ -249,7 +249,7 @@ static void worker_lost(void *ctx)
 		return;
 	/* it may have died between its commit and its notice */
 	atomic_store(&s->board->shared->rescan_wanted, true);
-	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "");
+	relay_notify(s->notice_fd[1], &s->board->shared->rescan_wanted, "", false);
 }
 
 static void worker_ended(void *ctx, unsigned slot)

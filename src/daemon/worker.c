@@ -39,6 +39,23 @@ static void become_busy(struct worker *w)
 	}
 }
 
+/* In a module: it was in the child's name that the scoreboard was told so. */
+static void on_outbox_session_died(void *ctx)
+{
+	struct worker *w = ctx;
+	const struct scoreboard_slot *slot = w->start->slot;
+	struct log_line line;
+
+	log_begin(&line, LOG_LEVEL_ERROR, "child_exited");
+	log_str(&line, "role", "outbox session");
+	if (atomic_load(&slot->guest_deadline_mono_ms) != 0) {
+		log_str(&line, "module", slot->guest);
+		log_str(&line, "function", slot->guest_function);
+	}
+	log_end(&line);
+	scoreboard_guest_left(w->start->slot);
+}
+
 /* Mail that was put down while nobody listened. We do now, so nothing is put in any more without telling us. */
 static void drain_outbox(struct worker *w)
 {
@@ -50,6 +67,8 @@ static void drain_outbox(struct worker *w)
 					.handler = w->handler,
 					.events = &w->events,
 					.control = &w->start->control,
+					.died = w->module ? on_outbox_session_died : NULL,
+					.died_ctx = w,
 					.expire_after_ms = cfg->expire_after_ms,
 					.peer = w->peer.text,
 					.peer_cap = sizeof(w->peer.text) };
@@ -204,11 +223,12 @@ static void configure_sessions(struct worker *w)
 	worker_listen_to_sessions(w);
 }
 
-static void on_spooled(void *ctx, const char *id)
+static void on_spooled(void *ctx, const struct envelope *env)
 {
 	struct worker *w = ctx;
 
-	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, id);
+	relay_notify(w->service->notice_fd[1], &w->service->board->shared->rescan_wanted, env->id,
+		     env->by.mode != DELIVER_BY_NONE);
 }
 
 static int open_all(struct worker *w, struct err *e)

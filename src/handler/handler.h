@@ -93,7 +93,7 @@ struct handler {
 struct handler_setup {
 	const char *hostname; /* for trace headers */
 	struct spool *spool; /* "spool" only */
-	void (*spooled)(void *ctx, const char *id); /* called after each durable commit: tells the relay */
+	void (*spooled)(void *ctx, const struct envelope *env); /* called after each durable commit: tells the relay */
 	void *spooled_ctx;
 	bool show_user; /* "spool": Received says who logged in */
 	uint64_t min_free_bytes; /* "spool": MAIL is refused with 452 when less would be left */

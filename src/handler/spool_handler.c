@@ -95,7 +95,7 @@ static enum handler_verdict spool_data_end(struct handler *h, struct envelope *e
 	result = spool_txn_commit(txn, &e);
 	if (result != SPOOL_OK)
 		return refuse(result, &e, reply);
-	sh->setup.spooled(sh->setup.spooled_ctx, env->id);
+	sh->setup.spooled(sh->setup.spooled_ctx, env);
 	return HANDLER_ACCEPT;
 }
 

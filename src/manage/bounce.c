@@ -275,22 +275,22 @@ int bounce_warn(const struct bounce_settings *settings, struct spool *s, struct 
 	return result;
 }
 
+bool bounce_tells_relayed(const struct envelope_rcpt *rcpt, bool on_success, bool on_relay)
+{
+	return (on_success && notify_has(rcpt, ENVELOPE_NOTIFY_SUCCESS)) ||
+	       (on_relay && !(rcpt->notify & ENVELOPE_NOTIFY_NEVER));
+}
+
 int bounce_relayed(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
 		   const struct spool_state *st, const size_t *rcpt, size_t rcpt_count, struct spool_id *id,
 		   struct err *e)
 {
-	size_t *asked = mem_array(rcpt_count, sizeof(*asked));
-	struct report r = { .kind = REPORT_RELAYED, .state = st, .rcpt = asked, .to = m->env.sender };
-	int result = 0;
+	struct report r = { .kind = REPORT_RELAYED, .state = st, .rcpt = rcpt, .rcpt_count = rcpt_count,
+			    .to = m->env.sender };
 
 	id->text[0] = '\0';
-	for (size_t i = 0; i < rcpt_count && m->env.sender[0]; i++)
-		if (notify_has(&m->env.rcpt[rcpt[i]], ENVELOPE_NOTIFY_SUCCESS))
-			asked[r.rcpt_count++] = rcpt[i];
-	if (r.rcpt_count > 0) {
-		spool_id_new(id);
-		result = make_report(settings, s, m, &r, id, e);
-	}
-	free(asked);
-	return result;
+	if (rcpt_count == 0 || !m->env.sender[0])
+		return 0;
+	spool_id_new(id);
+	return make_report(settings, s, m, &r, id, e);
 }

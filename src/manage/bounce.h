@@ -54,8 +54,12 @@ int bounce_warn(const struct bounce_settings *settings, struct spool *s, struct 
 		struct spool_state *st, struct spool_id *id, struct err *e);
 
 /*
- * NOTIFY=SUCCESS, and the upstream that took these recipients does not do DSN: queues a report "relayed"
- * (RFC 3461 5.2.2). *id is "" when nobody asked for it.
+ * Whether a report "relayed" is to name this recipient. on_success: the upstream does not do DSN, so who asked for
+ * NOTIFY=SUCCESS is told (RFC 3461 5.2.2). on_relay: BY= wants it (RFC 2852), of all but NOTIFY=NEVER.
+ */
+bool bounce_tells_relayed(const struct envelope_rcpt *rcpt, bool on_success, bool on_relay);
+/*
+ * Queues a report "relayed" about these recipients. *id is "" when there is nobody to tell.
  */
 int bounce_relayed(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
 		   const struct spool_state *st, const size_t *rcpt, size_t rcpt_count, struct spool_id *id,

@@ -270,6 +270,16 @@ static void explain_rcpt(struct report_out *o, const struct report *r, size_t in
 	report_puts(o, "\r\n");
 }
 
+static const char *opening_of(const struct report *r)
+{
+	if (r->for_postmaster)
+		return kinds[r->kind].opening_postmaster;
+	if (r->kind == REPORT_RELAYED && r->original->env.by.mode != DELIVER_BY_NONE)
+		return "You named a time by which your message was to be delivered. It was passed on for\r\n"
+		       "the recipients below in the meantime.\r\n";
+	return kinds[r->kind].opening;
+}
+
 static void put_explanation(struct report_out *o, const struct report *r, const char *boundary)
 {
 	bool postmaster = r->for_postmaster;
@@ -280,8 +290,7 @@ static void put_explanation(struct report_out *o, const struct report *r, const 
 		 "Notification", o->utf8);
 	report_puts(o, "This is the mail system at ");
 	report_token(o, r->hostname, strlen(r->hostname));
-	report_printf(o, ".\r\n\r\n%s",
-		      postmaster ? kinds[r->kind].opening_postmaster : kinds[r->kind].opening);
+	report_printf(o, ".\r\n\r\n%s", opening_of(r));
 	if (r->kind == REPORT_DELAYED && r->retry_until_wall_us > 0)
 		report_printf(o, "It will be tried until %s.\r\n",
 			      smtp_date_format(r->retry_until_wall_us, date));
@@ -327,6 +336,8 @@ static void put_message_fields(struct report_out *o, const struct report *r)
 		put_field(o, "X-Posthouse-Sender", text_is_ascii(env->sender) ? "rfc822; " : "utf-8; ",
 			  env->sender);
 	put_date_field(o, "Arrival-Date", env->arrived_wall_us);
+	if (env->by.mode != DELIVER_BY_NONE)
+		put_date_field(o, "Deliver-By-Date", env->by.wall_us); /* RFC 2852 6 */
 }
 
 /* RFC 3464 2.3.1: the type as given, the address decoded (that of utf-8 is not xtext: RFC 6533 3). */

@@ -14,6 +14,7 @@ struct front {
 	struct handler handler;
 	struct handler_ops ops; /* next's, with ours in their place */
 	struct handler *next;
+	bool told; /* next was told of a transaction that has not ended */
 	struct module *module;
 };
 
@@ -44,6 +45,7 @@ static enum handler_verdict front_mail(struct handler *h, struct envelope *env, 
 		if (!module_passes(m, "sender", returned, MODULE_REFUSAL, reply))
 			return HANDLER_REFUSE;
 	}
+	f->told = true;
 	return f->next->ops->mail(f->next, env, reply);
 }
 
@@ -131,11 +133,13 @@ static enum handler_verdict front_data_end(struct handler *h, struct envelope *e
 		returned = m->desc.data_end(ch->data, ch);
 		module_leave(m);
 		if (!module_passes(m, "data_end", returned, MODULE_REFUSAL, reply)) {
+			f->told = false;
 			f->next->ops->abort(f->next);
 			close_data(f, false);
 			return HANDLER_REFUSE;
 		}
 	}
+	f->told = false;
 	verdict = f->next->ops->data_end(f->next, env, reply);
 	close_data(f, verdict == HANDLER_REFUSE);
 	return verdict;
@@ -145,7 +149,9 @@ static void front_abort(struct handler *h)
 {
 	struct front *f = self(h);
 
-	f->next->ops->abort(f->next);
+	if (f->told)
+		f->next->ops->abort(f->next);
+	f->told = false;
 	close_data(f, true);
 }
 

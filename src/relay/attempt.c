@@ -229,9 +229,9 @@ static int make_report(struct attempt *a, struct err *e)
 /* Did somebody who was delivered to now want that to be told? */
 static bool success_is_asked_for(const struct attempt *a)
 {
-	for (size_t i = 0; a->tell_success && i < a->txn.rcpt_count; i++)
-		if (a->message.env.rcpt[a->rcpt[i]].notify & ENVELOPE_NOTIFY_SUCCESS &&
-		    a->state.rcpt[a->rcpt[i]].status == RCPT_DELIVERED)
+	for (size_t i = 0; (a->tell_success || a->tell_relayed) && i < a->txn.rcpt_count; i++)
+		if (a->state.rcpt[a->rcpt[i]].status == RCPT_DELIVERED &&
+		    bounce_tells_relayed(&a->message.env.rcpt[a->rcpt[i]], a->tell_success, a->tell_relayed))
 			return true;
 	return false;
 }
@@ -242,14 +242,15 @@ static int tell_success(struct attempt *a, struct err *e)
 	int r;
 
 	for (size_t i = 0; i < a->txn.rcpt_count; i++)
-		if (a->state.rcpt[a->rcpt[i]].status == RCPT_DELIVERED)
+		if (a->state.rcpt[a->rcpt[i]].status == RCPT_DELIVERED &&
+		    bounce_tells_relayed(&a->message.env.rcpt[a->rcpt[i]], a->tell_success, a->tell_relayed))
 			rcpt[n++] = a->rcpt[i];
 	r = bounce_relayed(a->rules->bounce, a->rules->spool, &a->message, &a->state, rcpt, n, &a->report[1], e);
 	free(rcpt);
 	if (r < 0)
 		return -1;
 	spool_message_close_file(&a->message);
-	a->tell_success = false;
+	a->tell_success = a->tell_relayed = false;
 	if (a->report[1].text[0])
 		log_report(a, "relayed", a->report[1].text, a->message.env.sender);
 	return 0;

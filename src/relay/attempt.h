@@ -54,9 +54,12 @@ struct attempt {
 	char tls_version[16]; /* "TLSv1.3"; "": not encrypted */
 	enum upstream_verified verified;
 	bool upstream_does_dsn; /* it tells of success itself (RFC 3461) */
+	bool upstream_does_deliverby; /* it keeps the time that the sender named (RFC 2852), or delivers (LMTP) */
+	bool upstream_is_final; /* it delivers, and does not relay: LMTP */
 	bool is_removed; /* an operator took it out of the spool meanwhile: nothing is saved, nobody is told */
 	bool is_changed; /* the state is not what the disk has */
 	bool tell_success; /* a report on who was delivered to may be due */
+	bool tell_relayed; /* also to who did not ask for one (BY= of MAIL) */
 	struct spool_id report[2]; /* made by attempt_save, to be queued; "" for none */
 	int64_t since_wall_us; /* handed to an upstream */
 	/* the relay's */
@@ -104,6 +107,9 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
  * index, NULL for those that can be, and behind them why it is undecided which it is (manage/route.h). Changes the state in memory and logs; false when nobody was.
  */
 bool attempt_give_up(struct attempt *a, const char *const *trouble);
+
+/* The time that the sender named is over (BY= with R): whoever is pending is given up. In memory, logged. */
+bool attempt_return(struct attempt *a);
 
 enum attempt_saved {
 	ATTEMPT_COMPLETED, /* nobody is left to be tried or told of: it has left the spool (logged) */

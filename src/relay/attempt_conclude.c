@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -175,7 +176,10 @@ static enum rcpt_status status_after(enum verdict v)
 /* When its time is over: nobody is sent to after that, but for one last try at that moment. */
 static int64_t expiry_wall_us(const struct attempt *a)
 {
-	return a->message.env.arrived_wall_us + a->rules->expire_after_ms * 1000;
+	int64_t expiry_us = a->message.env.arrived_wall_us + a->rules->expire_after_ms * 1000;
+	const struct deliver_by *by = &a->message.env.by;
+
+	return by->mode == DELIVER_BY_RETURN && by->wall_us < expiry_us ? by->wall_us : expiry_us;
 }
 
 /* Did the upstream take this message for anybody? */
@@ -218,6 +222,19 @@ static void decide_recipient(struct attempt *a, size_t index, enum verdict verdi
 	note_fate(h, a, index, &fates[verdict]);
 }
 
+/*
+ * RFC 2852 4.1: the sender is told that it went on: where it will not be kept to the time that was named (N; R does
+ * not go there), and from each relay when he asked for traces.
+ */
+static bool wants_relayed(const struct attempt *a)
+{
+	const struct deliver_by *by = &a->message.env.by;
+
+	if (by->mode == DELIVER_BY_NONE || a->upstream_is_final)
+		return false;
+	return by->trace || !a->upstream_does_deliverby;
+}
+
 static void decide_all(struct attempt *a, const struct upstream_outcome *outcome, struct decision of_message,
 		       double luck)
 {
@@ -235,6 +252,7 @@ static void decide_all(struct attempt *a, const struct upstream_outcome *outcome
 	write_history(a, &history);
 	free(message_reply);
 	a->tell_success = through && !a->upstream_does_dsn;
+	a->tell_relayed = through && wants_relayed(a);
 }
 
 struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_outcome *outcome, double luck)
@@ -275,34 +293,77 @@ static char *words_of_expiry(const struct attempt *a, size_t upstream, const cha
 			  before ? "; before that: " : "", before ? before : "");
 }
 
-bool attempt_give_up(struct attempt *a, const char *const *trouble)
+static void expire(struct attempt *a, size_t i, size_t upstream, const char *text, struct history *history)
+{
+	struct rcpt_state *r = &a->state.rcpt[i];
+
+	rcpt_state_set(r, RCPT_EXPIRED, clock_wall_us(), upstream_name(a, upstream), NULL, text);
+	r->next_wall_us = 0;
+	note_fate(history, a, i, &fate_expired);
+}
+
+static bool end_expiry(struct attempt *a, const struct history *history)
+{
+	write_history(a, history);
+	spool_state_follow(&a->state);
+	a->is_changed = a->is_changed || history->count > 0;
+	return history->count > 0;
+}
+
+/* Whose upstream that is; lists: nobody can say, and one stands for it. */
+static size_t upstream_of(const struct attempt *a, size_t i)
 {
 	const struct routes *routes = a->rules->routes;
+
+	return routes->upstream_count > 1 ? route_find(routes, &a->message.env, i, a->state.route) : 0;
+}
+
+static size_t upstream_in_name(const struct attempt *a, size_t upstream)
+{
+	const struct routes *routes = a->rules->routes;
+
+	return upstream == routes->upstream_count ? routes->lists->upstream : upstream;
+}
+
+bool attempt_give_up(struct attempt *a, const char *const *trouble)
+{
 	struct history history = { 0 };
 
 	if (clock_wall_us() < expiry_wall_us(a) || a->state.held)
 		return false;
 	for (size_t i = 0; i < a->state.rcpt_count; i++) {
-		struct rcpt_state *r = &a->state.rcpt[i];
-		size_t upstream = 0;
+		size_t upstream;
 		char *text;
 
-		if (r->status != RCPT_PENDING)
+		if (a->state.rcpt[i].status != RCPT_PENDING)
 			continue;
-		if (routes->upstream_count > 1)
-			upstream = route_find(routes, &a->message.env, i, a->state.route);
+		upstream = upstream_of(a, i);
 		if (!trouble[upstream])
 			continue;
-		text = words_of_expiry(a, upstream, trouble[upstream], r->reply);
-		if (upstream == routes->upstream_count)
-			upstream = routes->lists->upstream;
-		rcpt_state_set(r, RCPT_EXPIRED, clock_wall_us(), upstream_name(a, upstream), NULL, text);
-		r->next_wall_us = 0;
+		text = words_of_expiry(a, upstream, trouble[upstream], a->state.rcpt[i].reply);
+		expire(a, i, upstream_in_name(a, upstream), text, &history);
 		free(text);
-		note_fate(&history, a, i, &fate_expired);
 	}
-	write_history(a, &history);
-	spool_state_follow(&a->state);
-	a->is_changed = a->is_changed || history.count > 0;
-	return history.count > 0;
+	return end_expiry(a, &history);
+}
+
+bool attempt_return(struct attempt *a)
+{
+	struct history history = { 0 };
+
+	ASSERT(a->message.env.by.mode == DELIVER_BY_RETURN);
+	if (clock_wall_us() < a->message.env.by.wall_us || a->state.held)
+		return false;
+	for (size_t i = 0; i < a->state.rcpt_count; i++) {
+		const char *reply = a->state.rcpt[i].reply;
+		char *text;
+
+		if (a->state.rcpt[i].status != RCPT_PENDING)
+			continue;
+		text = mem_printf("not delivered by the time that its sender named%s%s", reply ? "; before that: " : "",
+				  reply ? reply : "");
+		expire(a, i, upstream_in_name(a, upstream_of(a, i)), text, &history);
+		free(text);
+	}
+	return end_expiry(a, &history);
 }

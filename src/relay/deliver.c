@@ -214,11 +214,13 @@ static struct attempt *begin(struct relay_conn *rc, const char *id)
 	return NULL;
 }
 
-static void note_way(struct attempt *a, const struct upstream_conn *conn)
+static void note_way(struct attempt *a, const struct relay_conn *rc, const struct upstream_conn *conn)
 {
 	const struct upstream_features *f = upstream_conn_features(conn);
 
 	a->upstream_does_dsn = f->dsn;
+	a->upstream_does_deliverby = f->deliverby;
+	a->upstream_is_final = rc->remote->config->settings.lmtp;
 	a->verified = f->verified;
 	snprintf(a->tls_version, sizeof(a->tls_version), "%s", f->tls_version);
 	snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
@@ -257,7 +259,7 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 		(void)bucket_take(&u->bucket, clock_mono_ms());
 		a->owner = rc;
 		a->remote_name = rc->remote->config->name;
-		note_way(a, conn);
+		note_way(a, rc, conn);
 		list_add(&r->attempts, a);
 		rc->taken++;
 		if (is_probing)

@@ -27,7 +27,7 @@ void relay_add_new(void *ctx, const char *id)
 {
 	struct relay *r = ctx;
 
-	if (!queue_add(&r->queue, id, relay_first_lane(r), due_by_id(id), QUEUE_FRESH))
+	if (!queue_add(&r->queue, id, relay_first_lane(r), due_by_id(id), QUEUE_FRESH | QUEUE_OPENED))
 		return;
 	rates_count(&r->rates, RATE_QUEUED, clock_mono_ms());
 	sweep_note(r, id);

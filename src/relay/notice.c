@@ -7,31 +7,38 @@
 
 #include "relay/relay.h"
 
+#define URGENT '!'
+
 void notice_reader_init(struct notice_reader *r)
 {
 	r->rest_len = 0;
 }
 
-static void take_line(struct notice_reader *r, void (*each)(void *ctx, const char *id),
-		      void (*flush)(void *ctx, const struct flush *one), void *ctx)
+/* Whether the line is an ID, with `more` octets behind it. */
+static bool is_id(struct notice_reader *r, size_t more)
+{
+	if (r->rest_len != SPOOL_ID_LEN + more || (more > 0 && r->rest[SPOOL_ID_LEN] != URGENT))
+		return false;
+	r->rest[SPOOL_ID_LEN] = '\0';
+	return spool_id_is_valid(r->rest);
+}
+
+static void take_line(struct notice_reader *r, const struct notice_ops *ops, void *ctx)
 {
 	struct flush one;
 
-	if (r->rest_len == SPOOL_ID_LEN) {
-		r->rest[SPOOL_ID_LEN] = '\0';
-		if (spool_id_is_valid(r->rest)) {
-			each(ctx, r->rest);
-			return;
-		}
-	}
 	/* one that filled the buffer may be the beginning of one that is longer */
-	if (r->rest_len < sizeof(r->rest) && flush_parse(r->rest, r->rest_len, &one))
-		flush(ctx, &one);
+	if (r->rest_len > 0 && r->rest[0] == '!') {
+		if (r->rest_len < sizeof(r->rest) && flush_parse(r->rest, r->rest_len, &one))
+			ops->flush(ctx, &one);
+	} else if (is_id(r, 0)) {
+		ops->mail(ctx, r->rest);
+	} else if (is_id(r, 1)) {
+		ops->urgent(ctx, r->rest);
+	}
 }
 
-void notice_read(struct notice_reader *r, const char *data, size_t len,
-		 void (*each)(void *ctx, const char *id), void (*flush)(void *ctx, const struct flush *one),
-		 void *ctx)
+void notice_read(struct notice_reader *r, const char *data, size_t len, const struct notice_ops *ops, void *ctx)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (data[i] != '\n') {
@@ -40,18 +47,20 @@ void notice_read(struct notice_reader *r, const char *data, size_t len,
 				r->rest[r->rest_len++] = data[i];
 			continue;
 		}
-		take_line(r, each, flush, ctx);
+		take_line(r, ops, ctx);
 		r->rest_len = 0;
 	}
 }
 
-void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id)
+void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id, bool has_deadline)
 {
-	char line[SPOOL_ID_LEN + 2];
+	char line[SPOOL_ID_LEN + 3];
 	size_t len = strlen(id);
 
 	/* one write below PIPE_BUF: lines of different workers never mix */
 	memcpy(line, id, len);
+	if (has_deadline)
+		line[len++] = URGENT;
 	line[len] = '\n';
 	if (write(notice_fd, line, len + 1) == (ssize_t)(len + 1))
 		return;

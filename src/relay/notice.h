@@ -2,7 +2,8 @@
 /*
  * Notices of new mail: lines on a pipe that outlives relay and workers (the
  * master holds both ends), so that what is announced while the relay is being
- * restarted is not lost. A line is an ID; an empty one only wakes the relay
+ * restarted is not lost. A line is an ID, with "!" behind it when its envelope
+ * names a time to deliver it by (RFC 2852); an empty one only wakes the relay
  * so that it looks at rescan_wanted; or it is a request of relay/flush.h.
  */
 #ifndef RELAY_NOTICE_H
@@ -19,9 +20,13 @@ struct notice_reader {
 };
 
 void notice_reader_init(struct notice_reader *r);
-/* Calls each(ctx, id) for every valid ID in the bytes, and flush(ctx, ...) for every request; the rest is skipped. */
-void notice_read(struct notice_reader *r, const char *data, size_t len,
-		 void (*each)(void *ctx, const char *id), void (*flush)(void *ctx, const struct flush *one),
-		 void *ctx);
+struct notice_ops {
+	void (*mail)(void *ctx, const char *id);
+	void (*urgent)(void *ctx, const char *id); /* with "!" */
+	void (*flush)(void *ctx, const struct flush *one);
+};
+
+/* Calls one of them for every valid ID and every request in the bytes; the rest is skipped. */
+void notice_read(struct notice_reader *r, const char *data, size_t len, const struct notice_ops *ops, void *ctx);
 
 #endif

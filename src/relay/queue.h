@@ -33,6 +33,8 @@ enum queue_flag {
 	QUEUE_PEEK = 2, /* its state was not looked at: the due time is a guess */
 	QUEUE_SPLIT = 4, /* its pending recipients go to more than one upstream */
 	QUEUE_WARNED = 8, /* its sender was told of the delay, or is not to be told */
+	QUEUE_OPENED = 32, /* it is known whether it has a time to be delivered by (RFC 2852) */
+	QUEUE_DEADLINE = 64, /* and that it has, and it stands among them */
 	QUEUE_UNDECIDED = 16 /* of a pending recipient it is not known which upstream it goes to */
 };
 

@@ -82,6 +82,7 @@ static int64_t next_wake_mono_ms(struct relay *r)
 	next = earlier(next, next_due_mono_ms(r, r->unread));
 	next = earlier(next, sweep_next_mono_ms(r));
 	next = earlier(next, flush_next_mono_ms(r));
+	next = earlier(next, overdue_next_mono_ms(r));
 	if (r->unsaved)
 		next = earlier(next, r->unsaved_until_mono_ms);
 	if (atomic_load(r->setup->rescan_wanted))
@@ -160,6 +161,7 @@ void relay_service(struct relay *r)
 	by = clock_mono_ms() + RELAY_SLICE_MS;
 	relay_list_step(r, by);
 	relay_route(r, by);
+	overdue_step(r, by);
 	sweep_step(r, by);
 	flush_step(r, by);
 	for (size_t i = 0; i < r->upstream_count; i++)
@@ -196,13 +198,14 @@ static void rescan_if_wanted(struct relay *r)
 
 static void on_notice(evutil_socket_t fd, short what, void *ctx)
 {
+	static const struct notice_ops notices = { relay_add_new, overdue_add_new, flush_want };
 	struct relay *r = ctx;
 	char data[16384];
 	ssize_t n;
 
 	(void)what;
 	while ((n = read(fd, data, sizeof(data))) > 0)
-		notice_read(&r->notices, data, (size_t)n, relay_add_new, flush_want, r);
+		notice_read(&r->notices, data, (size_t)n, &notices, r);
 	if (n == 0)
 		event_del(r->notice_event); /* the master and all workers are gone; the control line says so too */
 	rescan_if_wanted(r);
@@ -365,6 +368,7 @@ static void release(struct relay *r)
 	free(r->place);
 	suspensions_release(&r->suspensions);
 	queue_release(&r->queue);
+	deadlines_release(&r->deadlines);
 }
 
 int relay_run(const struct relay_setup *setup, struct err *e)

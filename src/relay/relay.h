@@ -85,8 +85,9 @@ int relay_run(const struct relay_setup *setup, struct err *e);
 /*
  * By a worker, after a commit: names the message on the pipe. Never blocks:
  * when the pipe is full the relay is asked to list the spool instead.
+ * has_deadline: its envelope names a time to deliver it by.
  */
-void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id);
+void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id, bool has_deadline);
 /* By a worker: asks for what waits to be tried now. False: no such name, or the pipe is full. Never blocks. */
 bool relay_ask_flush(int notice_fd, enum flush_kind kind, const char *name);
 

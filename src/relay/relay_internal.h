@@ -7,6 +7,7 @@
  *   router.c    messages to lanes
  *   lane.c      one upstream: its addresses, connections and limits
  *   deliver.c   messages to connections, and what follows when an attempt ends
+ *   overdue.c   what was to be delivered by a time that its sender named
  *   sweep.c     what is too old, and who is to be told of a delay
  *   flush_run.c what clients want tried now (relay/flush.h)
  *   operate.c   what operators want (relay/door.h), and status.c what they see
@@ -17,6 +18,7 @@
 #include "manage/action.h"
 #include "manage/suspend.h"
 #include "relay/attempt.h"
+#include "relay/deadlines.h"
 #include "relay/door.h"
 #include "relay/flush.h"
 #include "relay/notice.h"
@@ -95,6 +97,7 @@ struct relay {
 	bool flush_overflowed; /* by more than there is room for: it was told */
 	struct flush_run *flush_run; /* under way; NULL: none; owned */
 	int64_t flush_least_mono_ms; /* the next one not before */
+	struct deadlines deadlines;
 	struct relay_upstream *upstream; /* owned */
 	size_t upstream_count;
 	size_t undecided; /* the lane of messages whose way depends on an answer that nobody can give yet */
@@ -210,6 +213,21 @@ void flush_want(void *ctx, const struct flush *one);
 void flush_step(struct relay *r, int64_t by_mono_ms);
 int64_t flush_next_mono_ms(const struct relay *r);
 void flush_release(struct relay *r);
+
+/* Tells the sender of the delay, once; false when that could not be done and is to be tried again. */
+bool relay_warn(struct relay *r, struct attempt *a);
+
+/* ---- overdue.c ---- */
+
+/* A loaded message waits again: its moment is remembered, if it has one. */
+void overdue_note(struct relay *r, const struct attempt *a);
+/* Opens one that waits to find out. */
+void overdue_look(struct relay *r, const char *id);
+/* As relay_add_new, for one that is known to have a moment. */
+void overdue_add_new(void *ctx, const char *id);
+/* One slice of those whose moment has come. */
+void overdue_step(struct relay *r, int64_t by_mono_ms);
+int64_t overdue_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: none */
 
 /* ---- operate.c, status.c ---- */
 

@@ -73,6 +73,7 @@ static void put(struct relay *r, const struct attempt *a, bool was_tried)
 	queue_set_flags(&r->queue, id, flags, QUEUE_PEEK | ((QUEUE_SPLIT | QUEUE_UNDECIDED) & ~flags));
 	if (place.is_undecided)
 		log_undecided(r, a);
+	overdue_note(r, a);
 	if (was_tried || due > now)
 		queue_give_back(&r->queue, id, place.upstream, due > now ? due : now);
 	else

@@ -67,8 +67,7 @@ static void log_warned(const struct attempt *a, const char *report_id)
 	log_end(&line);
 }
 
-/* Tells the sender of the delay, once; false when that could not be done and is to be tried again. */
-static bool warn(struct relay *r, struct attempt *a)
+bool relay_warn(struct relay *r, struct attempt *a)
 {
 	struct spool_id report = { "" };
 	struct err e;
@@ -106,6 +105,12 @@ static const char **list_troubles(const struct relay *r)
 	return trouble;
 }
 
+/* RFC 2852: a sender who named the time to be told at is not told before. */
+static bool named_a_later_time(const struct attempt *a)
+{
+	return a->message.env.by.mode == DELIVER_BY_NOTIFY && a->message.env.by.wall_us > clock_wall_us();
+}
+
 /* A message that waits and for which a moment has come; wants_warning: that of the warning. */
 static void look_at(struct relay *r, const struct queue_item *item, bool wants_warning)
 {
@@ -130,7 +135,8 @@ static void look_at(struct relay *r, const struct queue_item *item, bool wants_w
 	trouble = list_troubles(r);
 	attempt_give_up(a, trouble);
 	free(trouble);
-	warned = !wants_warning || warn(r, a);
+	warned = !wants_warning || named_a_later_time(a) || relay_warn(r, a);
+	overdue_note(r, a);
 	if (wants_warning && warned)
 		queue_set_flags(&r->queue, id, QUEUE_WARNED, 0);
 	if (a->is_changed) {
@@ -152,6 +158,15 @@ static bool may_expire(const struct relay *r, const struct queue_item *item)
 	return u && !u->is_suspended && lane_state(u) != BREAKER_UP;
 }
 
+/* Of mail that was only listed nobody knows yet whether it has a time to be delivered by; it may wait for long here. */
+static bool may_be_overdue(const struct relay *r, const struct queue_item *item)
+{
+	const struct relay_upstream *u = item->lane < r->upstream_count ? &r->upstream[item->lane] : NULL;
+
+	return !(item->flags & QUEUE_OPENED) &&
+	       (!u || !lane_is_available(u) || u->config->messages_per_minute > 0);
+}
+
 /* True when it took a while. */
 static bool sweep_one(struct relay *r, const struct queue_item *item)
 {
@@ -168,6 +183,10 @@ static bool sweep_one(struct relay *r, const struct queue_item *item)
 		r->sweep_next_wall_ms = now + SWEEP_TAKEN_MS;
 	if (item->where != QUEUE_WAITING || (item->flags & QUEUE_PEEK))
 		return false;
+	if (!wants_warning && may_be_overdue(r, item)) {
+		overdue_look(r, item->id.text);
+		return true;
+	}
 	if (!wants_warning && (age < r->config->expire_after_ms || !may_expire(r, item)))
 		return false;
 	look_at(r, item, wants_warning);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "smtp/extension.h"
 #include "smtp/xtext.h"
@@ -68,6 +69,30 @@ static bool has_all(const struct upstream_features *f, const struct upstream_mor
 	return false;
 }
 
+/*
+ * RFC 2852 4.1: with R only who promises to keep the time may get it, and it must still be there; with N anybody may.
+ * LMTP delivers, so nothing is left to be promised.
+ */
+static bool keeps_time(const struct upstream_features *f, const struct upstream_settings *settings,
+		       const struct deliver_by *by, struct smtp_reply *reply)
+{
+	int64_t left;
+
+	if (by->mode != DELIVER_BY_RETURN)
+		return true;
+	left = deliver_by_seconds(by, clock_wall_us());
+	if (left <= 0)
+		smtp_reply_set(reply, 550, "5.4.7", "The time by which it was to be delivered is over");
+	else if (!f->deliverby && !settings->lmtp)
+		smtp_reply_set(reply, 550, "5.3.3", "It is to be delivered in time or returned, and the server offers no DELIVERBY");
+	else if (f->deliverby && left < (int64_t)f->deliverby_min_s)
+		smtp_reply_set(reply, 550, "5.4.7", "It is to be delivered within %lld s, the server promises %llu at best",
+			       (long long)left, (unsigned long long)f->deliverby_min_s);
+	else
+		return true;
+	return false;
+}
+
 bool command_can_take(const struct upstream_features *f, const struct upstream_settings *settings,
 		      const struct upstream_txn *t, struct smtp_reply *reply)
 {
@@ -96,6 +121,8 @@ bool command_can_take(const struct upstream_features *f, const struct upstream_s
 			       "The message has 8-bit content and the server offers no 8BITMIME");
 		return false;
 	}
+	if (!keeps_time(f, settings, &t->env->by, reply))
+		return false;
 	if (needs_requiretls(t) && !upstream_can_requiretls(f)) {
 		/* RFC 8689 4.2.1 */
 		smtp_reply_set(reply, 550, "5.7.30", "REQUIRETLS support required: %s",
@@ -109,6 +136,18 @@ bool command_can_take(const struct upstream_features *f, const struct upstream_s
 		return false;
 	}
 	return true;
+}
+
+/* What is left of the time at this moment; a second may have gone since it was found to be enough. */
+static int put_by(char *out, size_t room, const struct deliver_by *by)
+{
+	struct deliver_by at_least = *by;
+	int64_t now_us = clock_wall_us();
+	char text[DELIVER_BY_TEXT_MAX];
+
+	if (by->mode == DELIVER_BY_RETURN && deliver_by_seconds(by, now_us) < 1)
+		at_least.wall_us = now_us + 1000000;
+	return snprintf(out, room, " BY=%s", deliver_by_format(&at_least, now_us, text));
 }
 
 /* Only what needs it is marked: the mark may make a hop behind the upstream bounce it (RFC 6531 3.2). */
@@ -141,6 +180,8 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 		     is_binary(t) ? " BODY=BINARYMIME" : eightbit ? " BODY=8BITMIME" : "",
 		     says_smtputf8(f, t) ? " SMTPUTF8" : "",
 		     t->env->requiretls && upstream_can_requiretls(f) ? " REQUIRETLS" : "");
+	if (f->deliverby && t->env->by.mode != DELIVER_BY_NONE)
+		n += put_by(out + n, COMMAND_MAX - (size_t)n, &t->env->by);
 	if (f->dsn && t->env->ret != RET_UNSET)
 		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " RET=%s", t->env->ret == RET_FULL ? "FULL" : "HDRS");
 	/* the spool may hold one that did not come through our session */

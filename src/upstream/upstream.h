@@ -144,6 +144,10 @@ struct upstream_features {
 	bool size; /* SIZE was announced */
 	uint64_t size_limit_bytes; /* 0: no fixed limit */
 	bool requiretls; /* RFC 8689 */
+	bool deliverby; /* RFC 2852 */
+	uint64_t deliverby_min_s; /* the least time that it promises to return a message in; 0: none is said */
+	/* RFC 9422, 0: no limit is said: recipients of a message, messages of a connection, domains of a message */
+	unsigned rcptmax, mailmax, rcptdomainmax;
 	bool tls; /* the session is encrypted */
 	char tls_version[16]; /* "TLSv1.3"; "" when it is not */
 	enum upstream_verified verified;
@@ -206,8 +210,8 @@ int64_t upstream_timeout_ms(const struct upstream_settings *settings, enum upstr
 enum upstream_how {
 	UPSTREAM_ANSWERED, /* the upstream's reply to `phase` is in `reply` */
 	UPSTREAM_NO_ANSWER, /* connection lost or timed out in `phase`; `reply.text` says how */
-	UPSTREAM_UNSUPPORTED, /* not tried: this upstream cannot take it (SIZE, 8BITMIME, SMTPUTF8, REQUIRETLS); `reply`
-				 is worded as 552 5.3.4, 554 5.6.3, 550 5.6.7, 550 5.7.30 */
+	UPSTREAM_UNSUPPORTED, /* not tried: this upstream cannot take it (SIZE, 8BITMIME, SMTPUTF8, REQUIRETLS,
+				 DELIVERBY); `reply` is worded as 552 5.3.4, 554 5.6.3, 550 5.6.7, 550 5.7.30, 550 5.4.7 */
 	UPSTREAM_SOURCE_FAILED, /* our own content could not be read; nothing of it is delivered */
 	/*
 	 * The connection ended (lost, 421) before any of it was answered: as if never handed out. Only the

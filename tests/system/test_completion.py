@@ -106,6 +106,9 @@ def test_values(t):
     equal(names(t, "summary", "--by", "sender"), ["sender", "sender-domain"], "words")
     equal(names(t, "queue", "--state", "de"), ["deferred", "delivered"], "states")
     equal(names(t, "send", "-v", "--tls", ""), ["none", "opportunistic", "required", "implicit"], "words")
+    equal(names(t, "send", "--transcript", "py"), ["python", "python-times"], "words")
+    equal(names(t, "send", "--auth", "SCRAM"), ["SCRAM-SHA-1", "SCRAM-SHA-256"], "mechanisms")
+    equal(names(t, "send", "--has-extension", "S"), ["SIZE", "STARTTLS", "SMTPUTF8"], "extensions")
     equal(names(t, "--config", config, "show", "--", ids[0]), ids[:1], "behind --")
 
 

@@ -319,6 +319,28 @@ def test_a_crowd_of_crashes(t):
     assert len(waits) >= count / 20, "the others were hardly served"
 
 
+def test_crash_on_mail_of_the_outbox(t):
+    """It stays there, the rest of the outbox gets through, and clients are served."""
+    upstream = Upstream(t)
+    outbox = t.tmp / "outbox"
+    config = f'{POOL}outbox = "{outbox}"\nmodule_timeout = 1s\nmodule = "{built(t, "trouble")}"\n'
+    t.daemon(upstream, config=config, name="first").ready().stop()
+    for name, text in (("msg-1", "CRASH"), ("msg-2", "good"), ("msg-3", "CRASH"), ("msg-4", "good")):
+        (outbox / name).write_bytes(b"EHLO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@b.example>\r\nDATA\r\n"
+                                    + text.encode() + b"\r\n.\r\nQUIT\r\n")
+        (outbox / name).chmod(0o644)
+    relay = t.daemon(upstream, config=config, spool=t.tmp / "spool-first", name="second").ready()
+    relay.wait_for("child_exited", role="outbox session", module="trouble", function="data_chunk", count=2)
+    relay.wait_for("outbox", result="submitted", count=2)
+    assert "module" in relay.wait_for("outbox", result="deferred", file="msg-3")["reason"]
+    equal(sorted(p.name for p in (outbox / "taken").iterdir()), ["msg-1", "msg-3"], "what stays")
+    with Client(relay) as client:
+        client.message(CONTENT)
+        client.quit()
+    upstream.wait_messages(3)
+    assert not relay.events("child_exited", role="worker"), "no worker died"
+
+
 # ---- the start ----------------------------------------------------------------------
 
 WRONG = [("abi", "ABI 2"), ("size", "cannot be the size"), ("name", "letters, digits"), ("open", "no open()"),

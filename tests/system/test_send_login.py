@@ -9,6 +9,7 @@ import pwd
 import re
 
 import harness
+import terminal
 from certificates import HERE, Pki
 from harness import BUILDDIR, Skip, equal, need_program, need_root, wait_until
 from smtp_peers import Authority, Upstream
@@ -127,6 +128,16 @@ def test_secret_files(t):
 def test_nobody_is_asked_without_a_terminal(t):
     _, err = send(t, Upstream(t).port, "--user", "u", "--noop", check=USAGE)
     assert "--password-file" in err, err
+
+
+def test_asked_on_the_terminal(t):
+    upstream = Upstream(t, users={"u": "open sesame"})
+    for typed, status in ((b"open sesame\n", DONE), (b"wrong\n", AUTH)):
+        term = terminal.Terminal(t, POSTHOUSE, "send", "--server", f"127.0.0.1:{upstream.port}", "--user", "u", "-v", "--noop")
+        term.type_at(b"Password for u: ", typed)
+        term.read_until(b"250 2.0.0 OK" if status == DONE else b"535")
+        assert b"sesame" not in term.seen, term.seen
+        equal(os.waitstatus_to_exitcode(term.wait()), status, "exit status")
 
 
 # ---- tokens -----------------------------------------------------------------------------------------

@@ -229,6 +229,20 @@ def test_people(t):
     assert "== session" in both, both
 
 
+def test_several_connections(t):
+    """A server that ends its connections after a message: each greeting is known for what it is."""
+    upstream = plain_server(t)
+    upstream.on("MAIL", lambda session, _: "421 4.7.0 enough" if sum("MAIL" in word for word in session.lines) > 1 else None)
+    box = t.tmp / "box"
+    box.write_text("".join(f"From x\nFrom: {word}@x\n\nbody\n\n" for word in ("first", "second", "third")))
+    lines = ours(t, upstream, "--to", "b@y", "--no-add-headers", "--format", "mbox", box)
+    equal((len(upstream.messages), len(upstream.sessions)), (3, 3), "messages, connections")
+    equal(lines.count("connect: b'upstream.test ESMTP'"), 3, "greetings")
+    equal(lines.count("data: (250, b'2.0.0 stored')"), 3, "ends of data")
+    for word in ("first", "second", "third"):
+        assert any(line.startswith("send: b'From: " + word) for line in lines), word
+
+
 def test_styles(t):
     upstream = Upstream(t)
     done = t.run([POSTHOUSE, "send", "--server", f"127.0.0.1:{upstream.port}", "--transcript", "pretty", *message("b@y")], check=2,

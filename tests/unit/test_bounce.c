@@ -400,16 +400,22 @@ START_TEST(who_asked_hears_that_it_was_relayed)
 	static const struct {
 		const char *sender;
 		unsigned notify;
-		bool told;
+		bool on_success, on_relay, told;
 	} rows[] = {
-		{ SENDER, 0, false },
-		{ SENDER, SUCCESS, true },
-		{ SENDER, SUCCESS | FAILURE, true },
-		{ SENDER, NEVER, false },
-		{ SENDER, FAILURE | DELAY, false },
-		{ "", SUCCESS, false },
+		{ SENDER, 0, true, false, false },
+		{ SENDER, SUCCESS, true, false, true },
+		{ SENDER, SUCCESS, false, false, false }, /* the upstream tells */
+		{ SENDER, SUCCESS | FAILURE, true, false, true },
+		{ SENDER, NEVER, true, false, false },
+		{ SENDER, FAILURE | DELAY, true, false, false },
+		{ "", SUCCESS, true, false, false },
+		/* a time to deliver it by: who said nothing of it is told, too */
+		{ SENDER, 0, false, true, true },
+		{ SENDER, FAILURE, true, true, true },
+		{ SENDER, NEVER, true, true, false },
+		{ "", 0, true, true, false },
 	};
-	static const size_t both[] = { 0, 1 };
+	static const size_t first[] = { 0 };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct spool_message m;
@@ -421,7 +427,11 @@ START_TEST(who_asked_hears_that_it_was_relayed)
 		open_message(&m, &st);
 		rcpt_state_set(&st.rcpt[0], RCPT_DELIVERED, NOW_US, "main", "mx.example.net:25",
 			       "250 2.1.5 ok");
-		ck_assert_int_eq(bounce_relayed(&with_master, &spool, &m, &st, both, 2, &report, &e), 0);
+		ck_assert_int_eq(bounce_relayed(&with_master, &spool, &m, &st, first,
+						bounce_tells_relayed(&m.env.rcpt[0], rows[i].on_success,
+								     rows[i].on_relay),
+						&report, &e),
+				 0);
 		ck_assert_int_eq(report.text[0] != '\0', rows[i].told);
 		if (rows[i].told) {
 			char *text = read_report(report.text, NULL);

@@ -10,6 +10,7 @@
 #include "cli/lookup.h"
 #include "cli/criteria.h"
 #include "cli/select.h"
+#include "cli/send_commands.h"
 #include "cli/send_report.h"
 #include "cli/send_session.h"
 #include "cli/table.h"
@@ -706,6 +707,39 @@ START_TEST(the_exit_status_tells_how_it_went)
 }
 END_TEST
 
+START_TEST(extensions_are_found_as_smtplib_finds_them)
+{
+	static const char lines[] = "PIPELINING\nSIZE 1000\nAUTH PLAIN LOGIN\nAUTH=CRAM-MD5\nx-odd\n\nHELP";
+	static const struct {
+		const char *wanted;
+		bool has;
+	} rows[] = {
+		{ "pipelining", true }, { "SIZE", true },	    { "SIZE 1000", true }, { "SIZE 100", false },
+		{ "SIZ", false },	{ "SIZEX", false },	    { "AUTH", true },	   { "auth login", true },
+		{ "AUTH CRAM-MD5", true }, { "AUTH CRAM", false }, { "X-ODD", true },	   { "HELP", true },
+		{ "HELP me", false },	{ "", false },		    { "LOGIN", false },	   { " SIZE", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		ck_assert_msg(send_has_extension(lines, rows[i].wanted) == rows[i].has, "%s", rows[i].wanted);
+	ck_assert(!send_has_extension("", "SIZE"));
+}
+END_TEST
+
+START_TEST(commands_that_would_break_the_session_are_not_said)
+{
+	static const char *const unsafe[] = { "DATA",  "data",	   "Data ",	"BDAT 1 LAST", "AUTH PLAIN x", "auth",
+					      "QUIT", "starttls", "NOOP\rQUIT", "NOOP\nQUIT",	 "",		 " NOOP",
+					      "\x1b",  "250 ok" },
+				 *const safe[] = { "NOOP", "DATAX", "VRFY data", "HELP AUTH", "x", "QUITE", "MAIL FROM:<>" };
+
+	for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++)
+		ck_assert_msg(send_command_unsafe(unsafe[i]) != NULL, "%s", unsafe[i]);
+	for (size_t i = 0; i < sizeof(safe) / sizeof(safe[0]); i++)
+		ck_assert_msg(send_command_unsafe(safe[i]) == NULL, "%s", safe[i]);
+}
+END_TEST
+
 /* ---- verbs ------------------------------------------------------------------------- */
 
 /* An option has a name and a key of its own among those that one verb takes. */
@@ -797,6 +831,8 @@ int main(void)
 		  line_ends_do_not_depend_on_how_the_input_is_cut, a_large_message_goes_through_whole,
 		  a_header_without_end_is_refused, missing_fields_are_added,
 		  the_envelope_comes_from_options_and_header,
+		  extensions_are_found_as_smtplib_finds_them,
+		  commands_that_would_break_the_session_are_not_said,
 		  bcc_leaves_only_with_the_header_s_recipients, tls_is_chosen_by_port_and_password,
 		  the_exit_status_tells_how_it_went, the_table_of_verbs_is_complete,
 		  a_mistyped_verb_has_a_neighbour);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "fake_txn.h"
 #include "unit.h"
 #include "upstream/command.h"
@@ -260,6 +261,92 @@ START_TEST(requiretls_goes_verified_or_not_at_all)
 }
 END_TEST
 
+/* RFC 2852 4.1: what is left of the time goes on; with R only to who keeps it. */
+START_TEST(a_time_to_deliver_by)
+{
+	static const struct {
+		struct deliver_by by; /* wall_us: seconds from now */
+		bool announced, lmtp;
+		uint64_t min_s;
+		const char *mail; /* NULL: refused, */
+		const char *enhanced; /* with that */
+	} times[] = {
+		{ { DELIVER_BY_NONE, false, 0 }, true, false, 0, "MAIL FROM:<a@from>", NULL },
+		{ { DELIVER_BY_RETURN, false, 120 }, true, false, 0, "MAIL FROM:<a@from> BY=120;R", NULL },
+		{ { DELIVER_BY_RETURN, true, 120 }, true, false, 120, "MAIL FROM:<a@from> BY=120;RT", NULL },
+		{ { DELIVER_BY_RETURN, false, 119 }, true, false, 120, NULL, "5.4.7" },
+		{ { DELIVER_BY_RETURN, false, 120 }, false, false, 0, NULL, "5.3.3" },
+		{ { DELIVER_BY_RETURN, false, 0 }, true, false, 0, NULL, "5.4.7" },
+		{ { DELIVER_BY_RETURN, false, -5 }, false, true, 0, NULL, "5.4.7" },
+		/* LMTP delivers: nothing is left to be promised */
+		{ { DELIVER_BY_RETURN, false, 5 }, false, true, 0, "MAIL FROM:<a@from>", NULL },
+		{ { DELIVER_BY_NOTIFY, false, 5 }, false, false, 0, "MAIL FROM:<a@from>", NULL },
+		{ { DELIVER_BY_NOTIFY, false, 5 }, true, false, 100, "MAIL FROM:<a@from> BY=5;N", NULL },
+		{ { DELIVER_BY_NOTIFY, true, -70 }, true, false, 0, "MAIL FROM:<a@from> BY=-70;NT", NULL },
+	};
+	const int64_t now = 1795000000000000;
+
+	clock_freeze(now, 0);
+	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
+		struct upstream_features f = { .deliverby = times[i].announced, .deliverby_min_s = times[i].min_s };
+		struct upstream_settings settings = { .lmtp = times[i].lmtp };
+		struct fake_txn *t = fake_new("a", 1, "", 0);
+		struct smtp_reply refusal;
+		char line[COMMAND_MAX];
+
+		t->env.by = times[i].by;
+		if (t->env.by.mode != DELIVER_BY_NONE)
+			t->env.by.wall_us = now + times[i].by.wall_us * 1000000;
+		ck_assert_msg(command_can_take(&f, &settings, &t->txn, &refusal) == (times[i].mail != NULL), "row %zu", i);
+		if (times[i].mail) {
+			command_mail(line, &f, &t->txn);
+			ck_assert_str_eq(line, times[i].mail);
+		} else {
+			ck_assert_int_eq(refusal.code, 550);
+			ck_assert_str_eq(refusal.enhanced, times[i].enhanced);
+		}
+		if (times[i].mail && times[i].by.mode == DELIVER_BY_RETURN && times[i].announced) {
+			/* the clock went on since: no BY=0;R, which nobody takes */
+			clock_freeze(t->env.by.wall_us + 1, 0);
+			command_mail(line, &f, &t->txn);
+			ck_assert_ptr_nonnull(strstr(line, " BY=1;R"));
+			clock_freeze(now, 0);
+		}
+		fake_free(t);
+	}
+	clock_thaw();
+}
+END_TEST
+
+/* RFC 9422 */
+START_TEST(limits_are_read)
+{
+	static const struct {
+		const char *line;
+		unsigned rcptmax, mailmax, rcptdomainmax;
+	} lines[] = {
+		{ "LIMITS RCPTMAX=100 MAILMAX=5 RCPTDOMAINMAX=1", 100, 5, 1 },
+		{ "limits rcptmax=7", 7, 0, 0 },
+		{ "LIMITS", 0, 0, 0 },
+		{ "LIMITS ", 0, 0, 0 },
+		{ "LIMITS RCPTMAX=x MAILMAX= RCPTDOMAINMAX", 0, 0, 0 },
+		{ "LIMITS OTHER=3 XRCPTMAX=4 RCPTMAX=99999999999 MAILMAX=2", 0, 2, 0 },
+		{ "LIMITS  RCPTMAX=1  MAILMAX=2 ", 1, 2, 0 },
+		{ "DELIVERBY 240", 0, 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		struct upstream_features f = { 0 };
+
+		upstream_features_note(&f, lines[i].line, strlen(lines[i].line), 0);
+		ck_assert_uint_eq(f.rcptmax, lines[i].rcptmax);
+		ck_assert_uint_eq(f.mailmax, lines[i].mailmax);
+		ck_assert_uint_eq(f.rcptdomainmax, lines[i].rcptdomainmax);
+		ck_assert_uint_eq(f.deliverby_min_s, f.deliverby ? 240 : 0);
+	}
+}
+END_TEST
+
 START_TEST(an_address_of_any_length_fits_or_is_refused)
 {
 	for (size_t len = COMMAND_ADDRESS_MAX - 1; len <= COMMAND_ADDRESS_MAX + 1; len++) {
@@ -414,7 +501,8 @@ int main(void)
 		  an_odd_size_is_no_limit, parameters_follow_from_message_and_features,
 		  notifications_are_asked_of_those_who_know_them,
 		  the_longest_commands_fit,
-		  requiretls_goes_verified_or_not_at_all, an_address_of_any_length_fits_or_is_refused,
+		  requiretls_goes_verified_or_not_at_all, a_time_to_deliver_by,
+		  limits_are_read, an_address_of_any_length_fits_or_is_refused,
 		  content_is_stuffed_and_ended_wherever_it_is_cut, random_content_is_stuffed_as_the_slow_way,
 		  a_source_that_fails_or_is_short_never_ends);
 	return unit_run(s);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "relay/deadlines.h"
 #include "relay/flush.h"
 #include "relay/notice.h"
 #include "relay/outcome.h"
@@ -708,17 +709,25 @@ static void collect_flush(void *ctx, const struct flush *one)
 	strcat(strcat(ctx, line), ",");
 }
 
+static void collect_urgent(void *ctx, const char *id)
+{
+	strcat(ctx, "!");
+	collect(ctx, id);
+}
+
 #define TEN "aaaaaaaaaa"
 #define FIFTY TEN TEN TEN TEN TEN
 #define LABELS FIFTY "." FIFTY "." FIFTY "." FIFTY "."
 
 START_TEST(notices_are_read_however_they_are_cut)
 {
-	static const char stream[] = "0m4x7f3q9zkab1cd\n\n0m4x7f3q9zkab1ce\nrubbish\n0m4x7f3q9zkab1cdTOOLONG\n"
+	static const char stream[] = "0m4x7f3q9zkab1cd\n\n0m4x7f3q9zkab1ce!\nrubbish\n0m4x7f3q9zkab1cdTOOLONG\n"
+				     "0m4x7f3q9zkab1ce?\n0m4x7f3q9zkab1ce!!\n../../etc/passwd!\n"
 				     "!d example.org\n!s a\n!u any name\n!d \n!d exa mple\n!d ../x\n!x a\n!d\n!u\n!u \n!\n"
 				     "!u " LABELS FIFTY "a\n!u " LABELS FIFTY "aa\n!u " LABELS FIFTY FIFTY "\n!d [192.0.2.1]\n!s [192.0.2.1]\n"
 				     "0m4x7f3q9zkab1cf\n../../etc/passwd\n0m4x7f3q";
-	static const char wanted[] = "0m4x7f3q9zkab1cd,0m4x7f3q9zkab1ce,!d example.org,!s a,!u any name,!u " LABELS FIFTY "a,"
+	static const struct notice_ops ops = { collect, collect_urgent, collect_flush };
+	static const char wanted[] = "0m4x7f3q9zkab1cd,!0m4x7f3q9zkab1ce,!d example.org,!s a,!u any name,!u " LABELS FIFTY "a,"
 				     "!d [192.0.2.1],0m4x7f3q9zkab1cf,";
 	for (size_t step = 1; step <= sizeof(stream); step++) {
 		struct notice_reader r;
@@ -728,7 +737,7 @@ START_TEST(notices_are_read_however_they_are_cut)
 		for (size_t i = 0; i < sizeof(stream) - 1; i += step) {
 			size_t n = sizeof(stream) - 1 - i < step ? sizeof(stream) - 1 - i : step;
 
-			notice_read(&r, stream + i, n, collect, collect_flush, got);
+			notice_read(&r, stream + i, n, &ops, got);
 		}
 		ck_assert_str_eq(got, wanted);
 	}
@@ -780,6 +789,52 @@ START_TEST(flushes_are_few)
 }
 END_TEST
 
+/* ---- times to deliver by ---------------------------------------------------------------- */
+
+static bool is_even(void *ctx, const char *id)
+{
+	(void)ctx;
+	return (id[SPOOL_ID_LEN - 1] - '0') % 2 == 0;
+}
+
+START_TEST(deadlines_come_in_order)
+{
+	static const int64_t when[] = { 50, 10, 40, 10, 90, 20, 70, 30, 60, 80 };
+	struct spool_id id;
+	struct deadlines d;
+	int64_t last = 0;
+
+	deadlines_init(&d);
+	ck_assert_int_eq(deadlines_next_wall_ms(&d), CLOCK_NEVER);
+	ck_assert(!deadlines_take(&d, 1000, &id));
+	for (int sifted = 0; sifted < 2; sifted++) {
+		size_t taken = 0, expected = sifted ? 5 : 10;
+
+		for (size_t i = 0; i < 10; i++) {
+			char text[SPOOL_ID_LEN + 1] = "0m4x7f3q9zkab100";
+
+			text[SPOOL_ID_LEN - 1] = (char)('0' + i);
+			deadlines_add(&d, text, when[i]);
+		}
+		if (sifted)
+			deadlines_sift(&d, is_even, NULL);
+		ck_assert(!deadlines_take(&d, 9, &id));
+		for (last = 0; deadlines_next_wall_ms(&d) != CLOCK_NEVER; taken++) {
+			int64_t next = deadlines_next_wall_ms(&d);
+
+			ck_assert_int_ge(next, last);
+			ck_assert(!deadlines_take(&d, next - 1, &id));
+			ck_assert(deadlines_take(&d, next, &id));
+			ck_assert_int_eq(when[id.text[SPOOL_ID_LEN - 1] - '0'], next);
+			ck_assert(!sifted || is_even(NULL, id.text));
+			last = next;
+		}
+		ck_assert_uint_eq(taken, expected);
+	}
+	deadlines_release(&d);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("relay");
@@ -792,6 +847,6 @@ int main(void)
 		  the_bucket_keeps_the_rate, an_upstream_that_is_overrun_gets_fewer_connections,
 		  addresses_are_tried_in_order, weights_share_the_connections, a_message_waits_where_it_can_go_first,
 		  rates_forget_after_a_minute,
-		  notices_are_read_however_they_are_cut, flushes_are_few);
+		  notices_are_read_however_they_are_cut, flushes_are_few, deadlines_come_in_order);
 	return unit_run(s);
 }
