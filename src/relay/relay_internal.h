@@ -97,6 +97,7 @@ struct relay {
 	struct queue queue;
 	struct notice_reader notices;
 	struct flushes flushes; /* wanted */
+	bool flush_overflowed; /* by more than there is room for: it was told */
 	struct flush_run *flush_run; /* under way; NULL: none; owned */
 	int64_t flush_least_mono_ms; /* the next one not before */
 	struct deadlines deadlines;

@@ -463,7 +463,8 @@ static enum pipeline_result on_unexpected(struct pipeline *p, struct flight *f, 
 static void leave_first(struct pipeline *p, bool last_is_ok)
 {
 	struct flight *f = oldest(p);
-	bool is_open = f->mail_accepted && (!f->is_whole || (f->bdat && !last_is_ok));
+	/* behind a refused BDAT only RSET leads on, whatever was refused before (RFC 3030 2) */
+	bool is_open = f->bdat && f->is_whole ? !last_is_ok : f->mail_accepted && !f->is_whole;
 
 	flight_release(f);
 	p->first = (p->first + 1) % FLIGHTS;
