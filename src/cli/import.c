@@ -17,8 +17,6 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "cli/change.h"
-#include "cli/daemon.h"
 #include "cli/input.h"
 #include "cli/json.h"
 #include "cli/lookup.h"
@@ -41,64 +39,6 @@ const struct args_option import_options[] = {
 };
 
 #define TO_MAX 1000 /* --to options; each may be a list */
-
-/* ---- the relay ------------------------------------------------------------------------ */
-
-static bool order_attempts(const struct import *im, struct changer *changer)
-{
-	static const struct action_order order = { .action = ACTION_RETRY };
-	struct action_item *items = mem_array(im->news.count, sizeof(*items));
-	bool ok = true;
-	struct err e;
-
-	for (size_t i = 0; i < im->news.count; i++)
-		id_list_get(&im->news, i, &items[i].id);
-	if (change_run(changer, &order, items, im->news.count, &e) < 0) {
-		cli_error("%s", e.text);
-		ok = false;
-	}
-	free(items);
-	return ok;
-}
-
-/* A relay learns of new mail from who commits it; that it retries them is how it learns of these. */
-static void tell_relay(struct import *im)
-{
-	struct changer *changer = NULL;
-	struct daemon *daemon;
-	struct err e;
-
-	if (im->news.count == 0)
-		return;
-	switch (daemon_connect(&daemon, im->spool.path, DAEMON_CONTROL, &e)) {
-	case DAEMON_ABSENT: /* it finds them when it starts */
-		return;
-	case DAEMON_CONNECTED:
-		daemon_close(daemon);
-		changer = change_open(im->cli, im->spool.path);
-		break;
-	case DAEMON_DENIED:
-	case DAEMON_FAILED:
-		cli_error("%s", e.text);
-		break;
-	}
-	if (!changer || !order_attempts(im, changer)) {
-		cli_error("%s: the messages are queued, but the relay does not know of them before its next "
-			  "start",
-			  im->spool.path);
-		im->failed = true;
-	}
-	change_close(changer);
-	im->news.count = 0;
-}
-
-/* Not only at the end: what an interrupted run has brought is in the queue, and shall not wait there. */
-static void add_news(struct import *im, const char *id)
-{
-	id_list_add(&im->news, id);
-	if (im->news.count >= ACTION_BATCH_MAX)
-		tell_relay(im);
-}
 
 /* ---- saying ----------------------------------------------------------------------- */
 
@@ -135,7 +75,7 @@ void import_report_result(struct import *im, const char *source, enum imported r
 	switch (result) {
 	case IMPORTED:
 		im->imported++;
-		add_news(im, id->text);
+		news_add(&im->news, id->text);
 		import_report(im, source, "imported", id, NULL);
 		return;
 	case IMPORT_NOBODY:
@@ -166,7 +106,7 @@ static void take_over(struct import *im, struct spool *from, const char *id)
 		import_report_result(im, source, IMPORTED, &as, NULL);
 		break;
 	case ADOPT_SAME: /* of a run before this one, which may not have told the relay */
-		add_news(im, id);
+		news_add(&im->news, id);
 		import_report(im, source, "already", NULL, NULL);
 		break;
 	case ADOPT_GONE:
@@ -254,7 +194,8 @@ static enum cli_status run(struct import *im)
 {
 	for (int i = 0; i < im->path_count && !im->failed; i++)
 		import_path(im, im->paths[i]);
-	tell_relay(im);
+	news_tell(&im->news);
+	im->failed |= im->news.failed;
 	if (!im->json) {
 		printf("%zu message%s imported", im->imported, im->imported == 1 ? "" : "s");
 		if (im->skipped > 0)
@@ -348,9 +289,9 @@ enum cli_status verb_import(struct cli *cli)
 	if (read_arguments(&im) < 0) {
 		status = cli->ended;
 	} else if (set_rules(&im) == 0 && cli_open_spool(cli, &im.spool) == 0) {
-		id_list_init(&im.news);
+		news_init(&im.news, cli, im.spool.path);
 		status = cli_finish_output(run(&im));
-		id_list_release(&im.news);
+		news_release(&im.news);
 		spool_close(&im.spool);
 	}
 	free(im.to);

@@ -10,7 +10,7 @@
 #include "cli/carry.h"
 #include "cli/cli.h"
 #include "cli/import_message.h"
-#include "cli/lookup.h"
+#include "cli/news.h"
 
 struct import {
 	struct cli *cli;
@@ -25,7 +25,7 @@ struct import {
 	char **paths;
 	int path_count;
 	size_t imported, skipped;
-	struct id_list news; /* what a running relay is to be told of */
+	struct news news;
 	bool failed; /* the spool, or a file, could not be reached */
 	/* an mbox being read */
 	const char *source;

@@ -222,19 +222,6 @@ static struct attempt *begin(struct relay_conn *rc, const struct upstream_conn *
 	return NULL;
 }
 
-static void note_way(struct attempt *a, const struct relay_conn *rc, const struct upstream_conn *conn)
-{
-	const struct upstream_features *f = upstream_conn_features(conn);
-
-	a->upstream_does_dsn = f->dsn;
-	a->upstream_does_deliverby = f->deliverby;
-	a->upstream_is_final = rc->remote->config->settings.lmtp;
-	a->verified = f->verified;
-	snprintf(a->tls_version, sizeof(a->tls_version), "%s", f->tls_version);
-	snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
-	snprintf(a->via, sizeof(a->via), "%s", upstream_conn_via(conn));
-}
-
 struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 {
 	struct relay_conn *rc = ctx;
@@ -244,15 +231,16 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 	struct spool_id id;
 	struct attempt *a;
 
+	(void)conn;
 	if (rc->quitting || u->is_suspended)
 		return NULL;
 	if (is_used_up(rc, conn)) {
 		rc->quitting = true;
-		upstream_conn_quit(conn);
+		carry_quit(rc);
 		return NULL;
 	}
 	/* a probe is one message: a thousand must not meet an upstream that is not well */
-	if (is_probing && (rc->remote->probe || upstream_conn_in_flight(conn) > 0))
+	if (is_probing && (rc->remote->probe || carry_in_flight(rc) > 0))
 		return NULL;
 	for (int i = 0; i < OPENED_AT_ONCE; i++) {
 		if (bucket_has(&u->bucket, clock_mono_ms()) == 0 ||
@@ -267,7 +255,7 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 		(void)bucket_take(&u->bucket, clock_mono_ms());
 		a->owner = rc;
 		a->remote_name = rc->remote->config->name;
-		note_way(a, rc, conn);
+		carry_note_way(rc, a);
 		list_add(&r->attempts, a);
 		rc->taken++;
 		if (is_probing)

@@ -115,6 +115,8 @@ static int writer_add(struct writer *w, const char *data, size_t len, struct err
 	for (size_t i = 0; i < len; i++) {
 		if ((unsigned char)data[i] >= 0x80)
 			w->s->has_eightbit = true;
+		if (data[i] == '\0')
+			w->s->has_nul = true;
 		if (w->at_line_start && data[i] == '.')
 			w->s->has_dot_lines = true;
 		w->at_line_start = data[i] == '\n';
@@ -264,9 +266,11 @@ static int write_header(struct writer *w, const struct buf *header, const struct
 	int r = 0;
 
 	buf_init(&added, BLOCK);
-	while (r == 0 && header_next(&at, end, &f))
+	while (r == 0 && header_next(&at, end, &f)) {
+		w->s->received += header_is(&f, "Received");
 		if (!is_taken_out(&f, options))
 			r = writer_add(w, f.name, f.raw_len, e);
+	}
 	if (r == 0 && options->add_headers && !add_missing(header, &w->s->env, options, &added)) {
 		err_set(e, "the header fields to be added are too long");
 		r = -1;

@@ -43,6 +43,8 @@ struct submission {
 	int fd; /* the content: canonical CRLF, not dot-stuffed */
 	uint64_t content_bytes;
 	bool has_dot_lines, has_eightbit;
+	bool has_nul; /* which mail cannot have; only looked at here */
+	unsigned received; /* Received fields */
 };
 
 enum submit_result {
