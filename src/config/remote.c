@@ -31,7 +31,8 @@ int config_remote_parse(const char *text, int default_port, struct config_remote
 		return 0;
 	}
 	*out = (struct config_remote){ .lmtp = lmtp };
-	if (endpoint_parse(text + (lmtp ? strlen(LMTP_PREFIX) : 0), lmtp ? LMTP_PORT : default_port, ep, e) != 0)
+	if (endpoint_parse(text + (lmtp ? strlen(LMTP_PREFIX) : 0), lmtp ? LMTP_PORT : default_port, ep, e) !=
+	    0)
 		return -1;
 	if (ep->kind == ENDPOINT_UNIX && !lmtp) {
 		err_set(e, "\"%s\": an upstream is reached by TCP only, but for lmtp://unix:PATH", text);
