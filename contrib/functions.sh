@@ -43,6 +43,8 @@ packages() {
 		build python3              command python3
 		test  libpam0g-dev         library pam 1.3
 		test  dovecot-core         command dovecot
+		test  dovecot-lmtpd        file /usr/lib/dovecot/lmtp
+		test  python3-aiosmtpd     python aiosmtpd
 		test  mandoc               command mandoc
 		test  tmux                 command tmux
 		test  zsh                  command zsh
@@ -74,6 +76,7 @@ have() {
 	command) command -v "$2" >/dev/null 2>&1 ;;
 	compiler) command -v "${CC:-gcc}" >/dev/null 2>&1 || { [ -z "${CC:-}" ] && command -v cc >/dev/null 2>&1; } ;;
 	header) [ -e "/usr/include/$2" ] ;;
+	file) [ -e "$2" ] ;;
 	python) command -v python3 >/dev/null 2>&1 && python3 -c "import $2" 2>/dev/null ;;
 	perl) command -v perl >/dev/null 2>&1 && perl -M"$2" -e 1 2>/dev/null ;;
 	library) command -v pkg-config >/dev/null 2>&1 && pkg-config --atleast-version="$3" "$2" 2>/dev/null ;;

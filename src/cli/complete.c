@@ -205,6 +205,7 @@ static const struct {
 	{ "MODE", NULL, { "none", "opportunistic", "required", "implicit" } },
 	{ "HOW", NULL, { "ca", "pin", "none" } },
 	{ "VERSION", NULL, { "auto", "1.0", "1.1", "1.2", "1.3" } },
+	{ "WHETHER", NULL, { "needed", "always", "never" } },
 	{ "FAMILY", NULL, { "any", "ipv4", "ipv6" } },
 	{ "STYLE", NULL, { TRANSCRIPT_STYLE_NAMES } },
 	{ "MECHANISM", put_mechanisms, { NULL } },

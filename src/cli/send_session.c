@@ -40,6 +40,7 @@ enum {
 	OPT_SOURCE_ADDRESS,
 	OPT_ADDRESS_FAMILY,
 	OPT_DISCARD_EHLO,
+	OPT_CHUNKING,
 	OPT_NO_PIPELINING,
 	OPT_TIMEOUT,
 	OPT_HELO
@@ -67,6 +68,7 @@ const struct args_option send_session_options[] = {
 	{ "address-family", OPT_ADDRESS_FAMILY, "FAMILY", "any, ipv4 or ipv6" },
 	{ "helo", OPT_HELO, "NAME", "name to say in EHLO, instead of this machine's" },
 	{ "discard-ehlo", OPT_DISCARD_EHLO, "EXTENSION", "do not use these extensions, A,B,C" },
+	{ "chunking", OPT_CHUNKING, "WHETHER", "content with BDAT: needed, always or never" },
 	{ "no-pipelining", OPT_NO_PIPELINING, NULL, "one command at a time" },
 	{ "timeout", OPT_TIMEOUT, "TIME", "longest wait for any answer, as 30s or 5m" },
 	ARGS_OPTIONS_END,
@@ -100,6 +102,7 @@ static const struct upstream_key upstream_keys[] = {
 	{ OPT_PROXY_PASSWORD_FILE, "proxy_password_file", FILE_NAME },
 	{ OPT_SOURCE_ADDRESS, "source_address", VALUE },
 	{ OPT_ADDRESS_FAMILY, "address_family", VALUE },
+	{ OPT_CHUNKING, "chunking", VALUE },
 	{ OPT_DISCARD_EHLO, "discard_ehlo_keywords", LIST },
 };
 #define UPSTREAM_KEY_COUNT (sizeof(upstream_keys) / sizeof(*upstream_keys))

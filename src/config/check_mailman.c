@@ -45,7 +45,27 @@ static void mailman_can_be_asked(struct check *c)
 		check_fail(c, "mailman_password_file has no effect: Mailman is not asked over mailman_url");
 }
 
+/* The program is there for one upstream alone, which has nothing else. */
+static void program_is_mailmans(struct check *c)
+{
+	const struct config_upstream *u = &c->cfg->upstream[c->index];
+	bool is_mailmans = config_mailman_upstream(c->cfg) == c->index, is_program = false;
+
+	for (size_t i = 0; i < u->remoteaddr_count; i++)
+		is_program = is_program || u->remoteaddr[i].program;
+	if (is_program && (!is_mailmans || !c->cfg->mailman_command))
+		check_fail(c, "remoteaddr: program:mailman is for the upstream of mailman_upstream, with mailman_command");
+	else if (is_program && u->remoteaddr_count > 1)
+		check_fail(c, "remoteaddr: program:mailman goes with no other address");
+	else if (is_mailmans && c->cfg->mailman_command && !is_program)
+		check_fail(c, "remoteaddr: with mailman_command the upstream \"%s\" has remoteaddr = \"program:mailman\"",
+			   u->name);
+	else if (is_program && (u->tls != UPSTREAM_TLS_NONE || u->user || u->proxy))
+		check_fail(c, "tls, user and proxy have no effect on a program (program:mailman)");
+}
+
 const struct check_rule check_mailman_rules[] = {
+	{ CONFIG_UPSTREAM, { "remoteaddr", "tls", "user", "proxy" }, program_is_mailmans },
 	{ CONFIG_TOP, { "handler", "mailman_upstream" }, mailman_has_an_upstream },
 	{ CONFIG_TOP,
 	  { "handler", "mailman_password_file", "mailman_domains", "mailman_maps", "mailman_command" },

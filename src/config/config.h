@@ -60,6 +60,7 @@ struct config_listener {
 struct config_remote {
 	struct endpoint endpoint;
 	bool lmtp; /* lmtp:// (RFC 2033), TCP or UNIX; else SMTP by TCP */
+	bool program; /* mailman_command is run instead: there is no address */
 	/*
 	 * 0: none was given. Addresses are tried in the order they stand in; neighbours with a weight form a
 	 * group that shares the connections in proportion (posthouse.conf(5), remoteaddr).
@@ -243,6 +244,7 @@ struct config {
 	char *mailman_upstream; /* name */
 	int64_t mailman_refresh_ms; /* between two listings that nobody waits for */
 	char *mailman_command; /* Mailman 2: path; NULL: Mailman 3 */
+	int64_t mailman_timeout_ms; /* of a run of it */
 
 	/* handler exec, and filters: the first word is a path, the others may hold %{facts} (program/command.h) */
 	char **exec_command, **filter_command; /* none: not configured; owned */

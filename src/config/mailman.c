@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "config/options.h"
+#include "config/remote.h"
 
 bool config_is_mailman(const struct config *cfg)
 {
@@ -27,6 +29,7 @@ size_t config_mailman_upstream(const struct config *cfg)
 void config_complete_mailman(struct config *cfg)
 {
 	struct config_upstream *u;
+	struct err e;
 
 	if (!config_is_mailman(cfg) || strcmp(cfg->mailman_upstream, CONFIG_MAILMAN_UPSTREAM) != 0 ||
 	    config_mailman_upstream(cfg) < cfg->upstream_count)
@@ -34,8 +37,7 @@ void config_complete_mailman(struct config *cfg)
 	u = config_add_upstream(cfg, CONFIG_MAILMAN_UPSTREAM);
 	u->tls = UPSTREAM_TLS_NONE;
 	u->remoteaddr = mem_alloc(sizeof(*u->remoteaddr));
-	u->remoteaddr[0] = (struct config_remote){ .endpoint = { .kind = ENDPOINT_TCP, .port = 8024 }, .lmtp = true };
-	strcpy(u->remoteaddr[0].endpoint.host, "127.0.0.1");
+	ASSERT(config_remote_parse(cfg->mailman_command ? "program:mailman" : CONFIG_MAILMAN_LMTP, -1, u->remoteaddr, &e) == 0);
 	u->remoteaddr_count = 1;
 }
 

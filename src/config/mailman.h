@@ -9,6 +9,7 @@
 #include "config/config.h"
 
 #define CONFIG_MAILMAN_UPSTREAM "mailman" /* made when nobody wrote it */
+#define CONFIG_MAILMAN_LMTP "lmtp://127.0.0.1:8024" /* Mailman's own default */
 #define CONFIG_MAILMAN_NONE "none" /* as mailman_url: there is no REST API to ask */
 #define CONFIG_MAILMAN_PASSWORD "restpass" /* Mailman's own default */
 

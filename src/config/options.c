@@ -279,6 +279,8 @@ const struct config_option config_options[] = {
 	  .help = "the upstream that mail for lists goes to" },
 	{ "mailman_command", TOP(mailman_command), TYPE(path),
 	  .help = "Mailman 2: the program that gets mail for lists; default: Mailman 3, by LMTP" },
+	{ "mailman_timeout", TOP(mailman_timeout_ms), TYPE(time), RANGE(1, HOUR), .fallback = "2m",
+	  .help = "one run of mailman_command; then it is killed" },
 
 	/* handler exec, and filters */
 	{ "exec_command", TOP(exec_command), .count_offset = offsetof(struct config, exec_command_count),

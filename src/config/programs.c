@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* Mailman 2 takes a message by its script and keeps it in a queue of its own: it is quick, or it is not well. */
-#define MAILMAN_TIMEOUT_MS 120000
+#include "config/mailman.h"
 
 static void set_exec(struct program_setting *s, const struct config *cfg)
 {
@@ -29,14 +28,14 @@ static void set_filter(struct program_setting *s, const struct config *cfg)
 
 static void set_mailman(struct config_programs *p, const struct config *cfg)
 {
-	if (strcmp(cfg->handler, "mailman") != 0 || !cfg->mailman_command)
+	if (!config_is_mailman(cfg) || !cfg->mailman_command)
 		return;
 	p->mailman[0] = cfg->mailman_command;
 	p->mailman[1] = "%{action}";
 	p->mailman[2] = "%{list}";
 	p->setting[PROGRAM_MAILMAN] = (struct program_setting){ .word = p->mailman,
 								.word_count = 3,
-								.timeout_ms = MAILMAN_TIMEOUT_MS };
+								.timeout_ms = cfg->mailman_timeout_ms };
 }
 
 void config_programs_init(struct config_programs *p, const struct config *cfg)

@@ -7,6 +7,7 @@
 
 #include "config/options.h"
 
+#define PROGRAM_MAILMAN "program:mailman"
 #define LMTP_PREFIX "lmtp://"
 #define LMTP_PORT 24 /* any private mail system (RFC 1700); Postfix's default, too */
 #define SMTP_PORT 25
@@ -25,8 +26,13 @@ int config_remote_parse(const char *text, int default_port, struct config_remote
 	bool lmtp = strncmp(text, LMTP_PREFIX, strlen(LMTP_PREFIX)) == 0;
 	struct endpoint *ep = &out->endpoint;
 
+	if (strcmp(text, PROGRAM_MAILMAN) == 0) {
+		*out = (struct config_remote){ .program = true, .endpoint = { .kind = ENDPOINT_UNIX } };
+		return 0;
+	}
 	*out = (struct config_remote){ .lmtp = lmtp };
-	if (endpoint_parse(text + (lmtp ? strlen(LMTP_PREFIX) : 0), lmtp ? LMTP_PORT : default_port, ep, e) != 0)
+	if (endpoint_parse(text + (lmtp ? strlen(LMTP_PREFIX) : 0), lmtp ? LMTP_PORT : default_port, ep, e) !=
+	    0)
 		return -1;
 	if (ep->kind == ENDPOINT_UNIX && !lmtp) {
 		err_set(e, "\"%s\": an upstream is reached by TCP only, but for lmtp://unix:PATH", text);
@@ -43,6 +49,8 @@ const char *config_remote_format(const struct config_remote *remote, char out[EN
 {
 	char text[ENDPOINT_TEXT_MAX];
 
+	if (remote->program)
+		return strcpy(out, PROGRAM_MAILMAN);
 	snprintf(out, ENDPOINT_TEXT_MAX, "%s%.290s", remote->lmtp ? LMTP_PREFIX : "",
 		 endpoint_format(&remote->endpoint, text));
 	return out;
@@ -50,5 +58,5 @@ const char *config_remote_format(const struct config_remote *remote, char out[EN
 
 enum upstream_tls config_remote_default_tls(const struct config_remote *remote)
 {
-	return remote->lmtp ? UPSTREAM_TLS_NONE : config_default_tls(&remote->endpoint);
+	return remote->lmtp || remote->program ? UPSTREAM_TLS_NONE : config_default_tls(&remote->endpoint);
 }

@@ -4,6 +4,7 @@
  *   HOST[:PORT]            SMTP
  *   lmtp://HOST[:PORT]     LMTP (RFC 2033)
  *   lmtp://unix:PATH       LMTP over a local socket
+ *   program:mailman        no address: the program of mailman_command is run (Mailman 2)
  * Pure.
  */
 #ifndef CONFIG_REMOTE_H

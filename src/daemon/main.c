@@ -85,7 +85,7 @@ static bool upstream_is_usable(const struct config *cfg, const struct config_ups
 
 	if (result == 0) {
 		config_client_settings(&settings, cfg, u, &u->remoteaddr[0], &secrets);
-		result = upstream_settings_check(&settings, &e);
+		result = u->remoteaddr[0].program ? 0 : upstream_settings_check(&settings, &e);
 		config_client_release_secrets(&secrets);
 	}
 	if (result == 0)

@@ -350,6 +350,7 @@ int daemon_options_configure(const struct daemon_options *o, const struct daemon
 		replace(&cfg->user, NULL);
 		replace(&cfg->smtp_user, NULL);
 		replace(&cfg->auth_user, NULL);
+		replace(&cfg->program_user, NULL);
 	}
 	return result;
 }

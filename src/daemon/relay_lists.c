@@ -3,6 +3,7 @@
 #include "daemon/relay_lists.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "config/mailman.h"
@@ -15,6 +16,7 @@ struct relay_mailman {
 	struct directory *directory; /* NULL: not open */
 	struct route_lists routes;
 	struct relay_lists lists;
+	struct relay_program program; /* of Mailman 2 */
 	char *password; /* owned */
 };
 
@@ -75,6 +77,35 @@ static json_t *lists_describe(void *c)
 
 static const struct relay_lists_ops lists_ops = { lists_start, lists_stop, lists_trouble, lists_describe };
 
+/* ---- Mailman 2 ------------------------------------------------------------------------------- */
+
+/* "owner test" of the aliases: what is to be done, and with which list. */
+static int put_facts(void *ctx, struct program_job *job, const char *recipient, struct err *e)
+{
+	const struct relay_mailman *m = ctx;
+	const char *value = directory_value(m->directory, recipient), *space = value ? strchr(value, ' ') : NULL;
+	char *action;
+	bool fits;
+
+	if (!space) {
+		err_set(e, "Mailman's aliases do not say what is to be done for this address");
+		return -1;
+	}
+	action = mem_strndup(value, (size_t)(space - value));
+	fits = program_job_put(job, FACT_ACTION, action) && program_job_put(job, FACT_LIST, space + 1);
+	free(action);
+	if (fits)
+		return 0;
+	err_set(e, "the name of the list is too long");
+	return -1;
+}
+
+const struct relay_program *relay_mailman_program(struct relay_mailman *m, int request_fd)
+{
+	m->program.request_fd = request_fd;
+	return &m->program;
+}
+
 /* ---- from the configuration ------------------------------------------------------------------ */
 
 int relay_mailman_new(struct relay_mailman **out, const struct config *cfg, struct err *e)
@@ -105,6 +136,8 @@ int relay_mailman_new(struct relay_mailman **out, const struct config *cfg, stru
 	};
 	m->routes = (struct route_lists){ ask, m, config_mailman_upstream(cfg) };
 	m->lists = (struct relay_lists){ &lists_ops, m };
+	m->program = (struct relay_program){ .command = PROGRAM_MAILMAN, .request_fd = -1,
+					     .timeout_ms = cfg->mailman_timeout_ms, .put = put_facts, .ctx = m };
 	*out = m;
 	return 0;
 }

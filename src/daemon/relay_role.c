@@ -28,6 +28,7 @@ struct relay_settings {
 	struct config_client_secrets *secrets; /* by upstream */
 	struct relay_token *tokens; /* by upstream */
 	struct relay_mailman *mailman; /* NULL: another handler */
+	int program_fd; /* where runs of programs are asked for; -1: there are none */
 	struct config_routes routes;
 };
 
@@ -46,6 +47,8 @@ static void make_remotes(struct relay_settings *s, const struct config *cfg, siz
 		config_client_settings(&s->remote[index][i].settings, cfg, u, &u->remoteaddr[i],
 				       &s->secrets[index]);
 		relay_token_use(relay_token_at(s->tokens, index), &s->remote[index][i].settings);
+		if (u->remoteaddr[i].program)
+			s->remote[index][i].program = relay_mailman_program(s->mailman, s->program_fd);
 	}
 }
 
@@ -126,7 +129,7 @@ static void release(struct relay_settings *s, const struct config *cfg)
 int relay_main(void *ctx, struct child_start *start)
 {
 	struct service *s = ctx;
-	struct relay_settings settings = { 0 };
+	struct relay_settings settings = { .program_fd = s->program_fd[1] };
 	struct relay_setup setup;
 	struct spool spool = { 0 };
 	struct err e;

@@ -145,7 +145,7 @@ static enum session_flush on_flush(void *ctx, enum session_flush_of what, const 
 	static const enum flush_kind kinds[] = { [SESSION_FLUSH_DOMAIN] = FLUSH_DOMAIN,
 						 [SESSION_FLUSH_SUBDOMAINS] = FLUSH_SUBDOMAINS,
 						 [SESSION_FLUSH_UPSTREAM] = FLUSH_UPSTREAM };
-	const struct worker *w = ctx;
+	struct worker *w = ctx;
 	const struct config *cfg = w->service->cfg;
 	const struct scoreboard_shared *shared = w->service->board->shared;
 	bool found = what != SESSION_FLUSH_UPSTREAM;
@@ -156,8 +156,10 @@ static enum session_flush on_flush(void *ctx, enum session_flush_of what, const 
 		return SESSION_FLUSH_NO_SUCH;
 	if (atomic_load(&shared->relay_ready) && atomic_load(&shared->relay_queued) == 0)
 		return SESSION_FLUSH_NOTHING;
-	return relay_ask_flush(w->service->notice_fd[1], kinds[what], name) ? SESSION_FLUSH_BEGUN
-									  : SESSION_FLUSH_FAILED;
+	if (!relay_ask_flush(w->service->notice_fd[1], kinds[what], name))
+		return SESSION_FLUSH_FAILED;
+	worker_log_flush(w, name);
+	return SESSION_FLUSH_BEGUN;
 }
 
 static struct session_config session_config_for_all(struct worker *w)

@@ -63,6 +63,8 @@ void worker_log_session(const struct worker *w, enum session_end end, int64_t be
 void worker_log_proxy_failed(const struct worker *w, const struct err *why);
 /* A handshake is over: tls, or NULL and why it failed. */
 void worker_log_handshake(struct worker *w, const struct session_tls *tls, const struct err *why);
+/* A client asked for what waits for this domain or upstream. */
+void worker_log_flush(const struct worker *w, const char *name);
 /* Refused before a word was said. */
 void worker_log_refused(struct worker *w, const struct smtp_reply *reply);
 

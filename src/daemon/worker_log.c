@@ -181,6 +181,17 @@ void worker_log_proxy_failed(const struct worker *w, const struct err *why)
 	log_end(&line);
 }
 
+void worker_log_flush(const struct worker *w, const char *name)
+{
+	struct log_line line;
+
+	log_begin(&line, LOG_LEVEL_INFO, "flush_asked");
+	log_str(&line, "peer", w->peer.text);
+	log_str(&line, "listener", w->listener);
+	log_str(&line, "node", name);
+	log_end(&line);
+}
+
 void worker_log_refused(struct worker *w, const struct smtp_reply *reply)
 {
 	struct envelope env;

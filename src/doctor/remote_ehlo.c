@@ -10,6 +10,7 @@
 
 #include "base/num.h"
 #include "doctor/remote.h"
+#include "smtp/extension.h"
 
 struct keyword {
 	const char *name;
@@ -110,28 +111,55 @@ static void read_auth(const struct doctor_remote *d, const char *parameters, str
 		    d->upstream->user ? "" : "; no user is configured");
 }
 
-/* RFC 9422: RCPTMAX=N MAILMAX=N RCPTDOMAINMAX=N */
-static void limit(const char *parameters, const char *name, unsigned ours, const char *key,
-		  struct findings *f)
-{
-	const char *at = strcasestr(parameters, name);
-	uint64_t most;
-
-	if (!at ||
-	    !num_parse_u64(at + strlen(name), strspn(at + strlen(name), "0123456789"), UINT32_MAX, &most) ||
-	    most == 0)
-		return;
-	if (ours != 0 && ours <= most)
-		return;
-	finding_add(f, FINDING_WARNING, "LIMITS: at most %" PRIu64 ", but %s = %u", most, key, ours);
-	finding_advise(f, "%s = %" PRIu64, key, most);
-}
-
+/* RFC 9422: what it announces is kept, whatever is configured. */
 static void read_limits(const struct doctor_remote *d, const char *parameters, struct findings *f)
 {
-	finding_add(f, FINDING_OK, "LIMITS: %s", parameters);
-	limit(parameters, "RCPTMAX=", d->upstream->recipients_per_message, "recipients_per_message", f);
-	limit(parameters, "MAILMAX=", d->upstream->messages_per_connection, "messages_per_connection", f);
+	bool discarded = d->upstream->discard_ehlo_keywords & SMTP_EXTENSION_BIT(SMTP_LIMITS);
+
+	finding_add(f, FINDING_OK, "LIMITS: %s; %s", parameters,
+		    discarded ? "not heeded (discard_ehlo_keywords)" : "they are kept");
+}
+
+static void read_chunking(const struct doctor_remote *d, const char *parameters, struct findings *f)
+{
+	static const char *const uses[] = {
+		[UPSTREAM_CHUNKING_NEEDED] = "for BODY=BINARYMIME only (chunking = needed)",
+		[UPSTREAM_CHUNKING_ALWAYS] = "for every message (chunking = always)",
+		[UPSTREAM_CHUNKING_NEVER] = "not used (chunking = never)",
+	};
+
+	(void)parameters;
+	finding_add(f, FINDING_OK, "CHUNKING: content in counted pieces, %s", uses[d->upstream->chunking]);
+}
+
+static void no_chunking(const struct doctor_remote *d, struct findings *f)
+{
+	if (d->upstream->chunking == UPSTREAM_CHUNKING_ALWAYS)
+		finding_add(f, FINDING_OK, "without CHUNKING: content goes with DATA, though chunking = always");
+}
+
+static void no_binarymime(const struct doctor_remote *d, struct findings *f)
+{
+	if (!d->cfg->enable_binarymime)
+		return;
+	finding_add(f, FINDING_WARNING,
+		    "without BINARYMIME: clients are offered it (enable_binarymime), and what they send so is returned");
+	finding_advise(f, "enable_binarymime = no, or a route to another upstream");
+}
+
+static void read_deliverby(const struct doctor_remote *d, const char *parameters, struct findings *f)
+{
+	(void)d;
+	finding_add(f, FINDING_OK, "DELIVERBY: times to deliver by (BY=) are passed on%s%s%s", *parameters ? ", from " : "",
+		    parameters, *parameters ? " seconds on" : "");
+}
+
+static void no_deliverby(const struct doctor_remote *d, struct findings *f)
+{
+	if (d->remote->lmtp)
+		return;
+	finding_add(f, FINDING_OK,
+		    "without DELIVERBY: mail that is to be delivered in time or returned (BY=...;R) is returned");
 }
 
 static void read_starttls(const struct doctor_remote *d, const char *parameters, struct findings *f)
@@ -157,10 +185,9 @@ static const struct keyword keywords[] = {
 	{ "AUTH", NULL, read_auth, NULL }, /* RFC 4954 */
 	{ "REQUIRETLS", "mail that must stay encrypted all the way can go there", NULL, NULL }, /* RFC 8689 */
 	{ "LIMITS", NULL, read_limits, NULL }, /* RFC 9422 */
-	{ "CHUNKING", "content in counted pieces; not used, PIPELINING serves as well", NULL,
-	  NULL }, /* RFC 3030 */
-	{ "BINARYMIME", "not used: no client is offered it", NULL, NULL }, /* RFC 3030 */
-	{ "DELIVERBY", "not used", NULL, NULL }, /* RFC 2852 */
+	{ "CHUNKING", NULL, read_chunking, no_chunking }, /* RFC 3030 */
+	{ "BINARYMIME", "content that is not made of lines can go there", NULL, no_binarymime }, /* RFC 3030 */
+	{ "DELIVERBY", NULL, read_deliverby, no_deliverby }, /* RFC 2852 */
 	{ "MT-PRIORITY", "not used", NULL, NULL }, /* RFC 6710 */
 	{ "FUTURERELEASE", "not used", NULL, NULL }, /* RFC 4865 */
 	{ "BURL", "not used", NULL, NULL }, /* RFC 4468 */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -63,22 +64,47 @@ static bool load_state(struct attempt *a, const struct spool *s, const char *id)
 	return false;
 }
 
+/* Those of the domains that were picked already; beyond the limit no new one is let in. */
+static bool domain_is_let_in(const struct attempt *a, size_t index, size_t picked, unsigned most, unsigned *domains)
+{
+	const char *domain = strrchr(a->message.env.rcpt[index].address, '@');
+
+	if (most == 0)
+		return true;
+	for (size_t i = picked; i-- > 0;) { /* recipients of a domain often stand together */
+		const char *other = strrchr(a->message.env.rcpt[a->rcpt[i]].address, '@');
+
+		if (strcasecmp(domain ? domain : "", other ? other : "") == 0)
+			return true;
+	}
+	if (*domains == most)
+		return false;
+	(*domains)++;
+	return true;
+}
+
+#define COMPARED_MAX 1000 /* recipients of a transaction whose domains are counted: each is compared with the others */
+
 /* Those whose turn it is: pending, due, and for this upstream. */
-static size_t pick_recipients(struct attempt *a, unsigned most)
+static size_t pick_recipients(struct attempt *a, const struct attempt_limits *limits)
 {
 	const struct routes *routes = a->rules->routes;
 	int64_t now_us = clock_wall_us();
-	size_t n = 0;
+	size_t most = limits->recipients ? limits->recipients : a->state.rcpt_count, n = 0;
+	unsigned domains = 0;
 
+	if (limits->domains > 0 && most > COMPARED_MAX)
+		most = COMPARED_MAX;
 	a->rcpt = mem_array(a->state.rcpt_count, sizeof(*a->rcpt));
-	for (size_t i = 0; i < a->state.rcpt_count && (most == 0 || n < most); i++) {
+	for (size_t i = 0; i < a->state.rcpt_count && n < most; i++) {
 		const struct rcpt_state *r = &a->state.rcpt[i];
 
 		if (r->status != RCPT_PENDING || r->next_wall_us > now_us)
 			continue;
 		if (routes->upstream_count > 1 && route_find(routes, &a->message.env, i, a->state.route) != a->upstream)
 			continue;
-		a->rcpt[n++] = i;
+		if (domain_is_let_in(a, i, n, limits->domains, &domains))
+			a->rcpt[n++] = i;
 	}
 	a->answer = mem_array(n, sizeof(*a->answer));
 	return n;
@@ -132,7 +158,7 @@ enum attempt_open attempt_load(struct attempt **out, const struct attempt_rules 
 }
 
 enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules *rules, const char *id, size_t upstream,
-			       unsigned most_recipients,
+			       const struct attempt_limits *limits,
 			       void (*done)(struct upstream_txn *t, const struct upstream_outcome *o))
 {
 	enum attempt_open result = attempt_load(out, rules, id, true);
@@ -144,7 +170,7 @@ enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules 
 	a->upstream = upstream;
 	if (a->state.held)
 		return ATTEMPT_ELSEWHERE;
-	a->txn.rcpt_count = pick_recipients(a, most_recipients);
+	a->txn.rcpt_count = pick_recipients(a, limits);
 	if (a->txn.rcpt_count == 0)
 		return ATTEMPT_ELSEWHERE;
 	a->since_wall_us = clock_wall_us();

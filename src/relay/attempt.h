@@ -78,12 +78,17 @@ enum attempt_open {
 
 /* Reads message and state; verify: the content too. */
 enum attempt_open attempt_load(struct attempt **out, const struct attempt_rules *rules, const char *id, bool verify);
+/* How many recipients a transaction may have; 0: any number. */
+struct attempt_limits {
+	unsigned recipients;
+	unsigned domains; /* of these, different ones (RFC 9422 RCPTDOMAINMAX) */
+};
+
 /*
- * Loads, verifies, and picks recipients: pending, due, routed to this upstream, at most that many (0: any
- * number). done is called at the end of the transaction, see upstream.h.
+ * Loads, verifies, and picks recipients: pending, due, routed to this upstream, within the limits. done is called at the end of the transaction, see upstream.h.
  */
 enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules *rules, const char *id, size_t upstream,
-			       unsigned most_recipients,
+			       const struct attempt_limits *limits,
 			       void (*done)(struct upstream_txn *t, const struct upstream_outcome *o));
 void attempt_free(struct attempt *a);
 

@@ -186,12 +186,19 @@ static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *
 
 /* ---- the next message ------------------------------------------------------------------ */
 
+/* Of two limits; 0: there is none. */
+static unsigned least(unsigned a, unsigned b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 /* Is this connection to take no more messages at all? */
 static bool is_used_up(const struct relay_conn *rc)
 {
 	const struct relay_upstream *u = rc->upstream;
 	const struct remote *choice = &u->choice[rc->remote - u->remote];
-	unsigned limit = u->config->messages_per_connection;
+	/* what it announces is kept as what its operator told (RFC 9422 MAILMAX) */
+	unsigned limit = least(u->config->messages_per_connection, carry_features(rc)->mailmax);
 	int64_t most_age = u->config->connection_max_age_ms;
 
 	return u->relay->stopping || choice->breaker.state == BREAKER_PAUSED || (limit && rc->taken >= limit) ||
@@ -205,26 +212,14 @@ static struct attempt *begin(struct relay_conn *rc, const char *id)
 	struct relay_upstream *u = rc->upstream;
 	struct relay *r = u->relay;
 	struct attempt *a = NULL;
-	enum attempt_open opened = attempt_open(&a, &r->rules, id, u->lane, u->config->recipients_per_message,
-						attempt_done);
+	const struct upstream_features *f = carry_features(rc);
+	struct attempt_limits limits = { least(u->config->recipients_per_message, f->rcptmax), f->rcptdomainmax };
+	enum attempt_open opened = attempt_open(&a, &r->rules, id, u->lane, &limits, attempt_done);
 
 	if (opened == ATTEMPT_READY)
 		return a;
 	relay_replace_opened(r, id, opened, a, relay_first_lane(r));
 	return NULL;
-}
-
-static void note_way(struct attempt *a, const struct relay_conn *rc, const struct upstream_conn *conn)
-{
-	const struct upstream_features *f = upstream_conn_features(conn);
-
-	a->upstream_does_dsn = f->dsn;
-	a->upstream_does_deliverby = f->deliverby;
-	a->upstream_is_final = rc->remote->config->settings.lmtp;
-	a->verified = f->verified;
-	snprintf(a->tls_version, sizeof(a->tls_version), "%s", f->tls_version);
-	snprintf(a->remote, sizeof(a->remote), "%s", upstream_conn_remote(conn));
-	snprintf(a->via, sizeof(a->via), "%s", upstream_conn_via(conn));
 }
 
 struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
@@ -236,15 +231,16 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 	struct spool_id id;
 	struct attempt *a;
 
+	(void)conn;
 	if (rc->quitting || u->is_suspended)
 		return NULL;
 	if (is_used_up(rc)) {
 		rc->quitting = true;
-		upstream_conn_quit(conn);
+		carry_quit(rc);
 		return NULL;
 	}
 	/* a probe is one message: a thousand must not meet an upstream that is not well */
-	if (is_probing && (rc->remote->probe || upstream_conn_in_flight(conn) > 0))
+	if (is_probing && (rc->remote->probe || carry_in_flight(rc) > 0))
 		return NULL;
 	for (int i = 0; i < OPENED_AT_ONCE; i++) {
 		if (bucket_has(&u->bucket, clock_mono_ms()) == 0 ||
@@ -259,7 +255,7 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 		(void)bucket_take(&u->bucket, clock_mono_ms());
 		a->owner = rc;
 		a->remote_name = rc->remote->config->name;
-		note_way(a, rc, conn);
+		carry_note_way(rc, a);
 		list_add(&r->attempts, a);
 		rc->taken++;
 		if (is_probing)

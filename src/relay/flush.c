@@ -34,14 +34,16 @@ static bool is_name(enum flush_kind kind, const char *name)
 
 size_t flush_line(char out[FLUSH_LINE_MAX], enum flush_kind kind, const char *name)
 {
-	return is_name(kind, name) ? (size_t)snprintf(out, FLUSH_LINE_MAX, "!%c %s\n", letters[kind], name) : 0;
+	return is_name(kind, name) ? (size_t)snprintf(out, FLUSH_LINE_MAX, "!%c %s\n", letters[kind], name)
+				   : 0;
 }
 
 bool flush_parse(const char *line, size_t len, struct flush *out)
 {
 	const char *letter;
 
-	if (len < 4 || len - 3 >= FLUSH_NAME_MAX || line[0] != '!' || line[2] != ' ' || memchr(line, '\0', len))
+	if (len < 4 || len - 3 >= FLUSH_NAME_MAX || line[0] != '!' || line[2] != ' ' ||
+	    memchr(line, '\0', len))
 		return false;
 	letter = memchr(letters, line[1], sizeof(letters));
 	if (!letter)

@@ -17,9 +17,9 @@
 #define ENTRIES_AT_ONCE 256 /* between two looks at the clock */
 #define ORDER_MAX 100 /* messages whose states are written together */
 
-static const char *const kind_names[] = { [FLUSH_DOMAIN] = "domain",
-					  [FLUSH_SUBDOMAINS] = "subdomains",
-					  [FLUSH_UPSTREAM] = "upstream" };
+static const char *const kind_names[] = {
+	[FLUSH_DOMAIN] = "domain", [FLUSH_SUBDOMAINS] = "subdomains", [FLUSH_UPSTREAM] = "upstream"
+};
 
 struct flush_run {
 	struct flushes now; /* what is being seen to */
@@ -53,10 +53,12 @@ void flush_want(void *ctx, const struct flush *one)
 
 	if (one->kind == FLUSH_UPSTREAM && !exists(r, one->name))
 		return;
-	if (flushes_add(&r->flushes, one))
+	if (flushes_add(&r->flushes, one)) {
 		r->service_wanted = true;
-	else
+	} else if (!r->flush_overflowed) { /* once: whoever fills it could fill the log as well */
+		r->flush_overflowed = true;
 		log_one("flush_ignored", one);
+	}
 }
 
 int64_t flush_next_mono_ms(const struct relay *r)
@@ -92,6 +94,7 @@ static void begin(struct relay *r)
 	run->now = r->flushes;
 	run->began_mono_ms = clock_mono_ms();
 	r->flushes.count = 0;
+	r->flush_overflowed = false;
 	r->flush_run = run;
 	for (size_t i = 0; i < run->now.count; i++) {
 		const struct flush *one = &run->now.item[i];
@@ -112,7 +115,8 @@ static bool wants_envelope(const struct relay *r, const struct flushes *wanted, 
 		if (flushes_want_address(wanted, env->rcpt[i].address))
 			return true;
 		upstream = route_find(&r->config->routes, env, i, NULL);
-		if (upstream < r->upstream_count && flushes_want_upstream(wanted, r->upstream[upstream].config->name))
+		if (upstream < r->upstream_count &&
+		    flushes_want_upstream(wanted, r->upstream[upstream].config->name))
 			return true;
 	}
 	return false;
@@ -125,7 +129,8 @@ static bool is_wanted(const struct relay *r, const struct queue_item *item)
 	bool wants;
 	struct err e;
 
-	if (item->lane < r->upstream_count && flushes_want_upstream(wanted, r->upstream[item->lane].config->name))
+	if (item->lane < r->upstream_count &&
+	    flushes_want_upstream(wanted, r->upstream[item->lane].config->name))
 		return true;
 	/* one that cannot be read is found out, and told of, when its time comes */
 	if (spool_message_open(&m, r->rules.spool, item->id.text, false, &e) != SPOOL_READ_OK)

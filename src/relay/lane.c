@@ -242,7 +242,7 @@ static void conn_quit(struct relay_conn *rc)
 	if (rc->quitting)
 		return;
 	rc->quitting = true;
-	upstream_conn_quit(rc->conn);
+	carry_quit(rc);
 }
 
 void lane_quit_all(struct relay_upstream *u)
@@ -251,9 +251,9 @@ void lane_quit_all(struct relay_upstream *u)
 		next = rc->next;
 		rc->quitting = true;
 		if (rc->is_ready)
-			upstream_conn_quit(rc->conn);
+			carry_quit(rc);
 		else
-			upstream_conn_abort(rc->conn);
+			carry_abort(rc);
 	}
 }
 
@@ -263,8 +263,9 @@ static void conn_ready(struct upstream_conn *conn, void *ctx)
 	struct relay_upstream *u = rc->upstream;
 	struct relay *r = u->relay;
 
+	(void)conn;
 	rc->is_ready = true;
-	rc->remote->lacks_requiretls = !upstream_can_requiretls(upstream_conn_features(conn));
+	rc->remote->lacks_requiretls = !carry_can_requiretls(rc);
 	rc->ready_mono_ms = clock_mono_ms();
 	rc->remote->connecting_count--;
 	u->connecting_count -= !rc->is_probe;
@@ -377,8 +378,7 @@ static void open_connection(struct relay_upstream *u, size_t remote, bool is_pro
 	u->connecting_count += !is_probe;
 	rc->remote->conn_count++;
 	rc->remote->connecting_count++;
-	rc->conn = upstream_conn_open(u->relay->client, &rc->remote->config->settings,
-				      u->relay->setup->trace ? &conn_ops_traced : &conn_ops, rc);
+	carry_open(rc, u->relay->setup->trace ? &conn_ops_traced : &conn_ops);
 }
 
 unsigned lane_connections_allowed(const struct relay_upstream *u)
@@ -390,7 +390,7 @@ unsigned lane_connections_allowed(const struct relay_upstream *u)
 static bool has_asker(const struct relay_upstream *u, const struct relay_remote *remote)
 {
 	for (const struct relay_conn *rc = u->conns; rc; rc = rc->next)
-		if (rc->remote == remote && !rc->quitting && (!rc->is_ready || upstream_conn_in_flight(rc->conn) == 0))
+		if (rc->remote == remote && !rc->quitting && (!rc->is_ready || carry_in_flight(rc) == 0))
 			return true;
 	return false;
 }
@@ -459,7 +459,7 @@ static void kick_connections(struct relay_upstream *u)
 		for (struct relay_conn *rc = u->conns, *next; rc; rc = next) {
 			next = rc->next;
 			if (rc->is_ready && !rc->quitting && choice_of(u, rc->remote)->group == group)
-				upstream_conn_kick(rc->conn);
+				carry_kick(rc);
 		}
 	}
 }

@@ -79,7 +79,8 @@ static void meet(struct relay *r, const char *id)
 	else if (a->message.env.by.mode == DELIVER_BY_NOTIFY)
 		saved = relay_warn(r, a);
 	if (!saved)
-		add(r, id, relay_wall_ms() + UNSAVED_MS); /* before it is placed again, which would make it now */
+		add(r, id,
+		    relay_wall_ms() + UNSAVED_MS); /* before it is placed again, which would make it now */
 	if (a->is_changed)
 		relay_settle(r, a);
 	else

@@ -217,7 +217,7 @@ static void abort_connections(struct relay *r)
 	r->aborted = true;
 	for (size_t i = 0; i < r->upstream_count; i++)
 		while (r->upstream[i].conns)
-			upstream_conn_abort(r->upstream[i].conns->conn);
+			carry_abort(r->upstream[i].conns);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)

@@ -22,11 +22,14 @@
 #include "spool/spool.h"
 #include "upstream/upstream.h"
 
+struct relay_program;
+
 /* One address of an upstream. */
 struct relay_remote_config {
 	const char *name; /* as configured, "smtp.example.net:587" */
 	unsigned weight; /* 0: none was given (relay/remotes.h) */
 	struct upstream_settings settings;
+	const struct relay_program *program; /* run instead of connecting (relay/program_conn.h); NULL: no program */
 };
 
 struct relay_upstream_config {

@@ -6,6 +6,7 @@
  *   listing.c   the spool's names into the queue, a piece at a time
  *   router.c    messages to lanes
  *   lane.c      one upstream: its addresses, connections and limits
+ *   carry.c     connections, of whichever kind
  *   deliver.c   messages to connections, and what follows when an attempt ends
  *   overdue.c   what was to be delivered by a time that its sender named
  *   sweep.c     what is too old, and who is to be told of a delay
@@ -23,6 +24,7 @@
 #include "relay/flush.h"
 #include "relay/notice.h"
 #include "relay/place.h"
+#include "relay/program_conn.h"
 #include "relay/queue.h"
 #include "relay/rates.h"
 #include "relay/relay.h"
@@ -40,7 +42,8 @@ struct spool_listing;
 struct relay_conn {
 	struct relay_upstream *upstream;
 	struct relay_remote *remote;
-	struct upstream_conn *conn;
+	struct upstream_conn *conn; /* either this, or the next */
+	struct program_conn *program;
 	struct relay_conn *next;
 	unsigned taken; /* messages it was given */
 	unsigned answered; /* of these, how many the upstream answered for */
@@ -94,6 +97,7 @@ struct relay {
 	struct queue queue;
 	struct notice_reader notices;
 	struct flushes flushes; /* wanted */
+	bool flush_overflowed; /* by more than there is room for: it was told */
 	struct flush_run *flush_run; /* under way; NULL: none; owned */
 	int64_t flush_least_mono_ms; /* the next one not before */
 	struct deadlines deadlines;
@@ -185,6 +189,19 @@ void lane_stop(struct relay_upstream *u);
 bool lane_is_busy(const struct relay_upstream *u);
 /* Connections to take nothing more. */
 void lane_quit_all(struct relay_upstream *u);
+
+/* ---- carry.c: upstream_conn_..., or program_conn_... ---- */
+
+void carry_open(struct relay_conn *rc, const struct upstream_conn_ops *ops);
+void carry_kick(struct relay_conn *rc);
+void carry_quit(struct relay_conn *rc);
+void carry_abort(struct relay_conn *rc);
+size_t carry_in_flight(const struct relay_conn *rc);
+/* From ready on. */
+const struct upstream_features *carry_features(const struct relay_conn *rc);
+bool carry_can_requiretls(const struct relay_conn *rc);
+/* Notes which way a message goes that the connection took. */
+void carry_note_way(const struct relay_conn *rc, struct attempt *a);
 
 /* ---- deliver.c ---- */
 

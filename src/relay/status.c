@@ -105,7 +105,7 @@ static size_t count_in_flight(const struct relay_upstream *u)
 	size_t n = 0;
 
 	for (const struct relay_conn *rc = u->conns; rc; rc = rc->next)
-		n += upstream_conn_in_flight(rc->conn);
+		n += carry_in_flight(rc);
 	return n;
 }
 

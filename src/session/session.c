@@ -329,8 +329,10 @@ static bool run_next(struct session *s)
 		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
 		break;
 	}
-	if (event != INPUT_LINE && cmd.verb && (cmd.verb->flags & COMMAND_OCTETS))
-		bdat_lost(s); /* its octets follow all the same */
+	/* Not obeyed, but its octets follow all the same. What is too long is no command, however much of it is there. */
+	if (event != INPUT_LINE && s->line_len + 2 <= s->in.line_max && cmd.verb &&
+	    (cmd.verb->flags & COMMAND_OCTETS))
+		bdat_lost(s);
 	s->line = "";
 	s->line_len = 0;
 	if (s->hidden)

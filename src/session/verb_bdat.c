@@ -40,7 +40,8 @@ static bool parse(const char *arg, size_t len, struct chunk *out)
 void bdat_lost(struct session *s)
 {
 	if (!s->over)
-		session_hang_up(s, SESSION_REFUSED, "4.7.0", "Error: it is not known where the next command begins");
+		session_hang_up(s, SESSION_REFUSED, "4.7.0",
+				"Error: it is not known where the next command begins");
 }
 
 static bool parse_or_end(struct session *s, const char *arg, size_t len, struct chunk *out)

@@ -16,16 +16,17 @@
 
 static enum session_flush_of kind_of(const char *node)
 {
-	return *node == '#' ? SESSION_FLUSH_UPSTREAM :
-	       *node == '@' ? SESSION_FLUSH_SUBDOMAINS :
-			      SESSION_FLUSH_DOMAIN;
+	return *node == '#'   ? SESSION_FLUSH_UPSTREAM
+	       : *node == '@' ? SESSION_FLUSH_SUBDOMAINS
+			      : SESSION_FLUSH_DOMAIN;
 }
 
 static bool is_node(enum session_flush_of kind, const char *name, size_t len)
 {
 	if (kind == SESSION_FLUSH_UPSTREAM)
 		return len > 0;
-	return smtp_is_domain(name, len) || (kind == SESSION_FLUSH_DOMAIN && smtp_is_address_literal(name, len));
+	return smtp_is_domain(name, len) ||
+	       (kind == SESSION_FLUSH_DOMAIN && smtp_is_address_literal(name, len));
 }
 
 static bool is_permitted(const struct session *s)
@@ -54,7 +55,8 @@ void verb_etrn(struct session *s, const char *arg, size_t len)
 		return;
 	}
 	if (!is_permitted(s)) {
-		session_reply(s, 459, "4.7.1", "Node %s not allowed: %s may not relay", node, s->peer->address);
+		session_reply(s, 459, "4.7.1", "Node %s not allowed: %s may not relay", node,
+			      s->peer->address);
 		return;
 	}
 	switch (s->cfg->flush(s->cfg->flush_ctx, kind, name)) {

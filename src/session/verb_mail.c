@@ -35,15 +35,15 @@ static bool take_size(struct session *s, const struct smtp_param *p)
 
 static bool take_body(struct session *s, const struct smtp_param *p)
 {
-	bool binary = session_offers(s, SMTP_BINARYMIME);
+	bool eightbit = session_offers(s, SMTP_8BITMIME), binary = session_offers(s, SMTP_BINARYMIME);
 
-	if (smtp_param_value_is(p, "8BITMIME")) {
+	if (eightbit && smtp_param_value_is(p, "8BITMIME")) {
 		s->env.body = BODY_8BITMIME;
 	} else if (binary && smtp_param_value_is(p, "BINARYMIME")) { /* RFC 3030 3 */
 		s->env.body = BODY_BINARYMIME;
 	} else if (!smtp_param_value_is(p, "7BIT")) {
-		session_reply(s, 501, "5.5.4", "Error: BODY can only be one of 7BIT, 8BITMIME%s",
-			      binary ? ", BINARYMIME" : "");
+		session_reply(s, 501, "5.5.4", "Error: BODY can only be one of 7BIT%s%s",
+			      eightbit ? ", 8BITMIME" : "", binary ? ", BINARYMIME" : "");
 		return false;
 	}
 	return true;
@@ -112,6 +112,7 @@ static const struct {
 } known[] = {
 	{ "SIZE", SMTP_SIZE, take_size },
 	{ "BODY", SMTP_8BITMIME, take_body },
+	{ "BODY", SMTP_BINARYMIME, take_body },
 	{ "SMTPUTF8", SMTP_SMTPUTF8, take_smtputf8 },
 	{ "AUTH", SMTP_AUTH, take_auth },
 	{ "REQUIRETLS", SMTP_REQUIRETLS, take_requiretls },

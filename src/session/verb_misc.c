@@ -39,7 +39,8 @@ static void reply_supported(struct session *s, int code, const char *enhanced)
 	buf_init(&text, SMTP_REPLY_TEXT_MAX - 1);
 	buf_adds(&text, "Supported commands:");
 	for (const struct command_verb *v = command_verbs; v->name; v++)
-		if (is_explained(s, v) && v->run != verb_help) /* smtpd leaves it out: who reads this knows it */
+		if (is_explained(s, v) &&
+		    v->run != verb_help) /* smtpd leaves it out: who reads this knows it */
 			buf_addf(&text, " %s", v->name);
 	session_reply(s, code, enhanced, "%s", text.data);
 	buf_release(&text);

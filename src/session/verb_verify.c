@@ -30,11 +30,13 @@ static bool is_address(const char *arg, size_t len, struct smtp_path *path)
 	const char *why;
 	size_t used;
 
-	return smtp_path_parse(arg, len, SMTP_PATH_UNQUALIFIED_OK | SMTP_PATH_UTF8_OK, path, &used, &why) == 0 &&
+	return smtp_path_parse(arg, len, SMTP_PATH_UNQUALIFIED_OK | SMTP_PATH_UTF8_OK, path, &used, &why) ==
+		       0 &&
 	       used == len;
 }
 
-static void verify(struct session *s, const char *arg, size_t len, bool expand, const struct smtp_reply *nothing)
+static void verify(struct session *s, const char *arg, size_t len, bool expand,
+		   const struct smtp_reply *nothing)
 {
 	struct session_client client = session_client(s);
 	struct session_policy *policy = s->cfg->policy;
@@ -60,7 +62,8 @@ void verb_vrfy(struct session *s, const char *arg, size_t len)
 {
 	struct smtp_reply nothing;
 
-	smtp_reply_set(&nothing, 252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery");
+	smtp_reply_set(&nothing, 252, "2.5.2",
+		       "Cannot VRFY user, but will accept message and attempt delivery");
 	if (s->cfg->verifies)
 		verify(s, arg, len, false, &nothing);
 	else

@@ -21,17 +21,20 @@ bool deliver_by_parse_letters(const char *text, size_t len, struct deliver_by *b
 	return true;
 }
 
-int deliver_by_parse(const char *value, size_t len, int64_t now_wall_us, struct deliver_by *out, const char **why)
+int deliver_by_parse(const char *value, size_t len, int64_t now_wall_us, struct deliver_by *out,
+		     const char **why)
 {
 	const char *semicolon = memchr(value, ';', len);
 	size_t digits = semicolon ? (size_t)(semicolon - value) : 0;
-	bool has_sign = digits > 0 && (value[0] == '-' || value[0] == '+'), negative = has_sign && value[0] == '-';
+	bool has_sign = digits > 0 && (value[0] == '-' || value[0] == '+'),
+	     negative = has_sign && value[0] == '-';
 	struct deliver_by by = { DELIVER_BY_NONE, false, 0 };
 	uint64_t seconds;
 
 	*why = "BY takes seconds, a semicolon, N or R, and perhaps T";
 	digits -= has_sign;
-	if (!semicolon || digits > 9 || !num_parse_u64(value + has_sign, digits, DELIVER_BY_SECONDS_MAX, &seconds) ||
+	if (!semicolon || digits > 9 ||
+	    !num_parse_u64(value + has_sign, digits, DELIVER_BY_SECONDS_MAX, &seconds) ||
 	    !deliver_by_parse_letters(semicolon + 1, len - (size_t)(semicolon + 1 - value), &by))
 		return -1;
 	if (by.mode == DELIVER_BY_RETURN && (negative || seconds == 0)) {
@@ -65,6 +68,7 @@ const char *deliver_by_letters(const struct deliver_by *by)
 
 const char *deliver_by_format(const struct deliver_by *by, int64_t now_wall_us, char out[DELIVER_BY_TEXT_MAX])
 {
-	snprintf(out, DELIVER_BY_TEXT_MAX, "%" PRId64 ";%s", deliver_by_seconds(by, now_wall_us), deliver_by_letters(by));
+	snprintf(out, DELIVER_BY_TEXT_MAX, "%" PRId64 ";%s", deliver_by_seconds(by, now_wall_us),
+		 deliver_by_letters(by));
 	return out;
 }

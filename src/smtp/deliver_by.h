@@ -35,11 +35,13 @@ struct deliver_by {
  * BY='s value. 0, or -1 and *why, a constant phrase for a 501 reply: no such value, or a time that is over with mode
  * R. now_wall_us: when MAIL came.
  */
-int deliver_by_parse(const char *value, size_t len, int64_t now_wall_us, struct deliver_by *out, const char **why);
+int deliver_by_parse(const char *value, size_t len, int64_t now_wall_us, struct deliver_by *out,
+		     const char **why);
 /* Whole seconds that are left, rounded down, so that no hop gains time; 0 and less: it is over. */
 int64_t deliver_by_seconds(const struct deliver_by *by, int64_t now_wall_us);
 /* The value for the next hop, at this moment; returns out. Not for NONE. */
-const char *deliver_by_format(const struct deliver_by *by, int64_t now_wall_us, char out[DELIVER_BY_TEXT_MAX]);
+const char *deliver_by_format(const struct deliver_by *by, int64_t now_wall_us,
+			      char out[DELIVER_BY_TEXT_MAX]);
 /* "N", "R", "NT", "RT": mode and trace as they stand in a file. Not for NONE. */
 const char *deliver_by_letters(const struct deliver_by *by);
 /* Reads them (any case); false: they are none of these. Leaves the moment alone. */

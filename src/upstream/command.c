@@ -55,7 +55,8 @@ static bool can_binary(const struct upstream_features *f, const struct upstream_
 }
 
 /* RFC 5321 2.2.1: what was not announced is not used. *reply is worded for the first that is missing. */
-static bool has_all(const struct upstream_features *f, const struct upstream_more *more, struct smtp_reply *reply)
+static bool has_all(const struct upstream_features *f, const struct upstream_more *more,
+		    struct smtp_reply *reply)
 {
 	for (unsigned x = 0; x < SMTP_EXTENSION_COUNT; x++) {
 		if (!(more->needs & ~f->announced & SMTP_EXTENSION_BIT(x)))
@@ -84,9 +85,12 @@ static bool keeps_time(const struct upstream_features *f, const struct upstream_
 	if (left <= 0)
 		smtp_reply_set(reply, 550, "5.4.7", "The time by which it was to be delivered is over");
 	else if (!f->deliverby && !settings->lmtp)
-		smtp_reply_set(reply, 550, "5.3.3", "It is to be delivered in time or returned, and the server offers no DELIVERBY");
+		smtp_reply_set(
+			reply, 550, "5.3.3",
+			"It is to be delivered in time or returned, and the server offers no DELIVERBY");
 	else if (f->deliverby && left < (int64_t)f->deliverby_min_s)
-		smtp_reply_set(reply, 550, "5.4.7", "It is to be delivered within %lld s, the server promises %llu at best",
+		smtp_reply_set(reply, 550, "5.4.7",
+			       "It is to be delivered within %lld s, the server promises %llu at best",
 			       (long long)left, (unsigned long long)f->deliverby_min_s);
 	else
 		return true;
@@ -116,7 +120,8 @@ bool command_can_take(const struct upstream_features *f, const struct upstream_s
 							    : "the server does not take that");
 		return false;
 	}
-	if (!is_binary(t) && t->has_eightbit && !f->eightbitmime && settings->eightbit == UPSTREAM_EIGHTBIT_STRICT) {
+	if (!is_binary(t) && t->has_eightbit && !f->eightbitmime &&
+	    settings->eightbit == UPSTREAM_EIGHTBIT_STRICT) {
 		smtp_reply_set(reply, 554, "5.6.3",
 			       "The message has 8-bit content and the server offers no 8BITMIME");
 		return false;
@@ -177,13 +182,16 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 	if (f->size && bytes > 0) /* 0: not known yet (the handler proxy) */
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)bytes);
 	n = snprintf(out, COMMAND_MAX, "MAIL FROM:<%s>%s%s%s%s", t->env->sender, size,
-		     is_binary(t) ? " BODY=BINARYMIME" : eightbit ? " BODY=8BITMIME" : "",
+		     is_binary(t) ? " BODY=BINARYMIME"
+		     : eightbit   ? " BODY=8BITMIME"
+				  : "",
 		     says_smtputf8(f, t) ? " SMTPUTF8" : "",
 		     t->env->requiretls && upstream_can_requiretls(f) ? " REQUIRETLS" : "");
 	if (f->deliverby && t->env->by.mode != DELIVER_BY_NONE)
 		n += put_by(out + n, COMMAND_MAX - (size_t)n, &t->env->by);
 	if (f->dsn && t->env->ret != RET_UNSET)
-		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " RET=%s", t->env->ret == RET_FULL ? "FULL" : "HDRS");
+		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " RET=%s",
+			      t->env->ret == RET_FULL ? "FULL" : "HDRS");
 	/* the spool may hold one that did not come through our session */
 	if (f->dsn && t->env->envid && xtext_is_envid(t->env->envid, strlen(t->env->envid)))
 		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " ENVID=%s", t->env->envid);
@@ -195,11 +203,14 @@ size_t command_mail(char out[COMMAND_MAX], const struct upstream_features *f, co
 /* RFC 3461 4.1; NULL when it was not said */
 static const char *notify_text(unsigned notify)
 {
-	static const char *const lists[] = { "SUCCESS", "FAILURE", "SUCCESS,FAILURE", "DELAY", "SUCCESS,DELAY",
-					     "FAILURE,DELAY", "SUCCESS,FAILURE,DELAY" };
+	static const char *const lists[] = {
+		"SUCCESS",       "FAILURE",       "SUCCESS,FAILURE",      "DELAY",
+		"SUCCESS,DELAY", "FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"
+	};
 	unsigned list = notify >> 1 & 7; /* SUCCESS 1, FAILURE 2, DELAY 4 */
 
-	_Static_assert(ENVELOPE_NOTIFY_SUCCESS == 2 && ENVELOPE_NOTIFY_FAILURE == 4 && ENVELOPE_NOTIFY_DELAY == 8,
+	_Static_assert(ENVELOPE_NOTIFY_SUCCESS == 2 && ENVELOPE_NOTIFY_FAILURE == 4 &&
+			       ENVELOPE_NOTIFY_DELAY == 8,
 		       "the order of the lists");
 	if (notify & ENVELOPE_NOTIFY_NEVER)
 		return "NEVER";
@@ -226,7 +237,8 @@ size_t command_rcpt(char out[COMMAND_MAX], const struct upstream_features *f, co
 	if (f->dsn && notify)
 		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " NOTIFY=%s", notify);
 	/* as it came (RFC 3461 5.2.1); none is made up where there was none */
-	if (f->dsn && rcpt->orcpt && xtext_is_orcpt(rcpt->orcpt, strlen(rcpt->orcpt), may_hold_utf8(f, t, rcpt)))
+	if (f->dsn && rcpt->orcpt &&
+	    xtext_is_orcpt(rcpt->orcpt, strlen(rcpt->orcpt), may_hold_utf8(f, t, rcpt)))
 		n += snprintf(out + n, COMMAND_MAX - (size_t)n, " ORCPT=%s", rcpt->orcpt);
 	n += add_more(out, n, t->more ? t->more->rcpt : NULL);
 	ASSERT(n > 0 && n < COMMAND_MAX - 2);

@@ -166,7 +166,6 @@ static void transmit(struct upstream_conn *c)
 }
 
 static void on_io(evutil_socket_t fd, short events, void *ctx);
-static void hello_work(struct upstream_conn *c);
 
 /* The next deadline: of the phase, or of the first transaction as a whole. */
 static void arm(struct upstream_conn *c, enum upstream_phase phase)
@@ -183,7 +182,7 @@ static void arm(struct upstream_conn *c, enum upstream_phase phase)
 	set_timer(c, left < wait ? left : wait);
 }
 
-static void watch_socket(struct upstream_conn *c)
+void conn_watch_socket(struct upstream_conn *c)
 {
 	short events = (short)(EV_READ | EV_PERSIST | (c->write_blocked ? EV_WRITE : 0));
 
@@ -198,7 +197,7 @@ static void watch(struct upstream_conn *c)
 {
 	enum upstream_phase phase = pipeline_phase(&c->pipe);
 
-	watch_socket(c);
+	conn_watch_socket(c);
 	if (c->progress || phase != c->armed_for) {
 		arm(c, phase);
 		c->armed_for = phase;
@@ -227,13 +226,13 @@ static void on_io(evutil_socket_t fd, short events, void *ctx)
 		return;
 	}
 	enter(c);
-	hello_work(c);
+	conn_hello_work(c);
 	leave(c);
 }
 
 /* ---- life -------------------------------------------------------------------------- */
 
-static void end_session(struct upstream_conn *c, const struct upstream_outcome *why)
+void conn_end_session(struct upstream_conn *c, const struct upstream_outcome *why)
 {
 	c->why = *why;
 	c->over = true;
@@ -247,7 +246,7 @@ static void start(struct upstream_conn *c, enum upstream_tls tls)
 
 	if (channel_open(&c->channel, c->settings, tls, t, &c->transfer, &e) != 0) {
 		smtp_reply_set(&why.reply, 0, "", "%s", e.text);
-		end_session(c, &why);
+		conn_end_session(c, &why);
 		return;
 	}
 	c->state = CONN_CONNECTING;
@@ -279,12 +278,11 @@ static void session_failed(struct upstream_conn *c, const struct upstream_outcom
 		channel_release(&c->channel);
 		start(c, UPSTREAM_TLS_NONE);
 	} else {
-		end_session(c, why);
+		conn_end_session(c, why);
 	}
 }
 
-/* Everything is there for transactions; what was received behind the session's start is left. */
-static void begin_transactions(struct upstream_conn *c, const char *left, size_t len)
+void conn_begin_transactions(struct upstream_conn *c, const char *left, size_t len)
 {
 	c->state = CONN_UP;
 	smtp_reply_parser_init(&c->parser);
@@ -298,101 +296,6 @@ static void begin_transactions(struct upstream_conn *c, const char *left, size_t
 		c->ops->ready(c, c->ctx);
 		work(c);
 	}
-}
-
-/* ---- LMTP's beginning ---------------------------------------------------------------- */
-
-static void hello_failed(struct upstream_conn *c, const char *text)
-{
-	struct upstream_outcome why = { .how = UPSTREAM_NO_ANSWER, .phase = UPSTREAM_GREETING };
-
-	smtp_reply_set(&why.reply, 0, "", "%s", text);
-	end_session(c, &why);
-}
-
-/* True when there is nothing left to take, or the session's start is over. */
-static bool hello_line(struct upstream_conn *c, const char *data, size_t len, size_t *used)
-{
-	struct upstream_outcome why = { .how = UPSTREAM_ANSWERED, .phase = UPSTREAM_GREETING };
-	struct hello *h = &c->hello;
-	enum hello_result result = hello_take(h, data, len, used);
-
-	if (result != HELLO_MORE && result != HELLO_BROKEN)
-		channel_trace_line(&c->channel.trace, h->parser.line, h->parser.taken_len);
-	switch (result) {
-	case HELLO_LINE:
-		return *used == len;
-	case HELLO_MORE:
-		break;
-	case HELLO_DONE:
-		begin_transactions(c, data + *used, len - *used);
-		break;
-	case HELLO_REFUSED:
-		why.reply = h->parser.reply;
-		end_session(c, &why);
-		break;
-	case HELLO_BROKEN:
-		hello_failed(c, h->parser.why);
-		break;
-	}
-	return true;
-}
-
-static void hello_receive(struct upstream_conn *c)
-{
-	char data[SEND_BYTES];
-	struct err e;
-	size_t n, used, at;
-
-	while (!c->over && c->state == CONN_HELLO) {
-		switch (channel_recv(&c->channel, data, sizeof(data), &n, &e)) {
-		case CHANNEL_IO_AGAIN:
-			return;
-		case CHANNEL_IO_FAILED:
-			hello_failed(c, e.text);
-			return;
-		case CHANNEL_IO_OK:
-			if (n == 0)
-				hello_failed(c, "the server closed the connection");
-			for (at = 0; at < n; at += used)
-				if (hello_line(c, data + at, n - at, &used))
-					break;
-			break;
-		}
-	}
-}
-
-/* LHLO, once the greeting is there. */
-static void hello_send(struct upstream_conn *c)
-{
-	struct hello *h = &c->hello;
-	struct err e;
-	size_t n;
-
-	c->write_blocked = false;
-	while (!c->over && c->state == CONN_HELLO && h->out_from < h->out_len) {
-		if (h->out_from == 0)
-			channel_trace_command(&c->channel.trace, h->out, h->out_len - 2);
-		switch (channel_write(&c->channel, h->out + h->out_from, h->out_len - h->out_from, &n, &e)) {
-		case CHANNEL_IO_OK:
-			h->out_from += n;
-			break;
-		case CHANNEL_IO_AGAIN:
-			c->write_blocked = true;
-			return;
-		case CHANNEL_IO_FAILED:
-			hello_failed(c, e.text);
-			return;
-		}
-	}
-}
-
-static void hello_work(struct upstream_conn *c)
-{
-	hello_receive(c);
-	hello_send(c);
-	if (!c->over && c->state == CONN_HELLO)
-		watch_socket(c);
 }
 
 /* libcurl is done with the session's start. */
@@ -416,9 +319,9 @@ static void session_done(struct transfer *t, CURLcode result)
 		c->state = CONN_HELLO;
 		hello_init(&c->hello, &c->channel.features, c->settings);
 		set_timer(c, c->settings->greeting_timeout_ms);
-		hello_work(c);
+		conn_hello_work(c);
 	} else {
-		begin_transactions(c, "", 0);
+		conn_begin_transactions(c, "", 0);
 	}
 	leave(c);
 }
@@ -461,13 +364,13 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx)
 				  c->state == CONN_CONNECTING ? c->settings->connect_timeout_ms
 							      : c->settings->greeting_timeout_ms,
 				  &why);
-		end_session(c, &why);
+		conn_end_session(c, &why);
 		break;
 	case CONN_HELLO:
 		snprintf(text, sizeof(text), "timed out after %.3f s waiting for: %s",
 			 (double)c->settings->greeting_timeout_ms / 1000,
 			 c->hello.greeted ? "the reply to LHLO" : "the greeting");
-		hello_failed(c, text);
+		conn_hello_failed(c, text);
 		break;
 	case CONN_UP:
 		timed_out(c);
@@ -549,7 +452,7 @@ void upstream_conn_abort(struct upstream_conn *c)
 		lost(c, true, "given up by this side");
 	} else {
 		smtp_reply_set(&why.reply, 0, "", "given up by this side");
-		end_session(c, &why);
+		conn_end_session(c, &why);
 	}
 	leave(c);
 }

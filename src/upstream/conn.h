@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What conn.c (one connection) and glue.c (libcurl's events on libevent's base) share. */
+/*
+ * What conn.c (one connection), conn_hello.c (LMTP's beginning) and glue.c
+ * (libcurl's events on libevent's base) share.
+ */
 #ifndef UPSTREAM_CONN_H
 #define UPSTREAM_CONN_H
 
@@ -57,6 +60,23 @@ struct upstream {
 	struct event *timer;
 	LIST_HEAD(upstream_conns, upstream_conn) conns;
 };
+
+/* ---- conn.c ---- */
+
+void conn_end_session(struct upstream_conn *c, const struct upstream_outcome *why);
+/* Everything is there for transactions; what was received behind the session's start is left. */
+void conn_begin_transactions(struct upstream_conn *c, const char *left, size_t len);
+/* Its events are those that are waited for. */
+void conn_watch_socket(struct upstream_conn *c);
+
+/* ---- conn_hello.c ---- */
+
+/* In CONN_HELLO: takes what came and sends what is due. */
+void conn_hello_work(struct upstream_conn *c);
+/* The session did not come about, and no answer says why. */
+void conn_hello_failed(struct upstream_conn *c, const char *text);
+
+/* ---- for glue.c ---- */
 
 /* libcurl worked on some connections: did one get through? Called outside libcurl. */
 void conn_session_progress(struct upstream_conn *c);

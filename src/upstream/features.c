@@ -55,7 +55,9 @@ static void note_limits(struct upstream_features *f, const char *text, size_t le
 	const struct {
 		const char *name;
 		unsigned *limit;
-	} limits[] = { { "RCPTMAX", &f->rcptmax }, { "MAILMAX", &f->mailmax }, { "RCPTDOMAINMAX", &f->rcptdomainmax } };
+	} limits[] = { { "RCPTMAX", &f->rcptmax },
+		       { "MAILMAX", &f->mailmax },
+		       { "RCPTDOMAINMAX", &f->rcptdomainmax } };
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++)
 		*limits[i].limit = 0;
@@ -86,13 +88,13 @@ void upstream_features_note(struct upstream_features *f, const char *line, size_
 	for (size_t i = 0; i < sizeof(keywords) / sizeof(*keywords); i++) {
 		const char *name = smtp_extension_names[keywords[i].extension];
 
-		if (!is_keyword(line, word, name) ||
-		    (discard & SMTP_EXTENSION_BIT(keywords[i].extension)))
+		if (!is_keyword(line, word, name) || (discard & SMTP_EXTENSION_BIT(keywords[i].extension)))
 			continue;
 		*(bool *)((char *)f + keywords[i].member) = true;
 		/* RFC 2852 2: without a number, or with 0, any time will do */
 		if (keywords[i].extension == SMTP_DELIVERBY &&
-		    (!space || !num_parse_u64(space + 1, len - word - 1, DELIVER_BY_SECONDS_MAX, &f->deliverby_min_s)))
+		    (!space ||
+		     !num_parse_u64(space + 1, len - word - 1, DELIVER_BY_SECONDS_MAX, &f->deliverby_min_s)))
 			f->deliverby_min_s = 0;
 		/* no number, or one that is none: no limit is known; the upstream will say so when it minds */
 		if (keywords[i].extension == SMTP_SIZE &&

@@ -33,7 +33,8 @@ enum hello_result {
 };
 
 /* features and settings must outlive h. */
-void hello_init(struct hello *h, struct upstream_features *features, const struct upstream_settings *settings);
+void hello_init(struct hello *h, struct upstream_features *features,
+		const struct upstream_settings *settings);
 /* Takes up to one line of what was received. */
 enum hello_result hello_take(struct hello *h, const char *data, size_t len, size_t *used);
 

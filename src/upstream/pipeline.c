@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "upstream/command.h"
+#include "upstream/pipeline_internal.h"
 
 #define FLIGHTS PIPELINE_WINDOW
 #define REFUSED_AT_ONCE 64 /* transactions the upstream cannot take, before others get their turn */
@@ -75,15 +76,16 @@ static bool is_involved(const struct pipeline *p, const struct flight *f, enum u
 }
 
 /* Whatever was answered: with BDAT it may all be out before the answer to MAIL is in. */
-static enum upstream_phase phase_of_end(const struct pipeline *p, const struct flight *f, enum upstream_how how)
+static enum upstream_phase phase_of_end(const struct pipeline *p, const struct flight *f,
+					enum upstream_how how)
 {
 	if (how == UPSTREAM_NO_ANSWER && flight_is_out(f, p->wire_bytes))
 		return UPSTREAM_FINAL_DOT;
 	return flight_phase(f, p->wire_bytes);
 }
 
-static enum pipeline_result end_with(struct pipeline *p, enum upstream_how how, bool by_us,
-				     const struct smtp_reply *reply)
+enum pipeline_result pipeline_end_with(struct pipeline *p, enum upstream_how how, bool by_us,
+				       const struct smtp_reply *reply)
 {
 	const struct flight *f = oldest(p);
 
@@ -106,7 +108,7 @@ void pipeline_lost(struct pipeline *p, bool by_us, const char *text)
 	struct smtp_reply reply;
 
 	smtp_reply_set(&reply, 0, "", "%s", text);
-	end_with(p, UPSTREAM_NO_ANSWER, by_us, &reply);
+	pipeline_end_with(p, UPSTREAM_NO_ANSWER, by_us, &reply);
 }
 
 /* The dialogue makes no sense any more: which reply belongs to what is not known from here on. */
@@ -116,12 +118,12 @@ static enum pipeline_result broken(struct pipeline *p, const char *what, const s
 
 	smtp_reply_set(&reply, 0, "", "%s: \"%d%s%s %.200s\"", what, got->code, got->enhanced[0] ? " " : "",
 		       got->enhanced, got->text);
-	return end_with(p, UPSTREAM_NO_ANSWER, false, &reply);
+	return pipeline_end_with(p, UPSTREAM_NO_ANSWER, false, &reply);
 }
 
 /* Tells the transaction its end; the flight stays until what was sent is answered. */
-static void finish(struct flight *f, enum upstream_how how, enum upstream_phase phase,
-		   const struct smtp_reply *reply)
+void pipeline_finish(struct flight *f, enum upstream_how how, enum upstream_phase phase,
+		     const struct smtp_reply *reply)
 {
 	struct upstream_outcome outcome = { how, phase, *reply };
 	struct upstream_txn *t = f->txn;
@@ -132,153 +134,6 @@ static void finish(struct flight *f, enum upstream_how how, enum upstream_phase 
 }
 
 /* ---- output ---------------------------------------------------------------- */
-
-static bool put_command(struct pipeline *p, const char *line, size_t len)
-{
-	if (PIPELINE_OUT_BYTES - p->out_len < len + 2)
-		return false;
-	memcpy(p->out + p->out_len, line, len);
-	memcpy(p->out + p->out_len + len, "\r\n", 2);
-	p->out_len += len + 2;
-	p->put_bytes += len + 2;
-	if (p->ops->command)
-		p->ops->command(p->ctx, line, len);
-	return true;
-}
-
-static void source_failed(struct smtp_reply *reply, const struct err *e)
-{
-	smtp_reply_set(reply, 0, "", "%s", e->text);
-}
-
-/* True when all of it, and the final dot where there is one, are in the output. */
-static bool put_content(struct pipeline *p, struct flight *f)
-{
-	size_t room = PIPELINE_OUT_BYTES - p->out_len, n;
-	struct smtp_reply reply;
-	enum content_result r;
-	struct err e;
-
-	if (room < CONTENT_ROOM_MIN)
-		return false;
-	r = content_write(&f->content, f->txn, p->out + p->out_len, room, &n, &e);
-	if (r == CONTENT_FAILED) {
-		source_failed(&reply, &e);
-		end_with(p, UPSTREAM_SOURCE_FAILED, true, &reply);
-		return false;
-	}
-	p->out_len += n;
-	p->put_bytes += n;
-	if (r == CONTENT_MORE)
-		return false;
-	if (p->ops->command && !f->bdat)
-		p->ops->command(p->ctx, ".", 1);
-	return true;
-}
-
-static size_t bdat_line(const struct flight *f, char line[COMMAND_MAX])
-{
-	return (size_t)snprintf(line, COMMAND_MAX, "BDAT %llu LAST", (unsigned long long)f->txn->content_bytes);
-}
-
-/*
- * Before its recipients are answered: all of it or nothing, as then a refusal
- * can never meet a content that is half sent, and our own disk's trouble is
- * that message's alone, and not that of those before it.
- */
-static bool put_ahead(struct pipeline *p, struct flight *f)
-{
-	char line[COMMAND_MAX];
-	size_t len = bdat_line(f, line), room = PIPELINE_OUT_BYTES - p->out_len, n;
-	struct smtp_reply reply;
-	struct err e;
-
-	if (room < len + 2 + f->txn->content_bytes + CONTENT_ROOM_MIN)
-		return false;
-	if (content_write(&f->content, f->txn, p->out + p->out_len + len + 2, room - len - 2, &n, &e) != CONTENT_END) {
-		source_failed(&reply, &e);
-		f->total = f->sent;
-		finish(f, UPSTREAM_SOURCE_FAILED, UPSTREAM_CONTENT, &reply);
-		return false;
-	}
-	put_command(p, line, len);
-	p->out_len += n;
-	p->put_bytes += n;
-	return true;
-}
-
-/* With BDAT: the command, then the content behind it. */
-static bool put_chunk(struct pipeline *p, struct flight *f)
-{
-	char line[COMMAND_MAX];
-
-	if (f->sent > f->answered)
-		return put_ahead(p, f);
-	if (!f->has_begun && !put_command(p, line, bdat_line(f, line)))
-		return false;
-	f->has_begun = true;
-	return put_content(p, f);
-}
-
-static bool put_last(struct pipeline *p, struct flight *f)
-{
-	flight_expect_content(f);
-	if (f->bdat)
-		f->is_whole = put_chunk(p, f);
-	else
-		f->is_whole = f->lone_dot ? put_command(p, ".", 1) : put_content(p, f);
-	if (f->is_whole)
-		f->sent = f->total - 1; /* LMTP: all its answers are expected from now on */
-	return f->is_whole;
-}
-
-/* How many commands may wait for their replies before this one. */
-static size_t most_unanswered(const struct pipeline *p, const struct flight *f, enum flight_step step)
-{
-	if (!p->ahead)
-		return 1;
-	if (step != FLIGHT_CONTENT)
-		return PIPELINE_UNANSWERED_MAX;
-	/*
-	 * Behind DATA the content waits for its 354; a large one for somebody who is to get it, and so does LMTP's,
-	 * whose answers are as many as these.
-	 */
-	return f->bdat && !f->accepted && f->txn->content_bytes <= PIPELINE_AHEAD_MAX ? PIPELINE_UNANSWERED_MAX : 1;
-}
-
-/* Puts the flight's next command out; false when it has to wait. */
-static bool put_next(struct pipeline *p, struct flight *f)
-{
-	char line[COMMAND_MAX];
-	size_t rcpt;
-	enum flight_step step = flight_step(f, f->sent, &rcpt);
-	bool put = false;
-
-	if (f->sent >= f->total || f->sent - f->answered >= most_unanswered(p, f, step))
-		return false;
-	switch (step) {
-	case FLIGHT_RSET:
-		put = put_command(p, "RSET", 4);
-		break;
-	case FLIGHT_MAIL:
-		put = put_command(p, line, command_mail(line, p->features, f->txn));
-		break;
-	case FLIGHT_RCPT:
-		put = put_command(p, line, command_rcpt(line, p->features, f->txn, rcpt));
-		break;
-	case FLIGHT_DATA:
-		put = put_command(p, "DATA", 4);
-		break;
-	case FLIGHT_CONTENT:
-		put = put_last(p, f);
-		break;
-	}
-	if (put) {
-		f->sent++;
-		f->end_at = p->put_bytes;
-	}
-	return put;
-}
 
 /*
  * Whether another transaction may follow f: all of f is out, and it is not
@@ -347,13 +202,13 @@ enum pipeline_result pipeline_fill(struct pipeline *p)
 	p->more = false;
 	while (!p->over) {
 		f = newest(p);
-		if (f && put_next(p, f))
+		if (f && pipeline_put_next(p, f))
 			continue;
 		if (p->over || (f && !may_follow(p, f)) || !take_next(p))
 			break;
 	}
 	if (!p->over && p->quitting && p->count == 0 && !p->quit_sent)
-		p->quit_sent = put_command(p, "QUIT", 4);
+		p->quit_sent = pipeline_put_command(p, "QUIT", 4);
 	return p->over ? PIPELINE_OVER : PIPELINE_GO_ON;
 }
 
@@ -395,7 +250,7 @@ static void on_mail(struct flight *f, const struct smtp_reply *reply)
 	if (f->mail_accepted)
 		return;
 	flight_cut_short(f);
-	finish(f, UPSTREAM_ANSWERED, UPSTREAM_MAIL, reply);
+	pipeline_finish(f, UPSTREAM_ANSWERED, UPSTREAM_MAIL, reply);
 }
 
 static void on_rcpt(struct flight *f, size_t rcpt, const struct smtp_reply *reply)
@@ -407,7 +262,7 @@ static void on_rcpt(struct flight *f, size_t rcpt, const struct smtp_reply *repl
 	f->txn->recipient(f->txn, rcpt, reply);
 	if (rcpt + 1 == f->rcpt_count && f->rcpt_accepted == 0) {
 		flight_cut_short(f);
-		finish(f, UPSTREAM_ANSWERED, UPSTREAM_RCPT, reply);
+		pipeline_finish(f, UPSTREAM_ANSWERED, UPSTREAM_RCPT, reply);
 	}
 }
 
@@ -415,7 +270,7 @@ static enum pipeline_result on_data(struct pipeline *p, struct flight *f, const 
 {
 	f->total = flight_content_index(f);
 	if (reply->code != 354) {
-		finish(f, UPSTREAM_ANSWERED, UPSTREAM_DATA, reply);
+		pipeline_finish(f, UPSTREAM_ANSWERED, UPSTREAM_DATA, reply);
 	} else if (f->txn) {
 		f->total++;
 	} else if (f->accepted) {
@@ -440,7 +295,7 @@ static void on_content(struct flight *f, const struct smtp_reply *reply)
 		if (f->answered < f->total)
 			return;
 	}
-	finish(f, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, reply);
+	pipeline_finish(f, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, reply);
 }
 
 /* Whether a server may answer so. 3yz only says to go on with DATA, and nothing but 354 does. */
@@ -452,10 +307,12 @@ static bool is_possible(enum flight_step step, const struct smtp_reply *reply)
 }
 
 /* A reply that no command asked for. */
-static enum pipeline_result on_unexpected(struct pipeline *p, struct flight *f, const struct smtp_reply *reply)
+static enum pipeline_result on_unexpected(struct pipeline *p, struct flight *f,
+					  const struct smtp_reply *reply)
 {
 	if (f && flight_phase(f, p->wire_bytes) == UPSTREAM_CONTENT && is_refusal(reply))
-		return end_with(p, UPSTREAM_ANSWERED, false, reply); /* it does not want to hear the rest */
+		return pipeline_end_with(p, UPSTREAM_ANSWERED, false,
+					 reply); /* it does not want to hear the rest */
 	return broken(p, "a reply that was not asked for", reply);
 }
 
@@ -463,7 +320,8 @@ static enum pipeline_result on_unexpected(struct pipeline *p, struct flight *f, 
 static void leave_first(struct pipeline *p, bool last_is_ok)
 {
 	struct flight *f = oldest(p);
-	bool is_open = f->mail_accepted && (!f->is_whole || (f->bdat && !last_is_ok));
+	/* behind a refused BDAT only RSET leads on, whatever was refused before (RFC 3030 2) */
+	bool is_open = f->bdat && f->is_whole ? !last_is_ok : f->mail_accepted && !f->is_whole;
 
 	flight_release(f);
 	p->first = (p->first + 1) % FLIGHTS;
@@ -483,7 +341,7 @@ enum pipeline_result pipeline_reply(struct pipeline *p, const struct smtp_reply 
 	if (p->over)
 		return PIPELINE_OVER;
 	if (reply->code == 421 || (!f && p->quit_sent)) /* RFC 5321 3.8: the upstream closes the connection */
-		return end_with(p, UPSTREAM_ANSWERED, false, reply);
+		return pipeline_end_with(p, UPSTREAM_ANSWERED, false, reply);
 	if (!f || f->answered == f->sent || flight_phase(f, p->wire_bytes) == UPSTREAM_CONTENT)
 		return on_unexpected(p, f, reply);
 	step = flight_step(f, f->answered, &rcpt);
@@ -517,9 +375,9 @@ static void end_follower(struct pipeline *p, struct flight *f)
 {
 	/* behind a 421 nothing more was read: the upstream answers in order */
 	if (p->why.how != UPSTREAM_ANSWERED && flight_is_out(f, p->wire_bytes))
-		finish(f, UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT, &p->why.reply);
+		pipeline_finish(f, UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT, &p->why.reply);
 	else
-		finish(f, UPSTREAM_NOT_STARTED, UPSTREAM_MAIL, &p->why.reply);
+		pipeline_finish(f, UPSTREAM_NOT_STARTED, UPSTREAM_MAIL, &p->why.reply);
 }
 
 void pipeline_end(struct pipeline *p)
@@ -533,7 +391,7 @@ void pipeline_end(struct pipeline *p)
 		p->first = (p->first + 1) % FLIGHTS;
 		p->count--;
 		if (involved)
-			finish(f, p->why.how, p->why.phase, &p->why.reply);
+			pipeline_finish(f, p->why.how, p->why.phase, &p->why.reply);
 		else
 			end_follower(p, f);
 		flight_release(f);

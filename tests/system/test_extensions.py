@@ -100,6 +100,7 @@ def test_etrn(t):
         upstream.clear()
         equal(client.cmd("ETRN example.test").code, 250, "the reply to ETRN")
         flushed = relay.wait_for("flushed")
+        equal(relay.wait_for("flush_asked")["node"], "example.test", "who asked for what")
         equal((flushed["messages"], flushed["looked_at"]), ("1", "3"), "messages of the domain, and those that were looked at")
         equal(upstream.wait_messages(1)[0].rcpts, ["a@example.test"], "what was tried")
         equal(client.cmd("ETRN #nosuch").code, 459, "an upstream there is not")

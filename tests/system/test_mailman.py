@@ -368,6 +368,141 @@ def test_the_first_section_may_be_mailmans(t):
     equal(recipients(main_upstream), ["bob@example.com"], "at the upstream")
 
 
+# ---- Mailman 2 ------------------------------------------------------------------------------
+
+ALIASES = """\
+# STANZA START: test
+test:             "|/usr/lib/mailman/mail/mailman post test"
+test-admin:       "|/usr/lib/mailman/mail/mailman admin test"
+test-bounces:     "|/usr/lib/mailman/mail/mailman bounces test"
+test-join:        "|/usr/lib/mailman/mail/mailman join test"
+full:             "|/usr/lib/mailman/mail/mailman post full"
+gone:             "|/usr/lib/mailman/mail/mailman post gone"
+"""
+
+# notes what it gets, and ends as the list's name says
+PROGRAM = r"""#!/bin/sh
+out=$(mktemp "$DIR/run-XXXXXX") && { printf '%s\n' "$*" "$SENDER" "$RECIPIENT"; cat; } >"$out.tmp" &&
+	mv "$out.tmp" "$out.done"
+case $2 in
+full) echo "no room"; exit 75 ;;
+gone) echo "no such list"; exit 67 ;;
+slow) sleep 60 ;;
+esac
+exit 0
+"""
+
+
+class Mailman2:
+    def __init__(self, t, aliases=ALIASES):
+        self.dir = t.tmp / "mailman2"
+        self.dir.mkdir()
+        self.dir.chmod(0o777)
+        self.program, self.aliases = t.tmp / "mailman", t.tmp / "aliases"
+        self.program.write_text(PROGRAM.replace("$DIR", str(self.dir)))
+        self.program.chmod(0o755)
+        self.aliases.write_text(aliases)
+        self.aliases.chmod(0o644)
+
+    def runs(self):
+        """(arguments, sender, recipient, message) of each run, sorted."""
+        return sorted(tuple(f.read_text().split("\n", 3)) for f in self.dir.glob("*.done"))
+
+    def config(self, main_upstream, more=""):
+        return (FAST + f'mailman_command = "{self.program}"\nmailman_maps = "{self.aliases}"\n'
+                f'mailman_domains = "lists.example.org"\n{more}'
+                f'upstream "main" {{\n remoteaddr = "127.0.0.1:{main_upstream.port}"\n}}\n')
+
+
+def test_mailman2(t):
+    """The program is run once for each recipient that the aliases know, with what they say, and its status counts."""
+    mailman, main_upstream = Mailman2(t), Upstream(t)
+    relay = t.daemon(config=mailman.config(main_upstream)).ready()
+    sent = send(relay, "test@lists.example.org", "test-admin@lists.example.org", "bob@example.com", "TEST-join@lists.example.org",
+                "test-bounces+x=y.org@lists.example.org", "gone@lists.example.org", "nobody@lists.example.org")
+    relay.wait_for("delivered", id=sent, upstream="mailman", count=4)
+    relay.wait_for("delivered", id=sent, upstream="main", count=2)
+    event = relay.wait_for("failed", id=sent, to="gone@lists.example.org")
+    assert event["reply"].startswith("550 5.1.1") and "no such list" in event["reply"], event
+    relay.wait_empty()
+    runs = mailman.runs()
+    equal([(r[0], r[1], r[2]) for r in runs],
+          [("admin test", "ann@example.com", "test-admin@lists.example.org"),
+           ("bounces test", "ann@example.com", "test-bounces+x=y.org@lists.example.org"),
+           ("join test", "ann@example.com", "TEST-join@lists.example.org"),
+           ("post gone", "ann@example.com", "gone@lists.example.org"),
+           ("post test", "ann@example.com", "test@lists.example.org")], "runs")
+    message = runs[4][3]
+    assert message.startswith("Received: ") and message.endswith("\n\nhello\n") and "\r" not in message, message
+    equal(sorted(r for m in main_upstream.received for r in m.rcpts if r != "ann@example.com"),
+          ["bob@example.com", "nobody@lists.example.org"], "at the upstream")
+    assert any(m.rcpts == ["ann@example.com"] and b"no such list" in m.content for m in main_upstream.received), "no report"
+
+
+def test_mailman2_defers(t):
+    """A temporary failure is tried again, and does not do what was done once more."""
+    mailman, main_upstream = Mailman2(t), Upstream(t)
+    relay = t.daemon(config=mailman.config(main_upstream)).ready()
+    sent = send(relay, "test@lists.example.org", "full@lists.example.org")
+    relay.wait_for("deferred", id=sent, to="full@lists.example.org", count=3)
+    event = relay.wait_for("deferred", id=sent)
+    assert "exit status 75: no room" in event["reply"], event
+    equal([r[0] for r in mailman.runs()].count("post test"), 1, "runs for who has it")
+    mailman.program.write_text(mailman.program.read_text().replace("exit 75", "exit 0"))
+    relay.wait_for("delivered", id=sent, to="full@lists.example.org")
+    relay.wait_empty()
+
+
+def test_mailman2_program_in_trouble(t):
+    """One that hangs is killed, one that is gone pauses its upstream; others go on, and nothing is lost."""
+    mailman, main_upstream = Mailman2(t, ALIASES + 'slow: "|/usr/lib/mailman/mail/mailman post slow"\n'), Upstream(t)
+    relay = t.daemon(config=mailman.config(main_upstream, "mailman_timeout = 1s\n")).ready()
+    sent = send(relay, "slow@lists.example.org", "bob@example.com")
+    relay.wait_for("delivered", id=sent, to="bob@example.com")
+    event = relay.wait_for("deferred", id=sent, to="slow@lists.example.org")
+    assert "did not end in time" in event["reply"], event
+    t.posthouse("--config", t.tmp / "posthoused.conf", "remove", "--yes", sent)
+    mailman.program.rename(mailman.program.with_suffix(".away"))
+    waiting = send(relay, "test@lists.example.org", "test-admin@lists.example.org")
+    relay.wait_for("upstream_down", upstream="mailman")
+    sent = send(relay, "carol@example.com")
+    relay.wait_for("delivered", id=sent)
+    said = words(t.posthouse("--config", t.tmp / "posthoused.conf", "explain", waiting))
+    assert "one of Mailman's mailing lists" in said and "is down" in said, said
+    equal(relay.queue(), [waiting], "waits")
+    mailman.program.with_suffix(".away").rename(mailman.program)
+    relay.wait_for("delivered", id=waiting, count=2, timeout=2 * DEADLINE)
+    relay.wait_empty()
+
+
+def test_mailman2_stopped_while_it_runs(t):
+    """A stop waits for a run as for any delivery, and no longer than its grace; then it comes again."""
+    mailman, main_upstream = Mailman2(t, ALIASES + 'slow: "|/usr/lib/mailman/mail/mailman post slow"\n'), Upstream(t)
+    relay = t.daemon(config=mailman.config(main_upstream, "stop_timeout = 1s\n")).ready()
+    sent = send(relay, "slow@lists.example.org", "test@lists.example.org")
+    wait_until(mailman.runs, "the program to run")
+    began = time.monotonic()
+    relay.stop()
+    assert time.monotonic() - began < 15, "the stop took too long"
+    assert sent in relay.queue()
+    mailman.program.write_text(mailman.program.read_text().replace("slow) sleep 60 ;;", ""))
+    relay = t.daemon(config=mailman.config(main_upstream), spool=relay.spool, name="again").ready()
+    relay.wait_for("delivered", id=sent, to="slow@lists.example.org")
+    relay.wait_empty()
+
+
+# ---- the command line of smtpd ---------------------------------------------------------------
+
+
+def test_class_of_smtpd(t):
+    """posthoused -c MailmanProxy, with Mailman's own defaults: 127.0.0.1:8001, restadmin, restpass, LMTP at 8024."""
+    done = t.run([BUILDDIR / "posthoused", "--dump", "-n", "-c", "smtpd.MailmanProxy", "--spool", t.tmp / "s",
+                  "localhost:8025", "localhost:25"], check=0).stdout.decode()
+    assert 'handler = "mailman"' in done and 'mailman_url = "http://localhost:8001/3.1"' in done, done
+    assert re.search(r'upstream "default" \{\s+remoteaddr = \{ "localhost:25" \}', done), done
+    assert re.search(r'upstream "mailman" \{\s+remoteaddr = \{ "lmtp://127.0.0.1:8024" \}', done), done
+
+
 # ---- the real Mailman 3 ---------------------------------------------------------------------
 
 

@@ -330,5 +330,178 @@ def test_postfix_is_asked_for_notifications(t):
     equal((rcpt["Action"], rcpt["Original-Recipient"]), ("relayed", "rfc822;Some+Body@example.test"), "the recipient")
 
 
+# ---- LMTP, and BDAT, to real servers ---------------------------------------
+
+DOVECOT = """
+protocols = lmtp
+base_dir = {dir}/run
+instance_name = posthouse-test
+log_path = {dir}/log
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:{dir}/mail/%n
+mail_home = {dir}/mail/%n
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = 0
+first_valid_gid = 0
+auth_verbose = yes
+lmtp_save_to_detail_mailbox = no
+postmaster_address = postmaster@example.test
+passdb {{
+  driver = passwd-file
+  args = {dir}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = {dir}/users
+  default_fields = uid={uid} gid={gid}
+}}
+service anvil {{
+  chroot =
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  unix_listener lmtp {{
+    mode = 0666
+  }}
+}}
+"""
+
+
+def dovecot(t):
+    """Dovecot's LMTP server, with boxes for one@, two@ and three@, on .port and .path; .mail(name) is what is in one."""
+    need_root()
+    program = need_program("dovecot")
+    if not pathlib.Path("/usr/lib/dovecot/lmtp").exists():
+        raise Skip("dovecot-lmtpd is missing")
+    import grp
+    import pwd
+    user = pwd.getpwnam("nobody")
+    port = harness.ReservedPort(t).port
+    folder = t.tmp / "dovecot"
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "mail").mkdir()
+    shutil.chown(folder / "mail", user.pw_uid, user.pw_gid)
+    (folder / "users").write_text("".join(f"{name}@example.test:{{PLAIN}}x::::::\n" for name in ("one", "two", "three")))
+    (folder / "conf").write_text(DOVECOT.format(dir=folder, port=port, user="nobody", uid=user.pw_uid, gid=user.pw_gid,
+                                                group=grp.getgrgid(user.pw_gid).gr_name))
+    process = t.start([program, "-F", "-c", folder / "conf"], name="dovecot")
+    process.port, process.path = port, folder / "run/lmtp"
+
+    def log():
+        return (folder / "log").read_text() if (folder / "log").exists() else ""
+
+    def answers():
+        assert process.popen.poll() is None, f"Dovecot ended: {process.lines} {log()}"
+        try:
+            Client(port, helo=None).close()
+            return True
+        except OSError:
+            return False
+    wait_until(answers, "Dovecot to listen")
+    process.mail = lambda name: [path.read_bytes() for path in sorted((folder / "mail" / name).glob("new/*"))]
+    process.log = log
+    return process
+
+
+def lmtp_section(remote, more=""):
+    return (f'log_level = "debug"\nretry_min = "50ms"\nupstream "main" {{\n remoteaddr = "{remote}"\n'
+            f' max_connections = 1\n {more}\n}}\n')
+
+
+def test_dovecot_lmtp(t):
+    """Each recipient has its own answer: who has no box is reported, the others have it."""
+    peer = dovecot(t)
+    for number, (remote, more) in enumerate(((f"lmtp://127.0.0.1:{peer.port}", ""), (f"lmtp://unix:{peer.path}", ""),
+                                             (f"lmtp://127.0.0.1:{peer.port}", "chunking = always"))):
+        relay = t.daemon(config=lmtp_section(remote, more), name=f"relay{number}")
+        with Client(relay) as client:
+            ids = [client.message(BODY, sender="two@example.test", rcpts=rcpts).lines[-1].split()[-1] for rcpts in
+                   (["one@example.test", "nobody@example.test", "two@example.test"], ["three@example.test"])]
+            client.quit()
+        for ident in ids:
+            relay.wait_for("completed", id=ident)
+        relay.wait_empty()
+        failed, = relay.events("failed")
+        equal((failed["to"], failed["reply"][:3]), ("nobody@example.test", "550"), "failed")
+        equal(sorted(e["to"] for e in relay.events("delivered", id=ids[0])), ["one@example.test", "two@example.test"], "delivered")
+        equal(relay.events("uncertain"), [], "uncertain")
+        sent = [e["sent"] for e in relay.events("upstream_dialogue") if "sent" in e]
+        equal(any(line.startswith("BDAT ") for line in sent), "always" in more, "BDAT")
+    for name, count in (("one", 3), ("three", 3), ("two", 6)):  # three reports came to two@
+        equal(len(peer.mail(name)), count, f"messages of {name}")
+    text = peer.mail("one")[0].replace(b"\r\n", b"\n")
+    assert text.endswith(BODY.replace(b"\r\n", b"\n")), text
+
+
+AIOSMTPD = """
+import asyncio, sys
+from aiosmtpd.lmtp import LMTP
+class Handler:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("unknown"):
+            return "550 5.1.1 unknown"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+    async def handle_DATA(self, server, session, envelope):
+        print(envelope.rcpt_tos, repr(envelope.content), flush=True)
+        return "\\r\\n".join("452 4.2.2 full" if rcpt.startswith("full") else "250 2.0.0 stored for " + rcpt
+                            for rcpt in envelope.rcpt_tos)
+async def main():
+    server = await asyncio.get_running_loop().create_server(lambda: LMTP(Handler(), enable_SMTPUTF8=True), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], file=sys.stderr, flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+def test_aiosmtpd_lmtp(t):
+    """Python's other server, whose handler answers for each recipient."""
+    python = next((p for p in (sys.executable, "/usr/bin/python3")
+                   if t.run([p, "-c", "import aiosmtpd.lmtp"]).returncode == 0), None)
+    if not python:
+        raise Skip("Python's aiosmtpd is missing")
+    peer = t.start([python, "-u", "-c", AIOSMTPD], name="aiosmtpd")
+    port = int(wait_until(lambda: peer.lines, "its port")[0])
+    relay = t.daemon(config=lmtp_section(f"lmtp://127.0.0.1:{port}"))
+    with Client(relay) as client:
+        ident = client.message(BODY, sender="", rcpts=["a@example.test", "unknown@example.test", "full@example.test",
+                                                       "b@example.test"]).lines[-1].split()[-1]
+        client.quit()
+    for rcpt in ("a", "b"):
+        equal(relay.wait_for("delivered", id=ident, to=f"{rcpt}@example.test")["reply"],
+              f"250 2.0.0 stored for {rcpt}@example.test", "answer")
+    equal(relay.wait_for("deferred", id=ident)["to"], "full@example.test", "deferred")
+    equal(relay.wait_for("failed", id=ident)["to"], "unknown@example.test", "failed")
+
+
+def test_postfix_with_chunks(t):
+    """Postfix takes BDAT, pipelined as we send it, small and large, with a refusal among them."""
+    last = Upstream(t)
+    peer = postfix(t, last)
+    relay = t.daemon(config=f'log_level = "debug"\nupstream "main" {{\n remoteaddr = "127.0.0.1:{peer.port}"\n max_connections = 1\n'
+                     ' chunking = always\n}\n')
+    large = BODY + b"line of a large message\r\n" * 20_000
+    with Client(relay) as client:
+        for _ in range(10):
+            client.message(BODY, rcpts=["one@example.test"])
+            client.message(BODY, sender="", rcpts=["unknown@refused.test"])
+        client.message(large)
+        client.quit()
+    relay.wait_for("delivered", count=11)
+    relay.wait_for("failed", count=10)
+    equal(relay.events("uncertain"), [], "uncertain")
+    sent = [e["sent"] for e in relay.events("upstream_dialogue") if "sent" in e]
+    assert "DATA" not in sent and len([line for line in sent if line.startswith("BDAT ")]) >= 11, sent
+    contents = [without_received(without_received(m.content)) for m in last.wait_messages(11)]
+    equal(sorted(set(contents)), sorted({BODY, large}), "contents behind Postfix")
+
+
 if __name__ == "__main__":
     harness.main(__name__)

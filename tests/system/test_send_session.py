@@ -189,6 +189,27 @@ def test_options_of_mail_and_rcpt(t):
     equal(said(upstream)[1], [f"RCPT TO:<{r}> NOTIFY=FAILURE" for r in ("b@y", "c@y")], "RCPT")
 
 
+def test_deliver_by(t):
+    upstream = Upstream(t, extensions=("SIZE 0", "DELIVERBY 60"))
+    for by, pattern in (("100;R", r"BY=(?:100|9\d);R"), ("3600;nt", r"BY=3(?:600|5\d\d);NT"), ("-5;N", r"BY=-\d+;N")):
+        send(t, upstream, *MESSAGE, "--deliver-by", by)
+        assert re.fullmatch(rf"MAIL FROM:<a@x> SIZE=\d+ {pattern}", said(upstream)[0]), said(upstream)
+    _, err = send(t, upstream, *MESSAGE, "--deliver-by", "30;R", check=UNSUPPORTED)
+    assert "60" in err, err
+
+
+def test_chunks(t):
+    upstream = Upstream(t, extensions=("PIPELINING", "8BITMIME", "CHUNKING", "BINARYMIME"))
+    dots = b"Subject: x\r\n\r\n.\r\n..a\r\n" + b"x" * 70000 + b"\r\n"
+    for args, bdat, mail in (((), False, ""), (("--chunking", "always"), True, ""),
+                             (("--body-type", "binarymime"), True, " BODY=BINARYMIME")):
+        send(t, upstream, *MESSAGE, *args, "--no-add-headers", data=dots)
+        equal(upstream.messages[-1].content, dots, "content")
+        equal(any(line.startswith("BDAT") for line in upstream.sessions[-1].lines), bdat, f"BDAT with {args}")
+        equal(said(upstream)[0], "MAIL FROM:<a@x>" + mail, "MAIL")
+    send(t, upstream, *MESSAGE, "--body-type", "binarymime", "--chunking", "never", check=UNSUPPORTED)
+
+
 def test_options_nobody_offers(t):
     """They are not left out in silence: nothing is sent."""
     bare = Upstream(t, extensions=("PIPELINING",))

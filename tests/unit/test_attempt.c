@@ -18,6 +18,7 @@ static struct routes routes = { .upstream_name = names, .upstream_count = 1 };
 static const struct bounce_settings bounce = { .hostname = "relay.test", .return_limit_bytes = 1000 };
 static struct attempt_rules rules = { .routes = &routes, .bounce = &bounce, .retry = { 60000, 3600000, 2.0 },
 				      .expire_after_ms = 5 * 86400000LL };
+static const struct attempt_limits no_limits = { 0, 0 }, two_recipients = { 2, 0 };
 static char id[ENVELOPE_ID_MAX];
 static struct spool spool;
 
@@ -64,7 +65,7 @@ static struct attempt *begin(size_t expect_rcpts)
 {
 	struct attempt *a;
 
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_READY);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_READY);
 	ck_assert_uint_eq(a->txn.rcpt_count, expect_rcpts);
 	a->remote_name = "mx.example.net:25";
 	return a;
@@ -97,7 +98,7 @@ START_TEST(a_message_delivered_to_all_leaves_the_spool)
 	ck_assert(conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250).answered);
 	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
 	attempt_free(a);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_GONE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_GONE);
 }
 END_TEST
 
@@ -114,7 +115,7 @@ START_TEST(each_recipient_has_its_own_fate)
 	ck_assert_int_eq(due_ms(a), NOW_US / 1000 + 60000);
 	attempt_free(a);
 
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_ELSEWHERE); /* not due */
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_ELSEWHERE); /* not due */
 	attempt_free(a);
 	go_on(60000);
 	a = begin(1); /* only the deferred one is sent to again */
@@ -151,7 +152,7 @@ START_TEST(a_failure_makes_one_report)
 	answer(a, 2, 550, "5.1.1");
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
 	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
-	ck_assert_int_eq(attempt_open(&report, &rules, a->report[0].text, 0, 0, NULL), ATTEMPT_READY);
+	ck_assert_int_eq(attempt_open(&report, &rules, a->report[0].text, 0, &no_limits, NULL), ATTEMPT_READY);
 	ck_assert_str_eq(report->message.env.sender, "");
 	ck_assert_uint_eq(report->txn.rcpt_count, 1);
 	ck_assert_str_eq(report->message.env.rcpt[0].address, "from@example.org");
@@ -189,14 +190,14 @@ START_TEST(only_so_many_recipients_go_at_once)
 	struct attempt *a;
 	struct err e;
 
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 2, NULL), ATTEMPT_READY);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &two_recipients, NULL), ATTEMPT_READY);
 	ck_assert_uint_eq(a->txn.rcpt_count, 2);
 	answer(a, 1, 451, "");
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
 	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
 	ck_assert_int_eq(due_ms(a), NOW_US / 1000); /* the rest goes at once */
 	attempt_free(a);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 2, NULL), ATTEMPT_READY);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &two_recipients, NULL), ATTEMPT_READY);
 	ck_assert_uint_eq(a->txn.rcpt_count, 1);
 	ck_assert_uint_eq(a->rcpt[0], 2);
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
@@ -216,14 +217,14 @@ START_TEST(each_upstream_gets_its_own_recipients)
 	struct err e;
 
 	routes = (struct routes){ .rule = &rule, .rule_count = 1, .upstream_name = names, .upstream_count = 2 };
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 1, 0, NULL), ATTEMPT_READY);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 1, &no_limits, NULL), ATTEMPT_READY);
 	ck_assert_uint_eq(a->txn.rcpt_count, 1);
 	ck_assert_uint_eq(a->rcpt[0], 1);
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
 	ck_assert_str_eq(a->state.rcpt[1].upstream, "other");
 	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
 	attempt_free(a);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 1, 0, NULL), ATTEMPT_ELSEWHERE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 1, &no_limits, NULL), ATTEMPT_ELSEWHERE);
 	attempt_free(a);
 	a = begin(2);
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
@@ -294,6 +295,40 @@ START_TEST(who_cannot_be_reached_is_given_up_by_age)
 }
 END_TEST
 
+static enum route_listed nobody_knows(void *ctx, const char *address, int64_t arrived_wall_us)
+{
+	(void)ctx;
+	(void)arrived_wall_us;
+	return address[0] == 'a' ? ROUTE_LISTED_UNKNOWN : ROUTE_LISTED_NO;
+}
+
+/* Whoever may be a mailing list is not sent anywhere; and is given up like the others, with the reason. */
+START_TEST(who_is_undecided_waits_and_is_given_up_by_age)
+{
+	static const char *const with_lists[] = { "main", "lists" };
+	static const struct route_lists lists = { nobody_knows, NULL, 1 };
+	static const struct routes two = { .lists = &lists, .upstream_name = with_lists, .upstream_count = 2 };
+	const char *trouble[3] = { NULL, NULL, "connect: refused" };
+	const struct routes *before = rules.routes;
+	struct attempt *a;
+
+	rules.routes = &two;
+	rules.expire_after_ms = 90000;
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 1, &no_limits, NULL), ATTEMPT_ELSEWHERE);
+	attempt_free(a);
+	a = begin(2); /* b and c */
+	go_on(90000);
+	ck_assert(attempt_give_up(a, trouble));
+	ck_assert_int_eq(a->state.rcpt[0].status, RCPT_EXPIRED);
+	ck_assert_str_eq(a->state.rcpt[0].reply,
+			 "expired while it could not be found out whether this is a mailing list: connect: refused");
+	ck_assert_str_eq(a->state.rcpt[0].upstream, "lists");
+	ck_assert_uint_eq(spool_state_count(&a->state, RCPT_PENDING), 2);
+	attempt_free(a);
+	rules.routes = before;
+}
+END_TEST
+
 /* Recipients with the same fate and words are one event of the history; another attempt with the same only counts. */
 START_TEST(the_history_groups_recipients)
 {
@@ -338,10 +373,10 @@ START_TEST(a_message_that_is_done_with_leaves)
 		st.rcpt[i].status = RCPT_DELIVERED;
 	ck_assert_int_eq(spool_state_save(&st, &spool, id, &e), 0);
 	spool_state_release(&st);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_ELSEWHERE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_ELSEWHERE);
 	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
 	attempt_free(a);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_GONE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_GONE);
 }
 END_TEST
 
@@ -354,7 +389,7 @@ START_TEST(a_wait_that_began_in_the_future_is_over)
 	conclude(a, UPSTREAM_ANSWERED, UPSTREAM_MAIL, 450);
 	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
 	attempt_free(a);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_ELSEWHERE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_ELSEWHERE);
 	attempt_free(a);
 	clock_freeze(NOW_US - 1800 * 1000000LL, 60000);
 	attempt_free(begin(3));
@@ -460,15 +495,172 @@ START_TEST(held_and_damaged_messages_are_not_sent)
 	st.held = true;
 	ck_assert_int_eq(spool_state_save(&st, &spool, id, &e), 0);
 	spool_state_release(&st);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_ELSEWHERE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_ELSEWHERE);
 	ck_assert(a->state.held);
 	attempt_free(a);
 	fd = openat(spool.queue_fd, id, O_WRONLY);
 	ck_assert_int_eq(pwrite(fd, "y", 1, 300), 1);
 	close(fd);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_QUARANTINED);
-	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, 0, NULL), ATTEMPT_GONE);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_QUARANTINED);
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 0, &no_limits, NULL), ATTEMPT_GONE);
 	ck_assert_int_eq(faccessat(spool.corrupt_fd, id, F_OK, 0), 0);
+}
+END_TEST
+
+/* RFC 9422 RCPTDOMAINMAX: those of the first domains, wherever they stand; the others come next. */
+START_TEST(domains_are_limited)
+{
+	static const char *const rcpts[] = { "a@one.test", "b@two.test", "c@ONE.test", "postmaster", "d@three.test",
+					     "e@two.test", "f@one.test" };
+	static const struct {
+		struct attempt_limits limits;
+		const char *picked; /* their places */
+	} rows[] = {
+		{ { 0, 0 }, "0123456" }, { { 0, 1 }, "026" }, { { 2, 1 }, "02" },  { { 0, 2 }, "01256" },
+		{ { 0, 3 }, "012356" },	 { { 4, 2 }, "0125" }, { { 0, 4 }, "0123456" },
+	};
+	struct envelope env;
+	char mixed[ENVELOPE_ID_MAX];
+
+	spool_world_envelope(&env, NOW_US, "from@example.org", rcpts[0]);
+	while (env.rcpt_count > 0) {
+		free(env.rcpt[--env.rcpt_count].address);
+		free(env.rcpt[env.rcpt_count].orcpt);
+	}
+	for (size_t i = 0; i < sizeof(rcpts) / sizeof(*rcpts); i++)
+		envelope_add_rcpt(&env, rcpts[i], strlen(rcpts[i]));
+	spool_world_commit(&spool, &env, "x\r\n", mixed);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct attempt *a;
+		char picked[10] = "";
+
+		ck_assert_int_eq(attempt_open(&a, &rules, mixed, 0, &rows[i].limits, NULL), ATTEMPT_READY);
+		for (size_t k = 0; k < a->txn.rcpt_count; k++)
+			picked[k] = (char)('0' + a->rcpt[k]);
+		ck_assert_str_eq(picked, rows[i].picked);
+		attempt_free(a);
+	}
+}
+END_TEST
+
+static void answer_final(struct attempt *a, size_t i, int code)
+{
+	struct smtp_reply reply;
+
+	smtp_reply_set(&reply, code, "", "for %zu", i);
+	a->txn.final(&a->txn, i, &reply);
+}
+
+/* LMTP: to each his own, and the end of the connection only to who was not answered. */
+START_TEST(each_has_the_answer_that_was_his)
+{
+	struct attempt *a = begin(3);
+	struct attempt_result result;
+	struct err e;
+
+	for (size_t i = 0; i < 3; i++)
+		answer(a, i, 250, "2.1.5");
+	answer_final(a, 0, 250);
+	answer_final(a, 1, 452);
+	result = conclude(a, UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT, 0);
+	ck_assert(result.touched && result.answered && result.delivered && !result.upstream_trouble);
+	ck_assert_int_eq(a->state.rcpt[0].status, RCPT_DELIVERED);
+	ck_assert_str_eq(a->state.rcpt[0].reply, "250 for 0");
+	ck_assert_int_eq(a->state.rcpt[1].status, RCPT_PENDING);
+	ck_assert_str_eq(a->state.rcpt[1].reply, "452 for 1");
+	ck_assert_int_eq(a->state.rcpt[2].status, RCPT_PENDING);
+	ck_assert(a->state.uncertain);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+	attempt_free(a);
+	go_on(90000);
+	a = begin(2);
+	answer_final(a, 0, 550);
+	answer_final(a, 1, 250);
+	result = conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+	ck_assert(result.delivered);
+	ck_assert_int_eq(a->state.rcpt[1].status, RCPT_FAILED);
+	ck_assert_int_eq(a->state.rcpt[2].status, RCPT_DELIVERED);
+	ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+	ck_assert(a->report[0].text[0]); /* about one */
+	attempt_free(a);
+}
+END_TEST
+
+static void commit_with_time(struct deliver_by by, char out[ENVELOPE_ID_MAX])
+{
+	struct envelope env;
+
+	spool_world_envelope(&env, NOW_US, "from@example.org", "c@example.org");
+	env.by = by;
+	spool_world_commit(&spool, &env, "x\r\n", out);
+}
+
+/* RFC 2852: R is over at its moment, and no try is put off beyond it; N goes on. */
+START_TEST(a_time_to_deliver_by_is_kept)
+{
+	static const enum deliver_by_mode modes[] = { DELIVER_BY_RETURN, DELIVER_BY_NOTIFY };
+
+	for (size_t m = 0; m < 2; m++) {
+		bool is_return = modes[m] == DELIVER_BY_RETURN;
+		struct attempt *a;
+		struct err e;
+		char timed[ENVELOPE_ID_MAX];
+
+		now_us = NOW_US;
+		go_on(0);
+		commit_with_time((struct deliver_by){ modes[m], false, NOW_US + 30000000 }, timed);
+		ck_assert_int_eq(attempt_open(&a, &rules, timed, 0, &no_limits, NULL), ATTEMPT_READY);
+		a->remote_name = "mx.example.net:25";
+		conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 450);
+		ck_assert_int_eq(a->state.rcpt[0].next_wall_us <= NOW_US + 30000000, is_return);
+		if (is_return)
+			ck_assert(!attempt_return(a)); /* not yet */
+		go_on(30000);
+		if (is_return) {
+			ck_assert(attempt_return(a));
+			for (size_t i = 0; i < a->state.rcpt_count; i++)
+				ck_assert_int_eq(a->state.rcpt[i].status, RCPT_EXPIRED);
+			ck_assert_ptr_nonnull(strstr(a->state.rcpt[0].reply, "before that: 450 the end"));
+			ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+			ck_assert(a->report[0].text[0]);
+		} else {
+			ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_AGAIN);
+		}
+		attempt_free(a);
+	}
+}
+END_TEST
+
+/* Who is told that it went on: by the upstream's abilities and what was asked for. */
+START_TEST(passing_on_is_told_where_it_must_be)
+{
+	static const struct {
+		enum deliver_by_mode mode;
+		bool trace, keeps_time, delivers, told;
+	} rows[] = {
+		{ DELIVER_BY_NONE, false, false, false, false },  { DELIVER_BY_NOTIFY, false, false, false, true },
+		{ DELIVER_BY_NOTIFY, false, true, false, false }, { DELIVER_BY_NOTIFY, true, true, false, true },
+		{ DELIVER_BY_RETURN, true, true, false, true },	  { DELIVER_BY_RETURN, false, true, false, false },
+		{ DELIVER_BY_NOTIFY, true, false, true, false }, /* LMTP does not pass it on */
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int64_t moment = rows[i].mode == DELIVER_BY_NONE ? 0 : NOW_US + 900000000;
+		char timed[ENVELOPE_ID_MAX];
+		struct attempt *a;
+		struct err e;
+
+		commit_with_time((struct deliver_by){ rows[i].mode, rows[i].trace, moment }, timed);
+		ck_assert_int_eq(attempt_open(&a, &rules, timed, 0, &no_limits, NULL), ATTEMPT_READY);
+		a->remote_name = "mx.example.net:25";
+		a->upstream_does_dsn = true;
+		a->upstream_does_deliverby = rows[i].keeps_time;
+		a->upstream_is_final = rows[i].delivers;
+		conclude(a, UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
+		ck_assert_int_eq(attempt_save(a, &e), ATTEMPT_COMPLETED);
+		ck_assert_msg((a->report[1].text[0] != '\0') == rows[i].told, "row %zu", i);
+		attempt_free(a);
+	}
 }
 END_TEST
 
@@ -483,9 +675,11 @@ int main(void)
 		one_recipient_too_many_goes_at_once, our_own_wrong_password_bounces_nothing,
 		a_failure_makes_one_report, a_report_the_disk_refuses_is_made_later, only_so_many_recipients_go_at_once,
 		each_upstream_gets_its_own_recipients, each_gets_a_last_try_when_its_time_is_over,
-		who_cannot_be_reached_is_given_up_by_age, the_history_groups_recipients,
+		who_cannot_be_reached_is_given_up_by_age, who_is_undecided_waits_and_is_given_up_by_age, the_history_groups_recipients,
 		a_message_that_is_done_with_leaves,
 		a_sick_disk_does_not_make_it_forget, held_and_damaged_messages_are_not_sent,
+		domains_are_limited, each_has_the_answer_that_was_his, a_time_to_deliver_by_is_kept,
+		passing_on_is_told_where_it_must_be,
 	};
 
 	tcase_add_checked_fixture(c, setup, teardown);

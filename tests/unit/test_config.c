@@ -129,7 +129,7 @@ static const char every_key[] =
 	"view_group = v control_group = c\noutbox = /o\nx_peer = yes\n"
 	"exec_command = { /bin/e, \"--to=%{recipient}\", '$x' } exec_timeout = 57s exec_newline = crlf\n"
 	"filter_command = /bin/f filter_timeout = 58s filter_newline = crlf program_user = x max_programs = 59\n"
-	"mailman_url = none mailman_user = mu mailman_refresh = 49s mailman_upstream = u\n"
+	"mailman_url = none mailman_user = mu mailman_refresh = 49s mailman_upstream = u mailman_timeout = 53s\n"
 	"default_domain = d.example masquerade = { a.example, \"b.example\" } masquerade_exceptions = { root, \"a b\" }\n"
 	"aliases = /al alias_domains = \"[192.0.2.1]\"\nalways_bcc = \"b@c.example\" redirect_all = \"d@e.example\"\n"
 	"rewrite_headers = yes keep_original_headers = yes remove_headers = { X-A, \"X-*\" }\n"
@@ -275,6 +275,7 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->mailman_user, "mu");
 	ck_assert_int_eq(cfg->mailman_refresh_ms, 49000);
 	ck_assert_str_eq(cfg->mailman_upstream, "u");
+	ck_assert_int_eq(cfg->mailman_timeout_ms, 53000);
 	ck_assert_str_eq(cfg->postmaster, "pm@[192.0.2.1]");
 	ck_assert_str_eq(cfg->view_group, "v");
 	ck_assert_str_eq(cfg->control_group, "c");
@@ -426,6 +427,7 @@ START_TEST(test_alternatives)
 	ck_assert_uint_eq(config_mailman_upstream(&cfg), 1);
 	ck_assert_int_eq(cfg.upstream[1].tls, UPSTREAM_TLS_NONE);
 	ck_assert_uint_eq(cfg.upstream[1].remoteaddr[0].endpoint.port, 8024);
+	ck_assert(cfg.upstream[1].remoteaddr[0].lmtp);
 	ck_assert_str_eq(cfg.mailman_password_file, "/mp");
 	ck_assert_str_eq(cfg.mailman_domains[1], "m.example");
 	ck_assert_str_eq(cfg.mailman_maps[0], "/var/lib/mailman3/data/postfix_lmtp");
@@ -434,6 +436,7 @@ START_TEST(test_alternatives)
 	files_load_good(&cfg, GOOD MAILMAN2);
 	ck_assert_str_eq(cfg.mailman_command, "/usr/lib/mailman/mail/mailman");
 	ck_assert_ptr_null(config_mailman_url(&cfg));
+	ck_assert(cfg.upstream[1].remoteaddr[0].program);
 	config_release(&cfg);
 	files_load_good(&cfg, "localaddr = :1\nhandler = mailman mailman_upstream = l\n"
 			"upstream l { remoteaddr = a tls = none }\nupstream m { remoteaddr = b }");

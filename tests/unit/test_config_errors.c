@@ -53,7 +53,20 @@ static const struct {
 	{ GOOD "handler = mailman mailman_url = none mailman_maps = /a\nmailman_password_file = /p",
 	  "t.conf:4: mailman_password_file has no effect: Mailman is not asked over mailman_url\n" },
 	{ GOOD "handler = mailman\nmailman_url = 'http://lists.example.org:8001/3.1'",
-	  "t.conf:4: mailman_url: it sends secrets in the clear: https, or http to localhost or its addresses\n" },
+	  "t.conf:4: mailman_url: http would show secrets on their way: https, or a server on this machine (127.0.0.1)\n" },
+	{ "localaddr = :1\nupstream a { remoteaddr = b }\nupstream mailman {\nremoteaddr = 'program:mailman'\n}",
+	  "t.conf:4: remoteaddr: program:mailman is for the upstream of mailman_upstream, with mailman_command\n" },
+	{ "localaddr = :1 handler = mailman\nupstream a { remoteaddr = b }\nupstream mailman { remoteaddr = 'program:mailman' }",
+	  "t.conf:3: remoteaddr: program:mailman is for the upstream of mailman_upstream, with mailman_command\n" },
+	{ "localaddr = :1 handler = mailman mailman_command = /m mailman_maps = /a mailman_domains = d\n"
+	  "upstream a { remoteaddr = b }\nupstream mailman { remoteaddr = c }",
+	  "t.conf:3: remoteaddr: with mailman_command the upstream \"mailman\" has remoteaddr = \"program:mailman\"\n" },
+	{ "localaddr = :1 handler = mailman mailman_command = /m mailman_maps = /a mailman_domains = d\n"
+	  "upstream a { remoteaddr = b }\nupstream mailman { remoteaddr = { 'program:mailman', c } tls = none }",
+	  "t.conf:3: remoteaddr: program:mailman goes with no other address\n" },
+	{ "localaddr = :1 handler = mailman mailman_command = /m mailman_maps = /a mailman_domains = d\n"
+	  "upstream a { remoteaddr = b }\nupstream mailman { remoteaddr = 'program:mailman' tls = required }",
+	  "t.conf:3: tls, user and proxy have no effect on a program (program:mailman)\n" },
 	/* values */
 	{ GOOD "min_spare = 0", "t.conf:3: min_spare: \"0\" is not from 1 to 10000\n" },
 	{ GOOD "min_spare = -1", "t.conf:3: min_spare: \"-1\" is not a number\n" },
@@ -76,6 +89,10 @@ static const struct {
 	  "t.conf:3: exec_command: \"%{sender\" is nothing that a program can be told: %{sender}, %{recipient} ... are\n" },
 	{ GOOD "handler = exec",
 	  "t.conf:3: exec_command is missing: handler \"exec\" gives each message to a program\n" },
+	{ GOOD "filter_command = /bin/cat program_user = posthouse",
+	  "t.conf:3: program_user and user are the same: programs could reach all that this one has\n" },
+	{ GOOD "filter_command = /bin/cat program_user = x auth_user = x",
+	  "t.conf:3: program_user and auth_user are the same: programs could reach all that this one has\n" },
 	{ GOOD "max_programs = 0", "t.conf:3: max_programs: \"0\" is not from 1 to 1000\n" },
 	{ GOOD "spool_sync = fast", "t.conf:3: spool_sync: \"fast\" is not one of auto, file or strict\n" },
 	{ GOOD "log_level = INFO", "t.conf:3: log_level: \"INFO\" is not one of info or debug\n" },

@@ -284,20 +284,23 @@ START_TEST(test_keywords)
 		"C: STARTTLS",	      "S: 220 go",	     "C: EHLO r",
 		"S: 250-up",	      "S: 250-size 1048576", "S: 250-PIPELINING",
 		"S: 250-AUTH=PLAIN",  "S: 250-X-NEW a b",    "S: 250-LIMITS RCPTMAX=20 MAILMAX=5",
-		"S: 250-REQUIRETLS",  "S: 250 HELP",	     "C: MAIL FROM:<>",
+		"S: 250-REQUIRETLS",  "S: 250-CHUNKING",     "S: 250-DELIVERBY 240",
+		"S: 250 HELP",	      "C: MAIL FROM:<>",
 		"S: 250-NOTEHLO",     "S: 250 x",	     NULL,
 	};
 
 	w.script = script;
 	w.outcome.ready = w.outcome.features.esmtp = w.outcome.features.tls = true;
-	cfg.enable_smtputf8 = true;
+	cfg.enable_smtputf8 = cfg.enable_binarymime = true;
 	run();
 	expect_advice(&f, "ehlo", FINDING_WARNING, "SIZE: messages up to 1.0M, but clients may send 32M", "data_size_limit = 1048576");
 	expect(&f, "ehlo", FINDING_OK, "PIPELINING: ");
 	expect(&f, "ehlo", FINDING_OK, "AUTH: PLAIN; no user is configured");
 	expect(&f, "ehlo", FINDING_OK, "X-NEW a b: not known");
-	expect_advice(&f, "ehlo", FINDING_WARNING, "LIMITS: at most 20, but recipients_per_message = 100", "recipients_per_message = 20");
-	expect_advice(&f, "ehlo", FINDING_WARNING, "LIMITS: at most 5, but messages_per_connection = 0", "messages_per_connection = 5");
+	expect(&f, "ehlo", FINDING_OK, "LIMITS: RCPTMAX=20 MAILMAX=5; they are kept");
+	expect(&f, "ehlo", FINDING_OK, "CHUNKING: content in counted pieces, for BODY=BINARYMIME only");
+	expect(&f, "ehlo", FINDING_OK, "DELIVERBY: times to deliver by (BY=) are passed on, from 240 seconds on");
+	expect_advice(&f, "ehlo", FINDING_WARNING, "without BINARYMIME", "enable_binarymime = no");
 	expect(&f, "ehlo", FINDING_OK, "REQUIRETLS");
 	expect_advice(&f, "ehlo", FINDING_WARNING, "without 8BITMIME", "eight_bit = pass");
 	expect_advice(&f, "ehlo", FINDING_WARNING, "without SMTPUTF8", "enable_smtputf8 = no");
@@ -310,10 +313,8 @@ START_TEST(test_keywords)
 	ck_assert_ptr_null(dialogue_announced(&d.dialogue, false, "SIZ"));
 	/* all that we have is enough */
 	cfg.data_size_limit_bytes = 1000;
-	cfg.enable_smtputf8 = false;
+	cfg.enable_smtputf8 = cfg.enable_binarymime = false;
 	cfg.upstream[0].eight_bit = UPSTREAM_EIGHTBIT_PASS;
-	cfg.upstream[0].recipients_per_message = 20;
-	cfg.upstream[0].messages_per_connection = 5;
 	run();
 	for (size_t i = 0; i < f.count; i++)
 		ck_assert_msg(strcmp(f.item[i].check, "ehlo") != 0 || f.item[i].level == FINDING_OK, "%s", f.item[i].what);

@@ -90,9 +90,12 @@ START_TEST(binary_goes_nowhere_else)
 		enum upstream_chunking setting;
 		bool goes;
 	} rows[] = {
-		{ true, true, UPSTREAM_CHUNKING_NEEDED, true },	  { true, true, UPSTREAM_CHUNKING_ALWAYS, true },
-		{ true, true, UPSTREAM_CHUNKING_NEVER, false },	  { true, false, UPSTREAM_CHUNKING_ALWAYS, false },
-		{ false, true, UPSTREAM_CHUNKING_NEEDED, false }, { false, false, UPSTREAM_CHUNKING_NEEDED, false },
+		{ true, true, UPSTREAM_CHUNKING_NEEDED, true },
+		{ true, true, UPSTREAM_CHUNKING_ALWAYS, true },
+		{ true, true, UPSTREAM_CHUNKING_NEVER, false },
+		{ true, false, UPSTREAM_CHUNKING_ALWAYS, false },
+		{ false, true, UPSTREAM_CHUNKING_NEEDED, false },
+		{ false, false, UPSTREAM_CHUNKING_NEEDED, false },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -192,7 +195,7 @@ START_TEST(a_source_that_fails_ahead_is_its_own_trouble)
 	w.txn[1]->piece = 1;
 	add(&w, "c", 1, "CCCC");
 	sent(&w, GROUP("a", "AAAA", "4") "RSET\r\nMAIL FROM:<b@from>\r\nRCPT TO:<b-0@to>\r\n"
-		 "RSET\r\n" GROUP("c", "CCCC", "4"));
+					 "RSET\r\n" GROUP("c", "CCCC", "4"));
 	ended(w.txn[1], UPSTREAM_SOURCE_FAILED, UPSTREAM_CONTENT, 0);
 	SAYS(&w, 250, 250, 250, 250, 250, 250, 250, 250, 250, 250);
 	ended(w.txn[0], UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT, 250);
@@ -230,9 +233,18 @@ static const struct {
 		enum upstream_phase phase;
 	} end[3];
 } bdat_losses[] = {
-#define UNCERTAIN { UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT }
-#define UNTOUCHED { UPSTREAM_NOT_STARTED, UPSTREAM_MAIL }
-#define DELIVERED { UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT }
+#define UNCERTAIN                                                                                            \
+	{                                                                                                    \
+		UPSTREAM_NO_ANSWER, UPSTREAM_FINAL_DOT                                                       \
+	}
+#define UNTOUCHED                                                                                            \
+	{                                                                                                    \
+		UPSTREAM_NOT_STARTED, UPSTREAM_MAIL                                                          \
+	}
+#define DELIVERED                                                                                            \
+	{                                                                                                    \
+		UPSTREAM_ANSWERED, UPSTREAM_FINAL_DOT                                                        \
+	}
 	{ { 0 }, SIZE_MAX, 0, { UNTOUCHED, UNTOUCHED, UNTOUCHED } },
 	/* not a single answer, and yet each of them may have been delivered */
 	{ { 0 }, 0, 0, { UNCERTAIN, UNCERTAIN, UNCERTAIN } },
@@ -245,7 +257,9 @@ static const struct {
 	{ { 250, 250, 250 }, 0, 0, { DELIVERED, UNCERTAIN, UNCERTAIN } },
 	{ { 250, 250, 250 }, 0, 421, { DELIVERED, UNTOUCHED, UNTOUCHED } },
 	{ { 250, 250, 250, 250 }, 0, 0, { DELIVERED, UNCERTAIN, UNCERTAIN } },
-	{ { 250, 250, 250, 250, 250 }, 0, 421,
+	{ { 250, 250, 250, 250, 250 },
+	  0,
+	  421,
 	  { DELIVERED, { UPSTREAM_ANSWERED, UPSTREAM_RCPT }, UNTOUCHED } },
 	{ { 250, 250, 250, 250, 250, 250, 250 }, 1, 0, { DELIVERED, DELIVERED, UNTOUCHED } },
 	/* refused while its content was out: that is its end, and the silence is the others' */
@@ -277,7 +291,8 @@ START_TEST(each_moment_of_a_loss_has_its_outcome)
 			pipeline_lost(&w.p, false, "lost");
 		pipeline_end(&w.p);
 		for (int n = 0; n < 3; n++) {
-			ck_assert_msg(w.txn[n]->done == 1 && w.txn[n]->outcome.how == bdat_losses[i].end[n].how &&
+			ck_assert_msg(w.txn[n]->done == 1 &&
+					      w.txn[n]->outcome.how == bdat_losses[i].end[n].how &&
 					      w.txn[n]->outcome.phase == bdat_losses[i].end[n].phase,
 				      "loss %zu, message %d: how %d, phase %s", i, n, w.txn[n]->outcome.how,
 				      upstream_phase_name(w.txn[n]->outcome.phase));

@@ -75,7 +75,7 @@ static void model_end_of_chunk(struct model *m)
 	m->in_chunk = false;
 	if (!m->has_mail || m->bdat_failed || m->rcpts == 0) {
 		model_reply(m, 503);
-		m->bdat_failed = m->has_mail;
+		m->bdat_failed = true;
 	} else if (model_store(m)) {
 		m->has_mail = false;
 	} else {
@@ -104,6 +104,7 @@ static void model_line(struct model *m, char *line, size_t len)
 		m->in_chunk = true;
 	} else if (sscanf(line, "MAIL FROM:<%99[^>]>", m->sender) == 1) {
 		ck_assert_msg(!m->has_mail, "nested MAIL");
+		ck_assert_msg(!m->bdat_failed, "MAIL behind a refused BDAT");
 		m->has_mail = model_likes(m);
 		m->rcpts = 0;
 		model_reply(m, m->has_mail ? 250 : 451);

@@ -755,7 +755,7 @@ static int raw_request(uint32_t version, uint32_t command, size_t len, int kind)
 /* The other end is closed without a word. */
 static void check_closed(int fd)
 {
-	struct timeval limit = { 20, 0 };
+	struct timeval limit = { 5, 0 }; /* a run waits longer for its job */
 	char octet;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
