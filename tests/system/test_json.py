@@ -26,6 +26,7 @@ MESSAGES = [
 # verb: the section of the manual, and arguments ("ID" stands for each message in turn)
 CHANGES = [["ID"], ["--dry-run", "ID"]]
 RUNS = {
+    "send": ("send", []),  # test_send.py
     "queue": ("queue and show", [[]]),
     "show": ("queue and show", [["ID"], ["--log", "ID"]]),
     "summary": ("summary", [["--by", by] for by in ("domain", "sender", "upstream", "reason")]),
