@@ -91,7 +91,8 @@ bool hooks_take(struct session *s, const struct command_verb *verb, enum hook_mo
 	case HOOK_REPLY:
 		break;
 	}
-	ASSERT(reply.code >= 400 || ((verb->flags & COMMAND_ANSWERED) && reply.code >= 200 && reply.code < 300));
+	ASSERT(reply.code >= 400 ||
+	       ((verb->flags & COMMAND_ANSWERED) && reply.code >= 200 && reply.code < 300));
 	/* DATA without a recipient is then answered as behind any refusal */
 	if (verb->run == verb_rcpt)
 		s->rcpt_refused = true;
