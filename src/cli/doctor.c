@@ -255,7 +255,8 @@ static void look_at_upstream(struct doctor *d, const struct config_upstream *u)
 	struct err e;
 	bool read = config_client_read_secrets(&secrets, u, &e) == 0;
 
-	for (size_t i = 0; i < u->remoteaddr_count; i++)
+	/* a program has no address to talk to: the checks of this machine look at it */
+	for (size_t i = 0; i < u->remoteaddr_count && !u->remoteaddr[i].program; i++)
 		look_at(d, u, &u->remoteaddr[i], read ? &secrets : NULL, e.text);
 	if (read)
 		config_client_release_secrets(&secrets);

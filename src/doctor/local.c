@@ -31,6 +31,7 @@ const struct doctor_check doctor_local_checks[] = {
 	{ "tables", "configuration", NULL, check_tables },
 	{ "logins", "configuration", NULL, check_logins },
 	{ "programs", "configuration", NULL, check_programs },
+	{ "mailman", "configuration", NULL, check_mailman },
 	{ "hostname", "configuration", NULL, check_hostname },
 	{ "clock", NULL, NULL, check_clock },
 	{ "limits", "configuration", NULL, check_limits },
@@ -145,7 +146,7 @@ void check_users(void *subject, struct findings *f)
 
 /* Keys whose file holds a secret on a line. */
 static const char *const secret_keys[] = { "password_file", "proxy_password_file", "oauth_client_secret_file",
-					   "auth_oauth_client_secret_file" };
+					   "auth_oauth_client_secret_file", "mailman_password_file" };
 
 static bool is_secret_key(const char *key)
 {

@@ -45,6 +45,7 @@ void check_certificates(void *subject, struct findings *f); /* local_clients.c *
 void check_tables(void *subject, struct findings *f);
 void check_logins(void *subject, struct findings *f);
 void check_programs(void *subject, struct findings *f); /* local_programs.c */
+void check_mailman(void *subject, struct findings *f); /* local_mailman.c */
 void check_hostname(void *subject, struct findings *f); /* local_machine.c */
 void check_clock(void *subject, struct findings *f);
 void check_limits(void *subject, struct findings *f);

@@ -192,6 +192,12 @@ static int real_connect(void *ctx, const struct doctor_address *to, int timeout_
 	return 0;
 }
 
+static int real_http(void *ctx, const struct http_request *request, struct http_answer *answer, struct err *e)
+{
+	(void)ctx;
+	return http_perform(request, answer, e);
+}
+
 static void real_talk(void *ctx, const struct dialogue_plan *plan, struct dialogue *out)
 {
 	(void)ctx;
@@ -293,6 +299,7 @@ void doctor_world_init(struct doctor_world *w)
 		.resolve = real_resolve,
 		.connect = real_connect,
 		.talk = real_talk,
+		.http = real_http,
 		.listening = real_listening,
 		.owner = real_owner,
 		.is_local = real_is_local,

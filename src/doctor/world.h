@@ -16,6 +16,7 @@
 #include "base/endpoint.h"
 #include "base/err.h"
 #include "doctor/dialogue.h"
+#include "upstream/http.h"
 
 #define DOCTOR_ADDRESSES_MAX 32 /* of one name; more are not looked at */
 #define DOCTOR_LISTENING_MAX 4096 /* sockets of this machine that are looked at */
@@ -49,6 +50,8 @@ struct doctor_world {
 	int (*connect)(void *ctx, const struct doctor_address *to, int timeout_ms, char *line, size_t cap, struct err *e);
 	/* A session with an upstream; all that was seen. */
 	void (*talk)(void *ctx, const struct dialogue_plan *plan, struct dialogue *out);
+	/* As http_perform. */
+	int (*http)(void *ctx, const struct http_request *request, struct http_answer *answer, struct err *e);
 	/* TCP sockets of this machine that listen; -1: it cannot be seen. */
 	int (*listening)(void *ctx, struct doctor_listening *out, size_t *count);
 	/* Who has that socket (of several processes `first`, if it is one of them); false: it cannot be seen. */

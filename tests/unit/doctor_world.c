@@ -87,6 +87,20 @@ static void fake_talk(void *ctx, const struct dialogue_plan *plan, struct dialog
 								     mem_strdup(w->script[out->line_count] + 3) };
 }
 
+static int fake_http(void *ctx, const struct http_request *request, struct http_answer *answer, struct err *e)
+{
+	const struct fake_world *w = ctx;
+
+	if (w->http_status == 0) {
+		err_set(e, "%s: %s", request->url, w->http_body ? w->http_body : "refused");
+		return -1;
+	}
+	answer->status = w->http_status;
+	buf_init(&answer->body, HTTP_ANSWER_MAX);
+	buf_adds(&answer->body, w->http_body);
+	return 0;
+}
+
 static int fake_listening(void *ctx, struct doctor_listening *out, size_t *count)
 {
 	struct fake_world *w = ctx;
@@ -184,6 +198,7 @@ void fake_world_init(struct fake_world *w)
 					  .resolve = fake_resolve,
 					  .connect = fake_connect,
 					  .talk = fake_talk,
+					  .http = fake_http,
 					  .listening = fake_listening,
 					  .owner = fake_owner,
 					  .is_local = fake_is_local,

@@ -20,6 +20,8 @@ struct fake_world {
 	struct dialogue outcome; /* but for its lines */
 	struct upstream_settings asked; /* what the session was asked for */
 	unsigned talks;
+	long http_status; /* 0: no answer, http_body says why */
+	const char *http_body;
 	const char *listening[4]; /* "127.0.0.1:25" */
 	int listening_result;
 	pid_t owner; /* of all of them; 0: cannot be seen */

@@ -298,6 +298,48 @@ START_TEST(test_spool)
 }
 END_TEST
 
+START_TEST(test_mailman)
+{
+	char *map = put("postfix_lmtp", "a@lists.example.org lmtp:x\n", 0644);
+
+	run("mailman");
+	ck_assert_uint_eq(f.count, 0); /* another handler */
+	free(cfg.handler);
+	cfg.handler = mem_strdup("mailman");
+	run("mailman");
+	expect_advice(&f, "mailman", FINDING_FAILED, "lists?count=100&page=1: refused", "does Mailman run");
+	w.http_status = 401;
+	w.http_body = "{}";
+	run("mailman");
+	expect(&f, "mailman", FINDING_FAILED, "mailman_password_file");
+	w.http_status = 200;
+	w.http_body = "<html>";
+	run("mailman");
+	expect(&f, "mailman", FINDING_FAILED, "no listing");
+	w.http_body = "{\"total_size\": 12}";
+	run("mailman");
+	expect(&f, "mailman", FINDING_OK, "12 lists");
+	expect_advice(&f, "mailman", FINDING_WARNING, "default password", "admin_pass");
+	cfg.mailman_password_file = put("secret", "x\n", 0600);
+	run("mailman");
+	ck_assert_uint_eq(f.count, 1);
+	free(cfg.mailman_password_file);
+	cfg.mailman_password_file = mem_printf("%s/none", folder);
+	run("mailman");
+	expect(&f, "mailman", FINDING_SKIPPED, "without its password");
+	cfg.mailman_maps = mem_array(2, sizeof(*cfg.mailman_maps));
+	cfg.mailman_maps[cfg.mailman_maps_count++] = map;
+	cfg.mailman_maps[cfg.mailman_maps_count++] = put("bad", "what?\n", 0644);
+	ck_assert_int_eq(chmod(folder, 0755), 0);
+	run("mailman");
+	expect(&f, "mailman", FINDING_OK, "has 1 addresses");
+	expect(&f, "mailman", FINDING_FAILED, "line 1 is neither");
+	unlink(map);
+	run("mailman");
+	expect_advice(&f, "mailman", FINDING_FAILED, "No such file", "the relay reads it");
+}
+END_TEST
+
 START_TEST(test_filesystem)
 {
 	make_spool();
@@ -575,7 +617,7 @@ int main(void)
 	Suite *s = suite_create("doctor_local");
 	TCase *c = tcase_create("checks");
 	const TTest *const tests[] = { test_driver, test_tables,     test_configuration, test_users,   test_secrets,
-				       test_files,  test_spool,	     test_filesystem,	 test_space,   test_daemon,
+				       test_files,  test_spool,	     test_mailman, test_filesystem,	 test_space,   test_daemon,
 				       test_listeners, test_unix_listener, test_proc,	 test_hostname, test_clock,
 				       test_limits, test_programs };
 
