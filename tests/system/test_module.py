@@ -372,6 +372,18 @@ def test_what_is_no_module(t):
     refused(t, 'handler = "debug"\nmodule_arguments = {"x"}', "set module")
 
 
+def test_in_front_of_proxy(t):
+    """What handler proxy keeps between sessions is looked after behind a module, too."""
+    upstream = Upstream(t)
+    relay = t.daemon(upstream, config=f'{POOL}handler = "proxy"\nmodule = "{built(t, "trouble")}"\n', env=CRASHING).ready()
+    for _ in range(3):
+        with Client(relay) as client:
+            client.message(CONTENT)
+            client.quit()
+    equal(len(upstream.received), 3, "messages upstream")
+    equal(relay.events("child_exited", status="killed"), [], "dead workers")
+
+
 def test_who_refuses_data_refuses_chunks(t):
     """BDAT is no way around smtp_DATA, and a refusal makes no commands of the octets that follow (smuggling)."""
     relay = trouble(t)
