@@ -163,6 +163,13 @@ static void front_narrow(struct handler *h, struct handler_offer *offer)
 	f->next->ops->narrow(f->next, offer);
 }
 
+static int64_t front_idle(struct handler *h)
+{
+	struct front *f = self(h);
+
+	return f->next->ops->idle(f->next);
+}
+
 static void front_close(struct handler *h)
 {
 	struct front *f = self(h);
@@ -178,6 +185,8 @@ struct handler *module_front_open(struct module *m, struct handler *next)
 	f->ops = *next->ops;
 	if (f->ops.narrow)
 		f->ops.narrow = front_narrow;
+	if (f->ops.idle)
+		f->ops.idle = front_idle;
 	f->ops.mail = front_mail;
 	f->ops.rcpt = front_rcpt;
 	f->ops.data_begin = front_data_begin;

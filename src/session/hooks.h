@@ -9,8 +9,9 @@
  *   begin      a client is there, nothing was said yet; again after STARTTLS and XCLIENT, when everything
  *              said before counts no more
  *   find       a command that the session does not know
- *   command    of those whose flags say so (session/command.h): before the session's own checks, and once
- *              more when they passed and the command's turn has come
+ *   command    of those whose flags say so (session/command.h): before the session's own checks, and once more when
+ *              they passed and the command's turn has come. Of the BDAT that would begin a message: of BDAT, and then
+ *              of DATA, so that who knows only DATA need not know that there are two ways to say it (RFC 3030)
  *   replied    each reply, as it goes out
  *   announce   EHLO is being answered
  *   end        before each further begin, and at the end of the session
@@ -49,9 +50,10 @@ struct session_hooks_ops {
 	 */
 	const struct command_verb *(*find)(struct session_hooks *h, const char *name, size_t len);
 	/*
-	 * May put another argument in place of *arg (HOOK_PASS; without CR, LF and NUL; lives until the next
-	 * call). Not empty where the verb needs one, none at all where it takes none. Of a secret verb *arg
-	 * is the first word alone, and stays as it is.
+	 * May put another argument in place of *arg (HOOK_PASS; without CR, LF and NUL; lives until the next call).
+	 * Not empty where the verb needs one, none at all where it takes none. Of a secret verb *arg is the first word alone, and
+	 * stays as it is; so does that of BDAT. A refusal of BDAT, or of DATA in its place, is the end of the transaction: the
+	 * rest of the content may be on its way (RFC 3030 2).
 	 */
 	enum hook_verdict (*command)(struct session_hooks *h, const struct command_verb *verb,
 				     enum hook_moment moment, const char **arg, size_t *len,
