@@ -14,6 +14,7 @@
 
 int64_t clock_wall_us(void); /* microseconds since 1970-01-01 UTC */
 int64_t clock_mono_ms(void); /* milliseconds, monotonic */
+int64_t clock_mono_us(void); /* the same in microseconds, for what is measured */
 
 /*
  * No file that is made from now on has an older time stamp. The kernel stamps files with a clock of its own,

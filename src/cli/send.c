@@ -39,6 +39,7 @@ const struct args_segment send_segments[] = {
 	{ "The message", send_message_options },
 	{ "Building a message", send_compose_options },
 	{ "What MAIL and RCPT say", send_envelope_options },
+	{ "As a load generator", send_load_options },
 	{ "Instead of a message; each may be repeated", send_commands_options },
 	{ "Output", own_options },
 	{ NULL, NULL },
@@ -143,6 +144,7 @@ static enum cli_status take_option(struct send *s, int key)
 	if (send_commands_take(&s->commands, s->cli, key, value, &status))
 		return status;
 	if (!send_message_take(&s->message, s->cli, key, value, &status) &&
+	    !send_load_take(&s->load, s->cli, key, value, &status) &&
 	    !send_envelope_take(&s->envelope, s->cli, key, value, &status))
 		return take_own(s, key, value);
 	s->has_message = true;
@@ -167,6 +169,12 @@ static bool read_arguments(struct send *s, enum cli_status *status)
 			s->cli, "a message, or --features, --vrfy, --command and the like: not both");
 	else if (s->into_spool && (s->has_server || s->commands.count > 0 || s->style != TRANSCRIPT_NONE))
 		*status = cli_usage_error(s->cli, "--queue, --spool: no server is asked, so no option of one fits");
+	else if (s->into_spool && s->load.asked)
+		*status = cli_usage_error(s->cli, "--queue: load is made on servers (--repeat, --connections and the like)");
+	else if (s->load.asked && s->style != TRANSCRIPT_NONE)
+		*status = cli_usage_error(s->cli, "no dialogue is shown of --repeat, --connections and the like");
+	else if (s->load.json && !s->load.asked)
+		*status = cli_usage_error(s->cli, "--json shows figures: it goes with --repeat");
 	else if (s->into_spool && (s->envelope.mail.len > 0 || s->envelope.rcpt.len > 0))
 		*status = cli_usage_error(s->cli, "--queue: the spool keeps no --mail-option and no --rcpt-option");
 	else
@@ -183,6 +191,8 @@ static enum cli_status run_session(struct send *s)
 	if (s->commands.count > 0) {
 		send_begin_transcript(s);
 		status = send_commands_run(&s->commands, &s->session.settings, &s->transcript);
+	} else if (s->load.asked) {
+		status = send_as_load(s);
 	} else {
 		status = send_to_server(s);
 	}

@@ -281,6 +281,7 @@ void send_message_release(struct send_message *m)
 		free(all[i]->item);
 	forget(m);
 	free(m->attachment);
+	free(m->date_field);
 	free(m->rcpt);
 	send_source_free(m->source);
 	if (m->options.hostname) {

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/send_commands.h"
 #include "cli/send_envelope.h"
+#include "cli/send_load.h"
 #include "cli/send_message.h"
 #include "cli/send_report.h"
 #include "cli/send_session.h"
@@ -20,6 +21,7 @@ struct send {
 	struct send_message message;
 	struct send_envelope envelope;
 	struct send_commands commands;
+	struct send_load load;
 	struct send_report report; /* of the present message */
 	enum cli_status worst; /* of the messages before it */
 	size_t count; /* of them */
@@ -47,6 +49,8 @@ void send_begin_transcript(struct send *s);
 
 /* All messages over SMTP or LMTP: one after the other. The exit status. */
 enum cli_status send_to_server(struct send *s);
+/* The messages again and again, and figures instead of reports. */
+enum cli_status send_as_load(struct send *s);
 /* All messages into the spool. */
 enum cli_status send_to_spool(struct send *s);
 

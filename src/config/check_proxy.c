@@ -27,8 +27,10 @@ static void tokens_are_renewed(struct check *c)
 static void messages_are_counted(struct check *c)
 {
 	if (handler_is_proxy(c) && upstream_of(c)->messages_per_minute > 0)
-		check_fail(c, "messages_per_minute has no effect with handler = \"proxy\": each client's message "
-			      "goes on at once; client_messages_per_minute limits clients");
+		check_fail(
+			c,
+			"messages_per_minute has no effect with handler = \"proxy\": each client's message "
+			"goes on at once; client_messages_per_minute limits clients");
 }
 
 /* One answer for all recipients is what a client gets, and LMTP gives one for each (RFC 2033 4.2). */
@@ -39,7 +41,8 @@ static void answers_are_one(struct check *c)
 	for (size_t i = 0; i < u->remoteaddr_count; i++) {
 		if (!handler_is_proxy(c) || !u->remoteaddr[i].lmtp)
 			continue;
-		check_fail(c, "lmtp:// does not go with handler = \"proxy\": its answers, one a recipient, cannot be "
+		check_fail(c, "lmtp:// does not go with handler = \"proxy\": its answers, one a recipient, "
+			      "cannot be "
 			      "passed on as one; use handler = \"spool\"");
 		return;
 	}

@@ -13,8 +13,8 @@
 
 /* ---- log ------------------------------------------------------------------------------- */
 
-static void log_outcome(const struct proxy *p, enum log_level level, const char *event, const struct envelope *env,
-			const struct smtp_reply *reply)
+static void log_outcome(const struct proxy *p, enum log_level level, const char *event,
+			const struct envelope *env, const struct smtp_reply *reply)
 {
 	const struct upstream_features *f = talk_features(p->to->talk);
 	struct buf oneline;
@@ -50,10 +50,12 @@ static enum handler_verdict send_chunk(struct proxy *p, struct smtp_reply *reply
 
 	talk_chunk(p->to->talk, p->chunk.data, p->chunk.len, false, &o);
 	buf_clear(&p->chunk);
-	return proxy_is_accepted(&o, 2) && talk_is_open(p->to->talk) ? HANDLER_ACCEPT : proxy_refuse_and_look(p, &o, reply);
+	return proxy_is_accepted(&o, 2) && talk_is_open(p->to->talk) ? HANDLER_ACCEPT
+								     : proxy_refuse_and_look(p, &o, reply);
 }
 
-static enum handler_verdict pass_on_in_chunks(struct proxy *p, const char *data, size_t len, struct smtp_reply *reply)
+static enum handler_verdict pass_on_in_chunks(struct proxy *p, const char *data, size_t len,
+					      struct smtp_reply *reply)
 {
 	while (len > 0) {
 		size_t room = PROXY_CHUNK_BYTES - p->chunk.len, n = len < room ? len : room;
@@ -86,7 +88,8 @@ static void make_peer_field(struct proxy *p, const struct envelope *env)
 {
 	char address[SMTP_PEER_ADDRESS_MAX];
 
-	snprintf(p->peer_field, sizeof(p->peer_field), "X-Peer: %s\r\n", smtp_peer_address(env->peer, address));
+	snprintf(p->peer_field, sizeof(p->peer_field), "X-Peer: %s\r\n",
+		 smtp_peer_address(env->peer, address));
 	p->peer_field_is_due = true;
 	p->blank_line = (struct blank_line){ .inside = false };
 }
@@ -110,7 +113,8 @@ enum handler_verdict proxy_data_begin(struct handler *h, struct envelope *env, s
 	struct spool_id id;
 
 	if (p->state != PROXY_OPEN)
-		return proxy_put_off(reply, "4.4.2", "The connection to the next server was lost; try again later");
+		return proxy_put_off(reply, "4.4.2",
+				     "The connection to the next server was lost; try again later");
 	p->binary = env->body == BODY_BINARYMIME;
 	buf_clear(&p->chunk);
 	if (!p->binary) {
@@ -143,7 +147,8 @@ static bool must_be_seven_bit(const struct proxy_line *to)
 	       to->upstream->remote[to->at].settings.eightbit == UPSTREAM_EIGHTBIT_STRICT;
 }
 
-enum handler_verdict proxy_data_chunk(struct handler *h, const char *data, size_t len, struct smtp_reply *reply)
+enum handler_verdict proxy_data_chunk(struct handler *h, const char *data, size_t len,
+				      struct smtp_reply *reply)
 {
 	struct proxy *p = (struct proxy *)h;
 	size_t header = p->peer_field_is_due ? blank_line_find(&p->blank_line, data, len) : len;

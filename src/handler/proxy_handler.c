@@ -19,7 +19,8 @@
 #include "handler/proxy_internal.h"
 #include "upstream/command.h"
 
-enum handler_verdict proxy_refuse_and_look(struct proxy *p, const struct upstream_outcome *o, struct smtp_reply *reply)
+enum handler_verdict proxy_refuse_and_look(struct proxy *p, const struct upstream_outcome *o,
+					   struct smtp_reply *reply)
 {
 	if (!talk_is_open(p->to->talk) || o->reply.code / 100 < 4) {
 		proxy_line_drop(p->to, NULL);
@@ -61,7 +62,8 @@ static const struct upstream_txn *look_at(struct view *v, const struct envelope 
 		.env = &v->env,
 		.rcpt = &v->rcpt,
 		.rcpt_count = 1,
-		.content_bytes = env->declared_size_bytes > 0 ? env->declared_size_bytes + PROXY_ADDED_MAX : 0,
+		.content_bytes =
+			env->declared_size_bytes > 0 ? env->declared_size_bytes + PROXY_ADDED_MAX : 0,
 		.has_eightbit = env->body == BODY_8BITMIME || env->smtputf8,
 	};
 	return &v->txn;
@@ -70,6 +72,8 @@ static const struct upstream_txn *look_at(struct view *v, const struct envelope 
 /* What was offered at EHLO may be gone with the connection it was offered for: the client is to ask anew. */
 static bool keeps_promises(const struct upstream_features *f, const struct envelope *one)
 {
+	if (!f->deliverby && one->by.mode != DELIVER_BY_NONE)
+		return false;
 	return f->dsn || (one->ret == RET_UNSET && !one->envid && !one->rcpt->notify && !one->rcpt->orcpt);
 }
 
@@ -79,7 +83,7 @@ static bool can_take(const struct proxy_line *to, const struct upstream_txn *t, 
 	const struct upstream_features *f = talk_features(to->talk);
 
 	if (!keeps_promises(f, t->env)) {
-		proxy_put_off(reply, "4.3.0", "The next server takes no DSN any more; try again later");
+		proxy_put_off(reply, "4.3.0", "The next server has lost an extension; try again later");
 		return false;
 	}
 	return command_can_take(f, &to->upstream->remote[to->at].settings, t, reply);
@@ -108,7 +112,8 @@ static enum handler_verdict begin_upstream(struct proxy *p, struct proxy_line *t
 	look_at(&v, env);
 	for (size_t tries = 0; tries <= to->upstream->remote_count; tries++) {
 		if (proxy_line_ready(to, &o) < 0)
-			return proxy_put_off(reply, "4.4.1", "The next server cannot be reached now; try again later");
+			return proxy_put_off(reply, "4.4.1",
+					     "The next server cannot be reached now; try again later");
 		if (!can_take(to, &v.txn, reply))
 			return HANDLER_REFUSE;
 		if (!mail_once(to, &v.txn, &o)) {
@@ -179,14 +184,17 @@ static enum handler_verdict proxy_rcpt(struct handler *h, struct envelope *env, 
 	struct proxy_line *to = line_for(p, env);
 
 	if (p->state == PROXY_BROKEN)
-		return proxy_put_off(reply, "4.4.2", "The connection to the next server was lost; try again later");
+		return proxy_put_off(reply, "4.4.2",
+				     "The connection to the next server was lost; try again later");
 	if (p->state == PROXY_OPEN && to != p->to) {
-		smtp_reply_set(reply, 452, "4.5.3", "This recipient goes another way; send it a copy of its own");
+		smtp_reply_set(reply, 452, "4.5.3",
+			       "This recipient goes another way; send it a copy of its own");
 		return HANDLER_REFUSE;
 	}
 	if (p->state == PROXY_NOTHING && begin_upstream(p, to, env, reply) == HANDLER_REFUSE)
 		return HANDLER_REFUSE;
-	if (to->upstream->recipients_per_message > 0 && p->recipients >= to->upstream->recipients_per_message) {
+	if (to->upstream->recipients_per_message > 0 &&
+	    p->recipients >= to->upstream->recipients_per_message) {
 		smtp_reply_set(reply, 452, "4.5.3", "Too many recipients for the next server");
 		return HANDLER_REFUSE;
 	}
@@ -210,9 +218,9 @@ static void proxy_abort(struct handler *h)
 static unsigned announced(const struct upstream_features *f)
 {
 	/* what comes in chunks goes on with DATA, but for what cannot */
-	return SMTP_EXTENSION_BIT(SMTP_CHUNKING) |
-	       (f->eightbitmime ? SMTP_EXTENSION_BIT(SMTP_8BITMIME) : 0) |
+	return SMTP_EXTENSION_BIT(SMTP_CHUNKING) | (f->eightbitmime ? SMTP_EXTENSION_BIT(SMTP_8BITMIME) : 0) |
 	       (f->chunking && f->binarymime ? SMTP_EXTENSION_BIT(SMTP_BINARYMIME) : 0) |
+	       (f->deliverby ? SMTP_EXTENSION_BIT(SMTP_DELIVERBY) : 0) |
 	       (f->dsn ? SMTP_EXTENSION_BIT(SMTP_DSN) : 0) |
 	       (f->smtputf8 ? SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) : 0) |
 	       (upstream_can_requiretls(f) ? SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) : 0);
@@ -275,7 +283,8 @@ static const struct handler_ops proxy_ops = {
 	.relays = true,
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
 		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
-		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME),
+		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |
+		      SMTP_EXTENSION_BIT(SMTP_DELIVERBY),
 	.narrow = proxy_narrow,
 	.mail = proxy_mail,
 	.rcpt = proxy_rcpt,

@@ -13,7 +13,8 @@
 #include "smtp/received.h"
 
 #define PROXY_PEER_FIELD_MAX (SMTP_PEER_ADDRESS_MAX + 16)
-#define PROXY_ADDED_MAX (SMTP_RECEIVED_MAX + PROXY_PEER_FIELD_MAX) /* octets that we add to a message, at most */
+#define PROXY_ADDED_MAX                                                                                      \
+	(SMTP_RECEIVED_MAX + PROXY_PEER_FIELD_MAX) /* octets that we add to a message, at most */
 #define PROXY_CHUNK_BYTES 65536 /* of BDAT: each waits for its answer */
 
 enum proxy_state {
@@ -41,13 +42,15 @@ struct proxy {
 };
 
 /* As proxy_refuse. The connection may have ended with the answer, or be of no use after it: then it is dropped. */
-enum handler_verdict proxy_refuse_and_look(struct proxy *p, const struct upstream_outcome *o, struct smtp_reply *reply);
+enum handler_verdict proxy_refuse_and_look(struct proxy *p, const struct upstream_outcome *o,
+					   struct smtp_reply *reply);
 /* The transaction is over. */
 void proxy_forget(struct proxy *p);
 
 /* proxy_content.c: of handler_ops */
 enum handler_verdict proxy_data_begin(struct handler *h, struct envelope *env, struct smtp_reply *reply);
-enum handler_verdict proxy_data_chunk(struct handler *h, const char *data, size_t len, struct smtp_reply *reply);
+enum handler_verdict proxy_data_chunk(struct handler *h, const char *data, size_t len,
+				      struct smtp_reply *reply);
 enum handler_verdict proxy_data_end(struct handler *h, struct envelope *env, struct smtp_reply *reply);
 
 #endif

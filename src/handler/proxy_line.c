@@ -12,8 +12,8 @@
 #define QUICK_MS 1000 /* a failure that took less keeps nobody waiting */
 #define SEEN_MS (5 * 60 * 1000) /* what was announced may have changed afterwards */
 
-static void log_remote(const struct proxy_line *l, enum log_level level, const char *event, const char *reason,
-		       int64_t pause_ms)
+static void log_remote(const struct proxy_line *l, enum log_level level, const char *event,
+		       const char *reason, int64_t pause_ms)
 {
 	struct log_line line;
 
@@ -85,8 +85,8 @@ static void address_failed(struct proxy_line *l, const struct upstream_outcome *
 	pause = breaker_failed(b, &l->upstream->probe, luck(), clock_mono_ms(), &unused);
 	buf_init(&text, 2 * SMTP_REPLY_TEXT_MAX);
 	smtp_reply_oneline(&why->reply, &text);
-	log_remote(l, news ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, news ? "upstream_down" : "upstream_still_down",
-		   text.data, pause);
+	log_remote(l, news ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		   news ? "upstream_down" : "upstream_still_down", text.data, pause);
 	buf_release(&text);
 }
 
@@ -171,7 +171,8 @@ static int64_t ends_mono_ms(const struct proxy_line *l)
 {
 	const struct proxy_upstream *u = l->upstream;
 	int64_t idle = l->used_mono_ms + u->remote[l->at].settings.idle_timeout_ms;
-	int64_t aged = u->connection_max_age_ms > 0 ? l->opened_mono_ms + u->connection_max_age_ms : CLOCK_NEVER;
+	int64_t aged =
+		u->connection_max_age_ms > 0 ? l->opened_mono_ms + u->connection_max_age_ms : CLOCK_NEVER;
 
 	if (u->messages_per_connection > 0 && l->messages >= u->messages_per_connection)
 		return 0;

@@ -34,9 +34,12 @@ enum handler_verdict proxy_refuse(const struct upstream_outcome *o, struct smtp_
 	enum verdict verdict = outcome_decide(o).verdict;
 
 	if (verdict == VERDICT_UNCERTAIN)
-		return proxy_put_off(reply, "4.4.2", "The next server did not answer at the end of the message; try again later");
+		return proxy_put_off(
+			reply, "4.4.2",
+			"The next server did not answer at the end of the message; try again later");
 	if (o->how != UPSTREAM_ANSWERED)
-		return proxy_put_off(reply, "4.4.2", "The connection to the next server was lost; try again later");
+		return proxy_put_off(reply, "4.4.2",
+				     "The connection to the next server was lost; try again later");
 	if (o->reply.code < 400)
 		return proxy_put_off(reply, "4.3.0", "The next server gave an answer that makes no sense");
 	*reply = o->reply;

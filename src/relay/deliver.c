@@ -193,12 +193,12 @@ static unsigned least(unsigned a, unsigned b)
 }
 
 /* Is this connection to take no more messages at all? */
-static bool is_used_up(const struct relay_conn *rc, const struct upstream_conn *conn)
+static bool is_used_up(const struct relay_conn *rc)
 {
 	const struct relay_upstream *u = rc->upstream;
 	const struct remote *choice = &u->choice[rc->remote - u->remote];
 	/* what it announces is kept as what its operator told (RFC 9422 MAILMAX) */
-	unsigned limit = least(u->config->messages_per_connection, upstream_conn_features(conn)->mailmax);
+	unsigned limit = least(u->config->messages_per_connection, carry_features(rc)->mailmax);
 	int64_t most_age = u->config->connection_max_age_ms;
 
 	return u->relay->stopping || choice->breaker.state == BREAKER_PAUSED || (limit && rc->taken >= limit) ||
@@ -207,12 +207,12 @@ static bool is_used_up(const struct relay_conn *rc, const struct upstream_conn *
 }
 
 /* The message is the connection's; NULL when it came to nothing. */
-static struct attempt *begin(struct relay_conn *rc, const struct upstream_conn *conn, const char *id)
+static struct attempt *begin(struct relay_conn *rc, const char *id)
 {
 	struct relay_upstream *u = rc->upstream;
 	struct relay *r = u->relay;
 	struct attempt *a = NULL;
-	const struct upstream_features *f = upstream_conn_features(conn);
+	const struct upstream_features *f = carry_features(rc);
 	struct attempt_limits limits = { least(u->config->recipients_per_message, f->rcptmax), f->rcptdomainmax };
 	enum attempt_open opened = attempt_open(&a, &r->rules, id, u->lane, &limits, attempt_done);
 
@@ -234,7 +234,7 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 	(void)conn;
 	if (rc->quitting || u->is_suspended)
 		return NULL;
-	if (is_used_up(rc, conn)) {
+	if (is_used_up(rc)) {
 		rc->quitting = true;
 		carry_quit(rc);
 		return NULL;
@@ -249,7 +249,7 @@ struct upstream_txn *relay_next_txn(struct upstream_conn *conn, void *ctx)
 				relay_set_timer(r); /* they are somewhere else now, and due at another time */
 			return NULL;
 		}
-		a = begin(rc, conn, id.text);
+		a = begin(rc, id.text);
 		if (!a)
 			continue;
 		(void)bucket_take(&u->bucket, clock_mono_ms());

@@ -197,6 +197,8 @@ void carry_kick(struct relay_conn *rc);
 void carry_quit(struct relay_conn *rc);
 void carry_abort(struct relay_conn *rc);
 size_t carry_in_flight(const struct relay_conn *rc);
+/* From ready on. */
+const struct upstream_features *carry_features(const struct relay_conn *rc);
 bool carry_can_requiretls(const struct relay_conn *rc);
 /* Notes which way a message goes that the connection took. */
 void carry_note_way(const struct relay_conn *rc, struct attempt *a);

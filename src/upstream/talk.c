@@ -119,7 +119,8 @@ static int unsupported(enum upstream_phase phase, const char *why, struct upstre
 	return -1;
 }
 
-int talk_command(struct talk *t, enum upstream_phase phase, const char *line, size_t len, struct upstream_outcome *o)
+int talk_command(struct talk *t, enum upstream_phase phase, const char *line, size_t len,
+		 struct upstream_outcome *o)
 {
 	const char *why = why_unsayable(line, len);
 	char text[COMMAND_MAX];
@@ -130,9 +131,9 @@ int talk_command(struct talk *t, enum upstream_phase phase, const char *line, si
 	if ((left = talk_look_before_speaking(t, phase, o)) != 0)
 		return left > 0 ? 0 : -1;
 	if (phase == UPSTREAM_MAIL)
-		t->attempt_by_mono_ms = t->settings->attempt_timeout_ms > 0 ?
-						talk_deadline_in(t->settings->attempt_timeout_ms) :
-						CLOCK_NEVER;
+		t->attempt_by_mono_ms = t->settings->attempt_timeout_ms > 0
+						? talk_deadline_in(t->settings->attempt_timeout_ms)
+						: CLOCK_NEVER;
 	memcpy(text, line, len);
 	memcpy(text + len, "\r\n", 2);
 	channel_trace_command(&t->channel.trace, line, len);

@@ -82,7 +82,8 @@ static int take_hello(struct talk *t, struct hello *h, struct upstream_outcome *
 	size_t used;
 
 	for (; t->input_at < t->input_len; t->input_at += used) {
-		enum hello_result result = hello_take(h, t->input + t->input_at, t->input_len - t->input_at, &used);
+		enum hello_result result =
+			hello_take(h, t->input + t->input_at, t->input_len - t->input_at, &used);
 
 		if (result != HELLO_MORE && result != HELLO_BROKEN)
 			channel_trace_line(&t->channel.trace, h->parser.line, h->parser.taken_len);
@@ -94,7 +95,8 @@ static int take_hello(struct talk *t, struct hello *h, struct upstream_outcome *
 			t->input_at += used;
 			return 1;
 		case HELLO_REFUSED:
-			*why = (struct upstream_outcome){ UPSTREAM_ANSWERED, UPSTREAM_GREETING, h->parser.reply };
+			*why = (struct upstream_outcome){ UPSTREAM_ANSWERED, UPSTREAM_GREETING,
+							  h->parser.reply };
 			return -1;
 		case HELLO_BROKEN:
 			return talk_no_answer(why, UPSTREAM_GREETING, h->parser.why);
@@ -120,7 +122,8 @@ static int receive_hello(struct talk *t, struct hello *h, struct upstream_outcom
 			return talk_no_answer(why, UPSTREAM_GREETING, e.text);
 		case CHANNEL_IO_OK:
 			if (t->input_len == 0)
-				return talk_no_answer(why, UPSTREAM_GREETING, "the server closed the connection");
+				return talk_no_answer(why, UPSTREAM_GREETING,
+						      "the server closed the connection");
 			r = take_hello(t, h, why);
 			if (r != 0 || h->out_from < h->out_len)
 				return r;

@@ -47,17 +47,19 @@ int talk_wait_ms(const struct talk *t, int64_t deadline_mono_ms);
 /* The line from the master, to be polled too; -1: no more. */
 int talk_control_fd(const struct talk *t);
 /* For events on the socket; -1: the deadline passed, or the service stops, and the connection is closed. */
-int talk_wait_for(struct talk *t, short events, int64_t deadline_mono_ms, int64_t timeout_ms, enum upstream_phase phase,
-		  struct upstream_outcome *o);
+int talk_wait_for(struct talk *t, short events, int64_t deadline_mono_ms, int64_t timeout_ms,
+		  enum upstream_phase phase, struct upstream_outcome *o);
 /* IDLE stands for any command that is not of a transaction. */
 int64_t talk_timeout_of(const struct talk *t, enum upstream_phase phase);
 
 /* ---- both directions ------------------------------------------------------------------- */
 
-int talk_read_reply(struct talk *t, enum upstream_phase phase, int64_t timeout_ms, struct upstream_outcome *o);
+int talk_read_reply(struct talk *t, enum upstream_phase phase, int64_t timeout_ms,
+		    struct upstream_outcome *o);
 /* Before something is said: 0 go on; 1: the server took leave, *o is its reply; -1. */
 int talk_look_before_speaking(struct talk *t, enum upstream_phase phase, struct upstream_outcome *o);
 /* All of it; each part of TALK_BLOCK_BYTES has the phase's time to be taken. */
-int talk_send_all(struct talk *t, enum upstream_phase phase, const char *data, size_t len, struct upstream_outcome *o);
+int talk_send_all(struct talk *t, enum upstream_phase phase, const char *data, size_t len,
+		  struct upstream_outcome *o);
 
 #endif

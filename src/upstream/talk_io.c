@@ -62,7 +62,8 @@ bool talk_must_stop(const struct talk *t)
 int talk_wait_ms(const struct talk *t, int64_t deadline_mono_ms)
 {
 	const struct control *c = t->options.control;
-	int64_t until = c && c->stop_by_mono_ms < deadline_mono_ms ? c->stop_by_mono_ms : deadline_mono_ms, left;
+	int64_t until = c && c->stop_by_mono_ms < deadline_mono_ms ? c->stop_by_mono_ms : deadline_mono_ms,
+		left;
 
 	if (until == CLOCK_NEVER)
 		return -1;
@@ -77,12 +78,13 @@ int talk_control_fd(const struct talk *t)
 }
 
 int talk_wait_for(struct talk *t, short events, int64_t deadline_mono_ms, int64_t timeout_ms,
-		    enum upstream_phase phase, struct upstream_outcome *o)
+		  enum upstream_phase phase, struct upstream_outcome *o)
 {
 	char text[128];
 
 	for (;;) {
-		struct pollfd fds[2] = { { channel_socket(&t->channel), events, 0 }, { talk_control_fd(t), POLLIN, 0 } };
+		struct pollfd fds[2] = { { channel_socket(&t->channel), events, 0 },
+					 { talk_control_fd(t), POLLIN, 0 } };
 		int n;
 
 		if (talk_must_stop(t))
@@ -116,7 +118,8 @@ static int64_t step_deadline(const struct talk *t, enum upstream_phase phase, in
 
 int64_t talk_timeout_of(const struct talk *t, enum upstream_phase phase)
 {
-	return phase == UPSTREAM_IDLE ? t->settings->command_timeout_ms : upstream_timeout_ms(t->settings, phase);
+	return phase == UPSTREAM_IDLE ? t->settings->command_timeout_ms
+				      : upstream_timeout_ms(t->settings, phase);
 }
 
 /* ---- replies -------------------------------------------------------------------- */
@@ -219,7 +222,8 @@ bool talk_is_silent(struct talk *t, struct upstream_outcome *why)
 /* ---- sending ----------------------------------------------------------------------- */
 
 /* A failed send may have its reason waiting to be read: "421", "552" before the connection was closed. */
-static int send_failed(struct talk *t, enum upstream_phase phase, const struct err *e, struct upstream_outcome *o)
+static int send_failed(struct talk *t, enum upstream_phase phase, const struct err *e,
+		       struct upstream_outcome *o)
 {
 	switch (listen_now(t, phase, o)) {
 	case HEARD_REPLY:
@@ -253,7 +257,7 @@ static int look_while_sending(struct talk *t, enum upstream_phase phase, struct 
 }
 
 int talk_send_all(struct talk *t, enum upstream_phase phase, const char *data, size_t len,
-		    struct upstream_outcome *o)
+		  struct upstream_outcome *o)
 {
 	int64_t timeout_ms = talk_timeout_of(t, phase), deadline = step_deadline(t, phase, timeout_ms);
 	bool content = phase == UPSTREAM_CONTENT;
@@ -264,15 +268,16 @@ int talk_send_all(struct talk *t, enum upstream_phase phase, const char *data, s
 
 		if (content && look_while_sending(t, phase, o) < 0)
 			return -1;
-		switch (channel_write(&t->channel, data, len < TALK_BLOCK_BYTES ? len : TALK_BLOCK_BYTES, &n, &e)) {
+		switch (channel_write(&t->channel, data, len < TALK_BLOCK_BYTES ? len : TALK_BLOCK_BYTES, &n,
+				      &e)) {
 		case CHANNEL_IO_OK:
 			data += n;
 			len -= n;
 			deadline = step_deadline(t, phase, timeout_ms);
 			break;
 		case CHANNEL_IO_AGAIN:
-			if (talk_wait_for(t, (short)(content ? POLLIN | POLLOUT : POLLOUT), deadline, timeout_ms, phase,
-				     o) < 0)
+			if (talk_wait_for(t, (short)(content ? POLLIN | POLLOUT : POLLOUT), deadline,
+					  timeout_ms, phase, o) < 0)
 				return -1;
 			break;
 		case CHANNEL_IO_FAILED:

@@ -7,9 +7,9 @@
  *   {"from": "a@x", "content": "FILE", "arrived": US, "peer": "...", "helo": "...",
  *    "to": [{"address": "b@y", "status": "failed", "when": US, "upstream": "main", "reply": "550 no"}],
  *    "tries": 3, "next": US, "last": US, "held": "reason", "uncertain": true, "count": N,
- *    "made": US}
+ *    "made": US, "by": US}
  *
- * made is the clock that the id is made by, for this message and those behind it.
+ * by: to be returned when it is not delivered by then (BY=; R). made is the clock that the id is made by, for this message and those behind it.
  * Only from, to and address must be there. Strings hold one octet a
  * character (U+0000 to U+00FF), so that a test can write what is not UTF-8.
  */
@@ -141,6 +141,8 @@ static void make(struct spool *s, const json_t *o)
 	set(o, "from", &env.sender);
 	set(o, "peer", &env.peer);
 	set(o, "helo", &env.helo);
+	if (json_object_get(o, "by"))
+		env.by = (struct deliver_by){ .mode = DELIVER_BY_RETURN, .wall_us = number(o, "by") };
 	for (size_t i = 0; i < json_array_size(to); i++) {
 		char *address = octets(json_array_get(to, i), "address");
 

@@ -12,7 +12,8 @@ from smtp_peers import Upstream
 
 NOW = int(time.time() * 1_000_000)
 MESSAGES = [
-    {"from": "fresh@example.org", "to": [{"address": "one@example.net"}], "peer": "192.0.2.1:4711", "helo": "c.example"},
+    {"from": "fresh@example.org", "to": [{"address": "one@example.net"}], "peer": "192.0.2.1:4711", "helo": "c.example",
+     "by": NOW + 7200_000_000},
     {"from": "", "to": [
         {"address": "late@example.net", "status": "pending", "when": NOW, "upstream": "main", "reply": "450 4.2.0 busy"},
         {"address": "done@example.net", "status": "delivered", "when": NOW, "upstream": "main", "reply": "250 2.0.0 OK"}],
@@ -25,6 +26,7 @@ MESSAGES = [
 # verb: the section of the manual, and arguments ("ID" stands for each message in turn)
 CHANGES = [["ID"], ["--dry-run", "ID"]]
 RUNS = {
+    "send": ("send", []),  # test_send.py
     "queue": ("queue and show", [[]]),
     "show": ("queue and show", [["ID"], ["--log", "ID"]]),
     "summary": ("summary", [["--by", by] for by in ("domain", "sender", "upstream", "reason")]),

@@ -475,6 +475,34 @@ def test_mailman2_program_in_trouble(t):
     relay.wait_empty()
 
 
+def test_mailman2_stopped_while_it_runs(t):
+    """A stop waits for a run as for any delivery, and no longer than its grace; then it comes again."""
+    mailman, main_upstream = Mailman2(t, ALIASES + 'slow: "|/usr/lib/mailman/mail/mailman post slow"\n'), Upstream(t)
+    relay = t.daemon(config=mailman.config(main_upstream, "stop_timeout = 1s\n")).ready()
+    sent = send(relay, "slow@lists.example.org", "test@lists.example.org")
+    wait_until(mailman.runs, "the program to run")
+    began = time.monotonic()
+    relay.stop()
+    assert time.monotonic() - began < 15, "the stop took too long"
+    assert sent in relay.queue()
+    mailman.program.write_text(mailman.program.read_text().replace("slow) sleep 60 ;;", ""))
+    relay = t.daemon(config=mailman.config(main_upstream), spool=relay.spool, name="again").ready()
+    relay.wait_for("delivered", id=sent, to="slow@lists.example.org")
+    relay.wait_empty()
+
+
+# ---- the command line of smtpd ---------------------------------------------------------------
+
+
+def test_class_of_smtpd(t):
+    """posthoused -c MailmanProxy, with Mailman's own defaults: 127.0.0.1:8001, restadmin, restpass, LMTP at 8024."""
+    done = t.run([BUILDDIR / "posthoused", "--dump", "-n", "-c", "smtpd.MailmanProxy", "--spool", t.tmp / "s",
+                  "localhost:8025", "localhost:25"], check=0).stdout.decode()
+    assert 'handler = "mailman"' in done and 'mailman_url = "http://localhost:8001/3.1"' in done, done
+    assert re.search(r'upstream "default" \{\s+remoteaddr = \{ "localhost:25" \}', done), done
+    assert re.search(r'upstream "mailman" \{\s+remoteaddr = \{ "lmtp://127.0.0.1:8024" \}', done), done
+
+
 # ---- the real Mailman 3 ---------------------------------------------------------------------
 
 

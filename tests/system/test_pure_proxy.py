@@ -470,14 +470,21 @@ def test_a_stop_does_not_wait_for_a_silent_upstream(t):
 
 
 def test_ehlo_offers_what_both_have(t):
-    rich = Upstream(t, extensions=("PIPELINING", "SIZE 1000000", "8BITMIME", "DSN", "SMTPUTF8", "X-OTHER"))
+    rich = Upstream(t, extensions=("PIPELINING", "SIZE 1000000", "8BITMIME", "DSN", "SMTPUTF8", "DELIVERBY 60",
+                                   "X-OTHER"))
     poor = Upstream(t, extensions=("SIZE 500000",))
     plain = 'enable_smtputf8 = yes\n'
     with Client(proxy(t, rich, plain, name="rich")) as client:
-        assert {"8BITMIME", "DSN", "SMTPUTF8"} <= set(client.ehlo.lines) and "X-OTHER" not in client.ehlo.lines, client.ehlo
+        assert {"8BITMIME", "DSN", "SMTPUTF8", "DELIVERBY"} <= set(client.ehlo.lines) and "X-OTHER" not in client.ehlo.lines, client.ehlo
         size = int(next(line for line in client.ehlo.lines if line.startswith("SIZE "))[5:])
         assert 990000 < size < 1000000, "what the trace fields need is kept back"
         client.cmd(f"MAIL FROM:<a@b.test> SIZE={size + 1}", 552)
+        client.cmd(f"MAIL FROM:<a@b.test> SIZE={size} BODY=8BITMIME RET=HDRS ENVID=abc SMTPUTF8", 250)
+        client.cmd("RSET", 250)
+        client.cmd("MAIL FROM:<a@b.test> BY=30;R", 550)  # the upstream cannot
+        client.cmd("MAIL FROM:<a@b.test> BY=3600;RT", 250)
+        assert re.search(r" BY=3(600|59\d);RT", rich.commands("MAIL")[-1]), rich.commands("MAIL")
+        client.cmd("RSET", 250)
         client.cmd(f"MAIL FROM:<a@b.test> SIZE={size} BODY=8BITMIME RET=HDRS ENVID=abc SMTPUTF8", 250)
         client.cmd("RCPT TO:<c@d.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;c@d.test", 250)
         client.data("Subject: \u00fc\r\n\r\n".encode())
@@ -550,7 +557,7 @@ def test_promises_that_cannot_be_kept_any_more(t):
 def test_filter_and_rewriting(t):
     """Both stand between the session and this handler, and pass on what it is asked between sessions."""
     upstream = Upstream(t)
-    more = f'filter_command = {{"/bin/sed", "s/one/two/"}}\nprogram_user = "{harness.AUTH_USER}"\nmasquerade = "example.test"\n'
+    more = f'filter_command = {{"/bin/sed", "s/one/two/"}}\nprogram_user = "{harness.PROGRAM_USER}"\nmasquerade = "example.test"\n'
     daemon = proxy(t, config=more + upstream_section("main", [upstream], 'idle_timeout = "200ms"'))
     with Client(daemon) as client:
         client.message(b"Subject: x\r\n\r\none\r\n", sender="a@host.example.test")

@@ -295,6 +295,40 @@ START_TEST(who_cannot_be_reached_is_given_up_by_age)
 }
 END_TEST
 
+static enum route_listed nobody_knows(void *ctx, const char *address, int64_t arrived_wall_us)
+{
+	(void)ctx;
+	(void)arrived_wall_us;
+	return address[0] == 'a' ? ROUTE_LISTED_UNKNOWN : ROUTE_LISTED_NO;
+}
+
+/* Whoever may be a mailing list is not sent anywhere; and is given up like the others, with the reason. */
+START_TEST(who_is_undecided_waits_and_is_given_up_by_age)
+{
+	static const char *const with_lists[] = { "main", "lists" };
+	static const struct route_lists lists = { nobody_knows, NULL, 1 };
+	static const struct routes two = { .lists = &lists, .upstream_name = with_lists, .upstream_count = 2 };
+	const char *trouble[3] = { NULL, NULL, "connect: refused" };
+	const struct routes *before = rules.routes;
+	struct attempt *a;
+
+	rules.routes = &two;
+	rules.expire_after_ms = 90000;
+	ck_assert_int_eq(attempt_open(&a, &rules, id, 1, &no_limits, NULL), ATTEMPT_ELSEWHERE);
+	attempt_free(a);
+	a = begin(2); /* b and c */
+	go_on(90000);
+	ck_assert(attempt_give_up(a, trouble));
+	ck_assert_int_eq(a->state.rcpt[0].status, RCPT_EXPIRED);
+	ck_assert_str_eq(a->state.rcpt[0].reply,
+			 "expired while it could not be found out whether this is a mailing list: connect: refused");
+	ck_assert_str_eq(a->state.rcpt[0].upstream, "lists");
+	ck_assert_uint_eq(spool_state_count(&a->state, RCPT_PENDING), 2);
+	attempt_free(a);
+	rules.routes = before;
+}
+END_TEST
+
 /* Recipients with the same fate and words are one event of the history; another attempt with the same only counts. */
 START_TEST(the_history_groups_recipients)
 {
@@ -641,7 +675,7 @@ int main(void)
 		one_recipient_too_many_goes_at_once, our_own_wrong_password_bounces_nothing,
 		a_failure_makes_one_report, a_report_the_disk_refuses_is_made_later, only_so_many_recipients_go_at_once,
 		each_upstream_gets_its_own_recipients, each_gets_a_last_try_when_its_time_is_over,
-		who_cannot_be_reached_is_given_up_by_age, the_history_groups_recipients,
+		who_cannot_be_reached_is_given_up_by_age, who_is_undecided_waits_and_is_given_up_by_age, the_history_groups_recipients,
 		a_message_that_is_done_with_leaves,
 		a_sick_disk_does_not_make_it_forget, held_and_damaged_messages_are_not_sent,
 		domains_are_limited, each_has_the_answer_that_was_his, a_time_to_deliver_by_is_kept,

@@ -127,6 +127,7 @@ static const char every_key[] =
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
 	"view_group = v control_group = c\noutbox = /o\nx_peer = yes\n"
+	"module = /m.so module_arguments = { a, \"b c\" } module_timeout = 62s\n"
 	"exec_command = { /bin/e, \"--to=%{recipient}\", '$x' } exec_timeout = 57s exec_newline = crlf\n"
 	"filter_command = /bin/f filter_timeout = 58s filter_newline = crlf program_user = x max_programs = 59\n"
 	"mailman_url = none mailman_user = mu mailman_refresh = 49s mailman_upstream = u mailman_timeout = 53s\n"
@@ -149,7 +150,7 @@ static const char every_key[] =
 	"listener 'b-c.d_E' { localaddr = \":2525\" xclient_from = {} tls = required tls_key = {} tls_cert = /c3 discard_ehlo_keywords = { dsn, \"8BITMIME\" }\n"
 	"tls_profile = modern tls_client_cert = ask auth = offered auth_without_tls = no auth_mechanisms = LOGIN }\n"
 	"upstream u {\nremoteaddr = { \"[2001:db8::1]:1465 weight=1000\", \"b  weight=1 \", 'c:2' }\ntls = implicit\ntls_ca_file = \"/ca\"\n"
-	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no discard_ehlo_keywords = CHUNKING\n"
+	"user = \"a\\\"b\\\\c\\${d} \xc3\xa4\"\npassword_file = '/p\\'w'\neight_bit = pass\npipelining = no discard_ehlo_keywords = CHUNKING chunking = never\n"
 	"max_connections = 17\nmessages_per_connection = 18\nconnect_timeout = 19s\ngreeting_timeout = 20s\n"
 	"command_timeout = 21s\ndata_timeout = 22s\nblock_timeout = 23s\nfinal_timeout = 24s\nidle_timeout = 25s\n"
 	"probe_min = 26s\nprobe_max = 27s\nmessages_per_minute = 31\nrecipients_per_message = 32\n"
@@ -280,6 +281,10 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->view_group, "v");
 	ck_assert_str_eq(cfg->control_group, "c");
 	ck_assert_str_eq(cfg->outbox, "/o");
+	ck_assert_str_eq(cfg->module, "/m.so");
+	ck_assert_uint_eq(cfg->module_argument_count, 2);
+	ck_assert_str_eq(cfg->module_arguments[1], "b c");
+	ck_assert_int_eq(cfg->module_timeout_ms, 62000);
 	ck_assert_uint_eq(cfg->upstream_count, 2);
 	ck_assert_str_eq(cfg->upstream[1].name, "second");
 	ck_assert_uint_eq(cfg->upstream[1].remoteaddr_count, 1);
@@ -369,6 +374,7 @@ static void check_every_key(const struct config *cfg)
 				       "sha256//AAAAQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
 	ck_assert_int_eq(u[1].address_family, UPSTREAM_FAMILY_IPV4);
 	ck_assert_int_eq(u->eight_bit, UPSTREAM_EIGHTBIT_PASS);
+	ck_assert_int_eq(u->chunking, UPSTREAM_CHUNKING_NEVER);
 	ck_assert(!u->pipelining);
 	ck_assert_uint_eq(u->max_connections, 17);
 	ck_assert_uint_eq(u->messages_per_connection, 18);

@@ -109,7 +109,7 @@ static const struct {
 	  "t.conf:3: relay_from: \"10.0.0.1/8\": bits are set behind the prefix length 8; write the network's first address\n"
 	  "t.conf:3: relay_from: \"x\" is not a network (ADDRESS/BITS)\n" },
 	{ "localaddr = :1 remoteaddr = unix:/x",
-	  "t.conf:1: remoteaddr: \"unix:/x\": an upstream is reached by TCP only\n" },
+	  "t.conf:1: remoteaddr: \"unix:/x\": an upstream is reached by TCP only, but for lmtp://unix:PATH\n" },
 	{ "localaddr = :1 remoteaddr = :25",
 	  "t.conf:1: remoteaddr: \":25\": a host, and a port from 1 to 65535, are needed to connect to\n" },
 	{ GOOD "handler = { spool }", "t.conf:3: handler takes one value, not a list\n" },

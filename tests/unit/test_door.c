@@ -257,6 +257,25 @@ START_TEST(who_asks_nothing_goes)
 }
 END_TEST
 
+/* ---- lists ---------------------------------------------------------------------------- */
+
+START_TEST(the_file_of_lists_is_handed_over)
+{
+	char file[500];
+	struct asker a;
+	FILE *f;
+
+	ask_open(&a, "view");
+	ck_assert_str_eq(answer_to(&a, "{\"ask\":\"lists\"}\n"), "{\"lists\":false,\"end\":true}\n");
+	snprintf(file, sizeof(file), "%s/lists", dir);
+	f = fopen(file, "w");
+	ck_assert_ptr_nonnull(f);
+	fclose(f);
+	ck_assert_str_eq(answer_to(&a, "{\"ask\":\"lists\"}\n"), "{\"lists\":true,\"end\":true}\n");
+	ask_close(&a);
+}
+END_TEST
+
 /* ---- long answers -------------------------------------------------------------------- */
 
 START_TEST(a_million_ids_are_sent_as_they_are_read)
@@ -440,7 +459,7 @@ int main(void)
 		requests_may_come_together, who_closes_its_side_is_answered, who_looks_changes_nothing,
 		failures_are_told, every_cut_of_a_request_is_harmless, a_request_has_a_longest_length,
 		viewers_cannot_lock_operators_out, half_a_request_has_a_deadline, who_asks_nothing_goes,
-		a_million_ids_are_sent_as_they_are_read, few_may_list_at_the_same_time, watchers_hear_all_processes,
+		the_file_of_lists_is_handed_over, a_million_ids_are_sent_as_they_are_read, few_may_list_at_the_same_time, watchers_hear_all_processes,
 		a_slow_watcher_is_cut_off, who_watches_asks_nothing, sockets_have_their_rights_and_go,
 	};
 

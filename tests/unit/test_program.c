@@ -411,10 +411,14 @@ START_TEST(what_a_program_gets)
 	ck_assert_str_eq(w.out.text, "3 a b r@b.example q@b.example|s@a.example|r@b.example|192.0.2.1:4711\n"
 				     "r@b.example\nq@b.example\n/\n0077\nSubject: x\n\nbody\n4\n0\n0\n");
 	ck_assert_int_eq(w.out.status, 0);
-	/* signals are not ignored, whatever they are here: a shell could not trap one that is */
-	ck_assert_int_eq(run("#!/bin/sh\ngrep SigIgn /proc/self/status; grep SigBlk /proc/self/status\n"),
+	/*
+	 * Signals are not ignored, whatever they are here: a shell could not trap one that is. 32 and 33 are the C
+	 * library's own, which lets nobody change them.
+	 */
+	ck_assert_int_eq(run("#!/bin/sh\nfor set in SigIgn SigBlk; do mask=$(grep $set /proc/self/status);"
+			     "echo $((0x${mask#*:?} & ~0x180000000)); done\n"),
 			 PROGRAM_EXITED);
-	ck_assert_str_eq(w.out.text, "SigIgn:\t0000000000000000\nSigBlk:\t0000000000000000\n");
+	ck_assert_str_eq(w.out.text, "0\n0\n");
 	finish();
 }
 END_TEST

@@ -6,7 +6,8 @@
 #include "handler/proxy_words.h"
 #include "unit.h"
 
-static struct upstream_outcome answer(enum upstream_phase phase, int code, const char *enhanced, const char *text)
+static struct upstream_outcome answer(enum upstream_phase phase, int code, const char *enhanced,
+				      const char *text)
 {
 	struct upstream_outcome o = { .how = UPSTREAM_ANSWERED, .phase = phase };
 
@@ -23,17 +24,24 @@ START_TEST(refusals)
 		int code_said;
 		const char *enhanced_said;
 	} rows[] = {
-		{ UPSTREAM_MAIL, 550, "5.7.1", 550, "5.7.1" },	   { UPSTREAM_RCPT, 550, "", 550, "5.0.0" },
-		{ UPSTREAM_RCPT, 450, "4.2.1", 450, "4.2.1" },	   { UPSTREAM_RCPT, 452, "", 452, "4.0.0" },
-		{ UPSTREAM_FINAL_DOT, 554, "5.6.0", 554, "5.6.0" }, { UPSTREAM_CONTENT, 552, "5.3.4", 552, "5.3.4" },
+		{ UPSTREAM_MAIL, 550, "5.7.1", 550, "5.7.1" },
+		{ UPSTREAM_RCPT, 550, "", 550, "5.0.0" },
+		{ UPSTREAM_RCPT, 450, "4.2.1", 450, "4.2.1" },
+		{ UPSTREAM_RCPT, 452, "", 452, "4.0.0" },
+		{ UPSTREAM_FINAL_DOT, 554, "5.6.0", 554, "5.6.0" },
+		{ UPSTREAM_CONTENT, 552, "5.3.4", 552, "5.3.4" },
 		/* not for the client */
-		{ UPSTREAM_MAIL, 421, "4.3.2", 451, "4.3.2" },	   { UPSTREAM_MAIL, 421, "", 451, "4.3.0" },
-		{ UPSTREAM_MAIL, 530, "5.7.0", 451, "4.3.0" },	   { UPSTREAM_RCPT, 535, "5.7.8", 451, "4.3.0" },
-		{ UPSTREAM_RCPT, 538, "", 451, "4.3.0" },	   { UPSTREAM_FINAL_DOT, 421, "4.4.2", 451, "4.4.2" },
+		{ UPSTREAM_MAIL, 421, "4.3.2", 451, "4.3.2" },
+		{ UPSTREAM_MAIL, 421, "", 451, "4.3.0" },
+		{ UPSTREAM_MAIL, 530, "5.7.0", 451, "4.3.0" },
+		{ UPSTREAM_RCPT, 535, "5.7.8", 451, "4.3.0" },
+		{ UPSTREAM_RCPT, 538, "", 451, "4.3.0" },
+		{ UPSTREAM_FINAL_DOT, 421, "4.4.2", 451, "4.4.2" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct upstream_outcome o = answer(rows[i].phase, rows[i].code, rows[i].enhanced, "its own\nwords");
+		struct upstream_outcome o =
+			answer(rows[i].phase, rows[i].code, rows[i].enhanced, "its own\nwords");
 		struct smtp_reply reply = { .code = 0 };
 
 		ck_assert_int_eq(proxy_refuse(&o, &reply), HANDLER_REFUSE);
@@ -75,8 +83,12 @@ START_TEST(the_empty_line)
 	const struct {
 		const char *text;
 		size_t at; /* of its CR; the length: there is none */
-	} rows[] = { { "", 0 },	       { "\r\n", 0 },		  { "a: b\r\n", 6 },
-		     { "a: b\r\n\r\nx", 6 }, { "a: b\r\n c\r\n\r\n\r\n", 10 }, { "a", 1 } };
+	} rows[] = { { "", 0 },
+		     { "\r\n", 0 },
+		     { "a: b\r\n", 6 },
+		     { "a: b\r\n\r\nx", 6 },
+		     { "a: b\r\n c\r\n\r\n\r\n", 10 },
+		     { "a", 1 } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		size_t len = strlen(rows[i].text);

@@ -124,6 +124,27 @@ START_TEST(split_messages_are_gathered)
 }
 END_TEST
 
+START_TEST(the_undecided_are_gathered_from_wherever_they_wait)
+{
+	struct queue q;
+
+	queue_init(&q, 3);
+	queue_add(&q, A, 0, 500, QUEUE_UNDECIDED | QUEUE_SPLIT);
+	queue_add(&q, B, 1, 50, QUEUE_UNDECIDED);
+	queue_add(&q, C, 0, 10, QUEUE_SPLIT);
+	ck_assert_uint_eq(q.undecided, 2);
+	ck_assert_uint_eq(queue_gather(&q, QUEUE_UNDECIDED, 2, 100), 2);
+	ck_assert_uint_eq(queue_count_due(&q, 2, 100, 10), 2);
+	ck_assert_uint_eq(queue_count_waiting(&q, 0), 1);
+	queue_set_flags(&q, A, 0, QUEUE_UNDECIDED);
+	ck_assert(queue_forget(&q, B));
+	ck_assert_uint_eq(q.undecided, 0);
+	ck_assert_uint_eq(queue_gather(&q, QUEUE_UNDECIDED, 1, 100), 0);
+	ck_assert_uint_eq(queue_count_waiting(&q, 2), 1);
+	queue_release(&q);
+}
+END_TEST
+
 START_TEST(the_queue_knows_what_is_held_and_failed)
 {
 	struct queue_item item;
@@ -677,6 +698,47 @@ START_TEST(a_message_waits_where_it_can_go_first)
 }
 END_TEST
 
+static enum route_listed nobody_knows(void *ctx, const char *address, int64_t arrived_wall_us)
+{
+	(void)ctx;
+	(void)arrived_wall_us;
+	return address[0] == 'a' ? ROUTE_LISTED_UNKNOWN : ROUTE_LISTED_NO;
+}
+
+/* Who cannot be told yet waits behind whoever can go, and alone in the place behind the upstreams. */
+START_TEST(the_undecided_wait_for_an_answer)
+{
+	static const char *const names[] = { "one", "lists" };
+	static const struct route_lists lists = { nobody_knows, NULL, 1 };
+	static const struct routes routes = { .lists = &lists, .upstream_name = names, .upstream_count = 2 };
+	struct place_upstream upstream[3] = { { .available = true }, { .available = true } };
+	struct envelope env;
+	struct spool_state st;
+	struct place place;
+
+	envelope_init(&env);
+	envelope_set(&env.sender, "", 0);
+	envelope_add_rcpt(&env, "a@one.test", 10);
+	envelope_add_rcpt(&env, "b@two.test", 10);
+	spool_state_init(&st, 2);
+	place = place_find(&routes, &env, &st, upstream, 100);
+	ck_assert(place.waits && place.is_split && place.is_undecided);
+	ck_assert_uint_eq(place.upstream, 0);
+	st.rcpt[1].next_wall_us = 900; /* the upstream is there, though later */
+	place = place_find(&routes, &env, &st, upstream, 100);
+	ck_assert_uint_eq(place.upstream, 0);
+	ck_assert_int_eq(place.due_wall_us, 900);
+	st.rcpt[1].status = RCPT_DELIVERED;
+	place = place_find(&routes, &env, &st, upstream, 100);
+	ck_assert(place.waits && !place.is_split && place.is_undecided);
+	ck_assert_uint_eq(place.upstream, 2);
+	st.rcpt[0].status = RCPT_DELIVERED;
+	ck_assert(!place_find(&routes, &env, &st, upstream, 100).waits);
+	spool_state_release(&st);
+	envelope_release(&env);
+}
+END_TEST
+
 START_TEST(rates_forget_after_a_minute)
 {
 	struct rates r = { 0 };
@@ -840,7 +902,8 @@ int main(void)
 	Suite *s = suite_create("relay");
 
 	UNIT_CASE(s, the_queue_gives_what_is_due_in_order, new_mail_does_not_wait_behind_a_backlog,
-		  a_backlog_of_new_mail_grows_old, split_messages_are_gathered, the_queue_knows_what_is_held_and_failed,
+		  a_backlog_of_new_mail_grows_old, split_messages_are_gathered, the_undecided_are_gathered_from_wherever_they_wait,
+		the_undecided_wait_for_an_answer, the_queue_knows_what_is_held_and_failed,
 		  the_queue_follows_the_clock, the_queue_agrees_with_a_model, a_million_messages_are_small,
 		  only_5yz_in_a_transaction_is_permanent, every_rule_of_the_table_is_reached,
 		  intervals_grow_to_their_limit, a_failing_upstream_is_paused_longer_and_longer,

@@ -203,6 +203,43 @@ START_TEST(test_found)
 }
 END_TEST
 
+/* An address tells what is said of it: "yes@", "no@", anything else is not known. */
+static enum route_listed ask(void *ctx, const char *address, int64_t arrived_wall_us)
+{
+	ck_assert_int_eq(arrived_wall_us, 42);
+	++*(int *)ctx;
+	return strncmp(address, "yes@", 4) == 0  ? ROUTE_LISTED_YES
+	       : strncmp(address, "no@", 3) == 0 ? ROUTE_LISTED_NO
+						 : ROUTE_LISTED_UNKNOWN;
+}
+
+START_TEST(test_lists)
+{
+	static const char *const names[] = { "zero", "lists", "two" };
+	static const char *const all[] = { "*" };
+	static const struct route_rule rule = { .pattern = { [ROUTE_RECIPIENT] = all },
+						.pattern_count = { [ROUTE_RECIPIENT] = 1 }, .upstream = 2 };
+	int asked = 0;
+	struct route_lists lists = { ask, &asked, 1 };
+	struct routes routes = { .lists = &lists, .rule = &rule, .rule_count = 1, .upstream_name = names,
+				 .upstream_count = 3 };
+	struct envelope_rcpt rcpt[3] = { { .address = (char *)(uintptr_t)"yes@a.example" },
+					 { .address = (char *)(uintptr_t)"no@a.example" },
+					 { .address = (char *)(uintptr_t)"who@a.example" } };
+	struct envelope env = { .sender = (char *)(uintptr_t)"", .rcpt = rcpt, .rcpt_count = 3, .arrived_wall_us = 42 };
+
+	/* before the rules, but behind the operator's choice */
+	ck_assert_uint_eq(route_find(&routes, &env, 0, NULL), 1);
+	ck_assert_uint_eq(route_find(&routes, &env, 1, NULL), 2);
+	ck_assert_uint_eq(route_find(&routes, &env, 2, NULL), 3); /* undecided */
+	ck_assert_uint_eq(route_find(&routes, &env, 2, "gone"), 3);
+	ck_assert_int_eq(asked, 4);
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_uint_eq(route_find(&routes, &env, i, "zero"), 0);
+	ck_assert_int_eq(asked, 4);
+}
+END_TEST
+
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 int main(void)
@@ -210,6 +247,7 @@ int main(void)
 	Suite *s = suite_create("route");
 	TCase *c = tcase_create("route");
 
+	tcase_add_test(c, test_lists);
 	tcase_add_loop_test(c, test_matches, 0, COUNT(matches));
 	tcase_add_loop_test(c, test_refused, 0, COUNT(refused));
 	tcase_add_loop_test(c, test_covers, 0, COUNT(pairs));

@@ -8,7 +8,8 @@
 #include "upstream_client.h"
 
 #define HELLO(...) "> 220 hi", "< EHLO client.example", "> 250-me", __VA_ARGS__ "> 250 SIZE 1000"
-#define OPENED HELLO(), "< MAIL FROM:<a@b>", "> 250 2.1.0 fine", "< RCPT TO:<c@d>", "> 250 ok", "< DATA", "> 354 go"
+#define OPENED                                                                                               \
+	HELLO(), "< MAIL FROM:<a@b>", "> 250 2.1.0 fine", "< RCPT TO:<c@d>", "> 250 ok", "< DATA", "> 354 go"
 
 struct world {
 	struct script_server server;
@@ -55,7 +56,8 @@ static void finish(struct world *w)
 
 static void says(struct world *w, enum upstream_phase phase, const char *line, int code)
 {
-	ck_assert_msg(talk_command(w->talk, phase, line, strlen(line), &w->o) == 0, "%s: %s", line, w->o.reply.text);
+	ck_assert_msg(talk_command(w->talk, phase, line, strlen(line), &w->o) == 0, "%s: %s", line,
+		      w->o.reply.text);
 	ck_assert_int_eq(w->o.how, UPSTREAM_ANSWERED);
 	ck_assert_int_eq(w->o.phase, phase);
 	ck_assert_int_eq(w->o.reply.code, code);
@@ -172,8 +174,9 @@ START_TEST(chunks_go_out_as_they_are)
 {
 	struct world w;
 
-	connected(&w, SCRIPT(HELLO("> 250-CHUNKING", ), "< MAIL", "> 250 ok", "< RCPT", "> 250 ok", "< BDAT 3",
-			     "x< 2e0d0a", "> 250 more", "< BDAT 2 LAST", "x< 2e00", "> 250 all", "eof"));
+	connected(&w,
+		  SCRIPT(HELLO("> 250-CHUNKING", ), "< MAIL", "> 250 ok", "< RCPT", "> 250 ok", "< BDAT 3",
+			 "x< 2e0d0a", "> 250 more", "< BDAT 2 LAST", "x< 2e00", "> 250 all", "eof"));
 	says(&w, UPSTREAM_MAIL, "MAIL FROM:<a@b>", 250);
 	says(&w, UPSTREAM_RCPT, "RCPT TO:<c@d>", 250);
 	ck_assert_int_eq(talk_chunk(w.talk, ".\r\n", 3, false, &w.o), 0);
@@ -190,14 +193,13 @@ START_TEST(some_lines_are_not_said)
 	const struct {
 		const char *line;
 		size_t len;
-	} rows[] = { { "NOOP\r\nQUIT", 10 }, { "NOOP\nQUIT", 9 },    { "NOOP\rQUIT", 9 },
-		     { "NOOP\0QUIT", 9 },    { "starttls", 8 },	      { "AUTH PLAIN x", 12 },
-		     { "Auth", 4 } };
+	} rows[] = { { "NOOP\r\nQUIT", 10 }, { "NOOP\nQUIT", 9 },    { "NOOP\rQUIT", 9 }, { "NOOP\0QUIT", 9 },
+		     { "starttls", 8 },      { "AUTH PLAIN x", 12 }, { "Auth", 4 } };
 	static char longest[2047];
 	struct world w;
 
-	connected(&w, SCRIPT(HELLO(), "< AUTHORS", "> 500 no", "< xxx", "> 500 no", "< VRFY \xc3\xbc", "> 252 maybe",
-			     "eof"));
+	connected(&w, SCRIPT(HELLO(), "< AUTHORS", "> 500 no", "< xxx", "> 500 no", "< VRFY \xc3\xbc",
+			     "> 252 maybe", "eof"));
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		ck_assert_int_eq(talk_command(w.talk, UPSTREAM_IDLE, rows[i].line, rows[i].len, &w.o), -1);
 		ck_assert_int_eq(w.o.how, UPSTREAM_UNSUPPORTED);
@@ -230,7 +232,8 @@ START_TEST(a_session_that_fails_says_why)
 		{ SCRIPT("> 554 go away", "eof"), UPSTREAM_ANSWERED, UPSTREAM_GREETING, 554 },
 		{ SCRIPT("close"), UPSTREAM_NO_ANSWER, UPSTREAM_GREETING, 0 },
 		{ SCRIPT("> 421 later", "eof"), UPSTREAM_ANSWERED, UPSTREAM_GREETING, 421 },
-		{ SCRIPT("> 220 hi", "< EHLO", "> 250-me", "> 250 ok", "eof"), UPSTREAM_NO_ANSWER, UPSTREAM_AUTH, 0 },
+		{ SCRIPT("> 220 hi", "< EHLO", "> 250-me", "> 250 ok", "eof"), UPSTREAM_NO_ANSWER,
+		  UPSTREAM_AUTH, 0 },
 		{ SCRIPT("hang"), UPSTREAM_NO_ANSWER, UPSTREAM_GREETING, 0 },
 	};
 
@@ -435,9 +438,9 @@ START_TEST(starttls_and_long_content)
 
 	certs_open();
 	memset(content, 'y', sizeof(content));
-	begin(&w, SCRIPT("> 220 hi", "< EHLO", "> 250-me", "> 250 STARTTLS", "< STARTTLS", "> 220 go", "tls 0", "< EHLO",
-			 "> 250 me", "< MAIL", "> 250 ok", "< RCPT", "> 250 ok", "< DATA", "> 354 go", "data", "> 250 ok",
-			 QUIT));
+	begin(&w, SCRIPT("> 220 hi", "< EHLO", "> 250-me", "> 250 STARTTLS", "< STARTTLS", "> 220 go",
+			 "tls 0", "< EHLO", "> 250 me", "< MAIL", "> 250 ok", "< RCPT", "> 250 ok", "< DATA",
+			 "> 354 go", "data", "> 250 ok", QUIT));
 	w.settings.tls = UPSTREAM_TLS_OPPORTUNISTIC;
 	ck_assert_msg(talk_connect(w.talk, &w.o) == 0, "%s", w.o.reply.text);
 	ck_assert(talk_features(w.talk)->tls && talk_tls(w.talk, &tls));
@@ -447,7 +450,8 @@ START_TEST(starttls_and_long_content)
 	says(&w, UPSTREAM_RCPT, "RCPT TO:<c@d>", 250);
 	says(&w, UPSTREAM_DATA, "DATA", 354);
 	for (int i = 0; i < 900; i++)
-		ck_assert_int_eq(talk_content(w.talk, content, 1000, &w.o) | talk_content(w.talk, "\r\n", 2, &w.o), 0);
+		ck_assert_int_eq(
+			talk_content(w.talk, content, 1000, &w.o) | talk_content(w.talk, "\r\n", 2, &w.o), 0);
 	ck_assert_int_eq(talk_content_end(w.talk, &w.o), 0);
 	ck_assert_int_eq(talk_quit(w.talk, NULL), 0);
 	ck_assert(talk_tls(w.talk, &tls));
@@ -460,8 +464,8 @@ START_TEST(a_failed_handshake_goes_on_in_the_clear)
 {
 	struct world w;
 
-	begin(&w, SCRIPT("> 220 hi", "< EHLO", "> 250-me", "> 250 STARTTLS", "< STARTTLS", "> 220 go", "> no TLS at all",
-			 "next", HELLO(), "eof"));
+	begin(&w, SCRIPT("> 220 hi", "< EHLO", "> 250-me", "> 250 STARTTLS", "< STARTTLS", "> 220 go",
+			 "> no TLS at all", "next", HELLO(), "eof"));
 	w.settings.tls = UPSTREAM_TLS_OPPORTUNISTIC;
 	ck_assert_msg(talk_connect(w.talk, &w.o) == 0, "%s", w.o.reply.text);
 	ck_assert(!talk_features(w.talk)->tls);
@@ -473,11 +477,12 @@ int main(void)
 {
 	Suite *suite = suite_create("talk");
 
-	UNIT_CASE(suite, a_transaction_is_said_step_by_step, content_can_be_cut_anywhere, an_empty_message_is_a_dot,
-		  much_content_passes_whole, lmtp_has_a_reply_for_each, chunks_go_out_as_they_are, some_lines_are_not_said,
-		  a_session_that_fails_says_why, helo_when_ehlo_is_not_known, each_phase_has_its_deadline,
-		  a_peer_that_takes_nothing, a_lost_connection_tells_whether_all_was_said, an_answer_before_the_end,
-		  out_of_step, a_peer_that_talks_nonsense, the_service_stops, starttls_and_long_content,
+	UNIT_CASE(suite, a_transaction_is_said_step_by_step, content_can_be_cut_anywhere,
+		  an_empty_message_is_a_dot, much_content_passes_whole, lmtp_has_a_reply_for_each,
+		  chunks_go_out_as_they_are, some_lines_are_not_said, a_session_that_fails_says_why,
+		  helo_when_ehlo_is_not_known, each_phase_has_its_deadline, a_peer_that_takes_nothing,
+		  a_lost_connection_tells_whether_all_was_said, an_answer_before_the_end, out_of_step,
+		  a_peer_that_talks_nonsense, the_service_stops, starttls_and_long_content,
 		  a_failed_handshake_goes_on_in_the_clear);
 	return unit_run(suite);
 }
