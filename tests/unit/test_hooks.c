@@ -30,7 +30,8 @@ static const struct command_verb added[] = {
 	  COMMAND_HOOKED | COMMAND_ANSWERED, 0 },
 };
 
-static enum hook_verdict fake_begin(struct session_hooks *h, const struct session *s, struct smtp_reply *reply)
+static enum hook_verdict fake_begin(struct session_hooks *h, const struct session *s,
+				    struct smtp_reply *reply)
 {
 	struct fake_hooks *f = (struct fake_hooks *)h;
 	struct session_view view;
@@ -62,8 +63,9 @@ static const struct command_verb *fake_find(struct session_hooks *h, const char 
 	return NULL;
 }
 
-static enum hook_verdict fake_command(struct session_hooks *h, const struct command_verb *verb, enum hook_moment moment,
-				      const char **arg, size_t *len, struct smtp_reply *reply)
+static enum hook_verdict fake_command(struct session_hooks *h, const struct command_verb *verb,
+				      enum hook_moment moment, const char **arg, size_t *len,
+				      struct smtp_reply *reply)
 {
 	struct fake_hooks *f = (struct fake_hooks *)h;
 	struct session_view view;
@@ -97,7 +99,7 @@ static void fake_announce(struct session_hooks *h, struct buf *out)
 		buf_addf(out, "\n%s", ((struct fake_hooks *)h)->line);
 }
 
-static const struct session_hooks_ops fake_ops = { fake_begin,	 fake_find,	fake_command,
+static const struct session_hooks_ops fake_ops = { fake_begin,   fake_find,     fake_command,
 						   fake_replied, fake_announce, fake_end };
 
 struct run {
@@ -112,7 +114,8 @@ static void setup(struct run *r, const char *input)
 {
 	memset(r, 0, sizeof(*r));
 	transcript_default_config(&r->cfg);
-	r->peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
+	r->peer =
+		(struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
 	fake_handler_init(&r->handler, true);
 	fake_io_init(&r->io, input, strlen(input), FAKE_WHOLE);
 	r->hooks.hooks.ops = &fake_ops;
@@ -152,8 +155,9 @@ START_TEST(each_is_asked_in_order)
 
 	setup(&r, HELLO "noop a b\r\nBOGUS\r\nQUIT\r\n");
 	ck_assert_int_eq(run(&r), SESSION_QUIT);
-	ck_assert_str_eq(r.hooks.told.data, "begin;=220;HELO?(x)HELO!(x)HELO=250;NOOP?(a b)NOOP!(a b)NOOP=250;"
-					    "?=500;QUIT?()QUIT!()QUIT=221;end;");
+	ck_assert_str_eq(r.hooks.told.data,
+			 "begin;=220;HELO?(x)HELO!(x)HELO=250;NOOP?(a b)NOOP!(a b)NOOP=250;"
+			 "?=500;QUIT?()QUIT!()QUIT=221;end;");
 	teardown(&r);
 }
 END_TEST
@@ -259,12 +263,13 @@ START_TEST(new_verbs)
 	setup(&r, "xtest\r\n" HELLO "XTEST\r\nXNEEDS\r\nXNEEDS y\r\nHELP XNEEDS\r\n" MAIL "XNEEDS z\r\n");
 	answer(&r, "XTEST", HOOK_IN_ORDER, 250, "hello there");
 	run(&r);
-	ck_assert_ptr_nonnull(strstr(r.io.out.data,
-				     "503 5.5.1 Error: send HELO first\r\n250 relay.example.org\r\n250 hello there\r\n"
-				     "501 5.5.4 Syntax: XNEEDS word\r\n"
-				     "500 5.5.2 Error: command \"XNEEDS\" not recognized\r\n"
-				     "250 2.0.0 Syntax: XNEEDS word\r\n250 2.1.0 OK\r\n"
-				     "503 5.5.1 Error: no XNEEDS here\r\n"));
+	ck_assert_ptr_nonnull(
+		strstr(r.io.out.data,
+		       "503 5.5.1 Error: send HELO first\r\n250 relay.example.org\r\n250 hello there\r\n"
+		       "501 5.5.4 Syntax: XNEEDS word\r\n"
+		       "500 5.5.2 Error: command \"XNEEDS\" not recognized\r\n"
+		       "250 2.0.0 Syntax: XNEEDS word\r\n250 2.1.0 OK\r\n"
+		       "503 5.5.1 Error: no XNEEDS here\r\n"));
 	teardown(&r);
 }
 END_TEST
@@ -332,7 +337,8 @@ START_TEST(xclient_begins_anew)
 	setup(&r, "EHLO x\r\nXCLIENT ADDR=192.0.2.9\r\n");
 	r.peer.may_xclient = true;
 	run(&r);
-	ck_assert_ptr_nonnull(strstr(r.hooks.told.data, "XCLIENT!(ADDR=192.0.2.9)end;begin;XCLIENT=220;end;"));
+	ck_assert_ptr_nonnull(
+		strstr(r.hooks.told.data, "XCLIENT!(ADDR=192.0.2.9)end;begin;XCLIENT=220;end;"));
 	teardown(&r);
 }
 END_TEST
@@ -455,7 +461,8 @@ START_TEST(the_table_says_who_may_do_what)
 			ck_assert(v->flags & COMMAND_HOOKED);
 		if (v->flags & COMMAND_ANSWERED)
 			ck_assert(!(v->flags & COMMAND_WATCHED) && v->states == COMMAND_ANY);
-		if (strcmp(v->name, "QUIT") == 0 || strcmp(v->name, "RSET") == 0 || strcmp(v->name, "XCLIENT") == 0)
+		if (strcmp(v->name, "QUIT") == 0 || strcmp(v->name, "RSET") == 0 ||
+		    strcmp(v->name, "XCLIENT") == 0)
 			ck_assert(v->flags & COMMAND_WATCHED);
 	}
 }
