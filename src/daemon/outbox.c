@@ -102,7 +102,10 @@ struct play {
 	const struct session_events *events; /* the worker's */
 	unsigned accepted, refused, refused_for_now;
 	struct buf reason; /* the first refusal */
+	int result_fd; /* in a child: where its parent hears of it; -1: none */
 };
+
+#define IN_THE_SPOOL 's' /* what a child tells first, when a message of the file is */
 
 static void on_verb(void *ctx, const char *verb)
 {
@@ -116,6 +119,9 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 	struct play *p = ctx;
 
 	p->accepted++;
+	/* whatever ends us from here on, to play it again would send this one twice */
+	if (p->result_fd >= 0 && p->accepted == 1)
+		(void)!write(p->result_fd, &(char){ IN_THE_SPOOL }, 1);
 	p->events->accepted(p->events->ctx, env, size_bytes, reply);
 }
 
@@ -207,10 +213,10 @@ static int open_file(const struct outbox_player *p, int taken_fd, const char *na
 	return -1;
 }
 
-static enum fate play_here(const struct outbox_player *p, struct control *control, int fd, const struct stat *st,
-			   struct buf *reason)
+static enum fate play_here(const struct outbox_player *p, struct control *control, int result_fd, int fd,
+			   const struct stat *st, struct buf *reason)
 {
-	struct play play = { .events = p->events };
+	struct play play = { .events = p->events, .result_fd = result_fd };
 	const struct session_events events = { .verb = on_verb,
 					       .accepted = on_accepted,
 					       .rejected = on_rejected,
@@ -239,16 +245,35 @@ static _Noreturn void play_and_tell(const struct outbox_player *p, struct contro
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* what hangs in it is to end with the worker */
 	buf_init(&reason, REASON_MAX);
-	fate = (char)play_here(p, control, fd, st, &reason);
+	fate = (char)play_here(p, control, result_fd, fd, st, &reason);
 	told = file_write_all(result_fd, &fate, 1) == 0 && file_write_all(result_fd, reason.data, reason.len) == 0;
 	_exit(told ? 0 : 1);
+}
+
+/* What the child told. False: it died before it had a verdict. */
+static bool take_verdict(const char *text, size_t len, enum fate *fate, struct buf *reason)
+{
+	bool in_the_spool = len > 0 && text[0] == IN_THE_SPOOL;
+
+	text += in_the_spool;
+	len -= in_the_spool;
+	if (len > 0 && (unsigned char)text[0] <= FATE_REFUSED) {
+		*fate = (enum fate)text[0];
+		buf_add(reason, text + 1, len - 1);
+		return true;
+	}
+	if (in_the_spool) { /* put aside: whether there was more in it nobody knows */
+		*fate = FATE_REFUSED;
+		buf_adds(reason, "it is in the spool, and behind that ");
+	}
+	return false;
 }
 
 /* Waits for the child's verdict; a stop of ours goes on to it. False: it died without one. */
 static bool hear_verdict(const struct outbox_player *p, int result_fd, int control_fd, enum fate *fate,
 			 struct buf *reason)
 {
-	char text[1 + REASON_MAX];
+	char text[2 + REASON_MAX];
 	size_t len = 0;
 	bool told = false;
 
@@ -269,11 +294,7 @@ static bool hear_verdict(const struct outbox_player *p, int result_fd, int contr
 			break;
 		len += n > 0 ? (size_t)n : 0;
 	}
-	if (len == 0 || (unsigned char)text[0] > FATE_REFUSED)
-		return false;
-	*fate = (enum fate)text[0];
-	buf_add(reason, text + 1, len - 1);
-	return true;
+	return take_verdict(text, len, fate, reason);
 }
 
 /* It lives, and dies, apart from us: what is played may end the process that plays it, again and again. */
@@ -314,7 +335,7 @@ static enum fate play_apart(const struct outbox_player *p, int fd, const struct 
 
 static enum fate play(const struct outbox_player *p, int fd, const struct stat *st, struct buf *reason)
 {
-	return p->died ? play_apart(p, fd, st, reason) : play_here(p, p->control, fd, st, reason);
+	return p->died ? play_apart(p, fd, st, reason) : play_here(p, p->control, -1, fd, st, reason);
 }
 
 /* ---- what becomes of the file -------------------------------------------------------- */
