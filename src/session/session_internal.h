@@ -124,6 +124,8 @@ void session_announce(const struct session *s, struct buf *out);
 
 /* The octets that follow a BDAT are read and dropped, then the refusal goes out. */
 void bdat_refuse(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal);
+/* The same where a hook refused it: the transaction ends, for the rest of the content may be on its way (RFC 3030 2). */
+void bdat_veto(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal);
 /* Where the next command begins is not known: the end. */
 void bdat_lost(struct session *s);
 
