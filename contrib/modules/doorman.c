@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A module for Posthouse, posthouse-module(3): rules of the house, in front of any handler. An example of what
- * subclasses of smtpd's SMTPChannel do in Python: verbs defined anew, a new verb, a look at the content.
+ * A module for Posthouse, posthouse-module(3): rules of the house, in front of any handler. An example of
+ * what subclasses of smtpd's SMTPChannel do in Python: verbs defined anew, a new verb, a look at the content.
  *
  *   module = ".../doorman.so"   module_arguments = {"deny-sender=example.com", "deny-word=XJS*C4JDBQADN1"}
  *
@@ -27,7 +27,8 @@ struct house { /* a worker's */
 struct guest { /* a channel's */
 	const struct house *house;
 	unsigned pings;
-	char tail[WORD_MAX]; /* the end of what was seen of the content: a word may be cut between two pieces */
+	char tail[WORD_MAX]; /* the end of what was seen of the content: a word may be cut between two pieces
+			      */
 	size_t tail_len;
 };
 
@@ -35,7 +36,9 @@ static const char *value_of(const char *argument, const char *name)
 {
 	size_t len = strlen(name);
 
-	return strncmp(argument, name, len) == 0 && argument[len] == '=' && argument[len + 1] ? argument + len + 1 : NULL;
+	return strncmp(argument, name, len) == 0 && argument[len] == '=' && argument[len + 1]
+		       ? argument + len + 1
+		       : NULL;
 }
 
 /* "XPING word": what smtp_XPING(self, arg) would be. */
@@ -137,7 +140,8 @@ static int doorman_open(const struct posthouse_api *the_api, struct posthouse_se
 		const char *from = value_of(argv[i], "deny-sender"), *word = value_of(argv[i], "deny-word");
 
 		if ((!from && !word) || (word && strlen(word) > WORD_MAX)) {
-			api->error(server, "module_arguments: deny-sender=DOMAIN and deny-word=WORD (100 octets at most)");
+			api->error(server, "module_arguments: deny-sender=DOMAIN and deny-word=WORD (100 "
+					   "octets at most)");
 			free(h);
 			return -1;
 		}

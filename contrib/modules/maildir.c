@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A module for Posthouse, posthouse-module(3): what comes in goes into a Maildir, whomever it is for. An example of
- * process_message(); Python's smtpd would have a subclass of SMTPServer here.
+ * A module for Posthouse, posthouse-module(3): what comes in goes into a Maildir, whomever it is for. An
+ * example of process_message(); Python's smtpd would have a subclass of SMTPServer here.
  *
  *   handler = "module"   module = ".../maildir.so"   module_arguments = {"/var/mail/test"}
  *
  * Compile: cc -shared -fPIC $(pkg-config --cflags posthouse-module) -o maildir.so maildir.c
  *
- * What 250 means: the message is in new/ under its name, and both are synced. Anything else is 451, and the client
- * keeps it.
+ * What 250 means: the message is in new/ under its name, and both are synced. Anything else is 451, and the
+ * client keeps it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +108,8 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-static int store(const struct maildir *m, const char *name, const char *mailfrom, const char *content, size_t len)
+static int store(const struct maildir *m, const char *name, const char *mailfrom, const char *content,
+		 size_t len)
 {
 	int fd = openat(m->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	char head[400];
@@ -117,8 +118,9 @@ static int store(const struct maildir *m, const char *name, const char *mailfrom
 		return -1;
 	/* RFC 5321 4.4: who delivers puts the sender into the header */
 	snprintf(head, sizeof(head), "Return-Path: <%s>\n", mailfrom);
-	if (write_all(fd, head, strlen(head)) < 0 || write_all(fd, content, len) < 0 || write_all(fd, "\n", 1) < 0 ||
-	    fsync(fd) < 0 || renameat(m->tmp, name, m->new, name) < 0 || fsync(m->new) < 0) {
+	if (write_all(fd, head, strlen(head)) < 0 || write_all(fd, content, len) < 0 ||
+	    write_all(fd, "\n", 1) < 0 || fsync(fd) < 0 || renameat(m->tmp, name, m->new, name) < 0 ||
+	    fsync(m->new) < 0) {
 		int error = errno;
 
 		close(fd);
@@ -130,9 +132,9 @@ static int store(const struct maildir *m, const char *name, const char *mailfrom
 	return 0;
 }
 
-static int process_message(void *data, struct posthouse_channel *channel, const char *peer, const char *mailfrom,
-			   const char *const *rcpttos, const char *content, size_t len, const char *const *mail_options,
-			   const char *const *rcpt_options)
+static int process_message(void *data, struct posthouse_channel *channel, const char *peer,
+			   const char *mailfrom, const char *const *rcpttos, const char *content, size_t len,
+			   const char *const *mail_options, const char *const *rcpt_options)
 {
 	struct maildir *m = data;
 	struct timespec now;
@@ -143,8 +145,8 @@ static int process_message(void *data, struct posthouse_channel *channel, const 
 	(void)mail_options;
 	(void)rcpt_options;
 	clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(name, sizeof(name), "%lld.M%06ldP%ldQ%u.posthouse", (long long)now.tv_sec, now.tv_nsec / 1000,
-		 (long)getpid(), ++m->count);
+	snprintf(name, sizeof(name), "%lld.M%06ldP%ldQ%u.posthouse", (long long)now.tv_sec,
+		 now.tv_nsec / 1000, (long)getpid(), ++m->count);
 	if (store(m, name, mailfrom, content, len) < 0) {
 		complain("cannot store it", name);
 		api->reply(channel, 451, "4.3.0", "Message could not be stored; try again later");

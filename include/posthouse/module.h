@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * posthouse/module.h: the interface of Posthouse to shared objects that take part in its SMTP sessions: what subclasses
- * of smtpd's SMTPServer and SMTPChannel are in Python. posthouse-module(3) has the whole story and an example.
+ * posthouse/module.h: the interface of Posthouse to shared objects that take part in its SMTP sessions: what
+ * subclasses of smtpd's SMTPServer and SMTPChannel are in Python. posthouse-module(3) has the whole story and
+ * an example.
  *
- * A module exports one symbol, posthouse_module, a constant that says which functions it has. Everything it may ask of
- * Posthouse is a function of the table it gets in open(); no structure of Posthouse's is shared but those in this file,
- * and these only ever grow at their end. A module compiled with this header runs with every later version of the same
- * ABI number; with an earlier one POSTHOUSE_HAS() tells whether a function of the table is there.
+ * A module exports one symbol, posthouse_module, a constant that says which functions it has. Everything it
+ * may ask of Posthouse is a function of the table it gets in open(); no structure of Posthouse's is shared
+ * but those in this file, and these only ever grow at their end. A module compiled with this header runs with
+ * every later version of the same ABI number; with an earlier one POSTHOUSE_HAS() tells whether a function of
+ * the table is there.
  *
  * Rules
- *  - A module lives in a worker process, with the rights of smtp_user. There are many workers, and each serves one
- *    session at a time: nothing is shared between workers, and nothing survives one.
+ *  - A module lives in a worker process, with the rights of smtp_user. There are many workers, and each
+ *    serves one session at a time: nothing is shared between workers, and nothing survives one.
  *  - Every function of the module is called in the worker's main thread, never two at a time.
- *  - Strings and arrays a function gets, or gets back from the table, are Posthouse's, and valid until that function
- *    returns. What a function hands to the table is copied.
- *  - A channel may be used in functions that get it, until they return, and in the thread they were called in. Any other
- *    use answers NULL or -1.
+ *  - Strings and arrays a function gets, or gets back from the table, are Posthouse's, and valid until that
+ *    function returns. What a function hands to the table is copied.
+ *  - A channel may be used in functions that get it, until they return, and in the thread they were called
+ *    in. Any other use answers NULL or -1.
  *  - A function must return within module_timeout (posthouse.conf(5)); else the worker is killed.
- *  - A module must not: call exit(), fork() without exec(), change signal handling, user, umask, working directory or
- *    locale, close descriptors it did not open, or read from or write to the connection. Threads of its own must
- *    block all signals and be gone before close() returns.
- *  - A module that crashes, hangs or answers nonsense ends its session. What was not acknowledged is the client's still.
+ *  - A module must not: call exit(), fork() without exec(), change signal handling, user, umask, working
+ *    directory or locale, close descriptors it did not open, or read from or write to the connection. Threads of
+ *    its own must block all signals and be gone before close() returns.
+ *  - A module that crashes, hangs or answers nonsense ends its session. What was not acknowledged is the
+ *    client's still.
  */
 #ifndef POSTHOUSE_MODULE_H
 #define POSTHOUSE_MODULE_H
@@ -78,7 +81,8 @@ enum {
 	POSTHOUSE_DECODE_DATA = 7, /* [decode_data] */
 	POSTHOUSE_ENABLE_SMTPUTF8 = 8, /* [enable_SMTPUTF8] */
 	POSTHOUSE_REQUIRE_SMTPUTF8 = 9, /* MAIL said SMTPUTF8 [require_SMTPUTF8] */
-	/* the socket, for getsockname(2), getsockopt(2) and the like: never to be read, written or closed [conn] */
+	/* the socket, for getsockname(2), getsockopt(2) and the like: never to be read, written or closed
+	   [conn] */
 	POSTHOUSE_CONN = 10,
 	POSTHOUSE_TLS_VERIFIED = 11 /* the client's certificate chains to tls_client_ca */
 };
@@ -95,16 +99,17 @@ enum {
 enum { POSTHOUSE_LOG_ERROR = 3, POSTHOUSE_LOG_WARNING = 4, POSTHOUSE_LOG_INFO = 6, POSTHOUSE_LOG_DEBUG = 7 };
 
 /*
- * smtp_MAIL() and the like. arg: what stands behind the verb, without blanks at its ends, "" when there is nothing; of
- * AUTH the mechanism only. data is what channel_open() left.
+ * smtp_MAIL() and the like. arg: what stands behind the verb, without blanks at its ends, "" when there is
+ * nothing; of AUTH the mechanism only. data is what channel_open() left.
  */
 typedef int posthouse_verb_function(void *data, struct posthouse_channel *channel, const char *arg);
 
 /* add_verb(); the second half is for verbs that Posthouse does not have. */
 enum {
 	/*
-	 * Called before anything is checked, as a method of a subclass would be: out of order, too, and without an
-	 * argument. Without this flag it is called when the command is allowed now, and has an argument if it needs one.
+	 * Called before anything is checked, as a method of a subclass would be: out of order, too, and
+	 * without an argument. Without this flag it is called when the command is allowed now, and has an
+	 * argument if it needs one.
 	 */
 	POSTHOUSE_VERB_FIRST = 1,
 	POSTHOUSE_VERB_NEEDS_ARGUMENT = 2, /* 501 without */
@@ -118,10 +123,12 @@ struct posthouse_api {
 	uint32_t abi; /* POSTHOUSE_MODULE_ABI of Posthouse */
 	uint32_t size; /* of this structure as Posthouse has it: see POSTHOUSE_HAS() */
 
-	/* -- in open() only; 0, or -1 (then open() fails with a log line that says why, whatever it returns) -- */
+	/* -- in open() only; 0, or -1: then open() fails, with a log line that says why -- */
 	/*
 	 * MAIL: defines what smtp_MAIL() does. A name that is not known to Posthouse becomes a new command, which
 	 * POSTHOUSE_PASS answers with 500; syntax is for HELP and 501 ("XPING [word]"; NULL: the name).
+	 * The function of DATA is called, with "", for the BDAT that would begin a message, too, behind that of BDAT if there
+	 * is one: what it refuses does not come in by the other way.
 	 */
 	int (*add_verb)(struct posthouse_server *server, const char *name, const char *syntax, unsigned flags,
 			posthouse_verb_function *run);
@@ -140,20 +147,21 @@ struct posthouse_api {
 	struct posthouse_server *(*smtp_server)(struct posthouse_channel *channel);
 	const char *(*text)(struct posthouse_channel *channel, int which);
 	int64_t (*number)(struct posthouse_channel *channel, int which);
-	const char *(*rcptto)(struct posthouse_channel *channel, size_t index); /* as the client said it; NULL: behind the last */
+	/* As the client said it; NULL: behind the last. */
+	const char *(*rcptto)(struct posthouse_channel *channel, size_t index);
 	/* The message that process_message() got; NULL elsewhere. [received_data] */
 	const char *(*received_data)(struct posthouse_channel *channel, size_t *len);
 	/*
-	 * The answer, for POSTHOUSE_REPLY; the last one counts. code: 200 to 299, or 400 to 599; enhanced: "5.7.1" of
-	 * the same class, or NULL; text: printable ASCII, lines separated by "\n", at most 1000 octets. -1, and
-	 * nothing is set, for anything else.
+	 * The answer, for POSTHOUSE_REPLY; the last one counts. code: 200 to 299, or 400 to 599; enhanced:
+	 * "5.7.1" of the same class, or NULL; text: printable ASCII, lines separated by "\n", at most 1000
+	 * octets. -1, and nothing is set, for anything else.
 	 */
 	int (*reply)(struct posthouse_channel *channel, int code, const char *enhanced, const char *text);
 	/* The same from one line as smtpd's push() takes it: "550 5.7.1 Not here". */
 	int (*push)(struct posthouse_channel *channel, const char *line);
 	/*
 	 * In the function of a verb that then returns POSTHOUSE_PASS: the command goes on with this argument, as
-	 * super().smtp_MAIL(arg) would. -1: no such text can be one. Not of AUTH, STARTTLS, XCLIENT, QUIT and RSET.
+	 * super().smtp_MAIL(arg) would. -1: no such text can be one. Not of AUTH, BDAT, DATA, STARTTLS, XCLIENT, QUIT and RSET.
 	 */
 	int (*set_argument)(struct posthouse_channel *channel, const char *arg);
 	/* In a function of EHLO: one more line of this answer. */
@@ -161,7 +169,7 @@ struct posthouse_api {
 };
 
 /* Whether the table has this function: POSTHOUSE_HAS(api, announce). */
-#define POSTHOUSE_HAS(api, member) \
+#define POSTHOUSE_HAS(api, member)                                                                           \
 	((api)->size >= offsetof(struct posthouse_api, member) + sizeof((api)->member))
 
 /* ---- what a module is -------------------------------------------------------------------- */
@@ -180,27 +188,29 @@ struct posthouse_module {
 	const char *name; /* for the log; letters, digits, '-' and '_' */
 
 	/*
-	 * A worker begins. argv: module_arguments, argc of them, then NULL; argv and server live until close(), the
-	 * table as long as the process. *state goes to channel_open() and close(). 0: good; anything else: the worker,
-	 * and the service if it is only starting, ends.
+	 * A worker begins. argv: module_arguments, argc of them, then NULL; argv and server live until
+	 * close(), the table as long as the process. *state goes to channel_open() and close(). 0: good;
+	 * anything else: the worker, and the service if it is only starting, ends.
 	 */
-	int (*open)(const struct posthouse_api *api, struct posthouse_server *server, int argc, const char *const *argv,
-		    void **state);
+	int (*open)(const struct posthouse_api *api, struct posthouse_server *server, int argc,
+		    const char *const *argv, void **state);
 	void (*close)(void *state); /* the worker ends in order. Not promised: processes die */
 
 	/*
-	 * A client is there; nothing was said. *data (NULL unless set) goes to all functions below. REPLY with 400 and
-	 * above sends it away without a greeting, and there is no channel_close(). Called again, behind
-	 * channel_close(), after STARTTLS and XCLIENT: what was said before counts no more.
+	 * A client is there; nothing was said. *data (NULL unless set) goes to all functions below. REPLY
+	 * with 400 and above sends it away without a greeting, and there is no channel_close(). Called again,
+	 * behind channel_close(), after STARTTLS and XCLIENT: what was said before counts no more.
 	 */
 	int (*channel_open)(void *state, struct posthouse_channel *channel, void **data);
 	void (*channel_close)(void *data, struct posthouse_channel *channel);
 
-	/* Each reply goes out. verb: "" for the greeting, "?" for what is no command. text: its lines separated by "\n". */
-	void (*replied)(void *data, struct posthouse_channel *channel, const char *verb, int code, const char *text);
+	/* Each reply goes out. verb: "" for the greeting, "?" for no command; text: lines separated by "\n" */
+	void (*replied)(void *data, struct posthouse_channel *channel, const char *verb, int code,
+			const char *text);
 
 	/*
-	 * A transaction, whatever the handler. Each may refuse (REPLY with 400 and above) before the handler is asked.
+	 * A transaction, whatever the handler. Each may refuse (REPLY with 400 and above) before the handler
+	 * is asked.
 	 *   sender       MAIL was good: the address without brackets, "" for <>
 	 *   recipient    RCPT was good, and the client may send to it
 	 *   data_begin   DATA or BDAT; there is at least one recipient
@@ -217,23 +227,24 @@ struct posthouse_module {
 	void (*data_abort)(void *data, struct posthouse_channel *channel);
 
 	/*
-	 * handler = "module": what becomes of a message. PASS (Python's None): 250, it is the module's from here on.
-	 * REPLY with 200 to 299: the same in other words; with 400 and above: refused, it stays the client's.
+	 * handler = "module": what becomes of a message. PASS (Python's None): 250, it is the module's from
+	 * here on. REPLY with 200 to 299: the same in other words; with 400 and above: refused, it stays the
+	 * client's.
 	 *
 	 * peer           the client's address
 	 * mailfrom       "" for <>
 	 * rcpttos        NULL behind the last one
-	 * content        len octets and a NUL behind them, not to be written to. As in smtpd lines end with "\n", and
-	 *                the last one with nothing (but see flags). With decode_data it is valid UTF-8
+	 * content        len octets and a NUL behind them, not to be written to. As in smtpd lines end with
+	 *                "\n", and the last one with nothing (but see flags). With decode_data it is valid UTF-8
 	 * mail_options   upper case, NULL behind the last one; NULL with decode_data, as in smtpd
 	 * rcpt_options   the same, of the last RCPT
 	 */
-	int (*process_message)(void *data, struct posthouse_channel *channel, const char *peer, const char *mailfrom,
-			       const char *const *rcpttos, const char *content, size_t len,
-			       const char *const *mail_options, const char *const *rcpt_options);
+	int (*process_message)(void *data, struct posthouse_channel *channel, const char *peer,
+			       const char *mailfrom, const char *const *rcpttos, const char *content,
+			       size_t len, const char *const *mail_options, const char *const *rcpt_options);
 };
 
-/* Put this in front of the definition: POSTHOUSE_MODULE_EXPORT const struct posthouse_module posthouse_module = { ... }; */
+/* In front of the definition of posthouse_module. */
 #if defined(__GNUC__)
 #define POSTHOUSE_MODULE_EXPORT __attribute__((visibility("default")))
 #else

@@ -14,9 +14,14 @@ const char *explain_last_reply(const struct explain *x)
 
 int64_t explain_expiry_us(const struct explain *x)
 {
+	const struct envelope *env = &x->listing.msg.env;
+	int64_t expiry_us;
+
 	if (!x->routing.known || x->routing.config.expire_after_ms <= 0 || x->kind != EXPLAIN_QUEUED)
 		return 0;
-	return x->listing.msg.env.arrived_wall_us + x->routing.config.expire_after_ms * 1000;
+	expiry_us = env->arrived_wall_us + x->routing.config.expire_after_ms * 1000;
+	/* RFC 2852: with R it is over at the moment that the sender named */
+	return env->by.mode == DELIVER_BY_RETURN && env->by.wall_us < expiry_us ? env->by.wall_us : expiry_us;
 }
 
 const json_t *explain_upstream(const struct explain *x, const char *name)

@@ -162,6 +162,15 @@ static enum cli_status read_text(const char *path, struct buf *into, struct comp
 	return status;
 }
 
+/* RFC 5322 3.6.2 wants an author of what nobody is to answer, too. */
+static const char *author(struct send_message *m)
+{
+	if (!m->from || (m->from[0] != '\0' && strcmp(m->from, "<>") != 0))
+		return m->from;
+	m->null_author = mem_printf("MAILER-DAEMON@%s", m->options.hostname);
+	return m->null_author;
+}
+
 enum cli_status send_compose_settle(struct send_message *m)
 {
 	struct compose *c = &m->compose;
@@ -173,7 +182,7 @@ enum cli_status send_compose_settle(struct send_message *m)
 	status = read_text(m->text_file, &m->text, &c->text);
 	if (status == CLI_DONE)
 		status = read_text(m->html_file, &m->html, &c->html);
-	c->from = m->from;
+	c->from = author(m);
 	c->to = (struct compose_list){ m->to.item, m->to.count };
 	c->cc = (struct compose_list){ m->cc.item, m->cc.count };
 	c->reply_to = (struct compose_list){ m->reply_to.item, m->reply_to.count };

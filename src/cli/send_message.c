@@ -282,6 +282,7 @@ void send_message_release(struct send_message *m)
 	forget(m);
 	free(m->attachment);
 	free(m->date_field);
+	free(m->null_author);
 	free(m->rcpt);
 	send_source_free(m->source);
 	if (m->options.hostname) {

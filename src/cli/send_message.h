@@ -38,6 +38,7 @@ struct send_message {
 	struct send_values recipients; /* all options' together */
 	struct buf files; /* what to_files hold */
 	struct buf text, html;
+	char *null_author; /* From of a built message without a sender; owned */
 	char *date_field; /* of one that is made up (send_load.c); owned */
 	struct submit_options options;
 	struct send_source *source; /* NULL: it is built */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The module of the configuration (module/module.h). The master never loads it: it tries it in a process that ends at
- * once, with the rights of a worker, before the first fork and whenever the file changed, and if it is good the
- * workers are replaced by ones that load it.
+ * The module of the configuration (module/module.h). The master never loads it: it tries it in a process that
+ * ends at once, with the rights of a worker, before the first fork and whenever the file changed, and if it
+ * is good the workers are replaced by ones that load it.
  */
 #ifndef DAEMON_MODULES_H
 #define DAEMON_MODULES_H
@@ -13,7 +13,8 @@
 
 struct modules {
 	const struct config *cfg;
-	/* the file that was tried last and was good: workers load that one, whatever stands at its path; -1: none */
+	/* the file that was tried last and was good: workers load that one, whatever stands at its path; -1:
+	 * none */
 	int fd;
 	int beside; /* one that is good, too, and not in use yet */
 };

@@ -17,24 +17,20 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/kv.h"
 #include "base/log.h"
+#include "daemon/outbox_internal.h"
 #include "submit/outbox.h"
 
 #define COMMANDS_MAX (8u << 20) /* octets of a dialogue beside the content: recipients, mostly */
-#define REASON_MAX 2048
 
 /* ---- the file as a client (session/io.h) ------------------------------------------ */
 
@@ -102,6 +98,7 @@ struct play {
 	const struct session_events *events; /* the worker's */
 	unsigned accepted, refused, refused_for_now;
 	struct buf reason; /* the first refusal */
+	int result_fd; /* in a child: where its parent hears of it; -1: none */
 };
 
 static void on_verb(void *ctx, const char *verb)
@@ -116,6 +113,9 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 	struct play *p = ctx;
 
 	p->accepted++;
+	/* whatever ends us from here on, to play it again would send this one twice */
+	if (p->result_fd >= 0 && p->accepted == 1)
+		(void)!write(p->result_fd, &(char){ OUTBOX_IN_SPOOL }, 1);
 	p->events->accepted(p->events->ctx, env, size_bytes, reply);
 }
 
@@ -140,13 +140,7 @@ static void on_trace(void *ctx, bool from_client, const char *text, size_t len)
 	p->events->trace(p->events->ctx, from_client, text, len);
 }
 
-enum fate {
-	FATE_DONE, /* it is in the spool */
-	FATE_LATER, /* refused for now: it stays */
-	FATE_REFUSED /* for good, or for some of its recipients */
-};
-
-static enum fate fate_of(struct play *p, enum session_end end)
+static enum outbox_fate fate_of(struct play *p, enum session_end end)
 {
 	if (p->accepted > 0 && p->refused == 0 && p->refused_for_now == 0)
 		return FATE_DONE;
@@ -178,7 +172,7 @@ static bool is_our_trouble(int os_error)
 
 /* -1: why is said in reason, and what becomes of it in fate. */
 static int open_file(const struct outbox_player *p, int taken_fd, const char *name, struct stat *st, struct buf *reason,
-		     enum fate *fate)
+		     enum outbox_fate *fate)
 {
 	int fd = openat(taken_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
@@ -207,10 +201,10 @@ static int open_file(const struct outbox_player *p, int taken_fd, const char *na
 	return -1;
 }
 
-static enum fate play_here(const struct outbox_player *p, struct control *control, int fd, const struct stat *st,
-			   struct buf *reason)
+enum outbox_fate outbox_play_here(const struct outbox_player *p, struct control *control, int result_fd, int fd,
+				  const struct stat *st, struct buf *reason)
 {
-	struct play play = { .events = p->events };
+	struct play play = { .events = p->events, .result_fd = result_fd };
 	const struct session_events events = { .verb = on_verb,
 					       .accepted = on_accepted,
 					       .rejected = on_rejected,
@@ -220,101 +214,18 @@ static enum fate play_here(const struct outbox_player *p, struct control *contro
 		.text = p->peer, .address = "unix", .listener = "outbox", .refusal = p->refusal
 	};
 	struct file_io io = { .io.ops = &file_ops, .control = control, .fd = fd, .size = st->st_size };
-	enum fate fate;
+	enum outbox_fate fate;
 
-	buf_init(&play.reason, REASON_MAX);
+	buf_init(&play.reason, OUTBOX_REASON_MAX);
 	fate = fate_of(&play, session_run(p->session, &peer, &io.io, p->handler, &events));
 	buf_adds(reason, play.reason.data);
 	buf_release(&play.reason);
 	return fate;
 }
 
-/* In the child: its verdict and the reason go to the parent. */
-static _Noreturn void play_and_tell(const struct outbox_player *p, struct control *control, int result_fd, int fd,
-				    const struct stat *st)
+static enum outbox_fate play(const struct outbox_player *p, int fd, const struct stat *st, struct buf *reason)
 {
-	struct buf reason;
-	char fate;
-	bool told;
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* what hangs in it is to end with the worker */
-	buf_init(&reason, REASON_MAX);
-	fate = (char)play_here(p, control, fd, st, &reason);
-	told = file_write_all(result_fd, &fate, 1) == 0 && file_write_all(result_fd, reason.data, reason.len) == 0;
-	_exit(told ? 0 : 1);
-}
-
-/* Waits for the child's verdict; a stop of ours goes on to it. False: it died without one. */
-static bool hear_verdict(const struct outbox_player *p, int result_fd, int control_fd, enum fate *fate,
-			 struct buf *reason)
-{
-	char text[1 + REASON_MAX];
-	size_t len = 0;
-	bool told = false;
-
-	for (;;) {
-		struct pollfd fds[2] = { { result_fd, POLLIN, 0 }, { told ? -1 : p->control->fd, POLLIN, 0 } };
-		ssize_t n;
-
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			break;
-		if (fds[1].revents)
-			control_read(p->control);
-		if (p->control->stopping && !told)
-			told = write(control_fd, &(char){ CONTROL_STOP }, 1) == 1;
-		if (!fds[0].revents || len == sizeof(text))
-			continue;
-		n = read(result_fd, text + len, sizeof(text) - len);
-		if (n == 0)
-			break;
-		len += n > 0 ? (size_t)n : 0;
-	}
-	if (len == 0 || (unsigned char)text[0] > FATE_REFUSED)
-		return false;
-	*fate = (enum fate)text[0];
-	buf_add(reason, text + 1, len - 1);
-	return true;
-}
-
-/* It lives, and dies, apart from us: what is played may end the process that plays it, again and again. */
-static enum fate play_apart(const struct outbox_player *p, int fd, const struct stat *st, struct buf *reason)
-{
-	int result[2] = { -1, -1 }, line[2] = { -1, -1 };
-	enum fate fate = FATE_LATER;
-	struct control control;
-	pid_t pid = -1;
-
-	if (pipe2(result, O_CLOEXEC) == 0 && pipe2(line, O_CLOEXEC | O_NONBLOCK) == 0)
-		pid = fork();
-	if (pid == 0) {
-		close(result[0]);
-		close(line[1]);
-		control_init(&control, line[0], p->control->grace_ms);
-		play_and_tell(p, &control, result[1], fd, st);
-	}
-	if (result[1] >= 0)
-		close(result[1]);
-	if (pid < 0) {
-		buf_addf(reason, "it cannot be played: %s", strerror(errno));
-	} else {
-		if (!hear_verdict(p, result[0], line[1], &fate, reason)) {
-			buf_adds(reason, "the session died in a module");
-			p->died(p->died_ctx);
-		}
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	for (int i = 0; i < 2; i++)
-		if (line[i] >= 0)
-			close(line[i]);
-	if (result[0] >= 0)
-		close(result[0]);
-	return fate;
-}
-
-static enum fate play(const struct outbox_player *p, int fd, const struct stat *st, struct buf *reason)
-{
-	return p->died ? play_apart(p, fd, st, reason) : play_here(p, p->control, fd, st, reason);
+	return p->died ? outbox_play_apart(p, fd, st, reason) : outbox_play_here(p, p->control, -1, fd, st, reason);
 }
 
 /* ---- what becomes of the file -------------------------------------------------------- */
@@ -339,7 +250,7 @@ static void write_reason(int refused_fd, const char *name, const char *peer, con
 	struct buf text;
 	int fd;
 
-	buf_init(&text, 4 * REASON_MAX);
+	buf_init(&text, 4 * OUTBOX_REASON_MAX);
 	kv_puts(&text, "when", clock_format_utc(clock_wall_us(), when));
 	kv_puts(&text, "peer", peer);
 	kv_puts(&text, "reason", reason);
@@ -382,11 +293,11 @@ static bool is_expired(const struct outbox_player *p, const struct stat *st)
 static bool take_in(const struct outbox_player *p, const struct folders *f, const char *name)
 {
 	struct buf reason;
-	enum fate fate;
+	enum outbox_fate fate;
 	struct stat st;
 	int fd;
 
-	buf_init(&reason, REASON_MAX);
+	buf_init(&reason, OUTBOX_REASON_MAX);
 	snprintf(p->peer, p->peer_cap, "unix:unknown");
 	fd = open_file(p, f->taken, name, &st, &reason, &fate);
 	if (st.st_uid != (uid_t)-1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The module in a worker: loaded once rights are dropped. While a function of it runs the scoreboard says so, and until
- * when it may: the master ends what does not come back, and knows whose crash it was.
+ * The module in a worker: loaded once rights are dropped. While a function of it runs the scoreboard says so,
+ * and until when it may: the master ends what does not come back, and knows whose crash it was.
  */
 #include "daemon/worker_internal.h"
 

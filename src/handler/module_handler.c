@@ -43,7 +43,8 @@ static enum handler_verdict refuse(const char *what, int os_error, struct smtp_r
 	return HANDLER_REFUSE;
 }
 
-static enum handler_verdict module_data_begin(struct handler *h, struct envelope *env, struct smtp_reply *reply)
+static enum handler_verdict module_data_begin(struct handler *h, struct envelope *env,
+					      struct smtp_reply *reply)
 {
 	struct module_handler *m = (struct module_handler *)h;
 
@@ -217,7 +218,8 @@ static struct handler *module_open(const struct handler_setup *setup, struct err
 	struct module_handler *m;
 
 	if (!setup->processor) {
-		err_set(e, "handler \"module\": no module is loaded, set module to the path of a shared object");
+		err_set(e,
+			"handler \"module\": no module is loaded, set module to the path of a shared object");
 		return NULL;
 	}
 	m = mem_alloc(sizeof(*m));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The table of functions that a module gets (posthouse/module.h has their contracts). Whatever is asked at the wrong
- * time, in another thread or with nonsense is answered with NULL or -1, and changes nothing.
+ * The table of functions that a module gets (posthouse/module.h has their contracts). Whatever is asked at
+ * the wrong time, in another thread or with nonsense is answered with NULL or -1, and changes nothing.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -26,8 +26,9 @@ static bool may_use(const struct module *m)
 static int api_add_verb(struct posthouse_server *server, const char *name, const char *syntax, unsigned flags,
 			posthouse_verb_function *run)
 {
-	return server->opening && may_use(server->module) ? module_add_verb(server->module, name, syntax, flags, run)
-							  : -1;
+	return server->opening && may_use(server->module)
+		       ? module_add_verb(server->module, name, syntax, flags, run)
+		       : -1;
 }
 
 static int api_add_keyword(struct posthouse_server *server, const char *line)
@@ -302,11 +303,12 @@ static int api_set_argument(struct posthouse_channel *ch, const char *arg)
 	const struct command_verb *verb = ch->verb;
 	size_t len;
 
-	if (!has_channel(ch) || !verb || !arg || !verb->run || (verb->flags & (COMMAND_SECRET | COMMAND_WATCHED)) ||
+	if (!has_channel(ch) || !verb || !arg || !verb->run || (verb->flags & (COMMAND_SECRET | COMMAND_WATCHED | COMMAND_OCTETS)) ||
 	    verb->argument == COMMAND_NO_ARGUMENT)
 		return -1;
 	len = strnlen(arg, ch->argument.ceiling + 1);
-	if (len > ch->argument.ceiling || !is_argument(arg, len) || (len == 0 && verb->argument == COMMAND_NEEDS_ARGUMENT))
+	if (len > ch->argument.ceiling || !is_argument(arg, len) ||
+	    (len == 0 && verb->argument == COMMAND_NEEDS_ARGUMENT))
 		return -1;
 	buf_clear(&ch->argument);
 	buf_add(&ch->argument, arg, len);
@@ -319,7 +321,8 @@ static int api_announce(struct posthouse_channel *ch, const char *line)
 	struct module *m = ch->module;
 
 	if (!has_channel(ch) || !ch->verb || strcmp(ch->verb->name, "EHLO") != 0 ||
-	    (line && m->keywords.len + ch->keywords.len + strnlen(line, MODULE_KEYWORDS_MAX) >= MODULE_KEYWORDS_MAX))
+	    (line &&
+	     m->keywords.len + ch->keywords.len + strnlen(line, MODULE_KEYWORDS_MAX) >= MODULE_KEYWORDS_MAX))
 		return -1;
 	return module_add_keyword(m, &ch->keywords, line);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The module about a transaction: a handler in front of any other, which asks it of sender, recipients and content
- * before that other one; and its process_message() behind the handler "module".
+ * The module about a transaction: a handler in front of any other, which asks it of sender, recipients and
+ * content before that other one; and its process_message() behind the handler "module".
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +66,8 @@ static enum handler_verdict front_rcpt(struct handler *h, struct envelope *env, 
 	return f->next->ops->rcpt(f->next, env, reply);
 }
 
-static enum handler_verdict front_data_begin(struct handler *h, struct envelope *env, struct smtp_reply *reply)
+static enum handler_verdict front_data_begin(struct handler *h, struct envelope *env,
+					     struct smtp_reply *reply)
 {
 	struct front *f = self(h);
 	struct posthouse_channel *ch = channel_of(f);
@@ -162,6 +163,13 @@ static void front_narrow(struct handler *h, struct handler_offer *offer)
 	f->next->ops->narrow(f->next, offer);
 }
 
+static int64_t front_idle(struct handler *h)
+{
+	struct front *f = self(h);
+
+	return f->next->ops->idle(f->next);
+}
+
 static void front_close(struct handler *h)
 {
 	struct front *f = self(h);
@@ -177,6 +185,8 @@ struct handler *module_front_open(struct module *m, struct handler *next)
 	f->ops = *next->ops;
 	if (f->ops.narrow)
 		f->ops.narrow = front_narrow;
+	if (f->ops.idle)
+		f->ops.idle = front_idle;
 	f->ops.mail = front_mail;
 	f->ops.rcpt = front_rcpt;
 	f->ops.data_begin = front_data_begin;
@@ -216,14 +226,15 @@ static const char **list_of_rcpts(const struct envelope *env)
 	return list;
 }
 
-enum handler_verdict module_process(struct handler_processor *p, const struct envelope *env, const char *content,
-				    size_t len, struct smtp_reply *reply)
+enum handler_verdict module_process(struct handler_processor *p, const struct envelope *env,
+				    const char *content, size_t len, struct smtp_reply *reply)
 {
 	struct module *m = (struct module *)((char *)p - offsetof(struct module, processor));
 	bool options = !m->settings->decode_data;
 	char *mail_words = mem_strdup(env->mail_options ? env->mail_options : "");
 	char *rcpt_words = mem_strdup(env->rcpt_options ? env->rcpt_options : "");
-	const char **mail_options = split(mail_words), **rcpt_options = split(rcpt_words), **rcpttos = list_of_rcpts(env);
+	const char **mail_options = split(mail_words), **rcpt_options = split(rcpt_words),
+		   **rcpttos = list_of_rcpts(env);
 	struct posthouse_channel *ch = &m->channel;
 	struct session_view view;
 	int returned;
@@ -233,8 +244,9 @@ enum handler_verdict module_process(struct handler_processor *p, const struct en
 	ch->received = content;
 	ch->received_len = len;
 	module_enter(m, "process_message");
-	returned = m->desc.process_message(ch->data, ch, view.client.peer->address, env->sender, rcpttos, content, len,
-					   options ? mail_options : NULL, options ? rcpt_options : NULL);
+	returned = m->desc.process_message(ch->data, ch, view.client.peer->address, env->sender, rcpttos,
+					   content, len, options ? mail_options : NULL,
+					   options ? rcpt_options : NULL);
 	module_leave(m);
 	ch->received = NULL;
 	free(rcpttos);

@@ -12,7 +12,8 @@ static struct module *self(struct session_hooks *h)
 	return (struct module *)((char *)h - offsetof(struct module, hooks));
 }
 
-static enum hook_verdict hook_begin(struct session_hooks *h, const struct session *s, struct smtp_reply *reply)
+static enum hook_verdict hook_begin(struct session_hooks *h, const struct session *s,
+				    struct smtp_reply *reply)
 {
 	struct module *m = self(h);
 	struct posthouse_channel *ch = &m->channel;
@@ -59,8 +60,9 @@ static enum module_answer allowed_for(const struct command_verb *verb)
 	return verb->flags & COMMAND_ANSWERED ? MODULE_ANSWER : MODULE_REFUSAL;
 }
 
-static enum hook_verdict hook_command(struct session_hooks *h, const struct command_verb *verb, enum hook_moment moment,
-				      const char **arg, size_t *len, struct smtp_reply *reply)
+static enum hook_verdict hook_command(struct session_hooks *h, const struct command_verb *verb,
+				      enum hook_moment moment, const char **arg, size_t *len,
+				      struct smtp_reply *reply)
 {
 	struct module *m = self(h);
 	struct module_verb *v = module_find_verb(m, verb->name, strlen(verb->name));

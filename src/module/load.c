@@ -32,7 +32,9 @@ static int check_file(const struct module_settings *settings, struct err *e)
 	else if (st.st_mode & (S_IWGRP | S_IWOTH))
 		err_set(e, "%s: others than its owner may write to this module: chmod go-w %s", path, path);
 	else if (st.st_uid != 0 && st.st_uid != geteuid())
-		err_set(e, "%s: this module belongs to user id %ld, who could put any code into the service: chown root %s",
+		err_set(e,
+			"%s: this module belongs to user id %ld, who could put any code into the service: "
+			"chown root %s",
 			path, (long)st.st_uid, path);
 	else
 		r = 0;
@@ -43,7 +45,8 @@ static int check_file(const struct module_settings *settings, struct err *e)
 
 static bool is_name(const char *name)
 {
-	size_t len = name ? strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") : 0;
+	size_t len =
+		name ? strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") : 0;
 
 	return len > 0 && len <= 32 && name[len] == '\0';
 }
@@ -53,19 +56,23 @@ static int take_descriptor(struct module *m, const struct posthouse_module *desc
 	const char *path = m->settings->path;
 
 	if (desc->abi != POSTHOUSE_MODULE_ABI) {
-		err_set(e, "%s: this module has ABI %lu, this posthoused %d: compile it with the posthouse/module.h of "
-			   "this version",
+		err_set(e,
+			"%s: this module has ABI %lu, this posthoused %d: compile it with the "
+			"posthouse/module.h of "
+			"this version",
 			path, (unsigned long)desc->abi, POSTHOUSE_MODULE_ABI);
 		return -1;
 	}
 	if (desc->size < DESC_LEAST || desc->size > DESC_MOST) {
-		err_set(e, "%s: %lu octets cannot be the size of posthouse_module", path, (unsigned long)desc->size);
+		err_set(e, "%s: %lu octets cannot be the size of posthouse_module", path,
+			(unsigned long)desc->size);
 		return -1;
 	}
 	/* what a newer header has behind ours is not called; what an older one lacks stays NULL */
 	memcpy(&m->desc, desc, desc->size < sizeof(m->desc) ? desc->size : sizeof(m->desc));
 	if (!is_name(m->desc.name)) {
-		err_set(e, "%s: the name of this module is not of 1 to 32 letters, digits, '-' and '_'", path);
+		err_set(e, "%s: the name of this module is not of 1 to 32 letters, digits, '-' and '_'",
+			path);
 		return -1;
 	}
 	if (!m->desc.open) {
@@ -73,8 +80,8 @@ static int take_descriptor(struct module *m, const struct posthouse_module *desc
 		return -1;
 	}
 	if (strcmp(m->settings->handler, "module") == 0 && !m->desc.process_message) {
-		err_set(e, "%s: module \"%s\" has no process_message(), which handler = \"module\" needs", path,
-			m->desc.name);
+		err_set(e, "%s: module \"%s\" has no process_message(), which handler = \"module\" needs",
+			path, m->desc.name);
 		return -1;
 	}
 	return 0;
@@ -96,7 +103,8 @@ int module_load(struct module *m, struct err *e)
 	m->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!m->object) {
 		why = dlerror();
-		err_set(e, "%s: cannot load this module: %s", m->settings->path, why ? why : "no reason given");
+		err_set(e, "%s: cannot load this module: %s", m->settings->path,
+			why ? why : "no reason given");
 		return -1;
 	}
 	path = m->settings->path;

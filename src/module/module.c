@@ -33,7 +33,8 @@ void module_leave(struct module *m)
 		guard->leave(guard->ctx);
 }
 
-static bool nonsense(struct module *m, const char *function, struct smtp_reply *reply, const char *what, int number)
+static bool nonsense(struct module *m, const char *function, struct smtp_reply *reply, const char *what,
+		     int number)
 {
 	struct log_line line;
 
@@ -55,9 +56,11 @@ bool module_passes(struct module *m, const char *function, int returned, enum mo
 	if (returned == POSTHOUSE_PASS)
 		return true;
 	if (returned != POSTHOUSE_REPLY)
-		return nonsense(m, function, reply, "it returned neither POSTHOUSE_PASS nor POSTHOUSE_REPLY", returned);
+		return nonsense(m, function, reply, "it returned neither POSTHOUSE_PASS nor POSTHOUSE_REPLY",
+				returned);
 	if (said->code == 0)
-		return nonsense(m, function, reply, "it returned POSTHOUSE_REPLY and set no reply that can be sent", 0);
+		return nonsense(m, function, reply,
+				"it returned POSTHOUSE_REPLY and set no reply that can be sent", 0);
 	if (allowed == MODULE_NOTHING)
 		return nonsense(m, function, reply, "this cannot be answered by a module", said->code);
 	if (allowed == MODULE_REFUSAL && said->code < 400)
@@ -81,7 +84,8 @@ static int call_open(struct module *m, struct err *e)
 
 	m->server.opening = true;
 	module_enter(m, "open");
-	returned = m->desc.open(&module_api, &m->server, (int)m->settings->argument_count, m->argv, &m->state);
+	returned =
+		m->desc.open(&module_api, &m->server, (int)m->settings->argument_count, m->argv, &m->state);
 	module_leave(m);
 	m->server.opening = false;
 	if (returned == 0 && !m->server.has_error)
@@ -111,7 +115,7 @@ struct module *module_open(const struct module_settings *settings, struct err *e
 	if (module_load(m, e) == 0 && call_open(m, e) == 0) {
 		m->processor.process = module_process;
 		m->processor.content = m->desc.flags & POSTHOUSE_MODULE_NO_DATA ? PROCESSOR_NONE
-				       : m->desc.flags & POSTHOUSE_MODULE_CRLF	? PROCESSOR_CRLF
+				       : m->desc.flags & POSTHOUSE_MODULE_CRLF  ? PROCESSOR_CRLF
 										: PROCESSOR_SMTPD;
 		return m;
 	}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A shared object that takes part in sessions (include/posthouse/module.h is what it knows of us): smtpd's
- * channel_class through session/hooks.h, process_message() through handler/module_handler.h, and in front of any
- * handler through a handler of its own. Runs in a worker, after rights are dropped.
+ * channel_class through session/hooks.h, process_message() through handler/module_handler.h, and in front of
+ * any handler through a handler of its own. Runs in a worker, after rights are dropped.
  *
- * What a module answers is looked at before anybody acts on it. Nonsense is logged (event=module_fault) and becomes
- * 421 4.3.0, so that the session ends. What it does to the process nobody can look at: the guard tells the world around
- * whose code is running, for a crash or one that does not come back.
+ * What a module answers is looked at before anybody acts on it. Nonsense is logged (event=module_fault) and
+ * becomes 421 4.3.0, so that the session ends. What it does to the process nobody can look at: the guard
+ * tells the world around whose code is running, for a crash or one that does not come back.
  */
 #ifndef MODULE_MODULE_H
 #define MODULE_MODULE_H
@@ -23,7 +23,8 @@ struct module;
 
 /* Told when a function of the module is called and when it is back. */
 struct module_guard {
-	void (*enter)(void *ctx, const char *module, const char *function); /* the strings outlive the call's end */
+	void (*enter)(void *ctx, const char *module,
+		      const char *function); /* the strings outlive the call's end */
 	void (*leave)(void *ctx);
 	void *ctx;
 };
@@ -42,8 +43,8 @@ struct module_settings {
 };
 
 /*
- * Loads it and calls its open(). NULL and e: there is no such file, others may write to it, it is no module, one of
- * another ABI, or it does not want to. Code of it has run then, too.
+ * Loads it and calls its open(). NULL and e: there is no such file, others may write to it, it is no module,
+ * one of another ABI, or it does not want to. Code of it has run then, too.
  */
 struct module *module_open(const struct module_settings *settings, struct err *e);
 /* Calls its close(); its hooks, processor and front are not used any more. NULL is allowed. */

@@ -78,8 +78,8 @@ void module_leave(struct module *m);
 /* What a function may answer besides PASS. */
 enum module_answer { MODULE_NOTHING, MODULE_REFUSAL, MODULE_ANSWER };
 /*
- * Behind module_leave: what it returned, and the reply it set. True: PASS. False: *reply is the answer, or 421 when it was
- * nonsense, which is logged. `function` is for the log.
+ * Behind module_leave: what it returned, and the reply it set. True: PASS. False: *reply is the answer, or
+ * 421 when it was nonsense, which is logged. `function` is for the log.
  */
 bool module_passes(struct module *m, const char *function, int returned, enum module_answer allowed,
 		   struct smtp_reply *reply);
@@ -89,8 +89,8 @@ extern const struct posthouse_api module_api;
 
 /* hooks.c, front.c */
 extern const struct session_hooks_ops module_hooks_ops;
-enum handler_verdict module_process(struct handler_processor *p, const struct envelope *env, const char *content,
-				    size_t len, struct smtp_reply *reply);
+enum handler_verdict module_process(struct handler_processor *p, const struct envelope *env,
+				    const char *content, size_t len, struct smtp_reply *reply);
 
 /* verbs.c: what open() adds; 0, or -1 and the server's error is set. */
 int module_add_verb(struct module *m, const char *name, const char *syntax, unsigned flags,

@@ -10,7 +10,8 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* RFC 3463 2: class "." subject "." detail, each of the last two at most three digits. Returns its length, 0: none. */
+/* RFC 3463 2: class "." subject "." detail, each of the last two at most three digits. Returns its length, 0:
+ * none. */
 static size_t enhanced_len(const char *text)
 {
 	const char *at = text + 1;
@@ -53,7 +54,8 @@ bool module_reply_set(struct smtp_reply *out, int code, const char *enhanced, co
 	if (code < 200 || code > 599 || code / 100 == 3 || !text)
 		return false;
 	/* a class of its own would say something else than the code (RFC 2034 4) */
-	if (len > 0 && (len == sizeof(out->enhanced) || enhanced_len(enhanced) != len || enhanced[0] - '0' != code / 100))
+	if (len > 0 && (len == sizeof(out->enhanced) || enhanced_len(enhanced) != len ||
+			enhanced[0] - '0' != code / 100))
 		return false;
 	if (!text_is_good(text))
 		return false;
@@ -73,7 +75,8 @@ bool module_reply_parse(struct smtp_reply *out, const char *line)
 	code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + line[2] - '0';
 	line += line[3] ? 4 : 3;
 	len = enhanced_len(line);
-	if (len > 0 && len < sizeof(enhanced) && line[0] - '0' == code / 100 && (line[len] == ' ' || line[len] == '\0')) {
+	if (len > 0 && len < sizeof(enhanced) && line[0] - '0' == code / 100 &&
+	    (line[len] == ' ' || line[len] == '\0')) {
 		memcpy(enhanced, line, len);
 		line += len + (line[len] == ' ');
 	}

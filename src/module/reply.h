@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A module's words as a reply, checked: nothing in them can end a line, begin another reply or wait for an answer
- * (3yz). Pure.
+ * A module's words as a reply, checked: nothing in them can end a line, begin another reply or wait for an
+ * answer (3yz). Pure.
  */
 #ifndef MODULE_REPLY_H
 #define MODULE_REPLY_H

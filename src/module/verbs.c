@@ -52,7 +52,7 @@ static void make_command(struct module_verb *v, unsigned flags)
 		.name = v->name,
 		.states = states | (flags & POSTHOUSE_VERB_BEFORE_HELO ? COMMAND_START : 0),
 		.out_of_order = "not inside a transaction",
-		.argument = flags & POSTHOUSE_VERB_NO_ARGUMENT	    ? COMMAND_NO_ARGUMENT
+		.argument = flags & POSTHOUSE_VERB_NO_ARGUMENT      ? COMMAND_NO_ARGUMENT
 			    : flags & POSTHOUSE_VERB_NEEDS_ARGUMENT ? COMMAND_NEEDS_ARGUMENT
 								    : COMMAND_MAY_ARGUMENT,
 		.syntax = v->syntax,
@@ -69,7 +69,10 @@ int module_add_verb(struct module *m, const char *name, const char *syntax, unsi
 	size_t len;
 
 	if (!name || !run || (syntax && !is_printable(syntax, sizeof(v->syntax) - 1)))
-		return fail(m, "add_verb() needs a name, a function, and a syntax of at most 79 printable characters", name);
+		return fail(m,
+			    "add_verb() needs a name, a function, and a syntax of at most 79 printable "
+			    "characters",
+			    name);
 	len = strnlen(name, sizeof(v->name));
 	if (!is_word(name, len, sizeof(v->name) - 1))
 		return fail(m, "a verb is a word of at most 19 letters and digits", name);
@@ -98,10 +101,13 @@ int module_add_keyword(struct module *m, struct buf *to, const char *line)
 	size_t word = line ? strcspn(line, " ") : 0;
 
 	if (!line || !is_word(line, word, 32) || !is_printable(line, MODULE_KEYWORDS_MAX))
-		return fail(m, "a line of EHLO is a keyword of letters and digits, and parameters of printable characters",
+		return fail(m,
+			    "a line of EHLO is a keyword of letters and digits, and parameters of printable "
+			    "characters",
 			    line);
 	for (int x = 0; x < SMTP_EXTENSION_COUNT; x++)
-		if (strlen(smtp_extension_names[x]) == word && strncasecmp(smtp_extension_names[x], line, word) == 0)
+		if (strlen(smtp_extension_names[x]) == word &&
+		    strncasecmp(smtp_extension_names[x], line, word) == 0)
 			return fail(m, "this extension is the service's own to announce", line);
 	if (to->len + 1 + strlen(line) > MODULE_KEYWORDS_MAX || !buf_addf(to, "\n%s", line))
 		return fail(m, "there is no room for this line of EHLO", line);

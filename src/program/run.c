@@ -377,23 +377,36 @@ static void note_exit(struct run *r, int wait_status)
 	}
 }
 
-/* As long as it is not reaped nobody else can have its number. */
-static void kill_group_of_the_dead(const struct run *r)
+/* The program ended itself; it is not reaped, and nobody else can have its number. */
+static bool is_dead(const struct run *r, siginfo_t *info)
 {
-	siginfo_t info = { .si_pid = 0 };
+	info->si_pid = 0;
+	return r->program.pid != 0 && waitid(P_PID, (id_t)r->program.pid, info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info->si_pid != 0;
+}
 
-	if (r->program.pid != 0 &&
-	    waitid(P_PID, (id_t)r->program.pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
-		kill(-r->program.pid, SIGKILL);
+/*
+ * A filter that says that all is well, while somebody it started still holds its output: what came of it so far may be a
+ * part of the message, which is not to be taken for the whole. The end of the output is waited for, up to the deadline.
+ */
+static bool is_output_unfinished(const struct run *r, const siginfo_t *info)
+{
+	return r->setting->filters && !r->ending && r->program.out >= 0 && info->si_code == CLD_EXITED &&
+	       info->si_status == 0;
 }
 
 /* The program, and those that it lost. False: there are no children any more. */
 static bool reap(struct run *r)
 {
+	siginfo_t info;
 	int wait_status;
 	pid_t pid;
 
-	kill_group_of_the_dead(r);
+	if (is_dead(r, &info)) {
+		if (is_output_unfinished(r, &info))
+			return true;
+		kill(-r->program.pid, SIGKILL);
+	}
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
 		if (pid == r->program.pid)
 			note_exit(r, wait_status);
@@ -477,6 +490,8 @@ static void handle(struct run *r, const struct pollfd *fds)
 	}
 	if (fds[FD_SIGNAL].revents)
 		handle_signals(r);
+	else if (fds[FD_OUT].revents)
+		reap(r); /* it may have waited for the end of its output */
 }
 
 static void watch(struct run *r)
@@ -496,6 +511,7 @@ static void watch(struct run *r)
 		} else {
 			kill(-r->program.pid, SIGKILL);
 			r->until_mono_ms = clock_mono_ms() + REAP_MS;
+			reap(r); /* it may be dead, and who has its output in no group of ours */
 		}
 	}
 }

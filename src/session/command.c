@@ -36,7 +36,7 @@ const struct command_verb command_verbs[] = {
 	/* MAIL without RCPT is allowed here because the reply depends on why there is none */
 	{ "DATA", verb_data, BEFORE_CONTENT, "need RCPT command", NO_ARG, "DATA", LISTED | HOOKED, 0 },
 	{ "BDAT", verb_bdat, COMMAND_TRANSACTION, "need RCPT command", MAY_ARG, "BDAT octets [LAST]",
-	  COMMAND_OCTETS | COMMAND_ANNOUNCED, BIT(CHUNKING) },
+	  COMMAND_OCTETS | COMMAND_ANNOUNCED | HOOKED, BIT(CHUNKING) },
 	{ "RSET", verb_rset, COMMAND_ANY, NULL, NO_ARG, "RSET", LISTED | GATHERS | CLEAR | WATCHED, 0 },
 	{ "NOOP", verb_noop, COMMAND_ANY, NULL, MAY_ARG, "NOOP", LISTED | CLEAR | ANSWERED, 0 },
 	{ "QUIT", verb_quit, COMMAND_ANY, NULL, MAY_ARG, "QUIT", LISTED | CLEAR | WATCHED, 0 },

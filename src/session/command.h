@@ -33,15 +33,16 @@ enum command_flag {
 	COMMAND_IN_CLEAR = 8, /* allowed before TLS where that is required (RFC 3207 4) */
 	COMMAND_SECRET = 16, /* its argument is not for logs */
 	COMMAND_OF_PROXY = 32, /* said by a proxy of its client, not by clients */
-	/*
-	 * What hooks.h may do; without one of these they are not asked. Never for a verb whose octets follow the
-	 * command line (BDAT): behind a refusal they would be taken for commands.
-	 */
+	/* What hooks.h may do; without one of these they are not asked. */
 	COMMAND_HOOKED = 64, /* may refuse it */
 	COMMAND_ANSWERED = 128, /* with COMMAND_HOOKED: may answer it in any way; it changes nothing in the session */
 	COMMAND_WATCHED = 256, /* with COMMAND_HOOKED: may only see it */
 	COMMAND_ANNOUNCED = 1024, /* unknown where it was not announced */
-	COMMAND_OCTETS = 512 /* as many octets as its argument says follow, whatever it is answered (RFC 3030 2) */
+	/*
+	 * As many octets as its argument says follow, whatever it is answered (RFC 3030 2): a refusal reads them first,
+	 * and nobody may put another argument in its place.
+	 */
+	COMMAND_OCTETS = 512
 };
 
 struct command_verb {

@@ -67,21 +67,19 @@ static const char *shown_word(const struct session *s, const struct command_verb
 	return word;
 }
 
-bool hooks_take(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char **arg,
-		size_t *len)
+/* True: *reply is the answer. */
+static bool ask(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char **arg,
+		size_t *len, struct smtp_reply *reply)
 {
-	struct smtp_reply reply = { .code = 0 };
 	struct session_hooks *h = s->cfg->hooks;
 	const char *seen = *arg;
 	size_t seen_len = *len;
 
-	if (!h || !(verb->flags & COMMAND_HOOKED))
-		return false;
 	if (verb->flags & COMMAND_SECRET)
 		seen = shown_word(s, verb, &seen_len);
-	switch (h->ops->command(h, verb, moment, &seen, &seen_len, &reply)) {
+	switch (h->ops->command(h, verb, moment, &seen, &seen_len, reply)) {
 	case HOOK_PASS:
-		if (!(verb->flags & COMMAND_SECRET)) {
+		if (!(verb->flags & (COMMAND_SECRET | COMMAND_OCTETS))) {
 			*arg = seen;
 			*len = seen_len;
 		}
@@ -91,7 +89,42 @@ bool hooks_take(struct session *s, const struct command_verb *verb, enum hook_mo
 	case HOOK_REPLY:
 		break;
 	}
-	ASSERT(reply.code >= 400 || ((verb->flags & COMMAND_ANSWERED) && reply.code >= 200 && reply.code < 300));
+	ASSERT(reply->code >= 400 || ((verb->flags & COMMAND_ANSWERED) && reply->code >= 200 && reply->code < 300));
+	return true;
+}
+
+/*
+ * A chunk. What would be asked about DATA is asked about the first one of a message, too: a client that says BDAT does
+ * not get past who watches DATA. Behind a refused one the others are dropped, whatever they are (verb_bdat.c).
+ */
+static bool take_chunk(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char *arg,
+		       size_t len)
+{
+	struct smtp_reply reply = { .code = 0 };
+	const char *none = "";
+	size_t none_len = 0;
+
+	if (s->chunks_refused)
+		return false;
+	if (!ask(s, verb, moment, &arg, &len, &reply) &&
+	    (s->state == COMMAND_BDAT ||
+	     !ask(s, command_find("DATA", 4), moment, &none, &none_len, &reply)))
+		return false;
+	bdat_veto(s, arg, len, &reply);
+	return true;
+}
+
+bool hooks_take(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char **arg,
+		size_t *len)
+{
+	struct smtp_reply reply = { .code = 0 };
+
+	if (!s->cfg->hooks || !(verb->flags & COMMAND_HOOKED))
+		return false;
+	if (verb->flags & COMMAND_OCTETS)
+		return take_chunk(s, verb, moment, *arg, *len);
+	if (!ask(s, verb, moment, arg, len, &reply))
+		return false;
 	/* DATA without a recipient is then answered as behind any refusal */
 	if (verb->run == verb_rcpt)
 		s->rcpt_refused = true;

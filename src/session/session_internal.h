@@ -97,6 +97,8 @@ void session_trace(const struct session *s, bool from_client, const char *text, 
 
 /* The client as policy and authenticator see it. */
 struct session_client session_client(const struct session *s);
+/* Whether the policy lets it send to others at all; without a policy nobody may. */
+bool session_may_relay(const struct session *s);
 /* NULL: in the clear */
 const struct session_tls *session_tls(const struct session *s);
 /* Sends the refusal; returns whether the policy let it pass. */
@@ -124,6 +126,8 @@ void session_announce(const struct session *s, struct buf *out);
 
 /* The octets that follow a BDAT are read and dropped, then the refusal goes out. */
 void bdat_refuse(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal);
+/* The same where a hook refused it: the transaction ends, for the rest of the content may be on its way (RFC 3030 2). */
+void bdat_veto(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal);
 /* Where the next command begins is not known: the end. */
 void bdat_lost(struct session *s);
 

@@ -113,6 +113,15 @@ void bdat_refuse(struct session *s, const char *arg, size_t len, const struct sm
 		drop(s, chunk.octets, refusal);
 }
 
+void bdat_veto(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal)
+{
+	if (refusal->code == 421) /* nothing behind it is read */
+		session_send(s, refusal);
+	else
+		bdat_refuse(s, arg, len, refusal);
+	session_end_transaction(s, false);
+}
+
 /* The first one of a message. False: it was refused. */
 static bool begin(struct session *s, uint64_t octets)
 {

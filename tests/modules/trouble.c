@@ -60,8 +60,8 @@ static int act(struct posthouse_channel *channel, const char *what, long number)
 		const char *what;
 		const char *text;
 	} replies[] = {
-		{ "crlf", "fine\r\n250 injected" }, { "lf", "one\ntwo" }, { "nul", "" },
-		{ "control", "a\033[2Jb" },	    { "utf8", "caf\303\251" }, { "empty", "" },
+		{ "crlf", "fine\r\n250 injected" }, { "lf", "one\ntwo" },      { "nul", "" },
+		{ "control", "a\033[2Jb" },         { "utf8", "caf\303\251" }, { "empty", "" },
 	};
 	static char large[5000];
 
@@ -138,17 +138,18 @@ static int smtp_XASK(void *data, struct posthouse_channel *channel, const char *
 	char answer[300];
 
 	(void)data;
-	snprintf(answer, sizeof(answer), "%s %lld", text ? text : "(null)", (long long)api->number(channel, atoi(arg)));
+	snprintf(answer, sizeof(answer), "%s %lld", text ? text : "(null)",
+		 (long long)api->number(channel, atoi(arg)));
 	api->reply(channel, 250, NULL, answer);
 	return POSTHOUSE_REPLY;
 }
 
-#define VERB(name)                                                                                \
-	static int smtp_##name(void *data, struct posthouse_channel *channel, const char *arg)    \
-	{                                                                                         \
-		(void)data;                                                                       \
-		(void)arg;                                                                        \
-		return due(channel, "smtp_" #name);                                               \
+#define VERB(name)                                                                                           \
+	static int smtp_##name(void *data, struct posthouse_channel *channel, const char *arg)               \
+	{                                                                                                    \
+		(void)data;                                                                                  \
+		(void)arg;                                                                                   \
+		return due(channel, "smtp_" #name);                                                          \
 	}
 VERB(NOOP)
 VERB(HELO)
@@ -175,7 +176,8 @@ static int smtp_MAIL(void *data, struct posthouse_channel *channel, const char *
 {
 	(void)data;
 	if (strstr(arg, "<change@")) {
-		if (api->set_argument(channel, "FROM:<a@b>\r\nRSET") == 0 || api->set_argument(channel, "") == 0)
+		if (api->set_argument(channel, "FROM:<a@b>\r\nRSET") == 0 ||
+		    api->set_argument(channel, "") == 0)
 			abort();
 		api->set_argument(channel, "FROM:<changed@example.net>");
 	}
@@ -197,7 +199,8 @@ static void channel_close(void *data, struct posthouse_channel *channel)
 	due(channel, "channel_close");
 }
 
-static void replied(void *data, struct posthouse_channel *channel, const char *verb, int code, const char *text)
+static void replied(void *data, struct posthouse_channel *channel, const char *verb, int code,
+		    const char *text)
 {
 	(void)data;
 	(void)verb;
@@ -247,9 +250,9 @@ static void data_abort(void *data, struct posthouse_channel *channel)
 }
 
 /* What it was given goes into the log as Python would print it, more or less. */
-static int process_message(void *data, struct posthouse_channel *channel, const char *peer, const char *mailfrom,
-			   const char *const *rcpttos, const char *content, size_t len, const char *const *mail_options,
-			   const char *const *rcpt_options)
+static int process_message(void *data, struct posthouse_channel *channel, const char *peer,
+			   const char *mailfrom, const char *const *rcpttos, const char *content, size_t len,
+			   const char *const *mail_options, const char *const *rcpt_options)
 {
 	static char text[1500];
 	size_t n = 0;
@@ -277,9 +280,10 @@ static int trouble_open(const struct posthouse_api *the_api, struct posthouse_se
 	static const struct {
 		const char *name;
 		posthouse_verb_function *run;
-	} verbs[] = { { "XDO", smtp_XDO },   { "XNEXT", smtp_XNEXT }, { "XASK", smtp_XASK }, { "NOOP", smtp_NOOP },
-		      { "HELO", smtp_HELO }, { "EHLO", smtp_EHLO },   { "MAIL", smtp_MAIL }, { "RCPT", smtp_RCPT },
-		      { "DATA", smtp_DATA }, { "RSET", smtp_RSET },   { "QUIT", smtp_QUIT }, { "HELP", smtp_HELP },
+	} verbs[] = { { "XDO", smtp_XDO },           { "XNEXT", smtp_XNEXT }, { "XASK", smtp_XASK },
+		      { "NOOP", smtp_NOOP },         { "HELO", smtp_HELO },   { "EHLO", smtp_EHLO },
+		      { "MAIL", smtp_MAIL },         { "RCPT", smtp_RCPT },   { "DATA", smtp_DATA },
+		      { "RSET", smtp_RSET },         { "QUIT", smtp_QUIT },   { "HELP", smtp_HELP },
 		      { "STARTTLS", smtp_STARTTLS }, { "AUTH", smtp_AUTH } };
 	unsigned flags = POSTHOUSE_VERB_BEFORE_HELO;
 

@@ -22,8 +22,9 @@ __attribute__((constructor)) static void leave(void)
 int there_is_no_such_function(void);
 #endif
 
-__attribute__((unused)) static int wrong_open(const struct posthouse_api *api, struct posthouse_server *server,
-					      int argc, const char *const *argv, void **state)
+__attribute__((unused)) static int wrong_open(const struct posthouse_api *api,
+					      struct posthouse_server *server, int argc,
+					      const char *const *argv, void **state)
 {
 	(void)api;
 	(void)server;

@@ -97,6 +97,7 @@ def test_returned_in_time_whatever_the_upstream_does(t):
     assert 0.9 < float(expired["delay"]) < 10, expired
     assert "not delivered by the time that its sender named" in expired["reply"], expired
     bounced = relay.wait_for("bounced", id=ident)
+    relay.wait_for("completed", id=ident)
     assert relay.queue() == sorted([bounced["report"], other]), relay.queue()
     upstream = Upstream(t, extensions=OFFERS, reserved=reserved)
     report, = (m for m in upstream.wait_messages(2) if not m.sender)

@@ -523,6 +523,29 @@ def test_filter_in_disorder(t):
     equal([without_received(m.content) for m in upstream.wait_messages(1)], [b"Subject: good\r\n\r\nx\r\n"], "what went on")
 
 
+def test_filter_output_is_whole(t):
+    """What it started may still be writing when it ends itself, with status 0: its output is over when nobody writes."""
+    program = script(t, """
+        read -r _ how
+        echo "Subject: $how"
+        case $how in
+        late) exec 3<&0; (sleep 0.5; cat <&3; echo last line) & exit 0 ;;
+        never) sleep 600 & exit 0 ;;
+        daemon) setsid sleep 600 & exit 0 ;;
+        refused) sleep 600 & exit 77 ;;
+        esac
+        """)
+    upstream, relay = filtering(t, [program], more="filter_timeout = 3s")
+    with Client(relay) as client:
+        client.message(b"Subject: late\r\n\r\nbody\r\n")
+        client.message(b"Subject: refused\r\n\r\nbody\r\n", code=550)
+        for how in (b"never", b"daemon"):
+            client.message(b"Subject: %s\r\n\r\nbody\r\n" % how, code=451)
+    relay.wait_for("program", command="filter", end="timed_out")
+    equal([without_received(m.content) for m in upstream.wait_messages(1)],
+          [b"Subject: late\r\n\r\nbody\r\nlast line\r\n"], "what went on")
+
+
 def test_filter_before_rewriting(t):
     """A program cannot get around what is rewritten; and its white space in front cannot continue our Received."""
     program = script(t, "printf ' forged by me\\n'; echo 'From: root@host.example.org'; cat\n")

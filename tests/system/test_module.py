@@ -344,6 +344,23 @@ def test_crash_on_mail_of_the_outbox(t):
     assert not relay.events("child_exited", role="worker"), "no worker died"
 
 
+def test_crash_behind_mail_of_the_outbox(t):
+    """Its message is in the spool: played again it would be sent again, each minute."""
+    upstream = Upstream(t)
+    outbox = t.tmp / "outbox"
+    config = f'{POOL}outbox = "{outbox}"\nmodule_timeout = 1s\nmodule = "{built(t, "trouble")}"\n'
+    t.daemon(upstream, config=config, name="first").ready().stop()
+    (outbox / "msg-1").write_bytes(b"EHLO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@b.example>\r\nDATA\r\n"
+                                   b"good\r\n.\r\nXDO segv\r\nQUIT\r\n")
+    (outbox / "msg-1").chmod(0o644)
+    relay = t.daemon(upstream, config=config, spool=t.tmp / "spool-first", name="second", env=CRASHING).ready()
+    relay.wait_for("child_exited", role="outbox session", module="trouble")
+    assert "in the spool" in relay.wait_for("outbox", result="refused", file="msg-1")["reason"]
+    equal(list((outbox / "taken").iterdir()), [], "what is played again")
+    assert (outbox / "refused/msg-1").exists()
+    upstream.wait_messages(1)
+
+
 # ---- the start ----------------------------------------------------------------------
 
 WRONG = [("abi", "ABI 2"), ("size", "cannot be the size"), ("name", "letters, digits"), ("open", "no open()"),
@@ -372,6 +389,41 @@ def test_what_is_no_module(t):
     refused(t, 'handler = "debug"\nmodule_arguments = {"x"}', "set module")
 
 
+def test_in_front_of_proxy(t):
+    """What handler proxy keeps between sessions is looked after behind a module, too."""
+    upstream = Upstream(t)
+    relay = t.daemon(upstream, config=f'{POOL}handler = "proxy"\nmodule = "{built(t, "trouble")}"\n', env=CRASHING).ready()
+    for _ in range(3):
+        with Client(relay) as client:
+            client.message(CONTENT)
+            client.quit()
+    equal(len(upstream.received), 3, "messages upstream")
+    equal(relay.events("child_exited", status="killed"), [], "dead workers")
+
+
+def test_who_refuses_data_refuses_chunks(t):
+    """BDAT is no way around smtp_DATA, and a refusal makes no commands of the octets that follow (smuggling)."""
+    relay = trouble(t)
+    inside = b"NOOP\r\nMAIL FROM:<smuggled@client.test>\r\n"
+    with Client(relay) as client:
+        for attack in ([(inside, b" LAST")], [(inside, b""), (inside, b""), (b"", b" LAST")], [(inside * 500, b""), (b"x", b" LAST")]):
+            client.cmd("XNEXT smtp_DATA code 550", 250)  # this once: what follows the first chunk is dropped all the same
+            client.mail()
+            client.send(b"".join(b"BDAT %d%s\r\n%s" % (len(octets), last, octets) for octets, last in attack) + b"VRFY end\r\n")
+            equal(client.expect(550).text, "these words", "the module's refusal")
+            for _ in attack[1:]:
+                client.expect(503)
+            client.expect(252)
+        client.mail()
+        client.bdat(CONTENT, 7)
+        client.cmd("XNEXT smtp_DATA return 7", 250)
+        client.mail()
+        client.send(b"BDAT 10\r\n")  # the session ends: nobody waits for the octets
+        client.expect(421)
+        equal(client.at_eof(), b"", "after it")
+    equal(len(relay.events("accepted")), 1, "messages taken")
+
+
 def test_others_may_not_write_to_it(t):
     module = built(t, "trouble")
     for mode in (0o775, 0o757):
@@ -387,7 +439,7 @@ def test_what_does_not_want_to_begin(t):
     module = built(t, "trouble")
     for argument, expected in (("error=no database", 'module "trouble": no database'), ("open=return", "open() returned 0"),
                                ("open=segv", "crashed when it was loaded"), ("open=exit", "ended the process"),
-                               ("open=hang", "did not begin within"), ("add=BDAT", "BDAT: this verb cannot"),
+                               ("open=hang", "did not begin within"), ("add=PROXY", "PROXY: this verb cannot"),
                                ("add=two words", "a verb is a word"), ("add=NOOP", "NOOP: this verb was added"),
                                ("keyword=AUTH PLAIN", "the service's own"), ("keyword=-x", "a line of EHLO")):
         if argument == "open=return":  # 3, as act() has it

@@ -11,6 +11,7 @@
 #include "cli/criteria.h"
 #include "cli/select.h"
 #include "cli/send_commands.h"
+#include "cli/send_load.h"
 #include "cli/send_report.h"
 #include "cli/send_session.h"
 #include "cli/table.h"
@@ -577,6 +578,14 @@ START_TEST(the_envelope_comes_from_options_and_header)
 		{ "From: a@x\r\nTo: undisclosed-recipients:;\r\n", NULL, 0, true, NULL },
 		{ "From: a@x\r\nTo: <>\r\n", NULL, 0, true, NULL },
 		{ "From: a@x\r\nTo: <t@y\r\n", NULL, 0, true, NULL },
+		/* sent again: as smtplib's send_message() */
+		{ "Resent-From: r@x\r\nResent-To: t@y\r\nResent-Cc: c@y\r\nResent-Bcc: s@y\r\nFrom: a@x\r\nTo: b@y\r\n", NULL, 0,
+		  true, "r@x t@y c@y s@y" },
+		{ "Resent-Sender: s@x\r\nResent-From: r@x\r\nResent-To: t@y\r\nFrom: a@x\r\n", NULL, 0, true, "s@x t@y" },
+		{ "Resent-To: t@y\r\nFrom: a@x\r\nTo: b@y\r\n", "o@x", 1, true, "o@x b@y t@y" },
+		{ "Resent-From: r@x\r\nResent-To: t@y\r\nFrom: a@x\r\nTo: n@y\r\n", NULL, 1, false, "a@x b@y" },
+		{ "Resent-To: t@y\r\nResent-To: u@y\r\nFrom: a@x\r\n", NULL, 0, true, NULL },
+		{ "Resent-Date: x\r\nResent-Date: y\r\nResent-To: u@y\r\nFrom: a@x\r\n", NULL, 0, true, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -767,6 +776,44 @@ static void options_are_own(const struct cli_verb *v, const struct args_option *
 	}
 }
 
+START_TEST(times_of_a_load_have_three_digits)
+{
+	static const struct {
+		uint64_t us;
+		const char *text;
+	} rows[] = { { 0, "0.000 ms" },	   { 1, "0.001 ms" },	 { 999, "0.999 ms" },	{ 1000, "1.00 ms" },
+		     { 9994, "9.99 ms" },  { 9996, "10.0 ms" },	 { 99940, "99.9 ms" },	{ 99960, "100 ms" },
+		     { 999499, "999 ms" }, { 999500, "1.00 s" }, { 61000000, "61.0 s" }, { 3600000000, "3600 s" } };
+	char text[LOAD_TIME_MAX];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		ck_assert_str_eq(send_load_time(rows[i].us, text), rows[i].text);
+}
+END_TEST
+
+/* Several messages, one after the other */
+START_TEST(the_class_of_several_messages)
+{
+	static const enum cli_status rows[][3] = {
+		{ CLI_DONE, CLI_DONE, CLI_DONE },
+		{ CLI_NOTHING, CLI_NOTHING, CLI_NOTHING },
+		{ CLI_LATER, CLI_LATER, CLI_LATER },
+		{ CLI_DONE, CLI_NOTHING, CLI_PARTLY },
+		{ CLI_NOTHING, CLI_LATER, CLI_PARTLY },
+		{ CLI_DONE, CLI_UNCERTAIN, CLI_UNCERTAIN },
+		{ CLI_UNREACHABLE, CLI_UNCERTAIN, CLI_UNCERTAIN },
+		{ CLI_DONE, CLI_UNREACHABLE, CLI_UNREACHABLE },
+		{ CLI_TLS, CLI_DONE, CLI_TLS },
+		{ CLI_PARTLY, CLI_AUTH, CLI_AUTH },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ck_assert_msg(send_report_combine(rows[i][0], rows[i][1]) == rows[i][2], "row %zu", i);
+		ck_assert_msg(send_report_combine(rows[i][1], rows[i][0]) == rows[i][2], "row %zu, turned", i);
+	}
+}
+END_TEST
+
 START_TEST(the_table_of_verbs_is_complete)
 {
 	for (size_t i = 0; i < verb_count; i++) {
@@ -834,7 +881,8 @@ int main(void)
 		  extensions_are_found_as_smtplib_finds_them,
 		  commands_that_would_break_the_session_are_not_said,
 		  bcc_leaves_only_with_the_header_s_recipients, tls_is_chosen_by_port_and_password,
-		  the_exit_status_tells_how_it_went, the_table_of_verbs_is_complete,
+		  the_exit_status_tells_how_it_went, the_table_of_verbs_is_complete, times_of_a_load_have_three_digits,
+		  the_class_of_several_messages,
 		  a_mistyped_verb_has_a_neighbour);
 	return unit_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "submit/compose.h"
+#include "submit/load.h"
 #include "unit.h"
 
 START_TEST(a_field_of_text)
@@ -466,6 +467,78 @@ START_TEST(addresses_that_are_utf8_need_smtputf8)
 }
 END_TEST
 
+/* ---- load: what is counted ------------------------------------------------------------ */
+
+START_TEST(percentiles)
+{
+	static struct latency l;
+	static const struct {
+		double percent;
+		uint64_t us;
+	} exact[] = { { 1, 1 }, { 50, 50 }, { 90, 90 }, { 99, 99 }, { 99.1, 100 }, { 100, 100 } };
+
+	ck_assert_uint_eq(latency_percentile_us(&l, 50), 0);
+	for (int64_t us = 100; us > 0; us--)
+		latency_add(&l, us);
+	for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++)
+		ck_assert_uint_eq(latency_percentile_us(&l, exact[i].percent), exact[i].us);
+	ck_assert(l.count == 100 && l.max_us == 100 && l.sum_us == 5050);
+	/* to 1 %, whatever the size; and never above the largest */
+	for (uint64_t us = 1; us < UINT64_C(1) << 39; us = us * 5 / 3 + 1) {
+		static struct latency one;
+
+		memset(&one, 0, sizeof(one));
+		latency_add(&one, (int64_t)us);
+		latency_add(&one, (int64_t)us * 2);
+		ck_assert_uint_ge(latency_percentile_us(&one, 50), us);
+		ck_assert_uint_le(latency_percentile_us(&one, 50), us + us / 100);
+		ck_assert_uint_eq(latency_percentile_us(&one, 100), us * 2);
+	}
+	latency_add(&l, -5);
+	latency_add(&l, INT64_MAX);
+	ck_assert_uint_eq(latency_percentile_us(&l, 100), (uint64_t)INT64_MAX);
+	ck_assert_uint_eq(latency_percentile_us(&l, 0.1), 0);
+}
+END_TEST
+
+START_TEST(errors_are_told_apart_by_what_is_said)
+{
+	static struct load_figures f;
+	static const struct {
+		enum upstream_phase phase;
+		int code;
+		const char *enhanced, *text;
+		size_t kinds; /* afterwards */
+	} table[] = {
+		{ UPSTREAM_FINAL_DOT, 451, "4.3.0", "try later, 4711", 1 },
+		{ UPSTREAM_FINAL_DOT, 451, "4.3.0", "try later, 8", 1 },
+		{ UPSTREAM_FINAL_DOT, 451, "4.3.0", "try later, ", 2 },
+		{ UPSTREAM_FINAL_DOT, 451, "4.3.0", "try later, 1 or 2", 3 },
+		{ UPSTREAM_MAIL, 451, "4.3.0", "try later, 1", 4 },
+		{ UPSTREAM_FINAL_DOT, 452, "4.3.0", "try later, 1", 5 },
+		{ UPSTREAM_FINAL_DOT, 451, "4.3.1", "try later, 1", 6 },
+		{ UPSTREAM_FINAL_DOT, 451, "", "try later, 1", 7 },
+		{ UPSTREAM_FINAL_DOT, 451, "4.3.0", "12", 8 },
+		{ UPSTREAM_FINAL_DOT, 451, "4.3.0", "", 9 },
+	};
+	struct smtp_reply reply;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		smtp_reply_set(&reply, table[i].code, table[i].enhanced, "%s", table[i].text);
+		load_count_error(&f, table[i].phase, &reply);
+		ck_assert_msg(f.error_count == table[i].kinds, "row %zu: %zu", i, f.error_count);
+	}
+	ck_assert(f.error[0].count == 2 && f.error[1].count == 1);
+	for (int i = 0; i < LOAD_ERRORS_MAX; i++) {
+		smtp_reply_set(&reply, 500 + i, "", "x");
+		load_count_error(&f, UPSTREAM_DATA, &reply);
+	}
+	ck_assert(f.error_count == LOAD_ERRORS_MAX && f.other_errors == 9);
+	load_count_error(&f, UPSTREAM_DATA, &reply);
+	ck_assert(f.other_errors == 10);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("compose");
@@ -475,5 +548,6 @@ int main(void)
 		  what_files_are);
 	UNIT_CASE(s, a_message_of_a_text, a_message_of_everything, what_cannot_be_composed, a_sink_that_wants_no_more,
 		  a_submission_however_it_is_cut, addresses_that_are_utf8_need_smtputf8);
+	UNIT_CASE(s, percentiles, errors_are_told_apart_by_what_is_said);
 	return unit_run(s);
 }

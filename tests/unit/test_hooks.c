@@ -16,6 +16,7 @@ struct fake_hooks {
 	struct buf told;
 	const char *verb; /* answered ... */
 	enum hook_moment moment; /* ... then */
+	unsigned refuse_after; /* only when it was asked so often */
 	struct smtp_reply reply; /* code 0: pass */
 	const char *argument; /* instead of the client's; NULL: as it is */
 	struct smtp_reply welcome; /* code 0: pass */
@@ -29,7 +30,8 @@ static const struct command_verb added[] = {
 	  COMMAND_HOOKED | COMMAND_ANSWERED, 0 },
 };
 
-static enum hook_verdict fake_begin(struct session_hooks *h, const struct session *s, struct smtp_reply *reply)
+static enum hook_verdict fake_begin(struct session_hooks *h, const struct session *s,
+				    struct smtp_reply *reply)
 {
 	struct fake_hooks *f = (struct fake_hooks *)h;
 	struct session_view view;
@@ -61,17 +63,23 @@ static const struct command_verb *fake_find(struct session_hooks *h, const char 
 	return NULL;
 }
 
-static enum hook_verdict fake_command(struct session_hooks *h, const struct command_verb *verb, enum hook_moment moment,
-				      const char **arg, size_t *len, struct smtp_reply *reply)
+static enum hook_verdict fake_command(struct session_hooks *h, const struct command_verb *verb,
+				      enum hook_moment moment, const char **arg, size_t *len,
+				      struct smtp_reply *reply)
 {
 	struct fake_hooks *f = (struct fake_hooks *)h;
 	struct session_view view;
 
 	session_look(f->session, &view);
-	ck_assert_str_eq(view.verb, verb->name);
+	/* BDAT is a kind of DATA */
+	ck_assert_str_eq(view.verb, strcmp(verb->name, "DATA") == 0 && view.verb[0] == 'B' ? "BDAT" : verb->name);
 	buf_addf(&f->told, "%s%s(%.*s)", verb->name, moment == HOOK_FIRST ? "?" : "!", (int)*len, *arg);
 	if (!f->verb || strcmp(f->verb, verb->name) != 0 || f->moment != moment)
 		return HOOK_PASS;
+	if (f->refuse_after > 0) {
+		f->refuse_after--;
+		return HOOK_PASS;
+	}
 	if (f->argument) {
 		*arg = f->argument;
 		*len = strlen(f->argument);
@@ -91,7 +99,7 @@ static void fake_announce(struct session_hooks *h, struct buf *out)
 		buf_addf(out, "\n%s", ((struct fake_hooks *)h)->line);
 }
 
-static const struct session_hooks_ops fake_ops = { fake_begin,	 fake_find,	fake_command,
+static const struct session_hooks_ops fake_ops = { fake_begin,   fake_find,     fake_command,
 						   fake_replied, fake_announce, fake_end };
 
 struct run {
@@ -106,7 +114,8 @@ static void setup(struct run *r, const char *input)
 {
 	memset(r, 0, sizeof(*r));
 	transcript_default_config(&r->cfg);
-	r->peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
+	r->peer =
+		(struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
 	fake_handler_init(&r->handler, true);
 	fake_io_init(&r->io, input, strlen(input), FAKE_WHOLE);
 	r->hooks.hooks.ops = &fake_ops;
@@ -146,8 +155,9 @@ START_TEST(each_is_asked_in_order)
 
 	setup(&r, HELLO "noop a b\r\nBOGUS\r\nQUIT\r\n");
 	ck_assert_int_eq(run(&r), SESSION_QUIT);
-	ck_assert_str_eq(r.hooks.told.data, "begin;=220;HELO?(x)HELO!(x)HELO=250;NOOP?(a b)NOOP!(a b)NOOP=250;"
-					    "?=500;QUIT?()QUIT!()QUIT=221;end;");
+	ck_assert_str_eq(r.hooks.told.data,
+			 "begin;=220;HELO?(x)HELO!(x)HELO=250;NOOP?(a b)NOOP!(a b)NOOP=250;"
+			 "?=500;QUIT?()QUIT!()QUIT=221;end;");
 	teardown(&r);
 }
 END_TEST
@@ -253,12 +263,13 @@ START_TEST(new_verbs)
 	setup(&r, "xtest\r\n" HELLO "XTEST\r\nXNEEDS\r\nXNEEDS y\r\nHELP XNEEDS\r\n" MAIL "XNEEDS z\r\n");
 	answer(&r, "XTEST", HOOK_IN_ORDER, 250, "hello there");
 	run(&r);
-	ck_assert_ptr_nonnull(strstr(r.io.out.data,
-				     "503 5.5.1 Error: send HELO first\r\n250 relay.example.org\r\n250 hello there\r\n"
-				     "501 5.5.4 Syntax: XNEEDS word\r\n"
-				     "500 5.5.2 Error: command \"XNEEDS\" not recognized\r\n"
-				     "250 2.0.0 Syntax: XNEEDS word\r\n250 2.1.0 OK\r\n"
-				     "503 5.5.1 Error: no XNEEDS here\r\n"));
+	ck_assert_ptr_nonnull(
+		strstr(r.io.out.data,
+		       "503 5.5.1 Error: send HELO first\r\n250 relay.example.org\r\n250 hello there\r\n"
+		       "501 5.5.4 Syntax: XNEEDS word\r\n"
+		       "500 5.5.2 Error: command \"XNEEDS\" not recognized\r\n"
+		       "250 2.0.0 Syntax: XNEEDS word\r\n250 2.1.0 OK\r\n"
+		       "503 5.5.1 Error: no XNEEDS here\r\n"));
 	teardown(&r);
 }
 END_TEST
@@ -326,7 +337,8 @@ START_TEST(xclient_begins_anew)
 	setup(&r, "EHLO x\r\nXCLIENT ADDR=192.0.2.9\r\n");
 	r.peer.may_xclient = true;
 	run(&r);
-	ck_assert_ptr_nonnull(strstr(r.hooks.told.data, "XCLIENT!(ADDR=192.0.2.9)end;begin;XCLIENT=220;end;"));
+	ck_assert_ptr_nonnull(
+		strstr(r.hooks.told.data, "XCLIENT!(ADDR=192.0.2.9)end;begin;XCLIENT=220;end;"));
 	teardown(&r);
 }
 END_TEST
@@ -356,17 +368,101 @@ START_TEST(secrets_are_not_shown)
 }
 END_TEST
 
-/* Where octets follow the command, a refusal would make commands of them; what it is to be obeyed is not refused. */
+#define CHUNKING "EHLO x\r\n" MAIL RCPT
+#define CHUNKS "BDAT 14\r\nMAIL FROM:<>\r\nBDAT 6 LAST\r\nQUIT\r\n"
+
+static size_t count(const char *text, const char *what)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, what)); text += strlen(what))
+		n++;
+	return n;
+}
+
+/* The octets of a refused chunk are no commands, and the chunks behind it bring nothing in, whatever a hook says of them. */
+START_TEST(who_refuses_data_refuses_bdat)
+{
+	static const struct {
+		const char *verb;
+		enum hook_moment moment;
+	} rows[] = { { "DATA", HOOK_IN_ORDER }, { "DATA", HOOK_FIRST }, { "BDAT", HOOK_IN_ORDER }, { "BDAT", HOOK_FIRST } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct run r;
+
+		setup(&r, CHUNKING CHUNKS MAIL "NOOP\r\n");
+		answer(&r, rows[i].verb, rows[i].moment, 550, "no content today");
+		ck_assert_int_eq(run(&r), SESSION_LOST);
+		ck_assert_msg(count(r.io.out.data, "550 no content today\r\n") == 1, "%s", r.io.out.data);
+		ck_assert_msg(strstr(r.io.out.data, "550 no content today\r\n503 5.5.1 Error: a BDAT before this one was refused\r\n"
+						    "250 2.1.0 OK\r\n250 2.0.0 OK\r\n") != NULL,
+			      "%s", r.io.out.data);
+		ck_assert_uint_eq(r.handler.calls[FAKE_BEGIN], 0);
+		ck_assert_ptr_null(strstr(r.hooks.told.data, "QUIT"));
+		teardown(&r);
+	}
+}
+END_TEST
+
+START_TEST(each_chunk_is_asked_about)
+{
+	struct run r;
+
+	setup(&r, CHUNKING CHUNKS "NOOP\r\n");
+	r.hooks.verb = "BDAT"; /* how many octets follow is not theirs to say */
+	r.hooks.moment = HOOK_IN_ORDER;
+	r.hooks.argument = "1 LAST";
+	run(&r);
+	ck_assert_msg(strstr(r.hooks.told.data, "BDAT?(14)DATA?()BDAT!(14)DATA!()BDAT=250;BDAT?(6 LAST)BDAT!(6 LAST)BDAT=250;"
+						"NOOP") != NULL,
+		      "%s", r.hooks.told.data);
+	ck_assert_uint_eq(r.handler.calls[FAKE_END], 1);
+	ck_assert_ptr_nonnull(strstr(r.handler.content.data, "MAIL FROM:<>"));
+	teardown(&r);
+}
+END_TEST
+
+/* In the middle of a message, and with the end of the session; how many octets there are nobody knows. */
+START_TEST(refused_chunks_end_what_was_begun)
+{
+	struct run r;
+
+	setup(&r, CHUNKING "BDAT 1\r\nx" "BDAT 6\r\nQUIT\r\nBDAT 0 LAST\r\nNOOP\r\n");
+	r.hooks.refuse_after = 1;
+	answer(&r, "BDAT", HOOK_FIRST, 451, "later");
+	run(&r);
+	ck_assert_msg(strstr(r.io.out.data, "451 later\r\n503 5.5.1 Error: a BDAT before") != NULL, "%s", r.io.out.data);
+	ck_assert_uint_eq(r.handler.calls[FAKE_ABORT], 1);
+	ck_assert_uint_eq(r.handler.calls[FAKE_END], 0);
+	teardown(&r);
+
+	setup(&r, CHUNKING "BDAT 6\r\nNOOP\r\n");
+	answer(&r, "DATA", HOOK_IN_ORDER, 421, "go away");
+	ck_assert_int_eq(run(&r), SESSION_REFUSED);
+	ck_assert_ptr_null(strstr(strstr(r.io.out.data, "421 go away\r\n"), "250"));
+	teardown(&r);
+
+	setup(&r, CHUNKING "BDAT x\r\nNOOP\r\n");
+	answer(&r, "DATA", HOOK_IN_ORDER, 550, "no");
+	ck_assert_int_eq(run(&r), SESSION_REFUSED);
+	ck_assert_ptr_null(strstr(r.hooks.told.data, "NOOP"));
+	teardown(&r);
+}
+END_TEST
+
+/* What is to be obeyed is not refused. */
 START_TEST(the_table_says_who_may_do_what)
 {
 	for (const struct command_verb *v = command_verbs; v->name; v++) {
-		if (strcmp(v->name, "BDAT") == 0)
-			ck_assert(!(v->flags & COMMAND_HOOKED));
+		if (v->flags & COMMAND_OCTETS)
+			ck_assert(!(v->flags & (COMMAND_ANSWERED | COMMAND_WATCHED)));
 		if (v->flags & (COMMAND_ANSWERED | COMMAND_WATCHED))
 			ck_assert(v->flags & COMMAND_HOOKED);
 		if (v->flags & COMMAND_ANSWERED)
 			ck_assert(!(v->flags & COMMAND_WATCHED) && v->states == COMMAND_ANY);
-		if (strcmp(v->name, "QUIT") == 0 || strcmp(v->name, "RSET") == 0 || strcmp(v->name, "XCLIENT") == 0)
+		if (strcmp(v->name, "QUIT") == 0 || strcmp(v->name, "RSET") == 0 ||
+		    strcmp(v->name, "XCLIENT") == 0)
 			ck_assert(v->flags & COMMAND_WATCHED);
 	}
 }
@@ -381,6 +477,7 @@ int main(void)
 		  a_421_ends_the_session, refusals_use_up_the_error_budget, what_changes_nothing_may_be_answered,
 		  another_argument, new_verbs, ehlo_grows, who_is_not_welcome_hears_no_greeting,
 		  who_was_sent_away_is_not_told_of, starttls_begins_anew, xclient_begins_anew, secrets_are_not_shown,
+		  who_refuses_data_refuses_bdat, each_chunk_is_asked_about, refused_chunks_end_what_was_begun,
 		  the_table_says_who_may_do_what);
 	return unit_run(suite);
 }

@@ -219,8 +219,9 @@ START_TEST(decoded_content_is_utf8)
 	static const struct {
 		const char *content;
 		bool good;
-	} rows[] = { { "caf\xc3\xa9\r\n", true }, { "caf\xe9\r\n", false },	 { "\xc3\r\n", false },
-		     { "a\xc3", false },	  { "\xed\xa0\x80\r\n", false }, { "\xf0\x9f\x93\xae\r\n", true } };
+	} rows[] = { { "caf\xc3\xa9\r\n", true },   { "caf\xe9\r\n", false },
+		     { "\xc3\r\n", false },         { "a\xc3", false },
+		     { "\xed\xa0\x80\r\n", false }, { "\xf0\x9f\x93\xae\r\n", true } };
 	struct fake_processor f = { .processor = { PROCESSOR_SMTPD, take } };
 	const struct handler_setup setup = { .processor = &f.processor, .decode_data = true };
 	struct handler *h;
@@ -299,7 +300,8 @@ static void setup(struct run *r, const char *input, const char *argument)
 	ck_assert_msg(r->module != NULL, "%s", r->module ? "" : e.text);
 	transcript_default_config(&r->cfg);
 	r->cfg.hooks = module_hooks(r->module);
-	r->peer = (struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
+	r->peer =
+		(struct session_peer){ .text = "192.0.2.1:4711", .address = "192.0.2.1", .listener = "lan" };
 	fake_handler_init(&r->inner, true);
 	r->front = module_front_open(r->module, &r->inner.handler);
 	fake_io_init(&r->io, input, strlen(input), FAKE_WHOLE);
@@ -356,7 +358,8 @@ START_TEST(refusals_reach_the_handler_as_an_end)
 		char input[400];
 		struct run r;
 
-		snprintf(input, sizeof(input), HELLO "XNEXT %s code 554\r\n" MESSAGE "RSET\r\n", rows[i].function);
+		snprintf(input, sizeof(input), HELLO "XNEXT %s code 554\r\n" MESSAGE "RSET\r\n",
+			 rows[i].function);
 		setup(&r, input, NULL);
 		run(&r);
 		ck_assert_msg(says(&r, "\r\n554 these words\r\n"), "%s: %s", rows[i].function, r.io.out.data);
@@ -371,7 +374,8 @@ END_TEST
 
 START_TEST(nonsense_becomes_421)
 {
-	static const char *const what[] = { "return 2", "return -1", "return 1", "code 354", "crlf 250", "utf8 550" };
+	static const char *const what[] = { "return 2", "return -1", "return 1",
+					    "code 354", "crlf 250",  "utf8 550" };
 
 	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR, "test");
 	for (size_t i = 0; i < sizeof(what) / sizeof(*what); i++) {
@@ -381,8 +385,9 @@ START_TEST(nonsense_becomes_421)
 		snprintf(input, sizeof(input), HELLO "XDO %s\r\nNOOP\r\n", what[i]);
 		setup(&r, input, NULL);
 		ck_assert_int_eq(run(&r), SESSION_REFUSED);
-		ck_assert_msg(says(&r, "421 4.3.0 relay.example.org Error: a part of this service failed\r\n"), "%s",
-			      r.io.out.data);
+		ck_assert_msg(
+			says(&r, "421 4.3.0 relay.example.org Error: a part of this service failed\r\n"),
+			"%s", r.io.out.data);
 		ck_assert_ptr_null(strstr(strstr(r.io.out.data, "421"), "250"));
 		teardown(&r);
 	}
@@ -421,8 +426,9 @@ int main(void)
 {
 	Suite *suite = suite_create("module");
 
-	UNIT_CASE(suite, what_can_be_a_reply, replies_are_not_too_long, what_can_be_pushed, content_as_smtpd_has_it,
-		  decoded_content_is_utf8, handler_module_needs_a_module, everything_passes,
-		  refusals_reach_the_handler_as_an_end, nonsense_becomes_421, moments, another_abi);
+	UNIT_CASE(suite, what_can_be_a_reply, replies_are_not_too_long, what_can_be_pushed,
+		  content_as_smtpd_has_it, decoded_content_is_utf8, handler_module_needs_a_module,
+		  everything_passes, refusals_reach_the_handler_as_an_end, nonsense_becomes_421, moments,
+		  another_abi);
 	return unit_run(suite);
 }
