@@ -30,6 +30,10 @@ int config_remote_parse(const char *text, int default_port, struct config_remote
 		*out = (struct config_remote){ .program = true, .endpoint = { .kind = ENDPOINT_UNIX } };
 		return 0;
 	}
+	if (!lmtp && strstr(text, "://")) {
+		err_set(e, "\"%s\": write host:port, with nothing in front but lmtp://; tls says how it is encrypted", text);
+		return -1;
+	}
 	*out = (struct config_remote){ .lmtp = lmtp };
 	if (endpoint_parse(text + (lmtp ? strlen(LMTP_PREFIX) : 0), lmtp ? LMTP_PORT : default_port, ep, e) !=
 	    0)

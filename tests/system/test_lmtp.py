@@ -217,7 +217,7 @@ def test_bad_configurations(t):
                         ('remoteaddr = "lmtp://unix:/x"\n tls = "implicit"', "makes no sense on a local socket"),
                         ('remoteaddr = "lmtp://unix:/x"\n proxy = "socks5://a:1"', "proxy has no effect on a local"),
                         ('remoteaddr = "unix:/x"', "by TCP only"), ('remoteaddr = "lmtp://unix:x"', "must be absolute"),
-                        ('remoteaddr = "smtp://a"', "port must be a number")):
+                        ('remoteaddr = "smtp://a"', "nothing in front but lmtp://")):
         path = t.tmp / "bad.conf"
         path.write_text(f'localaddr = "127.0.0.1:0"\nspool = "{t.tmp}/s"\nupstream "main" {{\n {more}\n}}\n')
         done = t.run([harness.BUILDDIR / "posthoused", "-t", "-f", path])
