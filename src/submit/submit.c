@@ -215,7 +215,7 @@ static const char *resent_prefix(const struct buf *header, const struct submit_o
 	static const char *const names[] = { "Bcc",        "Cc",       "Date",   "From",
 					     "Message-ID", "Reply-To", "Sender", "To" };
 
-	for (size_t i = 0; options->sendmail_rules && i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; (options->sendmail_rules || options->read_recipients) && i < sizeof(names) / sizeof(names[0]); i++)
 		if (has_resent_field(header, "Resent-", names[i]))
 			return "Resent-";
 	return "";
@@ -256,7 +256,7 @@ static bool is_taken_out(const struct header_field *f, const struct submit_optio
 	static const char *const always[] = { "Bcc", "Resent-Bcc", "Content-Length", "Return-Path" };
 
 	if (!options->sendmail_rules)
-		return options->read_recipients && header_is(f, "Bcc");
+		return options->read_recipients && (header_is(f, "Bcc") || header_is(f, "Resent-Bcc"));
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
 		if (header_is(f, always[i]))
 			return true;
