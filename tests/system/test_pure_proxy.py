@@ -7,11 +7,10 @@ import re
 import select
 import signal
 import socket
-import sys
 import threading
 
 import harness
-from harness import ReservedPort, Skip, equal, wait_until
+from harness import ReservedPort, equal, python_with_smtpd, wait_until
 from smtp_peers import DROP, RESET, STALL, Authority, Client, Upstream, without_received
 from test_peers import postfix
 
@@ -664,9 +663,7 @@ def test_a_secret_that_cannot_be_read(t):
 
 def smtpd_pure_proxy(t, upstream):
     """Python's own; decode_data as it does not work without."""
-    python = "/usr/bin/python3.11" if os.path.exists("/usr/bin/python3.11") else sys.executable
-    if t.run([python, "-W", "ignore", "-c", "import smtpd"]).returncode != 0:
-        raise Skip("no Python with smtpd (it went away with 3.12)")
+    python = python_with_smtpd()
     code = ("import asyncore, smtpd, sys\n"
             f"server = smtpd.PureProxy(('127.0.0.1', 0), ('127.0.0.1', {upstream.port}), decode_data=True)\n"
             "print(server.socket.getsockname()[1], file=sys.stderr, flush=True)\n"
