@@ -495,6 +495,20 @@ def test_mailman2_stopped_while_it_runs(t):
 # ---- the command line of smtpd ---------------------------------------------------------------
 
 
+def test_mailman2_killed_while_it_runs(t):
+    """Who has it does not get it again: what became of a recipient is saved before the program runs for the next."""
+    mailman, main_upstream = Mailman2(t, ALIASES + 'slow: "|/usr/lib/mailman/mail/mailman post slow"\n'), Upstream(t)
+    relay = t.daemon(config=mailman.config(main_upstream)).ready()
+    sent = send(relay, "test@lists.example.org", "slow@lists.example.org")
+    wait_until(lambda: [r[0] for r in mailman.runs()] == ["post slow", "post test"], "both to run")
+    relay.kill_all()
+    mailman.program.write_text(mailman.program.read_text().replace("slow) sleep 60 ;;", ""))
+    relay = t.daemon(config=mailman.config(main_upstream), spool=relay.spool, name="again").ready()
+    relay.wait_for("delivered", id=sent, to="slow@lists.example.org")
+    relay.wait_empty()
+    equal([r[0] for r in mailman.runs()].count("post test"), 1, "runs for who had it")
+
+
 def test_class_of_smtpd(t):
     """posthoused -c MailmanProxy, with Mailman's own defaults: 127.0.0.1:8001, restadmin, restpass, LMTP at 8024."""
     done = t.run([BUILDDIR / "posthoused", "--dump", "-n", "-c", "smtpd.MailmanProxy", "--spool", t.tmp / "s",
