@@ -71,6 +71,17 @@ def test_strangers_say_nothing_upstream(t):
     equal([line for s in upstream.sessions for line in s.lines if not line.startswith(("EHLO", "QUIT"))], [], "commands upstream")
 
 
+def test_rewritten_for_an_upstream_without_dsn(t):
+    """What rewriting adds of DSN by itself (ORCPT, a copy without notifications) is no reason to refuse anything."""
+    upstream = Upstream(t)
+    daemon = proxy(t, upstream, 'rewrite {\n match = "*@old.test"\n to = "*@new.test"\n apply = "recipient"\n}\n'
+                   'always_bcc = "archive@example.test"\n')
+    with Client(daemon) as client:
+        assert "DSN" not in client.ehlo.text, client.ehlo
+        client.message(BODY, rcpts=("bob@old.test",))
+    equal(upstream.wait_messages()[0].rcpts, ["bob@new.test", "archive@example.test"], "recipients")
+
+
 def test_refusals_of_the_message(t):
     upstream = Upstream(t)
     daemon = proxy(t, upstream)
