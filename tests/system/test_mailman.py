@@ -199,7 +199,8 @@ def test_nonsense_from_the_rest_api(t):
     mailman, main_upstream, lists, relay = dead_mailman(t)
     bad = ((200, b"{}"), (200, b"x" * (2 << 20)), (302, b""), "close", (200, b'{"total_size": 7, "entries": []}'),
            (200, b'{"total_size": 1, "entries": [{"fqdn_listname": "a b@example.org"}]}'))
-    for i, answer in enumerate(bad):
+    one_by_one = json.dumps({"total_size": 1000000, "entries": [{"mail_host": "a.example.org"}]}).encode()
+    for i, answer in enumerate((*bad, (200, one_by_one))):
         mailman.on(answer)
         waiting = send(relay, "new@lists.example.org")
         relay.wait_for("mailman_down", count=i + 1)
