@@ -39,7 +39,8 @@ enum cli_status send_queue_open(struct send_queue *q, struct cli *cli)
 	q->hostname = mem_strdup(cfg.hostname);
 	r = cli_spool_path(cli, &path);
 	if (r == 0) {
-		r = spool_open(&q->spool, path, SPOOL_READ, cfg.spool_sync, &e);
+		/* as what the relay makes: its user owns it, whoever of the two we are, and can read it */
+		r = spool_open(&q->spool, path, SPOOL_MANAGE, cfg.spool_sync, &e);
 		if (r < 0)
 			cli_error(
 				"%s: %s", e.text,
