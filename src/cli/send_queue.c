@@ -24,11 +24,16 @@
 
 enum cli_status send_queue_open(struct send_queue *q, struct cli *cli)
 {
+	char *path, *handler = cli_spoolless(cli);
 	struct config cfg;
 	struct err e;
-	char *path;
 	int r;
 
+	if (handler) {
+		cli_error("handler \"%s\" has no spool: nobody would send what is put there; send it without --queue", handler);
+		free(handler);
+		return CLI_UNREACHABLE;
+	}
 	if (settings_config(cli->config_file, &cfg, &e) < 0) {
 		cli_error("%s", e.text);
 		return CLI_UNREACHABLE;

@@ -639,6 +639,7 @@ def test_example_add_footer(t):
         body = got[subject].get_payload(decode=True).decode()
         equal(body.replace("\r\n", "\n"), f"{text}\n-- \nGrüße from the shop floor\n", subject)
     equal(got["odd"].get_payload(), "body\r\n", "odd")
+    equal(t.run([example(t, "add-footer.py")]).returncode, 78, "without a footer")
 
 
 # ---- side by side with smtpd ----------------------------------------------------------------------------
