@@ -339,6 +339,9 @@ static bool may_relay(const struct access *a, const struct session_client *clien
 {
 	const struct access_settings *s = a->settings;
 
+	/* MAIL is refused to it anyway; what else is for those who may relay is not for it either */
+	if (a->login.required && !client->auth_user)
+		return false;
 	if (a->family == AF_UNIX || client->auth_user || is_in(a, s->relay_from, s->relay_from_count))
 		return true;
 	for (size_t i = 0; client->tls && i < s->relay_from_cert_count; i++)

@@ -62,9 +62,9 @@ struct access_settings {
 	size_t slot; /* this worker's */
 };
 
-/* How a client could log in, for the words of a refusal. */
+/* How a client could log in, for the words of a refusal; and whether it may do nothing before it did. */
 struct access_login {
-	bool offered, in_clear;
+	bool offered, in_clear, required;
 };
 
 struct access {

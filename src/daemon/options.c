@@ -284,6 +284,12 @@ static int take_module(struct config *cfg, const char *class, struct err *e)
 	return 0;
 }
 
+/* Not a word that was mistyped (config_check lists those there are), but a class that only Python could run. */
+static bool is_python_class(const char *class)
+{
+	return strchr(class, '.') || strcmp(class, "SMTPServer") == 0;
+}
+
 static int configure_quick(const struct daemon_options *o, const struct daemon_world *world,
 			   struct config *cfg, config_report *report, void *ctx)
 {
@@ -298,6 +304,13 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 			report(ctx, e.text);
 			return -1;
 		}
+	} else if (o->class_name && !world->find_handler(o->class_name) && is_python_class(o->class_name)) {
+		err_set(&e,
+			"--class %s: no classes of Python here; process_message() can be in a module (-c FILE.so, "
+			"posthouse-module(3)) or a program (posthouse-program(7)), and posthouse-smtpd(7) has the rest",
+			o->class_name);
+		report(ctx, e.text);
+		return -1;
 	} else if (o->class_name) { /* unknown: config_check says so */
 		replace(&cfg->handler, mem_strdup(o->class_name));
 	}

@@ -98,6 +98,7 @@ struct play {
 	const struct session_events *events; /* the worker's */
 	unsigned accepted, refused, refused_for_now;
 	struct buf reason; /* the first refusal */
+	int result_fd; /* in a child: where its parent hears of it; -1: none */
 };
 
 static void on_verb(void *ctx, const char *verb)
@@ -112,6 +113,9 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 	struct play *p = ctx;
 
 	p->accepted++;
+	/* whatever ends us from here on, to play it again would send this one twice */
+	if (p->result_fd >= 0 && p->accepted == 1)
+		(void)!write(p->result_fd, &(char){ OUTBOX_IN_SPOOL }, 1);
 	p->events->accepted(p->events->ctx, env, size_bytes, reply);
 }
 
@@ -197,10 +201,10 @@ static int open_file(const struct outbox_player *p, int taken_fd, const char *na
 	return -1;
 }
 
-enum outbox_fate outbox_play_here(const struct outbox_player *p, struct control *control, int fd, const struct stat *st,
-			   struct buf *reason)
+enum outbox_fate outbox_play_here(const struct outbox_player *p, struct control *control, int result_fd, int fd,
+				  const struct stat *st, struct buf *reason)
 {
-	struct play play = { .events = p->events };
+	struct play play = { .events = p->events, .result_fd = result_fd };
 	const struct session_events events = { .verb = on_verb,
 					       .accepted = on_accepted,
 					       .rejected = on_rejected,
@@ -221,7 +225,7 @@ enum outbox_fate outbox_play_here(const struct outbox_player *p, struct control 
 
 static enum outbox_fate play(const struct outbox_player *p, int fd, const struct stat *st, struct buf *reason)
 {
-	return p->died ? outbox_play_apart(p, fd, st, reason) : outbox_play_here(p, p->control, fd, st, reason);
+	return p->died ? outbox_play_apart(p, fd, st, reason) : outbox_play_here(p, p->control, -1, fd, st, reason);
 }
 
 /* ---- what becomes of the file -------------------------------------------------------- */

@@ -25,17 +25,36 @@ static _Noreturn void play_and_tell(const struct outbox_player *p, struct contro
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* what hangs in it is to end with the worker */
 	buf_init(&reason, OUTBOX_REASON_MAX);
-	fate = (char)outbox_play_here(p, control, fd, st, &reason);
+	fate = (char)outbox_play_here(p, control, result_fd, fd, st, &reason);
 	told = file_write_all(result_fd, &fate, 1) == 0 &&
 	       file_write_all(result_fd, reason.data, reason.len) == 0;
 	_exit(told ? 0 : 1);
+}
+
+/* What the child told. False: it died before it had a verdict. */
+static bool take_verdict(const char *text, size_t len, enum outbox_fate *fate, struct buf *reason)
+{
+	bool in_spool = len > 0 && text[0] == OUTBOX_IN_SPOOL;
+
+	text += in_spool;
+	len -= in_spool;
+	if (len > 0 && (unsigned char)text[0] <= FATE_REFUSED) {
+		*fate = (enum outbox_fate)text[0];
+		buf_add(reason, text + 1, len - 1);
+		return true;
+	}
+	if (in_spool) { /* put aside: whether there was more in it nobody knows */
+		*fate = FATE_REFUSED;
+		buf_adds(reason, "it is in the spool, and behind that ");
+	}
+	return false;
 }
 
 /* Waits for the child's verdict; a stop of ours goes on to it. False: it died without one. */
 static bool hear_verdict(const struct outbox_player *p, int result_fd, int control_fd, enum outbox_fate *fate,
 			 struct buf *reason)
 {
-	char text[1 + OUTBOX_REASON_MAX];
+	char text[2 + OUTBOX_REASON_MAX];
 	size_t len = 0;
 	bool told = false;
 
@@ -57,11 +76,7 @@ static bool hear_verdict(const struct outbox_player *p, int result_fd, int contr
 			break;
 		len += n > 0 ? (size_t)n : 0;
 	}
-	if (len == 0 || (unsigned char)text[0] > FATE_REFUSED)
-		return false;
-	*fate = (enum outbox_fate)text[0];
-	buf_add(reason, text + 1, len - 1);
-	return true;
+	return take_verdict(text, len, fate, reason);
 }
 
 enum outbox_fate outbox_play_apart(const struct outbox_player *p, int fd, const struct stat *st,

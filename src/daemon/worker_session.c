@@ -49,10 +49,12 @@ static bool learn_client(struct worker *w, int fd, const struct config_listener 
 	return true;
 }
 
-static struct access_login login_of(const struct config_listener *l)
+static struct access_login login_of(const struct config_listener *l, const struct listening *from)
 {
 	return (struct access_login){ .offered = l->auth != SESSION_AUTH_NONE,
-				      .in_clear = l->auth_without_tls };
+				      .in_clear = l->auth_without_tls,
+				      .required = l->auth == SESSION_AUTH_REQUIRED &&
+						  from->endpoint.kind != ENDPOINT_UNIX };
 }
 
 /*
@@ -100,7 +102,7 @@ static enum session_end converse(struct worker *w, int fd, const struct listenin
 	enum session_end end = SESSION_TLS_FAILED;
 	const struct session_config *session;
 
-	if (access_begin(&w->access, &peer, login_of(l), w->busy, &refusal) == POLICY_REFUSE)
+	if (access_begin(&w->access, &peer, login_of(l, from), w->busy, &refusal) == POLICY_REFUSE)
 		peer.refusal = &refusal;
 	session = prepare_stream(w, fd, from, index);
 	if (w->module)

@@ -156,7 +156,8 @@ static enum handler_verdict proxy_mail(struct handler *h, struct envelope *env, 
 
 	ASSERT(p->state == PROXY_NOTHING);
 	p->to = NULL;
-	if (routes_ask_for_recipients(p->setup->routes))
+	/* a stranger, who will be refused each recipient, has nothing to say to the upstream */
+	if (env->stays_here || routes_ask_for_recipients(p->setup->routes))
 		return HANDLER_ACCEPT;
 	return begin_upstream(p, line_for(p, env), env, reply);
 }

@@ -17,6 +17,7 @@
 #include "upstream/http.h"
 
 #define REQUEST_TIMEOUT_MS 10000 /* a page */
+#define LISTING_TIMEOUT_MS 600000 /* all pages of one */
 #define AGAIN_LEAST_MS 1000 /* between two listings that somebody waits for */
 #define AGAIN_MOST_MS 30000 /* while Mailman cannot be asked */
 #define RESTARTS_MAX 3 /* of a listing, when lists came or went while it was read */
@@ -271,6 +272,18 @@ static void begin_again(struct directory *d)
 	failed(d, &e);
 }
 
+static void next_page(struct directory *d)
+{
+	struct err e;
+
+	if (clock_mono_ms() - d->began_mono_ms < LISTING_TIMEOUT_MS) {
+		ask_page(d);
+		return;
+	}
+	err_set(&e, "%s: after %d minutes its lists were not all told", d->settings->url, LISTING_TIMEOUT_MS / 60000);
+	failed(d, &e);
+}
+
 static void take_page(struct directory *d, const struct rest_page *page)
 {
 	if (d->page > 1 && page->total != d->total) {
@@ -279,13 +292,14 @@ static void take_page(struct directory *d, const struct rest_page *page)
 	}
 	d->total = page->total;
 	d->seen += page->count;
-	if (d->seen > d->total || (d->seen < d->total && page->count == 0)) {
+	/* but for the last one pages are full: who has a million and hands them out one by one would never end */
+	if (d->seen > d->total || (d->seen < d->total && page->count < REST_PAGE)) {
 		begin_again(d);
 		return;
 	}
 	if (d->seen < d->total) {
 		d->page++;
-		ask_page(d);
+		next_page(d);
 		return;
 	}
 	if (d->what == REST_DOMAINS) {

@@ -214,7 +214,12 @@ static struct attempt *begin(struct relay_conn *rc, const char *id)
 	struct attempt *a = NULL;
 	const struct upstream_features *f = carry_features(rc);
 	struct attempt_limits limits = { least(u->config->recipients_per_message, f->rcptmax), f->rcptdomainmax };
-	enum attempt_open opened = attempt_open(&a, &r->rules, id, u->lane, &limits, attempt_done);
+	enum attempt_open opened;
+
+	/* a program may run for long: what became of one recipient is on disk before it runs for the next */
+	if (rc->program)
+		limits.recipients = 1;
+	opened = attempt_open(&a, &r->rules, id, u->lane, &limits, attempt_done);
 
 	if (opened == ATTEMPT_READY)
 		return a;

@@ -118,6 +118,13 @@ struct session_client session_client(const struct session *s)
 	};
 }
 
+bool session_may_relay(const struct session *s)
+{
+	struct session_client client = session_client(s);
+
+	return s->cfg->policy && s->cfg->policy->ops->may_relay(s->cfg->policy, &client);
+}
+
 void session_start_over(struct session *s)
 {
 	session_end_transaction(s, false);

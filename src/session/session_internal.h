@@ -97,6 +97,8 @@ void session_trace(const struct session *s, bool from_client, const char *text, 
 
 /* The client as policy and authenticator see it. */
 struct session_client session_client(const struct session *s);
+/* Whether the policy lets it send to others at all; without a policy nobody may. */
+bool session_may_relay(const struct session *s);
 /* NULL: in the clear */
 const struct session_tls *session_tls(const struct session *s);
 /* Sends the refusal; returns whether the policy let it pass. */

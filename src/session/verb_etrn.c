@@ -29,13 +29,6 @@ static bool is_node(enum session_flush_of kind, const char *name, size_t len)
 	       (kind == SESSION_FLUSH_DOMAIN && smtp_is_address_literal(name, len));
 }
 
-static bool is_permitted(const struct session *s)
-{
-	struct session_client client = session_client(s);
-
-	return s->cfg->policy && s->cfg->policy->ops->may_relay(s->cfg->policy, &client);
-}
-
 void verb_etrn(struct session *s, const char *arg, size_t len)
 {
 	char node[SMTP_DOMAIN_MAX + 2];
@@ -54,7 +47,7 @@ void verb_etrn(struct session *s, const char *arg, size_t len)
 		session_reply_syntax(s, command_find("ETRN", 4), NULL);
 		return;
 	}
-	if (!is_permitted(s)) {
+	if (!session_may_relay(s)) {
 		session_reply(s, 459, "4.7.1", "Node %s not allowed: %s may not relay", node,
 			      s->peer->address);
 		return;

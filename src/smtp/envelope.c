@@ -59,6 +59,7 @@ void envelope_reset(struct envelope *env)
 	env->body = BODY_7BIT;
 	env->smtputf8 = false;
 	env->requiretls = false;
+	env->stays_here = false;
 	env->by = (struct deliver_by){ DELIVER_BY_NONE, false, 0 };
 	env->ret = RET_UNSET;
 	env->envid = NULL;

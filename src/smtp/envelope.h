@@ -60,6 +60,8 @@ struct envelope {
 	 * (the latter of the last RCPT); NULL when there were none; not kept in the spool; owned */
 	char *mail_options;
 	char *rcpt_options;
+	/* the client has no leave to relay, so there will be no recipient: nothing of it is said to others. Not kept in the spool */
+	bool stays_here;
 	/* where it came from; all owned, never NULL after envelope_init */
 	char *peer; /* "192.0.2.1:4711", "[2001:db8::1]:4711", "unix:uid=1000,pid=42" */
 	char *helo; /* as the client said it, "" before */

@@ -83,9 +83,47 @@ static int from_fields(const struct buf *header, const char *name,
 	return 0;
 }
 
+static unsigned count_fields(const struct buf *header, const char *const names[], size_t count)
+{
+	const char *at = header->data, *end = header->data + header->len;
+	struct header_field f;
+	unsigned found = 0;
+
+	while (header_next(&at, end, &f))
+		for (size_t i = 0; i < count; i++)
+			found += header_is(&f, names[i]);
+	return found;
+}
+
+static const char *const resent_recipients[] = { "Resent-To", "Resent-Cc", "Resent-Bcc" };
+
+/*
+ * Sent again, with its own sender and recipients in front of the author's (RFC 5322 3.6.6), and -t: it is these that
+ * are meant. Without -t the header names nobody, and who sends it is who was its sender at first.
+ */
+static bool is_resent(const struct buf *header, const struct submit_options *options)
+{
+	return options->read_recipients && count_fields(header, resent_recipients, 3) > 0;
+}
+
+/* As smtplib: two blocks may stand in any order, and to send it to the wrong ones is worse than to ask. */
+static bool is_resent_once(const struct buf *header, struct err *e)
+{
+	static const char *const once[] = { "Resent-Date", "Resent-From", "Resent-To" };
+
+	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
+		if (count_fields(header, &once[i], 1) < 2)
+			continue;
+		err_set(e, "the message was sent again more than once (%s): name its recipients with --to", once[i]);
+		return false;
+	}
+	return true;
+}
+
 static int set_sender(struct making *m, const struct buf *header, struct err *e)
 {
 	/* RFC 5322 3.6.2: Sender is who sent it, where From names the authors */
+	static const char *const resent[] = { "Resent-Sender", "Resent-From" };
 	static const char *const names[] = { "Sender", "From", "Return-Path" };
 	const char *from = m->options->from;
 	struct envelope *env = m->env;
@@ -101,6 +139,10 @@ static int set_sender(struct making *m, const struct buf *header, struct err *e)
 		err_prefix(e, m->options->sendmail_rules ? "-f" : "--from");
 		return -1;
 	}
+	if (is_resent(header, m->options) && !m->options->sendmail_rules)
+		for (size_t i = 0; i < sizeof(resent) / sizeof(resent[0]) && !env->sender; i++)
+			if (from_fields(header, resent[i], take_sender, m, e) < 0)
+				return -1;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !env->sender; i++)
 		if (from_fields(header, names[i], take_sender, m, e) < 0)
 			return -1;
@@ -141,26 +183,15 @@ static void drop_duplicates(struct envelope *env)
 	free(sorted);
 }
 
-static bool has_any(const struct buf *header, const char *const names[], size_t count)
-{
-	const char *at = header->data, *end = header->data + header->len;
-	struct header_field f;
-
-	while (header_next(&at, end, &f))
-		for (size_t i = 0; i < count; i++)
-			if (header_is(&f, names[i]))
-				return true;
-	return false;
-}
-
 static int add_header_recipients(struct making *m, const struct buf *header, struct err *e)
 {
 	static const char *const plain[] = { "To", "Cc", "Bcc" };
-	static const char *const resent[] = { "Resent-To", "Resent-Cc", "Resent-Bcc" };
-	bool again = m->options->sendmail_rules && has_any(header, resent, 3);
+	bool again = is_resent(header, m->options);
 
+	if (again && !m->options->sendmail_rules && !is_resent_once(header, e))
+		return -1;
 	for (size_t i = 0; i < 3; i++)
-		if (from_fields(header, again ? resent[i] : plain[i], add_recipient, m, e) < 0)
+		if (from_fields(header, again ? resent_recipients[i] : plain[i], add_recipient, m, e) < 0)
 			return -1;
 	return 0;
 }

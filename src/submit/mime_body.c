@@ -51,29 +51,51 @@ enum mime_encoding mime_choose(const struct mime_nature *n)
 
 /* ---- base64 --------------------------------------------------------------------------- */
 
-static bool put_group(struct mime_base64 *b, struct buf *out)
+/* A group of one to three octets; the line's end behind the last one that fits. */
+static size_t encode_group(const unsigned char *from, size_t len, size_t *column, char to[6])
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	unsigned long bits = (unsigned long)b->held[0] << 16 | (unsigned long)b->held[1] << 8 | b->held[2];
-	char group[6] = { digits[bits >> 18], digits[bits >> 12 & 63], b->held_len > 1 ? digits[bits >> 6 & 63] : '=',
-			  b->held_len > 2 ? digits[bits & 63] : '=', '\r', '\n' };
+
+	to[0] = digits[from[0] >> 2];
+	to[1] = digits[(from[0] & 3) << 4 | (len > 1 ? from[1] >> 4 : 0)];
+	to[2] = len > 1 ? digits[(from[1] & 15) << 2 | (len > 2 ? from[2] >> 6 : 0)] : '=';
+	to[3] = len > 2 ? digits[from[2] & 63] : '=';
+	*column += 4;
+	if (*column < ENCODED_LINE)
+		return 4;
+	*column = 0;
+	to[4] = '\r';
+	to[5] = '\n';
+	return 6;
+}
+
+static bool put_group(struct mime_base64 *b, struct buf *out)
+{
+	char group[6];
+	size_t n = encode_group(b->held, b->held_len, &b->column, group);
 
 	b->held_len = 0;
-	b->column += 4;
-	if (b->column < ENCODED_LINE)
-		return buf_add(out, group, 4);
-	b->column = 0;
-	return buf_add(out, group, 6);
+	return buf_add(out, group, n);
 }
 
 bool mime_base64_write(struct mime_base64 *b, const char *data, size_t len, struct buf *out)
 {
+	const unsigned char *from = (const unsigned char *)data;
 	bool ok = true;
 
-	for (size_t i = 0; ok && i < len; i++) {
-		b->held[b->held_len++] = (unsigned char)data[i];
-		if (b->held_len == 3)
-			ok = put_group(b, out);
+	while (ok && len > 0) {
+		char some[600];
+		size_t n = 0;
+
+		if (b->held_len > 0 || len < 3) {
+			b->held[b->held_len++] = *from++;
+			len--;
+			ok = b->held_len < 3 || put_group(b, out);
+			continue;
+		}
+		for (; len >= 3 && n + 6 <= sizeof(some); from += 3, len -= 3)
+			n += encode_group(from, 3, &b->column, some + n);
+		ok = buf_add(out, some, n);
 	}
 	return ok;
 }
@@ -82,10 +104,8 @@ bool mime_base64_end(struct mime_base64 *b, struct buf *out)
 {
 	bool ok = true;
 
-	if (b->held_len > 0) {
-		memset(b->held + b->held_len, 0, 3 - b->held_len);
+	if (b->held_len > 0)
 		ok = put_group(b, out);
-	}
 	if (ok && b->column > 0)
 		ok = buf_adds(out, "\r\n");
 	b->column = 0;

@@ -23,18 +23,23 @@
 
 bool crlf_convert(bool *after_cr, const char *data, size_t len, struct buf *out)
 {
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0; i < len;) {
+		size_t run = i;
 		bool ok = true;
 
-		if (data[i] == '\r')
-			ok = buf_add(out, "\r\n", 2);
-		else if (data[i] != '\n')
-			ok = buf_addc(out, data[i]);
-		else if (!*after_cr)
-			ok = buf_add(out, "\r\n", 2);
+		while (run < len && data[run] != '\r' && data[run] != '\n')
+			run++;
+		if (run > i) {
+			ok = buf_add(out, data + i, run - i);
+			*after_cr = false;
+			i = run;
+		} else {
+			if (data[i] == '\r' || !*after_cr)
+				ok = buf_add(out, "\r\n", 2);
+			*after_cr = data[i++] == '\r';
+		}
 		if (!ok)
 			return false;
-		*after_cr = data[i] == '\r';
 	}
 	return true;
 }
@@ -112,14 +117,15 @@ static int writer_flush(struct writer *w, struct err *e)
 
 static int writer_add(struct writer *w, const char *data, size_t len, struct err *e)
 {
-	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)data[i] >= 0x80)
-			w->s->has_eightbit = true;
-		if (data[i] == '\0')
-			w->s->has_nul = true;
-		if (w->at_line_start && data[i] == '.')
-			w->s->has_dot_lines = true;
-		w->at_line_start = data[i] == '\n';
+	if (len > 0) {
+		unsigned char high = 0;
+
+		w->s->has_dot_lines |= (w->at_line_start && data[0] == '.') || memmem(data, len, "\n.", 2);
+		w->s->has_nul |= memchr(data, '\0', len) != NULL;
+		for (size_t i = 0; i < len; i++) /* as plain as this so that it is done in vectors */
+			high |= (unsigned char)data[i];
+		w->s->has_eightbit |= high >= 0x80;
+		w->at_line_start = data[len - 1] == '\n';
 	}
 	w->s->content_bytes += len;
 	while (len > 0) {
@@ -208,7 +214,7 @@ static const char *resent_prefix(const struct buf *header, const struct submit_o
 {
 	static const char *const names[] = { "Bcc", "Cc", "Date", "From", "Message-ID", "Reply-To", "Sender", "To" };
 
-	for (size_t i = 0; options->sendmail_rules && i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; (options->sendmail_rules || options->read_recipients) && i < sizeof(names) / sizeof(names[0]); i++)
 		if (has_resent_field(header, "Resent-", names[i]))
 			return "Resent-";
 	return "";
@@ -249,7 +255,7 @@ static bool is_taken_out(const struct header_field *f, const struct submit_optio
 	static const char *const always[] = { "Bcc", "Resent-Bcc", "Content-Length", "Return-Path" };
 
 	if (!options->sendmail_rules)
-		return options->read_recipients && header_is(f, "Bcc");
+		return options->read_recipients && (header_is(f, "Bcc") || header_is(f, "Resent-Bcc"));
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
 		if (header_is(f, always[i]))
 			return true;

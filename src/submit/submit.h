@@ -24,13 +24,17 @@ struct submit_options {
 	const char *from; /* NULL: from the header; "" or "<>": the null reverse-path */
 	char *const *to; /* recipients named by the operator */
 	size_t to_count;
-	bool read_recipients; /* To, Cc and Bcc are recipients too, and Bcc fields are taken out */
+	/*
+	 * To, Cc and Bcc are recipients too, and Bcc fields are taken out. In a message with Resent-To, Resent-Cc or
+	 * Resent-Bcc it is those, and the sender is Resent-Sender or Resent-From; with two blocks of them it is refused.
+	 */
+	bool read_recipients;
 	bool add_headers; /* Date, Message-ID, From when missing */
 	const char *hostname; /* for Message-ID */
 
 	/*
-	 * The rules of sendmail(1), as Postfix has them: Resent- recipients instead of the others when there are
-	 * any; Bcc, Resent-Bcc, Content-Length and Return-Path are always taken out; an address without a domain
+	 * The rules of sendmail(1), as Postfix has them: two blocks of Resent- fields are one;
+	 * Bcc, Resent-Bcc, Content-Length and Return-Path are always taken out; an address without a domain
 	 * gets hostname in the envelope; what is added has Resent- in front in a resent message.
 	 */
 	bool sendmail_rules;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Tables: 'c', 's', 'r' or 'o' for clients, senders, recipients or auth_senders; an address or user (ended by NUL)
+ * Tables: 'c', 's', 'r', 'v' or 'o' for clients, senders, recipients, VRFY and EXPN, or auth_senders; an address or user (ended by NUL)
  * that is looked up; the text of the table.
  * Promise: nothing but an error or a table; a reply out of one is one reply of the class of its action; an error is
  * told as printable lines.
@@ -24,12 +24,32 @@ static void on_error(void *ctx, const char *message)
 		ASSERT((unsigned char)*message >= ' ' && *message != 0x7f);
 }
 
+/* That these fit into a reply, each on a line of its own, the policy relies on. */
+static void check_members(const char *members)
+{
+	size_t octets = 0;
+
+	ASSERT(*members);
+	while (*members) {
+		size_t len = strcspn(members, " ");
+
+		ASSERT(len > 0);
+		octets += len + 3;
+		members += len + (members[len] == ' ');
+	}
+	ASSERT(octets <= SMTP_REPLY_TEXT_MAX);
+}
+
 static void check_rule(const struct rule *rule)
 {
 	struct buf wire;
 
 	if (rule->action == RULE_HOLD)
 		ASSERT(rule->text[0]);
+	if (rule->action == RULE_LIST) {
+		check_members(rule->text);
+		return;
+	}
 	if (rule->action == RULE_ALLOW || rule->action == RULE_HOLD)
 		return;
 	ASSERT(rule->reply.code / 100 == (rule->action == RULE_REJECT ? 5 : 4));
@@ -60,6 +80,11 @@ static void ask(const struct rules *r, const char *asked)
 /* The address is one that the session has taken: no longer than a path. */
 #define ASKED_MAX 254
 
+static enum rules_kind kind_of(uint8_t letter)
+{
+	return letter == 'c' ? RULES_CLIENT : letter == 's' ? RULES_SENDER : letter == 'v' ? RULES_VRFY : RULES_RECIPIENT;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *end = size > 2 ? memchr(data + 1, '\0', size - 1) : NULL;
@@ -86,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)owners_permit(&owners, "carol", asked);
 		owners_release(&owners);
 	} else if (file) {
-		enum rules_kind kind = data[0] == 'c' ? RULES_CLIENT : data[0] == 's' ? RULES_SENDER : RULES_RECIPIENT;
+		enum rules_kind kind = kind_of(data[0]);
 		int result = rules_load_from(&rules, kind, "t", file, data[0] != 'S', on_error, &errors);
 
 		ASSERT((result < 0) == (errors > 0));

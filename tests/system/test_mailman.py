@@ -199,7 +199,8 @@ def test_nonsense_from_the_rest_api(t):
     mailman, main_upstream, lists, relay = dead_mailman(t)
     bad = ((200, b"{}"), (200, b"x" * (2 << 20)), (302, b""), "close", (200, b'{"total_size": 7, "entries": []}'),
            (200, b'{"total_size": 1, "entries": [{"fqdn_listname": "a b@example.org"}]}'))
-    for i, answer in enumerate(bad):
+    one_by_one = json.dumps({"total_size": 1000000, "entries": [{"mail_host": "a.example.org"}]}).encode()
+    for i, answer in enumerate((*bad, (200, one_by_one))):
         mailman.on(answer)
         waiting = send(relay, "new@lists.example.org")
         relay.wait_for("mailman_down", count=i + 1)
@@ -492,6 +493,20 @@ def test_mailman2_stopped_while_it_runs(t):
 
 
 # ---- the command line of smtpd ---------------------------------------------------------------
+
+
+def test_mailman2_killed_while_it_runs(t):
+    """Who has it does not get it again: what became of a recipient is saved before the program runs for the next."""
+    mailman, main_upstream = Mailman2(t, ALIASES + 'slow: "|/usr/lib/mailman/mail/mailman post slow"\n'), Upstream(t)
+    relay = t.daemon(config=mailman.config(main_upstream)).ready()
+    sent = send(relay, "test@lists.example.org", "slow@lists.example.org")
+    wait_until(lambda: [r[0] for r in mailman.runs()] == ["post slow", "post test"], "both to run")
+    relay.kill_all()
+    mailman.program.write_text(mailman.program.read_text().replace("slow) sleep 60 ;;", ""))
+    relay = t.daemon(config=mailman.config(main_upstream), spool=relay.spool, name="again").ready()
+    relay.wait_for("delivered", id=sent, to="slow@lists.example.org")
+    relay.wait_empty()
+    equal([r[0] for r in mailman.runs()].count("post test"), 1, "runs for who had it")
 
 
 def test_class_of_smtpd(t):

@@ -344,6 +344,23 @@ def test_crash_on_mail_of_the_outbox(t):
     assert not relay.events("child_exited", role="worker"), "no worker died"
 
 
+def test_crash_behind_mail_of_the_outbox(t):
+    """Its message is in the spool: played again it would be sent again, each minute."""
+    upstream = Upstream(t)
+    outbox = t.tmp / "outbox"
+    config = f'{POOL}outbox = "{outbox}"\nmodule_timeout = 1s\nmodule = "{built(t, "trouble")}"\n'
+    t.daemon(upstream, config=config, name="first").ready().stop()
+    (outbox / "msg-1").write_bytes(b"EHLO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@b.example>\r\nDATA\r\n"
+                                   b"good\r\n.\r\nXDO segv\r\nQUIT\r\n")
+    (outbox / "msg-1").chmod(0o644)
+    relay = t.daemon(upstream, config=config, spool=t.tmp / "spool-first", name="second", env=CRASHING).ready()
+    relay.wait_for("child_exited", role="outbox session", module="trouble")
+    assert "in the spool" in relay.wait_for("outbox", result="refused", file="msg-1")["reason"]
+    equal(list((outbox / "taken").iterdir()), [], "what is played again")
+    assert (outbox / "refused/msg-1").exists()
+    upstream.wait_messages(1)
+
+
 # ---- the start ----------------------------------------------------------------------
 
 WRONG = [("abi", "ABI 2"), ("size", "cannot be the size"), ("name", "letters, digits"), ("open", "no open()"),

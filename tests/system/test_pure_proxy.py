@@ -58,6 +58,20 @@ def test_each_reply_is_the_upstreams(t):
     assert delivered["id"].encode() in message.content.split(b";")[0], "the id stands in Received and log"
 
 
+def test_strangers_say_nothing_upstream(t):
+    """Who may not relay is refused here: not a word of it goes to the upstream, and no word of the upstream to it."""
+    upstream = Upstream(t)
+    upstream.on("MAIL", "451 4.7.1 secret of the upstream")
+    daemon = proxy(t, upstream, "relay_from = {}\n")
+    with Client(daemon) as client:
+        client.cmd("MAIL FROM:<probe@client.test>", 250)
+        client.cmd("RCPT TO:<victim@example.test>", 554)
+        client.cmd("DATA", 554)
+        client.cmd("RSET", 250)
+        client.quit()
+    equal([line for s in upstream.sessions for line in s.lines if not line.startswith(("EHLO", "QUIT"))], [], "commands upstream")
+
+
 def test_refusals_of_the_message(t):
     upstream = Upstream(t)
     daemon = proxy(t, upstream)

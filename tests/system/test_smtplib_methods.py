@@ -202,12 +202,20 @@ def test_send_message(t):
     equal((other.sender, sorted(other.rcpts)), (one.sender, sorted(one.rcpts)), "envelope")
     equal(other.content, one.content, "content")
     assert b"Bcc" not in one.content
-    # Resent fields: smtplib takes the addresses of one block, and raises ValueError for two
-    resent = "Resent-Date: x\nResent-From: r@x\nResent-To: f@y\n" + content
-    theirs(t, upstream, "s = SMTP(); s.send_message(email.message_from_string(sys.argv[2])); s.quit()", resent)
-    equal(upstream.wait_messages(3)[2].rcpts, ["f@y"], "smtplib")
-    ours(t, upstream, "-t", "--no-add-headers", content=resent)
-    equal(sorted(upstream.wait_messages(4)[3].rcpts), ["b@y", "c@y", "d@y", "e@y"], "ours")
+    # sent again
+    resent = "Resent-Date: x\nResent-From: r@x\nResent-To: f@y\nResent-Bcc: g@y\n"
+    theirs(t, upstream, "s = SMTP(); s.send_message(email.message_from_string(sys.argv[2])); s.quit()", resent + content)
+    ours(t, upstream, "-t", "--no-add-headers", content=resent + content)
+    one, other = upstream.wait_messages(4)[2:]
+    equal((other.sender, sorted(other.rcpts)), (one.sender, sorted(one.rcpts)), "envelope")
+    equal((other.sender, sorted(other.rcpts)), ("r@x", ["f@y", "g@y"]), "envelope")
+    equal(other.content, one.content, "content")
+    # twice: nobody knows which of them is meant
+    error = theirs(t, upstream, "s = SMTP(); s.send_message(email.message_from_string(sys.argv[2])); s.quit()", 2 * resent + content)
+    assert error.startswith("ValueError"), error
+    _, err = ours(t, upstream, "-t", "--no-add-headers", content=2 * resent + content, check=USAGE)
+    assert "more than once" in err and "--to" in err, err
+    equal(len(upstream.messages), 4, "messages")
 
 
 def secret(t, text="s3cret"):

@@ -18,6 +18,7 @@ struct world {
 	struct fake_txn *txn[600];
 	size_t count, given;
 	struct buf wire; /* sent and not yet looked at */
+	bool fails; /* some contents cannot be read */
 };
 
 static inline struct upstream_txn *world_next(void *ctx)

@@ -209,6 +209,23 @@ START_TEST(a_refusal_says_what_would_help)
 }
 END_TEST
 
+/* auth = "required": an address alone is no permission, for ETRN and VRFY neither. */
+START_TEST(who_must_log_in_may_not_relay_before)
+{
+	const struct session_policy_ops *ops;
+
+	setup();
+	ck_assert_int_eq(come("10.1.2.3"), 0);
+	ops = w.access.policy.ops;
+	ck_assert(ops->may_relay(&w.access.policy, &w.client));
+	w.access.login = (struct access_login){ .offered = true, .required = true };
+	ck_assert(!ops->may_relay(&w.access.policy, &w.client));
+	ck_assert_int_eq(login("carol"), 0);
+	ck_assert(ops->may_relay(&w.access.policy, &w.client));
+	teardown();
+}
+END_TEST
+
 /* Whatever the tables say, they let nobody relay. */
 START_TEST(tables_let_nobody_relay)
 {
@@ -539,6 +556,7 @@ int main(void)
 	TCase *c = tcase_create("certificates");
 
 	UNIT_CASE(suite, networks_and_local_programs_may_relay, who_has_logged_in_may_relay, a_refusal_says_what_would_help,
+		  who_must_log_in_may_not_relay_before,
 		  tables_let_nobody_relay, clients_are_greeted_by_their_entry, senders_and_recipients_by_their_entries,
 		  quoted_local_parts_hide_no_domain,
 		  users_send_with_what_is_theirs, connections_of_a_client, a_share_while_there_is_a_crowd, connections_of_a_user,

@@ -578,6 +578,14 @@ START_TEST(the_envelope_comes_from_options_and_header)
 		{ "From: a@x\r\nTo: undisclosed-recipients:;\r\n", NULL, 0, true, NULL },
 		{ "From: a@x\r\nTo: <>\r\n", NULL, 0, true, NULL },
 		{ "From: a@x\r\nTo: <t@y\r\n", NULL, 0, true, NULL },
+		/* sent again: as smtplib's send_message() */
+		{ "Resent-From: r@x\r\nResent-To: t@y\r\nResent-Cc: c@y\r\nResent-Bcc: s@y\r\nFrom: a@x\r\nTo: b@y\r\n", NULL, 0,
+		  true, "r@x t@y c@y s@y" },
+		{ "Resent-Sender: s@x\r\nResent-From: r@x\r\nResent-To: t@y\r\nFrom: a@x\r\n", NULL, 0, true, "s@x t@y" },
+		{ "Resent-To: t@y\r\nFrom: a@x\r\nTo: b@y\r\n", "o@x", 1, true, "o@x b@y t@y" },
+		{ "Resent-From: r@x\r\nResent-To: t@y\r\nFrom: a@x\r\nTo: n@y\r\n", NULL, 1, false, "a@x b@y" },
+		{ "Resent-To: t@y\r\nResent-To: u@y\r\nFrom: a@x\r\n", NULL, 0, true, NULL },
+		{ "Resent-Date: x\r\nResent-Date: y\r\nResent-To: u@y\r\nFrom: a@x\r\n", NULL, 0, true, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -222,6 +222,11 @@ START_TEST(test_class)
 	config_release(&cfg);
 	configure(&cfg, "-c Zork :1", &ordinary, "handler: \"Zork\" is not one of: spool, debug\n");
 	config_release(&cfg);
+	configure(&cfg, "-c my.module.Class :1", &ordinary,
+		  "--class my.module.Class: no classes of Python here; process_message() can be in a module (-c "
+		  "FILE.so, posthouse-module(3)) or a program (posthouse-program(7)), and posthouse-smtpd(7) has the "
+		  "rest\n");
+	config_release(&cfg);
 }
 END_TEST
 

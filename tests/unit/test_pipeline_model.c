@@ -4,6 +4,8 @@
  * sent, cut anywhere, and must get every message byte for byte, and one that
  * answers nonsense.
  */
+#include <limits.h>
+
 #include "pipeline_world.h"
 #include "unit.h"
 
@@ -168,10 +170,10 @@ static struct fake_txn *add_random(struct world *w, unsigned *seed)
 	return t;
 }
 
-/* Bytes and replies move in random pieces until nothing moves any more. */
-static void run_model(struct world *w, struct model *m, unsigned *seed)
+/* Bytes and replies move in random pieces until nothing moves any more, or for so many steps. */
+static void run_model(struct world *w, struct model *m, unsigned *seed, unsigned steps)
 {
-	for (int still = 0; still < 50;) {
+	for (int still = 0; still < 50 && steps > 0 && !w->p.over; steps--) {
 		size_t moved = 0;
 
 		if (rand_r(seed) % 2) {
@@ -182,7 +184,7 @@ static void run_model(struct world *w, struct model *m, unsigned *seed)
 		} else {
 			for (size_t n = 1 + (size_t)rand_r(seed) % 4; n > 0 && m->reply_from < m->reply_to;
 			     n--, moved++)
-				ck_assert_int_eq(say(w, m->replies[m->reply_from++]), PIPELINE_GO_ON);
+				ck_assert(say(w, m->replies[m->reply_from++]) == PIPELINE_GO_ON || w->fails);
 			if (m->reply_from == m->reply_to)
 				m->reply_from = m->reply_to = 0;
 		}
@@ -237,10 +239,83 @@ START_TEST(the_model_server_gets_every_message)
 		world_restart(&w);
 		for (int i = 0; i < 100; i++)
 			add_random(&w, &seed);
-		run_model(&w, &m, &seed);
+		run_model(&w, &m, &seed, UINT_MAX);
 		ck_assert_int_eq(pipeline_phase(&w.p), UPSTREAM_IDLE);
 		ck_assert(m.seed || m.count == 100);
 		check_model(&w, &m);
+		buf_release(&m.in);
+		buf_release(&m.content);
+		world_release(&w);
+	}
+}
+END_TEST
+
+/* ---- the connection is lost, or the server leaves ---------------------------------------- */
+
+static size_t stored_of(const struct model *m, const char *sender)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (strcmp(m->got[i].sender, sender) == 0)
+			return m->got[i].rcpts;
+	return 0;
+}
+
+/* Who is told to have it has it; and who has it is told so, or that it is not known. */
+static void check_told(const struct fake_txn *t, size_t stored)
+{
+	const struct upstream_outcome *o = &t->outcome;
+	bool at_the_end = o->phase == UPSTREAM_FINAL_DOT, taken = o->how == UPSTREAM_ANSWERED && o->reply.code / 100 == 2;
+	size_t delivered = 0, uncertain = 0;
+
+	for (size_t i = 0; i < t->txn.rcpt_count; i++) {
+		if (t->code[i] / 100 > 2 || t->final[i] / 100 > 2)
+			continue;
+		delivered += t->final[i] || (at_the_end && taken);
+		uncertain += !t->final[i] && at_the_end && o->how == UPSTREAM_NO_ANSWER;
+	}
+	ck_assert_uint_le(delivered, stored);
+	ck_assert_uint_le(stored, delivered + uncertain);
+}
+
+START_TEST(a_lost_connection_loses_no_message)
+{
+	static struct model m;
+	static struct world w;
+
+	for (unsigned round = 1; round <= 6000; round++) {
+		unsigned seed = round;
+
+		memset(&m, 0, sizeof(m));
+		buf_init(&m.in, 1 << 20);
+		buf_init(&m.content, 1 << 20);
+		m.seed = round % 3 == 0 ? 0 : round;
+		m.lmtp = round % 4 == 1;
+		world_init(&w, round % 5 != 0);
+		w.fails = round % 7 == 0;
+		w.settings.lmtp = m.lmtp;
+		w.features.chunking = w.features.binarymime = true;
+		w.settings.chunking = (enum upstream_chunking)(round / 4 % 3);
+		world_restart(&w);
+		for (int i = 0; i < 20; i++) {
+			struct fake_txn *t = add_random(&w, &seed);
+
+			if (w.fails && i % 5 == 4)
+				t->fails_at = (uint64_t)rand_r(&seed) % (t->txn.content_bytes + 1);
+		}
+		run_model(&w, &m, &seed, (unsigned)rand_r(&seed) % 300);
+		if (round % 2) { /* it answers in order, and leaves */
+			while (m.reply_from < m.reply_to)
+				say(&w, m.replies[m.reply_from++]);
+			say(&w, 421);
+		}
+		pipeline_lost(&w.p, round % 6 == 0, "lost");
+		pipeline_end(&w.p);
+		for (size_t i = 0; i < w.count; i++) {
+			ck_assert_uint_eq(w.txn[i]->done, i < w.given);
+			check_told(w.txn[i], stored_of(&m, w.txn[i]->env.sender));
+		}
+		for (size_t i = 0; i < m.count; i++)
+			buf_release(&m.got[i].content);
 		buf_release(&m.in);
 		buf_release(&m.content);
 		world_release(&w);
@@ -293,6 +368,6 @@ int main(void)
 {
 	Suite *s = suite_create("pipeline_model");
 
-	UNIT_CASE(s, the_model_server_gets_every_message, nonsense_ends_each_transaction_once);
+	UNIT_CASE(s, the_model_server_gets_every_message, a_lost_connection_loses_no_message, nonsense_ends_each_transaction_once);
 	return unit_run(s);
 }
