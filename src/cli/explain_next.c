@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/json.h"
-#include "relay/retry.h"
+#include "upstream/retry.h"
 
 #define NAMED_MAX 5 /* upstreams, and addresses of one */
 #define TRIES_MAX 1000000u

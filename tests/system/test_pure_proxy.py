@@ -8,11 +8,10 @@ import re
 import select
 import signal
 import socket
-import sys
 import threading
 
 import harness
-from harness import ReservedPort, Skip, equal, wait_until
+from harness import ReservedPort, equal, python_with_smtpd, wait_until
 from smtp_peers import DROP, RESET, STALL, Authority, Client, Upstream, without_received
 from test_peers import postfix
 
@@ -71,6 +70,17 @@ def test_strangers_say_nothing_upstream(t):
         client.cmd("RSET", 250)
         client.quit()
     equal([line for s in upstream.sessions for line in s.lines if not line.startswith(("EHLO", "QUIT"))], [], "commands upstream")
+
+
+def test_rewritten_for_an_upstream_without_dsn(t):
+    """What rewriting adds of DSN by itself (ORCPT, a copy without notifications) is no reason to refuse anything."""
+    upstream = Upstream(t)
+    daemon = proxy(t, upstream, 'rewrite {\n match = "*@old.test"\n to = "*@new.test"\n apply = "recipient"\n}\n'
+                   'always_bcc = "archive@example.test"\n')
+    with Client(daemon) as client:
+        assert "DSN" not in client.ehlo.text, client.ehlo
+        client.message(BODY, rcpts=("bob@old.test",))
+    equal(upstream.wait_messages()[0].rcpts, ["bob@new.test", "archive@example.test"], "recipients")
 
 
 def test_refusals_of_the_message(t):
@@ -665,9 +675,7 @@ def test_a_secret_that_cannot_be_read(t):
 
 def smtpd_pure_proxy(t, upstream):
     """Python's own; decode_data as it does not work without."""
-    python = "/usr/bin/python3.11" if os.path.exists("/usr/bin/python3.11") else sys.executable
-    if t.run([python, "-W", "ignore", "-c", "import smtpd"]).returncode != 0:
-        raise Skip("no Python with smtpd (it went away with 3.12)")
+    python = python_with_smtpd()
     code = ("import asyncore, smtpd, sys\n"
             f"server = smtpd.PureProxy(('127.0.0.1', 0), ('127.0.0.1', {upstream.port}), decode_data=True)\n"
             "print(server.socket.getsockname()[1], file=sys.stderr, flush=True)\n"
