@@ -73,7 +73,9 @@ static void put_head(const struct printer *p)
 
 	buf_init(&text, TEXT_MAX);
 	if (handler) { /* without a spool */
-		buf_addf(&text, "handler \"%s\" has no relay that could be asked, and takes nothing from the spool: posthouse doctor",
+		buf_addf(&text,
+			 "handler \"%s\" has no relay that could be asked, and takes nothing from the spool: "
+			 "posthouse doctor",
 			 handler);
 	} else if (json_is_false(json_object_get(p->status, "running"))) {
 		term_paint(p->term, TERM_BAD, "does not run", &text);

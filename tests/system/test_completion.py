@@ -167,6 +167,7 @@ def test_bash(t):
     equal(bash(t, "posthoused", "--sp"), ["--spool"], "an option of posthoused")
     equal(bash(t, "posthoused", "-f", "two"), ["two.conf"], "files of posthoused")
     equal(bash(t, "posthoused", "--spool", "f"), ["folder"], "folders of posthoused")
+    equal(bash(t, "posthoused", "-c", "Pu"), ["PureProxy"], "handlers of posthoused")
     told = re.findall(r"^  (?:-\w,|   ) (--[a-z0-9-]+)",
                       t.run([BUILDDIR / "posthoused", "--help"], check=0).stdout.decode(), re.M)
     equal(bash(t, "posthoused", "--"), sorted(told), "all options of posthoused")

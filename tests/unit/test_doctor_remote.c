@@ -109,6 +109,9 @@ START_TEST(test_connect)
 	expect(&f, "connect", FINDING_FAILED, "unreachable");
 	expect(&f, "greeting", FINDING_SKIPPED, "connect failed");
 	ck_assert_uint_eq(w.talks, 1);
+	cfg.upstream[0].remoteaddr[0].lmtp = true; /* which has no such ports */
+	run();
+	expect_advice(&f, "connect", FINDING_FAILED, "192.0.2.1:587: Connection refused", "LMTP service");
 }
 END_TEST
 
@@ -321,6 +324,27 @@ START_TEST(test_keywords)
 }
 END_TEST
 
+/* Without a spool nothing is taken that the upstream cannot have: clients are not offered it. */
+START_TEST(test_keywords_of_a_proxy)
+{
+	static const char *const script[] = {
+		"S: 220 up", "C: EHLO r", "S: 250-up", "S: 250-SIZE 1048576", "S: 250-CHUNKING", "S: 250 HELP", NULL,
+	};
+
+	w.script = script;
+	w.outcome.ready = w.outcome.features.esmtp = true;
+	free(cfg.handler);
+	cfg.handler = mem_strdup("proxy");
+	cfg.enable_smtputf8 = cfg.enable_binarymime = true;
+	run();
+	expect(&f, "ehlo", FINDING_OK, "SIZE: messages up to 1.0M; clients are told the smaller");
+	expect(&f, "ehlo", FINDING_OK, "CHUNKING: content in counted pieces, for BODY=BINARYMIME only");
+	expect(&f, "ehlo", FINDING_OK, "without 8BITMIME: clients are not offered it");
+	expect(&f, "ehlo", FINDING_OK, "without SMTPUTF8: clients are not offered it");
+	expect(&f, "ehlo", FINDING_OK, "without DELIVERBY: clients are not offered it");
+}
+END_TEST
+
 START_TEST(test_no_ehlo)
 {
 	static const char *const helo[] = { "S: 220 up", "C: EHLO r", "S: 502 what?", "C: HELO r", "S: 250 up", NULL };
@@ -511,7 +535,7 @@ int main(void)
 	Suite *s = suite_create("doctor_remote");
 	TCase *c = tcase_create("checks");
 	const TTest *const tests[] = { test_resolve,	  test_connect,	 test_settings, test_greeting, test_tls, test_certificates,
-				       test_tls_reasons, test_keywords, test_no_ehlo,  test_auth,	    test_token, test_proxy, test_source, test_family, test_send };
+				       test_tls_reasons, test_keywords, test_keywords_of_a_proxy, test_no_ehlo,  test_auth,	    test_token, test_proxy, test_source, test_family, test_send };
 
 	tcase_add_checked_fixture(c, enter, leave);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
