@@ -284,9 +284,7 @@ static void proxy_close(struct handler *h)
 }
 
 static const struct handler_ops proxy_ops = {
-	.name = "proxy",
-	.smtpd_class = "PureProxy",
-	.relays = true,
+	.facts = &handler_facts[HANDLER_PROXY],
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
 		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
 		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |

@@ -71,12 +71,15 @@ static int64_t ahead_us(void)
 	return clock_wall_us() - clock_mono_ms() * 1000;
 }
 
-/* When the listing began, by today's wall clock. */
+/*
+ * When the listing began, to be compared with when a message arrived. It follows the clock back: what arrives from now on
+ * is younger. Not forward: what arrived before the step, and behind the listing, is to stay younger.
+ */
 static int64_t listed_wall_us(const struct directory *d)
 {
 	int64_t step_us = d->listed_ahead_us ? ahead_us() - d->listed_ahead_us : 0;
 
-	if (step_us > CLOCK_STEP_US || step_us < -CLOCK_STEP_US)
+	if (step_us < -CLOCK_STEP_US)
 		return d->listed_wall_us + step_us;
 	/* of a time that has yet to come: nothing can be said of it */
 	return !d->listed_ahead_us && d->listed_wall_us > clock_wall_us() ? 0 : d->listed_wall_us;

@@ -109,7 +109,8 @@ static int directory_rights(const struct spool *s, enum check_folder folder, str
 	r->uid = root.st_uid;
 	r->gid = drop_box ? root.st_gid : (gid_t)-1;
 	r->mode = !s->shared ? 0700 : folder == CHECK_ROOT ? 0711 : drop_box ? 03730 : 0750;
-	r->mask = 07777;
+	/* without separate users whoever prepared it decides whether others pass to the sockets (spool.c) */
+	r->mask = !s->shared && folder == CHECK_ROOT ? 07766 : 07777;
 	return 0;
 }
 

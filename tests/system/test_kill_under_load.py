@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """kill -9 of random processes under load: what was acknowledged is delivered,
-duplicates have a known reason. PH_KILL_SECONDS (default 8) is how long the
+duplicates have a known reason. So with each way through the service: DATA and
+BDAT, LMTP, a filter's program, Mailman's lists. PH_KILL_SECONDS (default 8) is how long the
 load lasts, PH_SEED repeats the choices of a run."""
 
 import collections
@@ -12,13 +13,17 @@ import time
 
 import harness
 from harness import equal, wait_until
+from mailman_server import FakeMailman
 from smtp_peers import Client, Upstream, without_received
 
 SECONDS = float(os.environ.get("PH_KILL_SECONDS", "8"))
 CLIENTS = 6
-CONFIG = ('min_spare = 3\nmax_spare = 6\nmax_workers = 20\nretry_min = "50ms"\nretry_max = "200ms"\n'
-          'upstream "main" {{\n remoteaddr = "{}"\n probe_min = "50ms"\n probe_max = "200ms"\n'
-          ' max_connections = 4\n}}\n')
+CONFIG = 'min_spare = 3\nmax_spare = 6\nmax_workers = 20\nretry_min = "50ms"\nretry_max = "200ms"\n'
+
+
+def section(remoteaddr, more="", name="main"):
+    return (f'upstream "{name}" {{\n remoteaddr = "{remoteaddr}"\n probe_min = "50ms"\n probe_max = "200ms"\n'
+            f' max_connections = 4\n {more}}}\n')
 
 
 class Load:
@@ -63,18 +68,17 @@ class Load:
                 self.acknowledged[number] = content
 
 
-def test_kill_under_load(t):
+def kill_under_load(t, upstream, config, roles=("worker", "worker", "relay")):
     seed = int(os.environ.get("PH_SEED", time.time_ns() % 1_000_000))
     chance = random.Random(seed)
     t.comment(f"PH_SEED={seed}")
-    upstream = Upstream(t)
     spool = t.tmp / "spool"
     starts = 0
 
     def start():
         nonlocal starts
         starts += 1
-        return t.daemon(config=CONFIG.format(harness.address(upstream)), spool=spool, name=f"run{starts}",
+        return t.daemon(config=CONFIG + config, spool=spool, name=f"run{starts}",
                         listen=f"127.0.0.1:{reserved.port}").ready()
 
     reserved = harness.ReservedPort(t)  # the service keeps its port over the restarts
@@ -97,7 +101,7 @@ def test_kill_under_load(t):
             killed["master"] += 1
             relay = start()
             continue
-        role = chance.choice(("worker", "worker", "relay"))
+        role = chance.choice(roles)
         pids = relay.children(role)
         if pids:
             try:
@@ -136,6 +140,42 @@ def test_kill_under_load(t):
     assert not duplicates or deaths, f"duplicates without a killed relay: {duplicates}"
     assert killed["worker"] and killed["relay"] and killed["master"], f"not everything was killed: {killed}"
     assert len(load.acknowledged) > 50, "hardly any load"
+
+
+def test_kill_under_load(t):
+    upstream = Upstream(t)
+    kill_under_load(t, upstream, section(harness.address(upstream)))
+
+
+def test_with_chunking(t):
+    """Eight messages under way on a connection: what is uncertain when it is lost is sent again, all else once."""
+    upstream = Upstream(t, extensions=("PIPELINING", "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES"))
+    kill_under_load(t, upstream, section(harness.address(upstream), "chunking = always\n"))
+
+
+def test_with_lmtp(t):
+    upstream = Upstream(t, lmtp=True)
+    kill_under_load(t, upstream, section("lmtp://" + harness.address(upstream)))
+
+
+def test_with_filter(t):
+    """A part of what it writes is never taken for the message, whoever dies."""
+    upstream = Upstream(t)
+    program = t.tmp / "filter"
+    program.write_text("#!/bin/sh\nexec cat\n")
+    program.chmod(0o755)
+    kill_under_load(t, upstream, f'filter_command = "{program}"\n' + section(harness.address(upstream)),
+                    roles=("worker", "worker", "relay", "programs", "program filter"))
+
+
+def test_with_mailman(t):
+    """Each name is one of Mailman's domain and no list: it waits for a listing of its own time, whatever is killed."""
+    upstream, lists = Upstream(t), Upstream(t, lmtp=True)
+    mailman = FakeMailman(t, ["test@example.test"])
+    kill_under_load(t, upstream, f'handler = "mailman"\nmailman_url = "{mailman.url}"\n'
+                    f'mailman_password_file = "{mailman.password_file}"\n'
+                    + section(harness.address(upstream)) + section("lmtp://" + harness.address(lists), name="mailman"))
+    equal(lists.messages, [], "at Mailman")
 
 
 if __name__ == "__main__":

@@ -413,6 +413,30 @@ def test_queue(t):
     equal(parse(upstream.wait_messages(before + 1)[-1].content)["Subject"], "later", "subject")
 
 
+def test_queue_of_separate_users(t):
+    """The relay can read what root and its own user put there, also when nobody runs, and fsck finds nothing odd."""
+    harness.need_root()
+    upstream = Upstream(t)
+    daemon = t.daemon(upstream, config="\n").ready()
+    own = harness.as_user(pwd.getpwnam(harness.ROOT_USERS[0]))
+    for number, prefix in enumerate(((), own)):
+        run_posthouse(t, "send", "--queue", "--spool", daemon.spool, *TO, "--text", "x", prefix=prefix)
+        upstream.wait_messages(number + 1)
+    daemon.wait_empty()
+    daemon.stop()
+    for prefix in ((), own):
+        run_posthouse(t, "send", "--queue", "--spool", daemon.spool, *TO, "--text", "x", prefix=prefix)
+    run_posthouse(t, "fsck", "--spool", daemon.spool)
+    daemon = t.daemon(upstream, config="\n", spool=daemon.spool, name="second").ready()
+    upstream.wait_messages(4)
+    daemon.wait_empty()
+    # and with root alone, whose spool others may pass through to the sockets
+    daemon = t.daemon(upstream, name="alone").ready()
+    daemon.stop()
+    run_posthouse(t, "send", "--queue", "--spool", daemon.spool, *TO, "--text", "x")
+    run_posthouse(t, "fsck", "--spool", daemon.spool)
+
+
 def test_queue_refuses(t):
     upstream = Upstream(t)
     daemon = t.daemon(upstream, args=("-n",))

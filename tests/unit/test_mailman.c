@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* mailman/: the sets of names and what they answer, the REST API's answers, the maps, and SPOOL/lists. */
+#include <event2/event.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "mailman/directory.h"
 #include "mailman/map.h"
 #include "mailman/map_file.h"
 #include "mailman/rest.h"
@@ -390,12 +392,57 @@ START_TEST(test_snapshot)
 }
 END_TEST
 
+/* ---- a listing and the clock --------------------------------------------------------------------- */
+
+static void no_matter(void *ctx)
+{
+	(void)ctx;
+}
+
+START_TEST(test_no_of_an_old_listing_after_a_step_of_the_clock)
+{
+	static const int64_t second = 1000000, begin = 1700000000 * second, hour = 3600 * second;
+	static const char *const nobody = "new@lists.example.org";
+	char path[] = "/tmp/posthouse-map-XXXXXX";
+	const char *const maps[] = { path }, *const domains[] = { "lists.example.org" };
+	const struct directory_settings settings = { .map = maps, .map_count = 1, .domain = domains, .domain_count = 1,
+						     .refresh_ms = 3600000 };
+	struct event_base *base = event_base_new();
+	struct directory *d;
+	struct spool s;
+
+	ck_assert_int_ge(mkstemp(path), 0);
+	spool_world_open(&s);
+	clock_freeze(begin, 1000000);
+	d = directory_new(&settings, &s);
+	directory_start(d, base, NULL, no_matter, NULL);
+	event_base_loop(base, EVLOOP_ONCE);
+	ck_assert_int_eq(directory_facts(d).listed_wall_us, begin);
+	ck_assert_int_eq(directory_ask(d, nobody, begin - second), LISTS_NO);
+	/* of a message behind the listing nothing is known, wherever the clock goes */
+	clock_freeze(begin + 10 * second, 1010000);
+	ck_assert_int_eq(directory_ask(d, nobody, begin + 10 * second), LISTS_UNKNOWN);
+	clock_freeze(begin + hour, 1011000);
+	ck_assert_int_eq(directory_ask(d, nobody, begin + 10 * second), LISTS_UNKNOWN);
+	ck_assert_int_eq(directory_ask(d, nobody, begin + hour), LISTS_UNKNOWN);
+	clock_freeze(begin - hour, 1012000);
+	ck_assert_int_eq(directory_ask(d, nobody, begin + 10 * second), LISTS_UNKNOWN);
+	ck_assert_int_eq(directory_ask(d, nobody, begin - hour), LISTS_UNKNOWN);
+	clock_thaw();
+	directory_stop(d);
+	directory_free(d);
+	event_base_free(base);
+	spool_world_close(&s);
+	unlink(path);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("mailman");
 
 	UNIT_CASE(suite, test_subaddresses, test_domains, test_bad_names, test_answers, test_rest_urls, test_rest_pages,
 		  test_rest_nonsense, test_map_of_mailman3, test_map_of_mailman2, test_map_nonsense, test_map_files,
-		  test_snapshot);
+		  test_snapshot, test_no_of_an_old_listing_after_a_step_of_the_clock);
 	return unit_run(suite);
 }
