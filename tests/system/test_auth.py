@@ -165,6 +165,24 @@ route {{
     equal((len(billing.messages), len(ordinary.messages)), (1, 1), "messages")
 
 
+def test_who_must_log_in_has_no_etrn_before(t):
+    """auth = required: the network alone is no permission, for what is not MAIL either; a unix socket is one."""
+    table = t.tmp / "vrfy"
+    table.write_text("bob@example.org allow Bob\n")
+    table.chmod(0o644)
+    listener = 'listener "a" {\n localaddr = { "127.0.0.1:0", "unix:%s" }\n auth = required\n}\n' % (t.tmp / "s")
+    relay = start(t, f'vrfy_table = "{table}"\n{listener}')
+    with Client(relay) as client:
+        client.cmd("MAIL FROM:<a@example.net>", 530)
+        assert "may not relay" in client.cmd("ETRN example.org", 459).text
+        client.cmd("VRFY bob@example.org", 252)
+        client.cmd(f"AUTH PLAIN {plain('alice', PASSWORD)}", 235)
+        client.cmd("ETRN example.org", (250, 251))
+        equal(client.cmd("VRFY bob@example.org", 250).text, "2.1.5 Bob", "VRFY")
+    with Client(str(t.tmp / "s")) as client:
+        client.cmd("ETRN example.org", (250, 251))
+
+
 def test_received_is_silent_by_default(t):
     upstream = Upstream(t)
     relay = start(t, upstream=upstream)

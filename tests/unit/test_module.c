@@ -394,6 +394,46 @@ START_TEST(nonsense_becomes_421)
 }
 END_TEST
 
+static struct handler *asked;
+
+static void note_narrow(struct handler *h, struct handler_offer *offer)
+{
+	(void)offer;
+	asked = h;
+}
+
+static int64_t note_idle(struct handler *h)
+{
+	asked = h;
+	return 4711;
+}
+
+/* What few handlers have is asked of the one behind, with itself. */
+START_TEST(the_front_passes_on_what_is_not_its_own)
+{
+	struct handler_offer offer = { 0 };
+	struct handler_ops ops;
+	struct handler *front;
+	struct run r;
+
+	setup(&r, "", NULL);
+	ck_assert_ptr_null(r.front->ops->idle);
+	ck_assert_ptr_null(r.front->ops->narrow);
+	ops = *r.inner.handler.ops;
+	ops.narrow = note_narrow;
+	ops.idle = note_idle;
+	r.inner.handler.ops = &ops;
+	front = module_front_open(r.module, &r.inner.handler);
+	ck_assert_int_eq(front->ops->idle(front), 4711);
+	ck_assert_ptr_eq(asked, &r.inner.handler);
+	asked = NULL;
+	front->ops->narrow(front, &offer);
+	ck_assert_ptr_eq(asked, &r.inner.handler);
+	front->ops->close(front);
+	teardown(&r);
+}
+END_TEST
+
 /* With the flag FIRST a verb is seen out of order too, as in Python. */
 START_TEST(moments)
 {
@@ -428,7 +468,8 @@ int main(void)
 
 	UNIT_CASE(suite, what_can_be_a_reply, replies_are_not_too_long, what_can_be_pushed,
 		  content_as_smtpd_has_it, decoded_content_is_utf8, handler_module_needs_a_module,
-		  everything_passes, refusals_reach_the_handler_as_an_end, nonsense_becomes_421, moments,
+		  everything_passes, refusals_reach_the_handler_as_an_end, nonsense_becomes_421,
+		  the_front_passes_on_what_is_not_its_own, moments,
 		  another_abi);
 	return unit_run(suite);
 }
