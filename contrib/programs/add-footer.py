@@ -12,7 +12,7 @@ import email
 import email.policy
 import sys
 
-EX_TEMPFAIL = 75
+EX_TEMPFAIL, EX_CONFIG = 75, 78
 
 
 def add_footer(message, footer):
@@ -39,6 +39,9 @@ def main():
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        print("add-footer: the footer must be the only argument", file=sys.stderr)
+        sys.exit(EX_CONFIG)
     try:
         main()
     except Exception as problem:  # pylint: disable=broad-except

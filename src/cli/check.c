@@ -220,10 +220,15 @@ static enum cli_status judge(const struct check *c, const json_t *status, const 
 static enum cli_status count_spool(const struct check *c)
 {
 	enum cli_status result;
+	char *handler = cli_spoolless(c->cli);
 	struct spool spool;
 	json_t *status;
 	struct err e;
 
+	if (handler) {
+		free(handler);
+		return put(c, CHECK_UNKNOWN, "the handler has no relay that could be asked: watch its port instead", "");
+	}
 	if (cli_open_spool(c->cli, &spool) < 0)
 		return put(c, c->no_daemon ? CHECK_UNKNOWN : CHECK_CRITICAL,
 			   "the daemon does not run, and the spool cannot be read", "");

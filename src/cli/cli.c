@@ -141,6 +141,11 @@ int cli_option(struct cli *cli)
 	}
 }
 
+char *cli_spoolless(const struct cli *cli)
+{
+	return cli->spool_path ? NULL : settings_spoolless(cli->config_file);
+}
+
 int cli_spool_path(const struct cli *cli, char **path)
 {
 	struct err e;

@@ -60,6 +60,11 @@ void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 enum cli_status cli_usage_error(const struct cli *cli, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/*
+ * The handler's name (the caller's) where the configuration, and not --spool, says which spool, and its handler has none:
+ * what lies in a spool there was left by an earlier handler, and no relay takes it. Else NULL.
+ */
+char *cli_spoolless(const struct cli *cli);
 /* The spool's path, *path is the caller's: found as cli_open_spool does. -1: it is said. */
 int cli_spool_path(const struct cli *cli, char **path);
 /*

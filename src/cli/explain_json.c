@@ -6,7 +6,7 @@
 #include "cli/explain_words.h"
 #include "cli/json.h"
 #include "cli/show_log.h"
-#include "relay/retry.h"
+#include "upstream/retry.h"
 
 static const char *kind_name(enum explain_kind kind)
 {

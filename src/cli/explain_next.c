@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/json.h"
-#include "relay/retry.h"
+#include "upstream/retry.h"
 
 #define NAMED_MAX 5 /* upstreams, and addresses of one */
 #define TRIES_MAX 1000000u
@@ -160,8 +160,8 @@ static void tell_upstream_state(struct teller *t, const char *name)
 	tell_remote_trouble(t, u);
 }
 
-/* "ann@example.org goes", or "It goes" where there is only one */
-static void say_who(struct teller *t, size_t rcpt, const char *does)
+/* "ann@example.org, and 2 more like it, goes", or "It goes" where there is only one */
+static void say_who(struct teller *t, size_t rcpt, size_t others, const char *does)
 {
 	const struct listing *l = &t->x->listing;
 
@@ -170,6 +170,8 @@ static void say_who(struct teller *t, size_t rcpt, const char *does)
 	} else {
 		say(t, "It");
 	}
+	if (others > 0)
+		buf_addf(&t->text, ", and %zu more like it,", others);
 	say(t, does);
 }
 
@@ -204,23 +206,23 @@ static void tell_mailman(struct teller *t)
 	}
 }
 
-static void tell_undecided(struct teller *t, size_t rcpt)
+static void tell_undecided(struct teller *t, size_t rcpt, size_t others)
 {
 	say(t, "  ");
-	say_who(t, rcpt, " waits, because it is not known whether it is one of Mailman's mailing lists.");
+	say_who(t, rcpt, others, " waits, because it is not known whether it is one of Mailman's mailing lists.");
 	tell_mailman(t);
 	say(t, " Until Mailman says so, or that it is none, it is neither sent anywhere nor returned.");
 	say_end(t, 4);
 }
 
-static void tell_route(struct teller *t, size_t rcpt)
+static void tell_route(struct teller *t, size_t rcpt, size_t others)
 {
 	const struct listing *l = &t->x->listing;
 	struct routing_way way;
 	const char *name = routing_find(&t->x->routing, &l->msg.env, rcpt, l->state.route, &way);
 
 	if (way.is_undecided) {
-		tell_undecided(t, rcpt);
+		tell_undecided(t, rcpt, others);
 		return;
 	}
 	if (!name) {
@@ -237,7 +239,7 @@ static void tell_route(struct teller *t, size_t rcpt)
 		return;
 	}
 	say(t, "  ");
-	say_who(t, rcpt, " goes to upstream ");
+	say_who(t, rcpt, others, " goes to upstream ");
 	say_quoted(t, name);
 	if (way.is_chosen)
 		say(t, ", which an operator chose.");
@@ -259,30 +261,45 @@ static void tell_route(struct teller *t, size_t rcpt)
 
 #define UNDECIDED "" /* no upstream has this name */
 
+/* Where a recipient goes; NULL: that is not known here. */
+static const char *place_of(struct teller *t, size_t rcpt)
+{
+	const struct listing *l = &t->x->listing;
+	struct routing_way way;
+	const char *name = routing_find(&t->x->routing, &l->msg.env, rcpt, l->state.route, &way);
+
+	return way.is_undecided ? UNDECIDED : name;
+}
+
 /* One paragraph an upstream, for the first recipient that goes there. */
 static void tell_routes(struct teller *t)
 {
 	const struct listing *l = &t->x->listing;
-	const char *told[NAMED_MAX];
+	struct {
+		const char *name;
+		size_t first, count;
+	} place[NAMED_MAX];
 	size_t count = 0;
 
-	for (size_t i = 0; i < l->state.rcpt_count && count < NAMED_MAX; i++) {
-		bool known = false;
-		struct routing_way way;
+	for (size_t i = 0; i < l->state.rcpt_count; i++) {
 		const char *name;
+		size_t j = 0;
 
 		if (l->state.rcpt[i].status != RCPT_PENDING)
 			continue;
-		name = routing_find(&t->x->routing, &l->msg.env, i, l->state.route, &way);
-		if (way.is_undecided)
-			name = UNDECIDED;
-		for (size_t j = 0; j < count; j++)
-			known = known || !name || strcmp(told[j], name) == 0;
-		if (known)
-			continue;
-		told[count++] = name ? name : "";
-		tell_route(t, i);
+		name = place_of(t, i);
+		while (j < count && (!name || !place[j].name ? name != place[j].name : strcmp(place[j].name, name) != 0))
+			j++;
+		if (j < count) {
+			place[j].count++;
+		} else if (count < NAMED_MAX) {
+			place[count].name = name;
+			place[count].first = i;
+			place[count++].count = 1;
+		}
 	}
+	for (size_t j = 0; j < count; j++)
+		tell_route(t, place[j].first, place[j].count - 1);
 }
 
 static void tell_daemon(struct teller *t)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/outcome.h"
+#include "upstream/outcome.h"
 
 /* ---- replies --------------------------------------------------------------------- */
 

@@ -16,7 +16,7 @@ struct reply_codes {
 };
 void reply_codes_read(const char *reply, struct reply_codes *out);
 
-/* "a permanent answer to MAIL ... (RFC 5321 4.2.1)": the reason in relay/outcome.h's table. */
+/* "a permanent answer to MAIL ... (RFC 5321 4.2.1)": the reason in upstream/outcome.h's table. */
 const char *explain_because(const struct reply_codes *codes);
 /* RFC 3463 3: "the recipient's mailbox is full", NULL: not in the tables. */
 const char *explain_detail(const struct reply_codes *codes);

@@ -266,9 +266,16 @@ static int read_arguments(struct import *im)
 /* The limits that a session would have. */
 static int set_rules(struct import *im)
 {
+	char *handler = cli_spoolless(im->cli);
 	struct config cfg;
 	struct err e;
 
+	if (handler) {
+		cli_error("handler \"%s\" has no spool: nobody would send what is put there; for another one: name the spool "
+			  "with --spool", handler);
+		free(handler);
+		return -1;
+	}
 	if (settings_config(im->cli->config_file, &cfg, &e) < 0) {
 		cli_error("%s", e.text);
 		return -1;

@@ -168,15 +168,19 @@ static bool read_arguments(struct send *s, enum cli_status *status)
 		*status = cli_usage_error(
 			s->cli, "a message, or --features, --vrfy, --command and the like: not both");
 	else if (s->into_spool && (s->has_server || s->commands.count > 0 || s->style != TRANSCRIPT_NONE))
-		*status = cli_usage_error(s->cli, "--queue, --spool: no server is asked, so no option of one fits");
+		*status = cli_usage_error(s->cli,
+					  "--queue, --spool: no server is asked, so no option of one fits");
 	else if (s->into_spool && s->load.asked)
-		*status = cli_usage_error(s->cli, "--queue: load is made on servers (--repeat, --connections and the like)");
+		*status = cli_usage_error(
+			s->cli, "--queue: load is made on servers (--repeat, --connections and the like)");
 	else if (s->load.asked && s->style != TRANSCRIPT_NONE)
-		*status = cli_usage_error(s->cli, "no dialogue is shown of --repeat, --connections and the like");
+		*status = cli_usage_error(s->cli,
+					  "no dialogue is shown of --repeat, --connections and the like");
 	else if (s->load.json && !s->load.asked)
 		*status = cli_usage_error(s->cli, "--json shows figures: it goes with --repeat");
 	else if (s->into_spool && (s->envelope.mail.len > 0 || s->envelope.rcpt.len > 0))
-		*status = cli_usage_error(s->cli, "--queue: the spool keeps no --mail-option and no --rcpt-option");
+		*status = cli_usage_error(s->cli,
+					  "--queue: the spool keeps no --mail-option and no --rcpt-option");
 	else
 		*status = send_message_operands(&s->message, s->cli, operands, count);
 	return *status == CLI_DONE;

@@ -41,7 +41,8 @@ const struct args_option send_compose_options[] = {
 #define ATTACHMENTS_MAX 1000
 
 /* "FILE;type=T;filename=N", as curl -F has it; cut in place, as the command line is ours. */
-static bool add_attachment(struct send_message *m, const char *value, const struct cli *cli, enum cli_status *status)
+static bool add_attachment(struct send_message *m, const char *value, const struct cli *cli,
+			   enum cli_status *status)
 {
 	struct compose_attachment *a;
 	char *path = (char *)(uintptr_t)value, *at;
@@ -83,7 +84,8 @@ static bool set_encoding(struct compose *c, const char *name)
 /* RFC 2978 2.3: the name stands in a header as it is */
 static bool is_charset(const char *name)
 {
-	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'+-^_`{}~.");
+	size_t len =
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'+-^_`{}~.");
 
 	return len > 0 && len <= 40 && name[len] == '\0';
 }
@@ -97,7 +99,8 @@ static const char *name_of(int key)
 	return NULL;
 }
 
-bool send_compose_take(struct send_message *m, struct cli *cli, int key, const char *value, enum cli_status *status)
+bool send_compose_take(struct send_message *m, struct cli *cli, int key, const char *value,
+		       enum cli_status *status)
 {
 	static const struct {
 		int key;
@@ -116,8 +119,8 @@ bool send_compose_take(struct send_message *m, struct cli *cli, int key, const c
 	m->compose_option = m->compose_option ? m->compose_option : name;
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		if (lists[i].key == key)
-			send_values_add((struct send_values *)(void *)((char *)m + lists[i].offset), value, name, cli,
-					status);
+			send_values_add((struct send_values *)(void *)((char *)m + lists[i].offset), value,
+					name, cli, status);
 	switch (key) {
 	case OPT_SUBJECT:
 		c->subject = value;
@@ -140,12 +143,14 @@ bool send_compose_take(struct send_message *m, struct cli *cli, int key, const c
 	case OPT_CHARSET:
 		c->charset = value;
 		if (!is_charset(value))
-			*status = cli_usage_error(cli, "--charset %s: not the name of a character set", value);
+			*status =
+				cli_usage_error(cli, "--charset %s: not the name of a character set", value);
 		break;
 	case OPT_ENCODING:
 		if (!set_encoding(c, value))
 			*status = cli_usage_error(
-				cli, "--encoding %s: expected auto, 7bit, 8bit, quoted-printable or base64", value);
+				cli, "--encoding %s: expected auto, 7bit, 8bit, quoted-printable or base64",
+				value);
 		break;
 	}
 	return true;

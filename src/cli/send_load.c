@@ -68,7 +68,8 @@ bool send_load_take(struct send_load *l, struct cli *cli, int key, const char *v
 		ok = parse_rate(value, &l->rate);
 		break;
 	case OPT_PER_CONNECTION:
-		ok = num_parse_u64(value, strlen(value), COUNT_MAX, &l->per_connection) && l->per_connection > 0;
+		ok = num_parse_u64(value, strlen(value), COUNT_MAX, &l->per_connection) &&
+		     l->per_connection > 0;
 		break;
 	case OPT_MESSAGE_SIZE:
 		ok = num_parse_size(value, COMPOSE_TEXT_MAX, &l->size_bytes);
@@ -82,7 +83,8 @@ bool send_load_take(struct send_load *l, struct cli *cli, int key, const char *v
 	}
 	l->asked = true;
 	if (!ok)
-		*status = cli_usage_error(cli, "%s: not a number for this option, or out of its bounds", value);
+		*status =
+			cli_usage_error(cli, "%s: not a number for this option, or out of its bounds", value);
 	return true;
 }
 
@@ -159,8 +161,9 @@ static enum cli_status allow_files(size_t wanted)
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= wanted)
 		return CLI_DONE;
 	if (files.rlim_max < wanted) {
-		cli_error("%zu files would be open at a time, and %llu may be: fewer --connections, or ulimit -n", wanted,
-			  (unsigned long long)files.rlim_max);
+		cli_error("%zu files would be open at a time, and %llu may be: fewer --connections, or "
+			  "ulimit -n",
+			  wanted, (unsigned long long)files.rlim_max);
 		return CLI_UNREACHABLE;
 	}
 	files.rlim_cur = wanted;
@@ -195,7 +198,8 @@ static enum cli_status run_load(struct send *s, const struct loaded *d, bool mad
 	struct err e;
 
 	for (size_t i = 0; i < d->count; i++)
-		message[i] = (struct load_message){ &d->submission[i], d->rcpt[i], d->submission[i].env.rcpt_count };
+		message[i] = (struct load_message){ &d->submission[i], d->rcpt[i],
+						    d->submission[i].env.rcpt_count };
 	if (l.connections > l.total)
 		l.connections = (size_t)l.total;
 	if (status == CLI_DONE) {

@@ -23,7 +23,8 @@ struct send_load {
 
 extern const struct args_option send_load_options[];
 /* An option of that table; false: it is none of its. Not DONE in *status: it is said what is wrong. */
-bool send_load_take(struct send_load *l, struct cli *cli, int key, const char *value, enum cli_status *status);
+bool send_load_take(struct send_load *l, struct cli *cli, int key, const char *value,
+		    enum cli_status *status);
 
 /* On standard output, as a table or as one JSON object. */
 void send_load_print(const struct load_figures *f, const struct load *l, bool json);

@@ -61,9 +61,9 @@ static void print_sum(const struct load_figures *f, const struct load *l)
 	       num_format_size((uint64_t)per_second(f->content_bytes, f), size, sizeof(size)), l->connections,
 	       l->connections == 1 ? "" : "s", count_text(f->connections, made));
 	if (left > 0)
-		printf("%s: %s not sent%s.\n", f->interrupted ? "Interrupted" : "Given up, as no connection could be made",
-		       count_text(left, count),
-		       f->unfinished > 0 ? ", the last ones perhaps received" : "");
+		printf("%s: %s not sent%s.\n",
+		       f->interrupted ? "Interrupted" : "Given up, as no connection could be made",
+		       count_text(left, count), f->unfinished > 0 ? ", the last ones perhaps received" : "");
 }
 
 static void print_times(const struct load_figures *f)
@@ -83,7 +83,8 @@ static void print_times(const struct load_figures *f)
 			continue;
 		printf("%-11s", phases[i].name);
 		for (size_t k = 0; k < PERCENTS; k++)
-			printf(" %9s", send_load_time(latency_percentile_us(phases[i].latency, percents[k]), text));
+			printf(" %9s",
+			       send_load_time(latency_percentile_us(phases[i].latency, percents[k]), text));
 		printf(" %9s\n", send_load_time(phases[i].latency->max_us, text));
 	}
 }
@@ -114,8 +115,8 @@ static void print_errors(const struct load_figures *f)
 
 		buf_init(&text, 16384);
 		reply_text(&f->error[i].reply, &text);
-		printf("%9s  %s: %s\n", count_text(f->error[i].count, count), upstream_phase_name(f->error[i].phase),
-		       text.data);
+		printf("%9s  %s: %s\n", count_text(f->error[i].count, count),
+		       upstream_phase_name(f->error[i].phase), text.data);
 		buf_release(&text);
 	}
 	if (f->other_errors > 0)
@@ -129,7 +130,8 @@ static json_t *times_object(const struct latency *l)
 	json_t *o = json_object();
 
 	for (size_t i = 0; i < PERCENTS; i++)
-		json_put_key(o, percent_names[i], json_integer((json_int_t)latency_percentile_us(l, percents[i])));
+		json_put_key(o, percent_names[i],
+			     json_integer((json_int_t)latency_percentile_us(l, percents[i])));
 	json_put_key(o, "max", json_integer((json_int_t)l->max_us));
 	json_put_key(o, "mean", json_integer(l->count ? (json_int_t)(l->sum_us / l->count) : 0));
 	json_put_key(o, "count", json_integer((json_int_t)l->count));

@@ -93,8 +93,8 @@ enum cli_status send_message_operands(struct send_message *m, struct cli *cli, c
 	m->path = operand;
 	m->path_count = (size_t)count;
 	if (m->compose_option && count > 0)
-		return cli_usage_error(cli, "%s: with --%s a message is built, and none is read from a file", operand[0],
-				       m->compose_option);
+		return cli_usage_error(cli, "%s: with --%s a message is built, and none is read from a file",
+				       operand[0], m->compose_option);
 	if (m->compose_option && m->has_format)
 		return cli_usage_error(cli, "--format: with --%s a message is built, and none is read",
 				       m->compose_option);
@@ -246,7 +246,8 @@ enum send_next send_message_next(struct send_message *m, const struct cli *cli, 
 	struct err e;
 
 	forget(m);
-	found = m->source ? send_source_next(m->source, &m->options, &m->submission, &why, &e) : build(m, &why, &e);
+	found = m->source ? send_source_next(m->source, &m->options, &m->submission, &why, &e)
+			  : build(m, &why, &e);
 	switch (found) {
 	case SOURCE_MESSAGE:
 		take(m);
@@ -274,7 +275,7 @@ const char *send_message_name(const struct send_message *m)
 
 void send_message_release(struct send_message *m)
 {
-	struct send_values *const all[] = { &m->to,	    &m->cc,     &m->bcc,       &m->to_files,
+	struct send_values *const all[] = { &m->to,       &m->cc,     &m->bcc,       &m->to_files,
 					    &m->reply_to, &m->fields, &m->recipients };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

@@ -24,11 +24,16 @@
 
 enum cli_status send_queue_open(struct send_queue *q, struct cli *cli)
 {
+	char *path, *handler = cli_spoolless(cli);
 	struct config cfg;
 	struct err e;
-	char *path;
 	int r;
 
+	if (handler) {
+		cli_error("handler \"%s\" has no spool: nobody would send what is put there; send it without --queue", handler);
+		free(handler);
+		return CLI_UNREACHABLE;
+	}
 	if (settings_config(cli->config_file, &cfg, &e) < 0) {
 		cli_error("%s", e.text);
 		return CLI_UNREACHABLE;
@@ -42,10 +47,11 @@ enum cli_status send_queue_open(struct send_queue *q, struct cli *cli)
 		/* as what the relay makes: its user owns it, whoever of the two we are, and can read it */
 		r = spool_open(&q->spool, path, SPOOL_MANAGE, cfg.spool_sync, &e);
 		if (r < 0)
-			cli_error("%s: %s", e.text,
-				  e.os_error == EACCES || e.os_error == EPERM
-					  ? "only root and the spool's user may; all others send to the daemon"
-					  : "name another one with --spool or --config");
+			cli_error(
+				"%s: %s", e.text,
+				e.os_error == EACCES || e.os_error == EPERM
+					? "only root and the spool's user may; all others send to the daemon"
+					: "name another one with --spool or --config");
 		free(path);
 	}
 	config_release(&cfg);
@@ -75,21 +81,26 @@ static enum cli_status check(struct send_queue *q, const struct submission *s, s
 {
 	uint64_t free_bytes;
 
-	if (q->size_limit_bytes > 0 && s->content_bytes > q->size_limit_bytes)
-		err_set(e, "larger than data_size_limit, %llu octets", (unsigned long long)q->size_limit_bytes);
-	else if (s->has_nul)
+	if (q->size_limit_bytes > 0 && s->content_bytes > q->size_limit_bytes) {
+		err_set(e, "larger than data_size_limit, %llu octets",
+			(unsigned long long)q->size_limit_bytes);
+		return CLI_NOTHING;
+	}
+	if (s->has_nul) {
 		err_set(e, "holds a NUL octet, which mail cannot");
-	else if (q->max_received > 0 && s->received > q->max_received) /* RFC 5321 6.3 */
+		return CLI_NOTHING;
+	}
+	if (q->max_received > 0 && s->received > q->max_received) { /* RFC 5321 6.3 */
 		err_set(e, "went round in circles: it has %u Received fields", s->received);
-	else if (spool_free_bytes(&q->spool, &free_bytes, e) < 0)
+		return CLI_NOTHING;
+	}
+	if (spool_free_bytes(&q->spool, &free_bytes, e) < 0)
 		return CLI_UNREACHABLE;
-	else if (free_bytes < q->min_free_bytes + s->content_bytes) {
-		err_set(e, "%s: %llu bytes free, below min_free and the message's size", q->spool.path,
-			(unsigned long long)free_bytes);
-		return CLI_LATER;
-	} else
+	if (free_bytes >= q->min_free_bytes + s->content_bytes)
 		return CLI_DONE;
-	return CLI_NOTHING;
+	err_set(e, "%s: %llu bytes free, below min_free and the message's size", q->spool.path,
+		(unsigned long long)free_bytes);
+	return CLI_LATER;
 }
 
 /* Where it came from; as for a client of the unix socket. */
@@ -97,7 +108,8 @@ static void set_origin(struct envelope *env)
 {
 	char peer[64];
 
-	snprintf(peer, sizeof(peer), "unix:uid=%lu,pid=%lu", (unsigned long)getuid(), (unsigned long)getpid());
+	snprintf(peer, sizeof(peer), "unix:uid=%lu,pid=%lu", (unsigned long)getuid(),
+		 (unsigned long)getpid());
 	envelope_set(&env->peer, peer, strlen(peer));
 	envelope_set(&env->listener, "send", 4);
 	env->arrived_wall_us = clock_wall_us();

@@ -205,10 +205,12 @@ static bool is_message(const char *name, enum source_format format)
 {
 	size_t len = strlen(name);
 
-	return name[0] != '.' && (format == SOURCE_MAILDIR || (len > 4 && strcmp(name + len - 4, ".eml") == 0));
+	return name[0] != '.' &&
+	       (format == SOURCE_MAILDIR || (len > 4 && strcmp(name + len - 4, ".eml") == 0));
 }
 
-static int list_folder(struct names *n, const char *path, const char *prefix, enum source_format format, struct err *e)
+static int list_folder(struct names *n, const char *path, const char *prefix, enum source_format format,
+		       struct err *e)
 {
 	char *full = mem_printf("%s/%s", path, prefix);
 	DIR *dir = opendir(full);
@@ -356,8 +358,9 @@ static enum source_next next_of_mbox(struct send_source *s, const struct submit_
 
 /* ---- all ---------------------------------------------------------------------------------- */
 
-static enum source_next open_next(struct send_source *s, const struct submit_options *options, struct submission *out,
-				  enum submit_result *why, struct err *e, bool *opened)
+static enum source_next open_next(struct send_source *s, const struct submit_options *options,
+				  struct submission *out, enum submit_result *why, struct err *e,
+				  bool *opened)
 {
 	const char *path = s->path[s->index];
 	enum source_format format = format_of(s, path);
@@ -380,8 +383,8 @@ static enum source_next open_next(struct send_source *s, const struct submit_opt
 	return SOURCE_FAILED;
 }
 
-enum source_next send_source_next(struct send_source *s, const struct submit_options *options, struct submission *out,
-				  enum submit_result *why, struct err *e)
+enum source_next send_source_next(struct send_source *s, const struct submit_options *options,
+				  struct submission *out, enum submit_result *why, struct err *e)
 {
 	*why = SUBMIT_FAILED;
 	while (s->index < s->count) {

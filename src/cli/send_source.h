@@ -34,8 +34,8 @@ enum source_next {
 	SOURCE_FAILED, /* a file or a folder could not be read: e; the next one may */
 	SOURCE_END
 };
-enum source_next send_source_next(struct send_source *s, const struct submit_options *options, struct submission *out,
-				  enum submit_result *why, struct err *e);
+enum source_next send_source_next(struct send_source *s, const struct submit_options *options,
+				  struct submission *out, enum submit_result *why, struct err *e);
 /* Of what came last: "mail/cur/1", "inbox, message 3", "standard input". Valid until the next call. */
 const char *send_source_name(const struct send_source *s);
 /* All of it once more, from the first one; false: standard input can be read once. */

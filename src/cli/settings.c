@@ -102,6 +102,20 @@ int settings_spool(const char *config_file, char **path, struct err *e)
 	}
 }
 
+char *settings_spoolless(const char *config_file)
+{
+	char *handler = NULL;
+	struct config cfg;
+	struct err e;
+
+	if (load(config_file, &cfg, report_nothing, &e) != 1)
+		return NULL;
+	if (!config_has_spool(&cfg))
+		handler = mem_strdup(cfg.handler);
+	config_release(&cfg);
+	return handler;
+}
+
 int settings_server(const char *config_file, struct endpoint *server, struct err *e)
 {
 	struct config cfg;

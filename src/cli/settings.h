@@ -23,6 +23,9 @@ int settings_config(const char *config_file, struct config *cfg, struct err *e);
  */
 int settings_spool(const char *config_file, char **path, struct err *e);
 
+/* The handler's name where the configuration has one without a spool, and so without a relay; the caller's. Else NULL. */
+char *settings_spoolless(const char *config_file);
+
 /*
  * Where a client reaches the daemon: the first TCP localaddr of the
  * configuration file (every address read as loopback), localhost:8025 where

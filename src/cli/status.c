@@ -22,14 +22,19 @@ const struct args_option status_options[] = {
 static enum cli_status without_daemon(struct cli *cli, json_t **status)
 {
 	struct spool spool;
+	char *handler;
 	struct err e;
 
 	if (cli_open_spool(cli, &spool) < 0)
 		return CLI_UNREACHABLE;
 	*status = status_local(&spool, clock_wall_us(), &e);
 	spool_close(&spool);
-	if (*status)
+	if (*status) {
+		handler = cli_spoolless(cli);
+		json_put_key(*status, "handler", json_text_or_null(handler));
+		free(handler);
 		return CLI_NOTHING;
+	}
 	cli_error("%s", e.text);
 	return CLI_UNREACHABLE;
 }

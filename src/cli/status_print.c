@@ -67,12 +67,15 @@ static void add_count(const struct printer *p, struct buf *out, int64_t n, const
 static void put_head(const struct printer *p)
 {
 	int64_t started = json_get_time_us(p->status, "started");
-	const char *spool = json_get_text(p->status, "spool");
+	const char *spool = json_get_text(p->status, "spool"), *handler = json_get_text(p->status, "handler");
 	char up[16];
 	struct buf text;
 
 	buf_init(&text, TEXT_MAX);
-	if (json_is_false(json_object_get(p->status, "running"))) {
+	if (handler) { /* without a spool */
+		buf_addf(&text, "handler \"%s\" has no relay that could be asked, and takes nothing from the spool: posthouse doctor",
+			 handler);
+	} else if (json_is_false(json_object_get(p->status, "running"))) {
 		term_paint(p->term, TERM_BAD, "does not run", &text);
 	} else {
 		term_paint(p->term, TERM_GOOD, "runs", &text);

@@ -150,6 +150,18 @@ static void put_resumed(const struct request *r, const char *upstream)
 	putchar('\n');
 }
 
+/* A handler without a relay goes on as if nobody had said anything. */
+static bool has_no_relay(const struct cli *cli)
+{
+	char *handler = cli_spoolless(cli);
+
+	if (!handler)
+		return false;
+	cli_error("handler \"%s\" delivers while the client waits: there is no relay that could be told to stop", handler);
+	free(handler);
+	return true;
+}
+
 static enum cli_status fail(const struct err *e)
 {
 	cli_error("%s", e->text);
@@ -165,6 +177,8 @@ enum cli_status verb_suspend(struct cli *cli)
 
 	if (read_arguments(&r) < 0)
 		return cli->ended;
+	if (has_no_relay(cli))
+		return CLI_UNREACHABLE;
 	changer = change_open(cli, NULL);
 	if (!changer)
 		return CLI_UNREACHABLE;

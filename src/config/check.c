@@ -9,12 +9,11 @@
 
 #include "base/buf.h"
 #include "config/check_internal.h"
-#include "config/mailman.h"
 #include "config/presets.h"
 #include "config/remote.h"
 #include "config/routes.h"
 #include "config/types.h"
-#include "handler/handler.h"
+#include "handler/facts.h"
 #include "manage/route.h"
 #include "smtp/extension.h"
 
@@ -95,19 +94,15 @@ static void hostname_is_valid(struct check *c)
 
 static void handler_exists(struct check *c)
 {
-	if (c->cfg->find_handler && !c->cfg->find_handler(c->cfg->handler))
-		check_fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler,
-			   c->cfg->handler_names ? c->cfg->handler_names() : "(none)");
+	if (handler_find(c->cfg->handler) == HANDLER_COUNT)
+		check_fail(c, "handler: \"%s\" is not one of: %s", c->cfg->handler, handler_names());
 }
 
 static bool handler_relays(const struct config *cfg)
 {
-	const struct handler_kind *kind;
+	enum handler_id handler = handler_find(cfg->handler);
 
-	if (!cfg->find_handler) /* a tool that runs no handlers knows those that matter */
-		return strcmp(cfg->handler, "spool") == 0 || strcmp(cfg->handler, "proxy") == 0 || config_is_mailman(cfg);
-	kind = cfg->find_handler(cfg->handler);
-	return kind && kind->ops->relays;
+	return handler != HANDLER_COUNT && handler_facts[handler].relays;
 }
 
 static void relay_has_an_upstream(struct check *c)

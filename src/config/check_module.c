@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* The rules about modules. */
-#include <string.h>
-
 #include "config/check_internal.h"
+#include "handler/facts.h"
 
 static void handler_has_a_module(struct check *c)
 {
-	if (strcmp(c->cfg->handler, "module") == 0 && !c->cfg->module)
+	if (handler_find(c->cfg->handler) == HANDLER_MODULE && !c->cfg->module)
 		check_fail(c, "handler \"module\" needs one: set module to the path of a shared object");
 }
 

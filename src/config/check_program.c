@@ -4,10 +4,11 @@
 
 #include "config/check_internal.h"
 #include "config/programs.h"
+#include "handler/facts.h"
 
 static void exec_has_a_program(struct check *c)
 {
-	if (strcmp(c->cfg->handler, "exec") == 0 && c->cfg->exec_command_count == 0)
+	if (handler_find(c->cfg->handler) == HANDLER_EXEC && c->cfg->exec_command_count == 0)
 		check_fail(c, "exec_command is missing: handler \"exec\" gives each message to a program");
 }
 

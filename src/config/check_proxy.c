@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* See check.h: what the handler "proxy" cannot do without a spool and a relay. One rule a function. */
-#include <string.h>
-
 #include "config/check_internal.h"
+#include "handler/facts.h"
 
 static bool handler_is_proxy(const struct check *c)
 {
-	const struct handler_kind *kind = c->cfg->find_handler ? c->cfg->find_handler(c->cfg->handler) : NULL;
-
-	return strcmp(kind ? kind->ops->name : c->cfg->handler, "proxy") == 0;
+	return handler_find(c->cfg->handler) == HANDLER_PROXY;
 }
 
 static const struct config_upstream *upstream_of(const struct check *c)

@@ -144,18 +144,11 @@ struct config_rewrite {
 };
 
 struct config {
-	/*
-	 * handler_kind_find and handler_kind_names, set between config_init and config_load by a program that
-	 * runs handlers: the layer of handlers stands above this one. NULL: the handler's name is not checked.
-	 */
-	const struct handler_kind *(*find_handler)(const char *name);
-	const char *(*handler_names)(void);
-
 	char *hostname;
 	char *spool; /* directory */
 	enum spool_sync spool_sync;
 	uint64_t min_free_bytes; /* of the spool's file system, kept free: 452 below it */
-	char *handler; /* name in the handler table */
+	char *handler; /* one of its names (handler/facts.h) */
 	char *user, *smtp_user; /* NULL: no change of user (not started as root, or -n) */
 	char *log; /* "stderr", "syslog", or "auto": stderr in the foreground, else syslog */
 	bool debug; /* log_level = debug */
@@ -297,7 +290,7 @@ int config_load(struct config *cfg, const char *file, config_report *report, voi
  */
 int config_check(const struct config *cfg, const char *file, config_report *report, void *ctx);
 
-/* Whether the handler puts mail into the spool, for who does not run handlers (else: handler_ops.spools). */
+/* Whether the handler puts mail into the spool. */
 bool config_has_spool(const struct config *cfg);
 
 /* Whether clients may log in anywhere. */

@@ -8,12 +8,11 @@
 #include "base/assert.h"
 #include "config/options.h"
 #include "config/remote.h"
+#include "handler/facts.h"
 
 bool config_is_mailman(const struct config *cfg)
 {
-	const char *name = strncmp(cfg->handler, "smtpd.", 6) == 0 ? cfg->handler + 6 : cfg->handler;
-
-	return strcmp(cfg->handler, "mailman") == 0 || strcmp(name, "MailmanProxy") == 0;
+	return handler_find(cfg->handler) == HANDLER_MAILMAN;
 }
 
 size_t config_mailman_upstream(const struct config *cfg)

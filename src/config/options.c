@@ -13,6 +13,7 @@
 #include "config/mailman.h"
 #include "config/paths.h"
 #include "config/types.h"
+#include "handler/facts.h"
 #include "smtp/extension.h"
 #include "smtp/mechanism.h"
 
@@ -507,7 +508,9 @@ const struct config_option *config_option_find(enum config_section section, cons
 
 bool config_has_spool(const struct config *cfg)
 {
-	return strcmp(cfg->handler, "spool") == 0 || config_is_mailman(cfg);
+	enum handler_id handler = handler_find(cfg->handler);
+
+	return handler != HANDLER_COUNT && handler_facts[handler].spools;
 }
 
 bool config_offers_auth(const struct config *cfg)

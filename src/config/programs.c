@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "config/mailman.h"
+#include "handler/facts.h"
 
 static void set_exec(struct program_setting *s, const struct config *cfg)
 {
-	if (strcmp(cfg->handler, "exec") != 0)
+	if (handler_find(cfg->handler) != HANDLER_EXEC)
 		return;
 	s->word = (const char *const *)cfg->exec_command;
 	s->word_count = cfg->exec_command_count;

@@ -17,10 +17,10 @@ void admission_init(struct admission *a, const struct config *cfg, const struct 
 	a->files = (struct access_files){
 		.rules = { cfg->client_access, cfg->sender_access, cfg->recipient_access, cfg->vrfy_table },
 		.owners = cfg->auth_senders,
-		.may_hold = handler->ops->spools,
+		.may_hold = handler->ops->facts->spools,
 	};
 	a->settings = (struct access_settings){
-		.relays = handler->ops->relays,
+		.relays = handler->ops->facts->relays,
 		.verifies = cfg->vrfy_table,
 		.verifies_for_anyone = cfg->vrfy_for_anyone,
 		.default_domain = cfg->default_domain ? cfg->default_domain : cfg->hostname,

@@ -179,7 +179,7 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	umask(022); /* the spool's modes are chosen, not inherited */
 	open_log(cfg, o->foreground);
 	/* only the default spool is below folders that may be missing, and not every handler has a spool */
-	if (!o->config_file && handler_kind_find(cfg->handler)->ops->spools &&
+	if (!o->config_file && config_has_spool(cfg) &&
 	    daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
@@ -195,7 +195,6 @@ out:
 
 int main(int argc, char *argv[])
 {
-	const struct daemon_world world = { geteuid(), handler_kind_find, handler_kind_names };
 	struct daemon_options o;
 	struct config cfg;
 	struct err e;
@@ -218,7 +217,7 @@ int main(int argc, char *argv[])
 		puts(PACKAGE_STRING);
 		return EXIT_SUCCESS;
 	}
-	if (daemon_options_configure(&o, &world, &cfg, report, NULL) < 0)
+	if (daemon_options_configure(&o, geteuid(), &cfg, report, NULL) < 0)
 		status = EXIT_FAILURE;
 	else if (o.action == DAEMON_DUMP)
 		status = print_configuration(&cfg);

@@ -20,7 +20,7 @@ static void settings_of(const struct config *cfg, int fd, struct module_settings
 				       .fd = fd,
 				       .argument = (const char *const *)cfg->module_arguments,
 				       .argument_count = cfg->module_argument_count,
-				       .handler = cfg->handler,
+				       .handler = handler_facts[handler_find(cfg->handler)].name,
 				       .hostname = cfg->hostname,
 				       .data_size_limit_bytes = cfg->data_size_limit_bytes,
 				       .decode_data = cfg->decode_data,

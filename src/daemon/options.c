@@ -18,7 +18,7 @@
 #include "config/options.h"
 #include "config/paths.h"
 #include "config/remote.h"
-#include "handler/handler.h"
+#include "handler/facts.h"
 
 #define DEFAULT_LOCAL "localhost:8025" /* smtpd's */
 #define DEFAULT_REMOTE "localhost:25"
@@ -232,7 +232,7 @@ static void replace(char **field, char *text)
 }
 
 /* NULL and e when there is no place for one. */
-static char *quick_spool(const struct daemon_options *o, const struct daemon_world *world, struct err *e)
+static char *quick_spool(const struct daemon_options *o, uid_t euid, struct err *e)
 {
 	char private[PATH_MAX], *path;
 
@@ -254,7 +254,7 @@ static char *quick_spool(const struct daemon_options *o, const struct daemon_wor
 		free(here);
 		return path;
 	}
-	if (world->euid == 0)
+	if (euid == 0)
 		return mem_strdup(o->no_setuid ? PH_LOCALSTATEDIR "/spool/posthouse-root"
 					       : PH_LOCALSTATEDIR "/spool/posthouse-nobody");
 	if (config_private_spool(private, sizeof(private), e) == 0)
@@ -290,10 +290,10 @@ static bool is_python_class(const char *class)
 	return strchr(class, '.') || strcmp(class, "SMTPServer") == 0;
 }
 
-static int configure_quick(const struct daemon_options *o, const struct daemon_world *world,
+static int configure_quick(const struct daemon_options *o, uid_t euid,
 			   struct config *cfg, config_report *report, void *ctx)
 {
-	const struct handler_kind *kind;
+	enum handler_id handler;
 	struct config_listener *listener;
 	struct config_upstream *upstream;
 	struct err e;
@@ -304,7 +304,7 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 			report(ctx, e.text);
 			return -1;
 		}
-	} else if (o->class_name && !world->find_handler(o->class_name) && is_python_class(o->class_name)) {
+	} else if (o->class_name && handler_find(o->class_name) == HANDLER_COUNT && is_python_class(o->class_name)) {
 		err_set(&e,
 			"--class %s: no classes of Python here; process_message() can be in a module (-c FILE.so, "
 			"posthouse-module(3)) or a program (posthouse-program(7)), and posthouse-smtpd(7) has the rest",
@@ -314,14 +314,14 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	} else if (o->class_name) { /* unknown: config_check says so */
 		replace(&cfg->handler, mem_strdup(o->class_name));
 	}
-	kind = world->find_handler(cfg->handler);
-	if (kind)
-		replace(&cfg->handler, mem_strdup(kind->ops->name));
+	handler = handler_find(cfg->handler);
+	if (handler != HANDLER_COUNT)
+		replace(&cfg->handler, mem_strdup(handler_facts[handler].name));
 	listener = config_add_listener(cfg, "default");
 	listener->localaddr = mem_alloc(sizeof(*listener->localaddr));
 	listener->localaddr[0] = o->local;
 	listener->localaddr_count = 1;
-	if (!kind || kind->ops->relays) {
+	if (handler == HANDLER_COUNT || handler_facts[handler].relays) {
 		upstream = config_add_upstream(cfg, "default");
 		upstream->remoteaddr = mem_alloc(sizeof(*upstream->remoteaddr));
 		upstream->remoteaddr[0] = o->remote;
@@ -336,7 +336,7 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	replace(&cfg->smtp_user, mem_strdup("nobody"));
 	replace(&cfg->auth_user, mem_strdup("nobody"));
 	replace(&cfg->program_user, mem_strdup("nobody"));
-	spool = quick_spool(o, world, &e);
+	spool = quick_spool(o, euid, &e);
 	if (!spool) {
 		report(ctx, e.text);
 		return -1;
@@ -345,21 +345,19 @@ static int configure_quick(const struct daemon_options *o, const struct daemon_w
 	return config_check(cfg, NULL, report, ctx);
 }
 
-int daemon_options_configure(const struct daemon_options *o, const struct daemon_world *world,
-			     struct config *cfg, config_report *report, void *ctx)
+int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct config *cfg,
+			     config_report *report, void *ctx)
 {
 	int result;
 
 	config_init(cfg);
-	cfg->find_handler = world->find_handler;
-	cfg->handler_names = world->handler_names;
 	if (o->config_file)
 		result = config_load(cfg, o->config_file, report, ctx);
 	else
-		result = configure_quick(o, world, cfg, report, ctx);
+		result = configure_quick(o, euid, cfg, report, ctx);
 	if (o->debug)
 		cfg->debug = true;
-	if (world->euid != 0 || o->no_setuid) {
+	if (euid != 0 || o->no_setuid) {
 		replace(&cfg->user, NULL);
 		replace(&cfg->smtp_user, NULL);
 		replace(&cfg->auth_user, NULL);

@@ -56,20 +56,13 @@ extern const size_t daemon_option_count;
 /* Fails on wrong usage only; touches nothing but getopt's globals. */
 int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[], struct err *e);
 
-/* What the configuration depends on besides the command line. */
-struct daemon_world {
-	uid_t euid;
-	const struct handler_kind *(*find_handler)(const char *name); /* handler_kind_find */
-	const char *(*handler_names)(void); /* handler_kind_names */
-};
-
 /*
  * Makes the whole configuration: config_init, the file or the quick form,
  * what options and rights change in it, config_check. Can be called again to
  * read the file anew. Reports each error; cfg is to be released in any case.
  */
-int daemon_options_configure(const struct daemon_options *o, const struct daemon_world *world,
-			     struct config *cfg, config_report *report, void *ctx);
+int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct config *cfg,
+			     config_report *report, void *ctx);
 
 /*
  * Makes the missing folders above the spool, for us alone (0700; root's for

@@ -349,7 +349,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	s.handler = handler_kind_find(cfg->handler);
 	admission_init(&s.admission, cfg, s.handler);
 	s.reload = make_reload(&s);
-	s.has_relay = s.handler->ops->spools;
+	s.has_relay = s.handler->ops->facts->spools;
 	s.has_auth = config_offers_auth(cfg);
 	s.has_programs = config_runs_programs(cfg);
 	if (s.has_relay)

@@ -84,13 +84,36 @@ static void count_corrupt(const struct doctor_local *d, struct findings *f)
 	}
 }
 
+/* What an earlier handler left there waits for ever. */
+static void look_for_left(const struct doctor_local *d, struct findings *f)
+{
+	char path[4096];
+	const struct dirent *entry;
+	size_t count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/queue", d->spool);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		count += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	if (count == 0) {
+		finding_add(f, FINDING_SKIPPED, "handler \"%s\" has no spool", d->cfg->handler);
+		return;
+	}
+	finding_add(f, FINDING_WARNING, "%zu message%s in %s, but handler \"%s\" has no relay that delivers what is there", count,
+		    count == 1 ? " waits" : "s wait", d->spool, d->cfg->handler);
+	finding_advise(f, "run posthoused with handler = \"spool\" on it until posthouse queue is empty");
+}
+
 void check_spool(void *subject, struct findings *f)
 {
 	const struct doctor_local *d = subject;
 	char path[4096];
 
 	if (!config_has_spool(d->cfg)) {
-		finding_add(f, FINDING_SKIPPED, "handler \"%s\" has no spool", d->cfg->handler);
+		look_for_left(d, f);
 		return;
 	}
 	if (access(d->spool, F_OK) != 0 && errno == ENOENT) {

@@ -187,11 +187,15 @@ static const struct {
 	{ EAFNOSUPPORT, "this machine does not do that kind of address" },
 };
 
-static void advise_connect(struct findings *f, int os_error, const char *proxy)
+static void advise_connect(struct findings *f, int os_error, const char *proxy, bool lmtp)
 {
 	if (proxy &&
 	    (os_error == ECONNREFUSED || os_error == ETIMEDOUT)) { /* ports of mail are not its own */
 		finding_advise(f, "that is the proxy: does it run, and is it %s (proxy)?", proxy);
+		return;
+	}
+	if (lmtp && os_error == ECONNREFUSED) {
+		finding_advise(f, "nothing listens on that port: does the server run, and its LMTP service?");
 		return;
 	}
 	for (size_t i = 0; i < sizeof(connect_advice) / sizeof(connect_advice[0]); i++)
@@ -233,6 +237,6 @@ void check_connect(void *subject, struct findings *f)
 		}
 		/* the client goes on to the next address, which costs time and no mail */
 		finding_add(f, any ? FINDING_WARNING : FINDING_FAILED, "%s: %s", at, e[i].text);
-		advise_connect(f, e[i].os_error, d->upstream->proxy);
+		advise_connect(f, e[i].os_error, d->upstream->proxy, d->remote->lmtp);
 	}
 }

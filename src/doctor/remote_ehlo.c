@@ -19,6 +19,7 @@ struct keyword {
 	void (*read)(const struct doctor_remote *d, const char *parameters, struct findings *f);
 	/* When it is not; NULL: nothing to say. */
 	void (*absent)(const struct doctor_remote *d, struct findings *f);
+	bool by_session; /* without a spool, clients are offered it only where the upstream has it */
 };
 
 static void read_size(const struct doctor_remote *d, const char *parameters, struct findings *f)
@@ -32,6 +33,9 @@ static void read_size(const struct doctor_remote *d, const char *parameters, str
 	num_format_size(ours, text, sizeof(text));
 	if (limit == 0) {
 		finding_add(f, FINDING_OK, "SIZE: no fixed limit");
+	} else if (!config_has_spool(d->cfg)) {
+		finding_add(f, FINDING_OK, "SIZE: messages up to %s; clients are told the smaller of that and %s (data_size_limit)",
+			    its, text);
 	} else if (limit >= ours) {
 		finding_add(f, FINDING_OK, "SIZE: messages up to %s; data_size_limit (%s) keeps within", its,
 			    text);
@@ -129,6 +133,10 @@ static void read_chunking(const struct doctor_remote *d, const char *parameters,
 	};
 
 	(void)parameters;
+	if (!config_has_spool(d->cfg)) {
+		finding_add(f, FINDING_OK, "CHUNKING: content in counted pieces, for BODY=BINARYMIME only");
+		return;
+	}
 	finding_add(f, FINDING_OK, "CHUNKING: content in counted pieces, %s", uses[d->upstream->chunking]);
 }
 
@@ -174,34 +182,41 @@ static void read_starttls(const struct doctor_remote *d, const char *parameters,
 }
 
 static const struct keyword keywords[] = {
-	{ "SIZE", NULL, read_size, no_size }, /* RFC 1870 */
-	{ "PIPELINING", NULL, read_pipelining, no_pipelining }, /* RFC 2920 */
-	{ "8BITMIME", "content with 8-bit octets goes as it is", NULL, no_8bitmime }, /* RFC 6152 */
-	{ "SMTPUTF8", NULL, read_utf8, no_utf8 }, /* RFC 6531 */
-	{ "DSN", "NOTIFY, ORCPT, RET and ENVID of clients are passed on", NULL, no_dsn }, /* RFC 3461 */
-	{ "ENHANCEDSTATUSCODES", "its replies carry codes as 5.1.1, which reports pass on", NULL,
-	  NULL }, /* RFC 2034 */
-	{ "STARTTLS", NULL, read_starttls, NULL }, /* RFC 3207; its absence is check_tls's */
-	{ "AUTH", NULL, read_auth, NULL }, /* RFC 4954 */
-	{ "REQUIRETLS", "mail that must stay encrypted all the way can go there", NULL, NULL }, /* RFC 8689 */
-	{ "LIMITS", NULL, read_limits, NULL }, /* RFC 9422 */
-	{ "CHUNKING", NULL, read_chunking, no_chunking }, /* RFC 3030 */
-	{ "BINARYMIME", "content that is not made of lines can go there", NULL, no_binarymime }, /* RFC 3030 */
-	{ "DELIVERBY", NULL, read_deliverby, no_deliverby }, /* RFC 2852 */
-	{ "MT-PRIORITY", "not used", NULL, NULL }, /* RFC 6710 */
-	{ "FUTURERELEASE", "not used", NULL, NULL }, /* RFC 4865 */
-	{ "BURL", "not used", NULL, NULL }, /* RFC 4468 */
-	{ "SUBMITTER", "not used", NULL, NULL }, /* RFC 4405 */
-	{ "CHECKPOINT", "not used", NULL, NULL }, /* RFC 1845 */
-	{ "ETRN", "for mail that waits there; not used", NULL, NULL }, /* RFC 1985 */
-	{ "HELP", "for people", NULL, NULL },
-	{ "EXPN", "for people", NULL, NULL },
-	{ "VRFY", "for people", NULL, NULL },
-	{ "NO-SOLICITING", "it wants no advertising", NULL, NULL }, /* RFC 3865 */
-	{ "XCLIENT", "Postfix's; not used towards upstreams", NULL, NULL },
-	{ "XFORWARD", "Postfix's; not used", NULL, NULL },
+	{ "SIZE", NULL, read_size, no_size, false }, /* RFC 1870 */
+	{ "PIPELINING", NULL, read_pipelining, no_pipelining, false }, /* RFC 2920 */
+	{ "8BITMIME", "content with 8-bit octets goes as it is", NULL, no_8bitmime, true }, /* RFC 6152 */
+	{ "SMTPUTF8", NULL, read_utf8, no_utf8, true }, /* RFC 6531 */
+	{ "DSN", "NOTIFY, ORCPT, RET and ENVID of clients are passed on", NULL, no_dsn, true }, /* RFC 3461 */
+	{ "ENHANCEDSTATUSCODES", "its replies carry codes as 5.1.1, which reports pass on", NULL, NULL, false }, /* RFC 2034 */
+	{ "STARTTLS", NULL, read_starttls, NULL, false }, /* RFC 3207; its absence is check_tls's */
+	{ "AUTH", NULL, read_auth, NULL, false }, /* RFC 4954 */
+	{ "REQUIRETLS", "mail that must stay encrypted all the way can go there", NULL, NULL, false }, /* RFC 8689 */
+	{ "LIMITS", NULL, read_limits, NULL, false }, /* RFC 9422 */
+	{ "CHUNKING", NULL, read_chunking, no_chunking, false }, /* RFC 3030 */
+	{ "BINARYMIME", "content that is not made of lines can go there", NULL, no_binarymime, true }, /* RFC 3030 */
+	{ "DELIVERBY", NULL, read_deliverby, no_deliverby, true }, /* RFC 2852 */
+	{ "MT-PRIORITY", "not used", NULL, NULL, false }, /* RFC 6710 */
+	{ "FUTURERELEASE", "not used", NULL, NULL, false }, /* RFC 4865 */
+	{ "BURL", "not used", NULL, NULL, false }, /* RFC 4468 */
+	{ "SUBMITTER", "not used", NULL, NULL, false }, /* RFC 4405 */
+	{ "CHECKPOINT", "not used", NULL, NULL, false }, /* RFC 1845 */
+	{ "ETRN", "for mail that waits there; not used", NULL, NULL, false }, /* RFC 1985 */
+	{ "HELP", "for people", NULL, NULL, false },
+	{ "EXPN", "for people", NULL, NULL, false },
+	{ "VRFY", "for people", NULL, NULL, false },
+	{ "NO-SOLICITING", "it wants no advertising", NULL, NULL, false }, /* RFC 3865 */
+	{ "XCLIENT", "Postfix's; not used towards upstreams", NULL, NULL, false },
+	{ "XFORWARD", "Postfix's; not used", NULL, NULL, false },
 };
 #define KEYWORDS (sizeof(keywords) / sizeof(keywords[0]))
+
+static void tell_absent(const struct doctor_remote *d, const struct keyword *k, struct findings *f)
+{
+	if (k->by_session && !config_has_spool(d->cfg))
+		finding_add(f, FINDING_OK, "without %s: clients are not offered it", k->name);
+	else if (k->absent)
+		k->absent(d, f);
+}
 
 static void read_line(const struct doctor_remote *d, const char *line, struct findings *f)
 {
@@ -260,6 +275,6 @@ void check_ehlo(void *subject, struct findings *f)
 		return;
 	}
 	for (size_t i = 0; i < KEYWORDS; i++)
-		if (keywords[i].absent && !dialogue_announced(g, false, keywords[i].name))
-			keywords[i].absent(d, f);
+		if (!dialogue_announced(g, false, keywords[i].name))
+			tell_absent(d, &keywords[i], f);
 }

@@ -278,9 +278,7 @@ static void debug_close(struct handler *h)
 }
 
 static const struct handler_ops debug_ops = {
-	.name = "debug",
-	.smtpd_class = "DebuggingServer",
-	.relays = false,
+	.facts = &handler_facts[HANDLER_DEBUG],
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_SMTPUTF8),
 	.mail = debug_accept,
 	.rcpt = debug_accept,

@@ -78,9 +78,7 @@ static void exec_close(struct handler *h)
 }
 
 static const struct handler_ops exec_ops = {
-	.name = "exec",
-	/* as smtpd's SMTPServer: the message ends here, whatever the program does with it */
-	.relays = false,
+	.facts = &handler_facts[HANDLER_EXEC],
 	/* no DSN and DELIVERBY, whose promises a program does not keep; no BINARYMIME, as its lines are converted */
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) |
 		      SMTP_EXTENSION_BIT(SMTP_CHUNKING),

@@ -119,7 +119,7 @@ static enum handler_verdict read_failed(int os_error, struct smtp_reply *reply)
 static enum handler_verdict pass_piece(struct filter_handler *f, bool first, const char *data, size_t len,
 				       struct smtp_reply *reply)
 {
-	if (first && f->ops.relays && (data[0] == ' ' || data[0] == '\t') &&
+	if (first && f->ops.facts->relays && (data[0] == ' ' || data[0] == '\t') &&
 	    f->next->ops->data_chunk(f->next, "\r\n", 2, reply) == HANDLER_REFUSE)
 		return HANDLER_REFUSE;
 	return f->next->ops->data_chunk(f->next, data, len, reply);

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "handler/facts.h"
 #include "smtp/envelope.h"
 #include "smtp/extension.h"
 #include "smtp/reply.h"
@@ -55,12 +56,7 @@ struct handler_offer {
 };
 
 struct handler_ops {
-	const char *name; /* as in `handler = "..."` */
-	const char *smtpd_class; /* as in `-c CLASS`; NULL when there is none */
-	/* true: accepted mail leaves this machine, so a peer must be allowed to relay */
-	bool relays;
-	/* true: accepted mail is in the spool, so there must be a spool, and a relay that drains it */
-	bool spools;
+	const struct handler_facts *facts; /* constant */
 	unsigned extensions; /* a set: what it takes at best (struct handler_offer) */
 	/*
 	 * At each EHLO: takes out of *offer (extensions, no size limit) what cannot be had in this session. May
@@ -109,9 +105,7 @@ struct handler_kind {
 	struct handler *(*open)(const struct handler_setup *setup, struct err *e);
 };
 
-/* By name or smtpd class name (also "smtpd.DebuggingServer"); NULL when there is none. */
+/* As handler_find (facts.h); NULL when there is none. Whoever calls it links every handler. */
 const struct handler_kind *handler_kind_find(const char *name);
-/* "spool, mailman, debug": for messages and usage texts */
-const char *handler_kind_names(void);
 
 #endif

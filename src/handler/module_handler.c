@@ -200,8 +200,7 @@ static void module_close(struct handler *h)
 }
 
 static const struct handler_ops module_ops = {
-	.name = "module",
-	.relays = false,
+	.facts = &handler_facts[HANDLER_MODULE],
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) |
 		      SMTP_EXTENSION_BIT(SMTP_CHUNKING),
 	.mail = module_accept,

@@ -8,8 +8,8 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "relay/outcome.h"
 #include "spool/id.h"
+#include "upstream/outcome.h"
 
 /* ---- log ------------------------------------------------------------------------------- */
 

@@ -69,12 +69,17 @@ static const struct upstream_txn *look_at(struct view *v, const struct envelope 
 	return &v->txn;
 }
 
-/* What was offered at EHLO may be gone with the connection it was offered for: the client is to ask anew. */
+/*
+ * What was offered at EHLO may be gone with the connection it was offered for: the client is to ask anew. Not for what
+ * rewriting adds on its own, whether the upstream has DSN or not (ORCPT, NEVER for a copy): where it has none it is left
+ * out (RFC 3461 5.2.2).
+ */
 static bool keeps_promises(const struct upstream_features *f, const struct envelope *one)
 {
 	if (!f->deliverby && one->by.mode != DELIVER_BY_NONE)
 		return false;
-	return f->dsn || (one->ret == RET_UNSET && !one->envid && !one->rcpt->notify && !one->rcpt->orcpt);
+	return f->dsn ||
+	       (one->ret == RET_UNSET && !one->envid && !(one->rcpt->notify & ~(unsigned)ENVELOPE_NOTIFY_NEVER));
 }
 
 /* Whether the upstream can take it at all. False: the reply is filled. */
@@ -279,9 +284,7 @@ static void proxy_close(struct handler *h)
 }
 
 static const struct handler_ops proxy_ops = {
-	.name = "proxy",
-	.smtpd_class = "PureProxy",
-	.relays = true,
+	.facts = &handler_facts[HANDLER_PROXY],
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
 		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
 		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |

@@ -15,14 +15,14 @@
 
 #include "handler/handler.h"
 #include "manage/route.h"
-#include "relay/retry.h"
+#include "upstream/retry.h"
 #include "upstream/upstream.h"
 
 struct control;
 
 struct proxy_remote {
 	const char *name; /* as in the configuration */
-	unsigned weight; /* as in relay/remotes.h */
+	unsigned weight; /* as in upstream/remotes.h */
 	struct upstream_settings settings;
 };
 

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "handler/proxy_handler.h"
-#include "relay/remotes.h"
+#include "upstream/remotes.h"
 #include "upstream/talk.h"
 
 struct proxy_line {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "relay/outcome.h"
+#include "upstream/outcome.h"
 
 enum handler_verdict proxy_put_off(struct smtp_reply *reply, const char *enhanced, const char *text)
 {

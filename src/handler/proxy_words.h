@@ -3,7 +3,7 @@
  * What an upstream's answer becomes in the mouth of the handler "proxy": its
  * own words, but for what would be untrue there. 421 (we do not leave), 530
  * and 534 to 538 (it is our credentials that it wants), and what makes no
- * sense are 451, as relay/outcome.c knows them. Pure.
+ * sense are 451, as upstream/outcome.c knows them. Pure.
  */
 #ifndef HANDLER_PROXY_WORDS_H
 #define HANDLER_PROXY_WORDS_H

@@ -114,7 +114,6 @@ static void spool_close_handler(struct handler *h)
 
 /* What the two names of this handler have in common. */
 #define SPOOL_OPS                                                                                       \
-	.relays = true, .spools = true,                                                                 \
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |                \
 		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |         \
 		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |         \
@@ -123,9 +122,9 @@ static void spool_close_handler(struct handler *h)
 	.data_chunk = spool_data_chunk, .data_end = spool_data_end, .abort = spool_abort,               \
 	.close = spool_close_handler
 
-static const struct handler_ops spool_ops = { .name = "spool", SPOOL_OPS };
+static const struct handler_ops spool_ops = { .facts = &handler_facts[HANDLER_SPOOL], SPOOL_OPS };
 /* Who of the recipients is a list is asked by the relay, at each attempt (manage/route.h): here it is mail like any other. */
-static const struct handler_ops mailman_ops = { .name = "mailman", .smtpd_class = "MailmanProxy", SPOOL_OPS };
+static const struct handler_ops mailman_ops = { .facts = &handler_facts[HANDLER_MAILMAN], SPOOL_OPS };
 
 static struct handler *open_as(const struct handler_ops *ops, const struct handler_setup *setup)
 {

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The handlers that there are (see handler.h): to add one, add it here. */
+/* The handlers that there are (see handler.h): to add one, add it here and to facts.h. */
 #include "handler/handler.h"
-
-#include <stdio.h>
-#include <string.h>
 
 #include "handler/debug.h"
 #include "handler/exec_handler.h"
@@ -11,32 +8,14 @@
 #include "handler/proxy_handler.h"
 #include "handler/spool_handler.h"
 
-static const struct handler_kind *const kinds[] = { &handler_spool,  &handler_proxy,  &handler_mailman,
-						    &handler_exec,   &handler_module, &handler_debug };
-
-#define KINDS (sizeof(kinds) / sizeof(*kinds))
+static const struct handler_kind *const kinds[HANDLER_COUNT] = {
+	[HANDLER_SPOOL] = &handler_spool, [HANDLER_PROXY] = &handler_proxy,   [HANDLER_MAILMAN] = &handler_mailman,
+	[HANDLER_EXEC] = &handler_exec,	  [HANDLER_MODULE] = &handler_module, [HANDLER_DEBUG] = &handler_debug,
+};
 
 const struct handler_kind *handler_kind_find(const char *name)
 {
-	const char *class = strncmp(name, "smtpd.", 6) == 0 ? name + 6 : name;
+	enum handler_id id = handler_find(name);
 
-	for (size_t i = 0; i < KINDS; i++) {
-		const struct handler_ops *ops = kinds[i]->ops;
-
-		if (strcmp(ops->name, name) == 0 ||
-		    (ops->smtpd_class && strcmp(ops->smtpd_class, class) == 0))
-			return kinds[i];
-	}
-	return NULL;
-}
-
-const char *handler_kind_names(void)
-{
-	static char names[256];
-	size_t len = 0;
-
-	for (size_t i = 0; i < KINDS && len < sizeof(names); i++)
-		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", i > 0 ? ", " : "",
-					kinds[i]->ops->name);
-	return names;
+	return id == HANDLER_COUNT ? NULL : kinds[id];
 }

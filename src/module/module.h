@@ -35,7 +35,7 @@ struct module_settings {
 	int fd; /* the same, opened before somebody put another file there; -1: it is opened by path */
 	const char *const *argument;
 	size_t argument_count;
-	const char *handler; /* "module", "spool" ... */
+	const char *handler; /* "module", "spool" ...: its own name, not its class */
 	const char *hostname;
 	uint64_t data_size_limit_bytes;
 	bool decode_data, enable_smtputf8;

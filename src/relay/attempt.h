@@ -13,12 +13,12 @@
 #include "base/err.h"
 #include "manage/bounce.h"
 #include "manage/route.h"
-#include "relay/outcome.h"
 #include "relay/rates.h"
-#include "relay/retry.h"
 #include "spool/message.h"
 #include "spool/spool.h"
 #include "spool/state.h"
+#include "upstream/outcome.h"
+#include "upstream/retry.h"
 #include "upstream/upstream.h"
 
 /* What all attempts go by; outlives them. */

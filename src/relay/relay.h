@@ -18,8 +18,8 @@
 #include "relay/credentials.h"
 #include "relay/flush.h"
 #include "relay/lists.h"
-#include "relay/retry.h"
 #include "spool/spool.h"
+#include "upstream/retry.h"
 #include "upstream/upstream.h"
 
 struct relay_program;
@@ -27,7 +27,7 @@ struct relay_program;
 /* One address of an upstream. */
 struct relay_remote_config {
 	const char *name; /* as configured, "smtp.example.net:587" */
-	unsigned weight; /* 0: none was given (relay/remotes.h) */
+	unsigned weight; /* 0: none was given (upstream/remotes.h) */
 	struct upstream_settings settings;
 	const struct relay_program *program; /* run instead of connecting (relay/program_conn.h); NULL: no program */
 };

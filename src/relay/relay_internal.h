@@ -28,8 +28,8 @@
 #include "relay/queue.h"
 #include "relay/rates.h"
 #include "relay/relay.h"
-#include "relay/remotes.h"
 #include "relay/throttle.h"
+#include "upstream/remotes.h"
 
 struct event;
 struct event_base;

@@ -109,7 +109,7 @@ static char *original_recipient(const struct rewrite_handler *r, const char *add
 {
 	char *text, *orcpt;
 
-	if (!r->ops.relays)
+	if (!r->ops.facts->relays)
 		return NULL;
 	for (const char *p = address; *p; p++)
 		if ((unsigned char)*p >= 0x80) /* RFC 6533 3 has a type of its own for those */

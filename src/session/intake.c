@@ -62,7 +62,7 @@ static bool pass_on(struct session *s, struct intake *c, bool first, const char 
 	static const char empty_line[] = "\r\n";
 	const struct handler_ops *ops = s->handler->ops;
 
-	if (first && ops->relays && (data[0] == ' ' || data[0] == '\t') &&
+	if (first && ops->facts->relays && (data[0] == ' ' || data[0] == '\t') &&
 	    ops->data_chunk(s->handler, empty_line, 2, &c->refusal) == HANDLER_REFUSE)
 		return false;
 	return ops->data_chunk(s->handler, data, len, &c->refusal) == HANDLER_ACCEPT;

@@ -279,8 +279,6 @@ static bool run_line(struct session *s, const struct command *cmd)
 	}
 	if (!session_knows(s, cmd->verb)) {
 		reply_unknown(s, cmd);
-		if (cmd->verb && (cmd->verb->flags & COMMAND_OCTETS))
-			bdat_lost(s);
 		return false;
 	}
 	s->verb = cmd->verb->name;
@@ -294,15 +292,30 @@ static bool run_line(struct session *s, const struct command *cmd)
 	return cmd->verb->flags & COMMAND_GATHERS;
 }
 
+/*
+ * " BDAT 10", "BDAT\t10": no command of ours, but whoever wrote it sends the octets, and a server that is more lenient
+ * would take them for content. What is too long is no command, however much of it is there.
+ */
+static bool may_bring_octets(const struct session *s)
+{
+	const char *at = s->line, *end = s->line + s->line_len;
+
+	while (at < end && (*at == ' ' || *at == '\t'))
+		at++;
+	return s->line_len + 2 <= s->in.line_max && end - at >= 4 && strncasecmp(at, "BDAT", 4) == 0 &&
+	       (end - at == 4 || at[4] == ' ' || at[4] == '\t');
+}
+
 /* One line from the input, if a whole one is there; false when there is none. */
 static bool run_next(struct session *s)
 {
 	enum input_event event = input_line(&s->in, &s->line, &s->line_len);
-	bool gather = false;
+	bool gather = false, octets;
 	struct command cmd;
 
 	if (event == INPUT_MORE)
 		return false;
+	octets = may_bring_octets(s);
 	s->verb = "?";
 	if (command_parse(s->line, s->line_len, &cmd) && !cmd.verb)
 		cmd.verb = hooks_find(s, cmd.name, cmd.name_len);
@@ -336,9 +349,8 @@ static bool run_next(struct session *s)
 		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
 		break;
 	}
-	/* Not obeyed, but its octets follow all the same. What is too long is no command, however much of it is there. */
-	if (event != INPUT_LINE && s->line_len + 2 <= s->in.line_max && cmd.verb &&
-	    (cmd.verb->flags & COMMAND_OCTETS))
+	/* not obeyed, but its octets follow all the same */
+	if (octets && (event != INPUT_LINE || !session_knows(s, cmd.verb) || !(cmd.verb->flags & COMMAND_OCTETS)))
 		bdat_lost(s);
 	s->line = "";
 	s->line_len = 0;

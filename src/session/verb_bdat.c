@@ -146,6 +146,11 @@ void verb_bdat(struct session *s, const char *arg, size_t len)
 
 	if (!parse_or_end(s, arg, len, &chunk))
 		return;
+	/* whatever the state: the rest of a content is no content, and hooks were not asked about it */
+	if (s->chunks_refused) {
+		drop(s, chunk.octets, NULL);
+		return;
+	}
 	if (s->state != COMMAND_BDAT && !begin(s, chunk.octets))
 		return;
 	keep_line(s);

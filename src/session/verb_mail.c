@@ -195,7 +195,7 @@ void verb_mail(struct session *s, const char *arg, size_t len)
 		envelope_reset(&s->env);
 		return;
 	}
-	s->env.stays_here = s->handler->ops->relays && !session_may_relay(s);
+	s->env.stays_here = s->handler->ops->facts->relays && !session_may_relay(s);
 	session_begin_transaction(s);
 	verdict = s->handler->ops->mail(s->handler, &s->env, &reply);
 	if (!session_send_verdict(s, verdict, &reply, "2.1.0", "OK"))

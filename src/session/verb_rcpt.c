@@ -34,7 +34,7 @@ static bool policy_passes(struct session *s)
 
 	if (policy)
 		return session_policy_passes(s, policy->ops->rcpt(policy, &client, &s->env, &reply), &reply);
-	if (!s->handler->ops->relays)
+	if (!s->handler->ops->facts->relays)
 		return true;
 	session_reply(s, 554, "5.7.1", "Relay access denied");
 	return false;

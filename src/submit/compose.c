@@ -7,34 +7,21 @@
 #include "submit/compose.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "smtp/header.h"
+#include "submit/compose_impl.h"
 
-#define BLOCK (48u << 10) /* of a file; as base64 it is a third more, and line ends */
 #define BOUNDARY_MAX 40
-
-struct composing {
-	const struct compose *c;
-	const struct compose_sink *sink;
-	struct compose_result *result;
-	struct buf head; /* of the message or of a part, before it goes out */
-	char *block;
-	bool owes_line_end; /* what went out last ends with a line end of its own */
-};
 
 /* ---- going out ------------------------------------------------------------------ */
 
-/* False: no more is wanted. */
-static bool put(struct composing *m, const char *data, size_t len)
+bool compose_put(struct composing *m, const char *data, size_t len)
 {
 	if (!m->result->stopped && len > 0)
 		m->result->stopped = !m->sink->write(m->sink->ctx, data, len);
@@ -43,12 +30,12 @@ static bool put(struct composing *m, const char *data, size_t len)
 
 static bool put_text(struct composing *m, const char *text)
 {
-	return put(m, text, strlen(text));
+	return compose_put(m, text, strlen(text));
 }
 
-static bool put_buf(struct composing *m, struct buf *b)
+bool compose_put_buf(struct composing *m, struct buf *b)
 {
-	bool ok = put(m, b->data, b->len);
+	bool ok = compose_put(m, b->data, b->len);
 
 	buf_clear(b);
 	return ok;
@@ -82,7 +69,7 @@ static int make_boundary(char boundary[BOUNDARY_MAX], struct err *e)
 
 /* ---- the header -------------------------------------------------------------------- */
 
-static enum submit_result header_too_long(struct err *e)
+enum submit_result compose_too_long(struct err *e)
 {
 	err_set(e, "the header would be longer than %u octets", SUBMIT_HEADER_MAX);
 	return SUBMIT_INVALID;
@@ -135,7 +122,7 @@ static enum submit_result add_field(struct composing *m, const char *line, struc
 	if (instead)
 		err_set(e, "--header %s: it comes from %s", name, instead);
 	else if (!mime_field(name, value, &m->head))
-		header_too_long(e);
+		compose_too_long(e);
 	else
 		r = SUBMIT_OK;
 	free(name);
@@ -180,18 +167,18 @@ static enum submit_result add_header(struct composing *m, struct err *e)
 		if (!mime_is_header_text(c->subject))
 			return invalid(e, "--subject: not UTF-8, or it has control characters");
 		if (!mime_field("Subject", c->subject, &m->head))
-			return header_too_long(e);
+			return compose_too_long(e);
 	}
 	for (size_t i = 0; r == SUBMIT_OK && i < c->fields.count; i++)
 		r = add_field(m, c->fields.item[i], e);
 	if (r == SUBMIT_OK && !buf_adds(&m->head, "MIME-Version: 1.0\r\n"))
-		return header_too_long(e);
+		return compose_too_long(e);
 	return r;
 }
 
 /* ---- texts ----------------------------------------------------------------------------- */
 
-static bool is_utf8(const struct compose_text *text)
+bool compose_is_utf8(const struct compose_text *text)
 {
 	const char *at = text->data, *end = at + text->len;
 	uint32_t code;
@@ -206,8 +193,9 @@ static bool is_utf8(const struct compose_text *text)
 	return true;
 }
 
-static enum submit_result choose_encoding(const struct compose *c, const struct compose_text *text, const char *what,
-					  enum mime_encoding *encoding, const char **charset, struct err *e)
+static enum submit_result choose_encoding(const struct compose *c, const struct compose_text *text,
+					  const char *what, enum mime_encoding *encoding,
+					  const char **charset, struct err *e)
 {
 	struct mime_nature nature = { 0 };
 	enum mime_encoding fits;
@@ -216,13 +204,14 @@ static enum submit_result choose_encoding(const struct compose *c, const struct 
 	fits = mime_choose(&nature);
 	*charset = c->charset ? c->charset : nature.eightbit ? "utf-8" : "us-ascii";
 	*encoding = c->encoding == MIME_AUTO ? fits : c->encoding;
-	if (!c->charset && nature.eightbit && !is_utf8(text)) {
+	if (!c->charset && nature.eightbit && !compose_is_utf8(text)) {
 		err_set(e, "%s is not UTF-8: name its character set with --charset", what);
 		return SUBMIT_INVALID;
 	}
 	if ((*encoding == MIME_7BIT && fits != MIME_7BIT) ||
 	    (*encoding == MIME_8BIT && (nature.nul || nature.longest_line > 998))) {
-		err_set(e, "%s cannot be sent as %s: leave --encoding away", what, mime_encoding_names[*encoding]);
+		err_set(e, "%s cannot be sent as %s: leave --encoding away", what,
+			mime_encoding_names[*encoding]);
 		return SUBMIT_INVALID;
 	}
 	return SUBMIT_OK;
@@ -234,21 +223,21 @@ static void put_base64_text(struct composing *m, const struct compose_text *text
 	bool after_cr = false;
 	struct buf canonical, out;
 
-	buf_init(&canonical, 2 * BLOCK);
-	buf_init(&out, 4 * BLOCK);
+	buf_init(&canonical, 2 * COMPOSE_BLOCK);
+	buf_init(&out, 4 * COMPOSE_BLOCK);
 	/* RFC 2045 6.8: line ends of a text are CRLF before it is encoded */
-	for (size_t at = 0; at < text->len; at += BLOCK) {
-		size_t n = text->len - at < BLOCK ? text->len - at : BLOCK;
+	for (size_t at = 0; at < text->len; at += COMPOSE_BLOCK) {
+		size_t n = text->len - at < COMPOSE_BLOCK ? text->len - at : COMPOSE_BLOCK;
 
 		crlf_convert(&after_cr, text->data + at, n, &canonical);
 		mime_base64_write(&b, canonical.data, canonical.len, &out);
 		buf_clear(&canonical);
-		put_buf(m, &out);
+		compose_put_buf(m, &out);
 	}
 	if (text->len > 0 && !strchr("\r\n", text->data[text->len - 1]))
 		mime_base64_write(&b, "\r\n", 2, &out);
 	mime_base64_end(&b, &out);
-	put_buf(m, &out);
+	compose_put_buf(m, &out);
 	buf_release(&canonical);
 	buf_release(&out);
 }
@@ -259,7 +248,7 @@ static void put_quoted_printable(struct composing *m, const struct compose_text 
 
 	buf_init(&out, 4 * (size_t)COMPOSE_TEXT_MAX);
 	mime_quoted_printable(text->data, text->len, &out);
-	put_buf(m, &out);
+	compose_put_buf(m, &out);
 	buf_release(&out);
 }
 
@@ -275,16 +264,16 @@ static enum submit_result put_part(struct composing *m, const struct compose_tex
 	r = choose_encoding(m->c, text, what, &encoding, &charset, e);
 	if (r != SUBMIT_OK)
 		return r;
-	if (!buf_addf(&m->head, "Content-Type: text/%s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n", subtype,
-		      charset, mime_encoding_names[encoding]))
-		return header_too_long(e);
-	put_buf(m, &m->head);
+	if (!buf_addf(&m->head, "Content-Type: text/%s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n",
+		      subtype, charset, mime_encoding_names[encoding]))
+		return compose_too_long(e);
+	compose_put_buf(m, &m->head);
 	m->owes_line_end = encoding != MIME_BASE64;
 	switch (encoding) {
 	case MIME_AUTO:
 	case MIME_7BIT:
 	case MIME_8BIT:
-		put(m, text->data, text->len);
+		compose_put(m, text->data, text->len);
 		if (text->len > 0 && !strchr("\r\n", text->data[text->len - 1]))
 			put_text(m, "\n");
 		break;
@@ -298,14 +287,14 @@ static enum submit_result put_part(struct composing *m, const struct compose_tex
 	return SUBMIT_OK;
 }
 
-static enum submit_result begin_multipart(struct composing *m, const char *subtype, char boundary[BOUNDARY_MAX],
-					  struct err *e)
+static enum submit_result begin_multipart(struct composing *m, const char *subtype,
+					  char boundary[BOUNDARY_MAX], struct err *e)
 {
 	if (make_boundary(boundary, e) < 0)
 		return SUBMIT_FAILED;
 	if (!buf_addf(&m->head, "Content-Type: multipart/%s;\r\n boundary=\"%s\"\r\n\r\n", subtype, boundary))
-		return header_too_long(e);
-	put_buf(m, &m->head);
+		return compose_too_long(e);
+	compose_put_buf(m, &m->head);
 	return SUBMIT_OK;
 }
 
@@ -342,130 +331,7 @@ static enum submit_result put_body(struct composing *m, struct err *e)
 	return r;
 }
 
-/* ---- attachments ------------------------------------------------------------------------- */
-
-static ssize_t read_block(int fd, char *block, const char *path, struct err *e)
-{
-	ssize_t n;
-
-	do {
-		n = read(fd, block, BLOCK);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		err_set_os(e, errno, "%s: cannot read it", path);
-	return n;
-}
-
-/* How a file that can be read twice is made; what cannot stays unknown. */
-static enum submit_result look_at(struct composing *m, int fd, const char *path, bool whole,
-				  struct mime_nature *nature, bool *utf8, struct err *e)
-{
-	struct compose_text first = { m->block, 0 };
-	ssize_t n = 0;
-
-	do {
-		n = read_block(fd, m->block, path, e);
-		if (n > 0) {
-			mime_look(nature, m->block, (size_t)n);
-			if (nature->octets == (size_t)n) {
-				/* a character may be cut at the block's end */
-				first.len = n == BLOCK ? (size_t)n - 3 : (size_t)n;
-				while (n == BLOCK && first.len > 0 && ((unsigned char)m->block[first.len] & 0xc0) == 0x80)
-					first.len--;
-				*utf8 = is_utf8(&first);
-			}
-		}
-	} while (n > 0 && whole);
-	if (n >= 0 && lseek(fd, 0, SEEK_SET) < 0) {
-		err_set_os(e, errno, "%s", path);
-		n = -1;
-	}
-	return n < 0 ? SUBMIT_FAILED : SUBMIT_OK;
-}
-
-static enum submit_result put_file_base64(struct composing *m, int fd, const char *path, struct err *e)
-{
-	struct mime_base64 b = { 0 };
-	struct buf out;
-	ssize_t n;
-
-	buf_init(&out, 2 * BLOCK);
-	do {
-		n = read_block(fd, m->block, path, e);
-		if (n > 0)
-			mime_base64_write(&b, m->block, (size_t)n, &out);
-		else
-			mime_base64_end(&b, &out);
-	} while (put_buf(m, &out) && n > 0);
-	buf_release(&out);
-	return n < 0 ? SUBMIT_FAILED : SUBMIT_OK;
-}
-
-static enum submit_result put_file_plain(struct composing *m, int fd, const char *path, struct err *e)
-{
-	ssize_t n;
-
-	do {
-		n = read_block(fd, m->block, path, e);
-	} while (n > 0 && put(m, m->block, (size_t)n));
-	return n < 0 ? SUBMIT_FAILED : SUBMIT_OK;
-}
-
-/* What stands above a file, and how it goes. */
-static enum submit_result put_opened(struct composing *m, const struct compose_attachment *a, int fd, struct err *e)
-{
-	const char *slash = strrchr(a->path, '/');
-	const char *name = a->name ? a->name : strcmp(a->path, "-") == 0 ? "standard-input" : slash ? slash + 1 : a->path;
-	const char *type = a->type ? a->type : mime_type_of(name);
-	bool message = strcasecmp(type, "message/rfc822") == 0, plain = false, utf8 = false;
-	bool text = strncasecmp(type, "text/", 5) == 0;
-	struct mime_nature nature = { 0 };
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode)) {
-		err_set(e, "%s: is a directory", a->path);
-		return SUBMIT_INVALID;
-	}
-	if ((message || text) && S_ISREG(st.st_mode)) {
-		enum submit_result r = look_at(m, fd, a->path, message, &nature, &utf8, e);
-
-		if (r != SUBMIT_OK)
-			return r;
-		plain = message && mime_is_plain(&nature);
-	}
-	/* RFC 2046 5.2.1: a message is not to be encoded; one that cannot travel as it is, is a file like others */
-	if (message && !plain)
-		type = "application/octet-stream";
-	buf_addf(&m->head, "Content-Type: %s%s", type,
-		 !text || !utf8	     ? ""
-		 : nature.eightbit ? "; charset=utf-8"
-				     : "; charset=us-ascii");
-	if (!buf_addf(&m->head, "\r\nContent-Transfer-Encoding: %s\r\nContent-Disposition: attachment",
-		      !plain		 ? "base64"
-		      : nature.eightbit ? "8bit"
-					 : "7bit") ||
-	    !mime_parameter("filename", name, &m->head) || !buf_adds(&m->head, "\r\n\r\n"))
-		return header_too_long(e);
-	put_buf(m, &m->head);
-	m->owes_line_end = plain;
-	return plain ? put_file_plain(m, fd, a->path, e) : put_file_base64(m, fd, a->path, e);
-}
-
-static enum submit_result put_attachment(struct composing *m, const struct compose_attachment *a, struct err *e)
-{
-	bool is_stdin = strcmp(a->path, "-") == 0;
-	int fd = is_stdin ? STDIN_FILENO : open(a->path, O_RDONLY | O_CLOEXEC);
-	enum submit_result r;
-
-	if (fd < 0) {
-		err_set_os(e, errno, "%s: cannot attach it", a->path);
-		return SUBMIT_FAILED;
-	}
-	r = put_opened(m, a, fd, e);
-	if (!is_stdin)
-		close(fd);
-	return r;
-}
+/* ---- all of it -------------------------------------------------------------------------------- */
 
 static enum submit_result put_mixed(struct composing *m, struct err *e)
 {
@@ -478,13 +344,11 @@ static enum submit_result put_mixed(struct composing *m, struct err *e)
 	}
 	for (size_t i = 0; r == SUBMIT_OK && i < m->c->attachment_count && !m->result->stopped; i++) {
 		put_boundary(m, boundary, false);
-		r = put_attachment(m, &m->c->attachment[i], e);
+		r = compose_put_attachment(m, &m->c->attachment[i], e);
 	}
 	put_boundary(m, boundary, true);
 	return r;
 }
-
-/* ---- all of it -------------------------------------------------------------------------------- */
 
 enum submit_result compose_write(const struct compose *c, const struct compose_sink *sink,
 				 struct compose_result *result, struct err *e)
@@ -494,7 +358,7 @@ enum submit_result compose_write(const struct compose *c, const struct compose_s
 	enum submit_result r;
 
 	*result = (struct compose_result){ 0 };
-	m.block = mem_alloc(BLOCK);
+	m.block = mem_alloc(COMPOSE_BLOCK);
 	buf_init(&m.head, SUBMIT_HEADER_MAX);
 	r = add_header(&m, e);
 	if (r == SUBMIT_OK) {

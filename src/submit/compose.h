@@ -57,8 +57,8 @@ struct compose_result {
 };
 
 /* SUBMIT_INVALID: a part cannot be in a message, SUBMIT_FAILED: a file cannot be read; e says which. */
-enum submit_result compose_write(const struct compose *c, const struct compose_sink *sink, struct compose_result *result,
-				 struct err *e);
+enum submit_result compose_write(const struct compose *c, const struct compose_sink *sink,
+				 struct compose_result *result, struct err *e);
 /* Builds it as a submission; as submission_read. */
 enum submit_result compose_submission(const struct compose *c, struct submission *s,
 				      const struct submit_options *options, struct err *e);

@@ -49,7 +49,8 @@ uint64_t latency_percentile_us(const struct latency *l, double percent)
 	for (size_t i = 0; i < LATENCY_BUCKETS; i++) {
 		seen += l->bucket[i];
 		if (seen > 0 && (double)seen >= wanted)
-			return i < LATENCY_BUCKETS - 1 && bucket_end(i) < l->max_us ? bucket_end(i) : l->max_us;
+			return i < LATENCY_BUCKETS - 1 && bucket_end(i) < l->max_us ? bucket_end(i)
+										    : l->max_us;
 	}
 	return l->max_us;
 }

@@ -86,7 +86,8 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	for (size_t i = 0; i < r->l->connections && has_more(r) && due_us(r, r->begun) <= clock_mono_us(); i++) {
+	for (size_t i = 0; i < r->l->connections && has_more(r) && due_us(r, r->begun) <= clock_mono_us();
+	     i++) {
 		struct slot *s = &r->slot[r->turn++ % r->l->connections];
 
 		if (s->ready && !s->busy)
@@ -160,7 +161,8 @@ static void count_outcome(struct slot *s, const struct upstream_outcome *o)
 	}
 	r->ended++;
 	r->f->elapsed_us = now_us - r->began_us;
-	if (o->how == UPSTREAM_ANSWERED && o->phase == UPSTREAM_FINAL_DOT && smtp_reply_is_positive(&o->reply)) {
+	if (o->how == UPSTREAM_ANSWERED && o->phase == UPSTREAM_FINAL_DOT &&
+	    smtp_reply_is_positive(&o->reply)) {
 		count_accepted(s, now_us);
 	} else if (r->breaking && o->how == UPSTREAM_NO_ANSWER) {
 		r->f->unfinished++;
@@ -203,7 +205,8 @@ static struct upstream_txn *on_next(struct upstream_conn *c, void *ctx)
 	int64_t now_us = clock_mono_us();
 
 	(void)c;
-	if (s->busy || !s->ready || !has_more(r) || (r->l->per_connection > 0 && s->on_conn >= r->l->per_connection))
+	if (s->busy || !s->ready || !has_more(r) ||
+	    (r->l->per_connection > 0 && s->on_conn >= r->l->per_connection))
 		return NULL;
 	if (r->l->rate > 0 && due_us(r, r->begun) > now_us) {
 		wait_until_due(r);
@@ -292,7 +295,9 @@ static void on_closed(struct upstream_conn *c, void *ctx, const struct upstream_
 
 static void open_slot(evutil_socket_t fd, short what, void *ctx)
 {
-	static const struct upstream_conn_ops ops = { .ready = on_ready, .next = on_next, .closed = on_closed };
+	static const struct upstream_conn_ops ops = { .ready = on_ready,
+						      .next = on_next,
+						      .closed = on_closed };
 	struct slot *s = ctx;
 
 	(void)fd;

@@ -33,11 +33,13 @@ struct load_error {
 
 struct load_figures {
 	uint64_t accepted, failed; /* messages */
-	uint64_t given_back; /* messages that a connection was to take and did not begin; they are sent by others */
+	uint64_t
+		given_back; /* messages that a connection was to take and did not begin; they are sent by others */
 	uint64_t unfinished; /* under way when it was broken off */
 	uint64_t rcpt_refused; /* recipients */
 	uint64_t content_bytes; /* of what was accepted */
-	uint64_t connections, connections_failed; /* sessions that were up; attempts that did not come to that */
+	uint64_t connections,
+		connections_failed; /* sessions that were up; attempts that did not come to that */
 	/* microseconds; only of what succeeded */
 	struct latency connect; /* until commands can follow: TCP, TLS, greeting, EHLO, AUTH */
 	struct latency envelope; /* MAIL to the last recipient's reply */
@@ -62,7 +64,8 @@ struct load {
 	const struct upstream_more *more; /* as in struct transmit */
 	const struct load_message *message; /* sent in turn */
 	size_t message_count;
-	const char *message_id_host; /* a Message-ID of its own for each message, with this behind the "@"; NULL: none */
+	const char *
+		message_id_host; /* a Message-ID of its own for each message, with this behind the "@"; NULL: none */
 	uint64_t total; /* messages to send */
 	size_t connections; /* at a time */
 	uint64_t per_connection; /* messages; 0: all */

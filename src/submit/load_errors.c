@@ -27,8 +27,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool is_same(const struct load_error *e, enum upstream_phase phase, const struct smtp_reply *reply)
 {
-	return e->phase == phase && e->reply.code == reply->code && strcmp(e->reply.enhanced, reply->enhanced) == 0 &&
-	       same_text(e->reply.text, reply->text);
+	return e->phase == phase && e->reply.code == reply->code &&
+	       strcmp(e->reply.enhanced, reply->enhanced) == 0 && same_text(e->reply.text, reply->text);
 }
 
 void load_count_error(struct load_figures *f, enum upstream_phase phase, const struct smtp_reply *reply)

@@ -27,7 +27,8 @@ bool mime_field(const char *name, const char *value, struct buf *out);
  * words, and addresses that are not are left as they are, with *utf8 set (RFC 6532). No field without an address:
  * -1 and e says what is wrong with which list.
  */
-int mime_field_addresses(const char *name, char *const *list, size_t count, bool *utf8, struct buf *out, struct err *e);
+int mime_field_addresses(const char *name, char *const *list, size_t count, bool *utf8, struct buf *out,
+			 struct err *e);
 /* Encoded words for UTF-8, a word a line; the first begins in that column of its line, or on the next one. */
 bool mime_encoded_words(const char *text, size_t column, struct buf *out);
 /* ";", and on a line of its own name="value", or as RFC 2231 has it when value is not ASCII, or long. */
@@ -37,7 +38,8 @@ bool mime_parameter(const char *name, const char *value, struct buf *out);
 
 enum mime_encoding { MIME_AUTO, MIME_7BIT, MIME_8BIT, MIME_QUOTED_PRINTABLE, MIME_BASE64 };
 #define MIME_ENCODING_COUNT (MIME_BASE64 + 1)
-extern const char *const mime_encoding_names[MIME_ENCODING_COUNT]; /* "auto", and as Content-Transfer-Encoding says them */
+extern const char *const
+	mime_encoding_names[MIME_ENCODING_COUNT]; /* "auto", and as Content-Transfer-Encoding says them */
 
 /* What decides how octets may travel (RFC 2045 2.7 to 2.9); found piece by piece, {0} at first. */
 struct mime_nature {

@@ -9,10 +9,8 @@
 #define PLAIN_LINE 998 /* RFC 5321 4.5.3.1.6, without the CRLF */
 
 const char *const mime_encoding_names[MIME_ENCODING_COUNT] = {
-	[MIME_AUTO] = "auto",
-	[MIME_7BIT] = "7bit",
-	[MIME_8BIT] = "8bit",
-	[MIME_QUOTED_PRINTABLE] = "quoted-printable",
+	[MIME_AUTO] = "auto",     [MIME_7BIT] = "7bit",
+	[MIME_8BIT] = "8bit",     [MIME_QUOTED_PRINTABLE] = "quoted-printable",
 	[MIME_BASE64] = "base64",
 };
 
@@ -230,7 +228,8 @@ const char *mime_type_of(const char *file_name)
 
 bool mime_type_is_valid(const char *type)
 {
-	static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`{|}~";
+	static const char token[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`{|}~";
 	size_t major = strspn(type, token), minor;
 
 	if (major == 0 || type[major] != '/')

@@ -214,7 +214,8 @@ static bool take_address(void *ctx, const struct listed_address *listed, struct 
 	return ok;
 }
 
-int mime_field_addresses(const char *name, char *const *list, size_t count, bool *utf8, struct buf *out, struct err *e)
+int mime_field_addresses(const char *name, char *const *list, size_t count, bool *utf8, struct buf *out,
+			 struct err *e)
 {
 	struct address_field f = { .utf8 = utf8, .out = out, .column = strlen(name) + 1 };
 	size_t before = out->len;

@@ -212,7 +212,8 @@ static bool has_resent_field(const struct buf *header, const char *resent, const
 /* RFC 5322 3.6.6: fields of who sent it again stand before the author's, which stay as they are */
 static const char *resent_prefix(const struct buf *header, const struct submit_options *options)
 {
-	static const char *const names[] = { "Bcc", "Cc", "Date", "From", "Message-ID", "Reply-To", "Sender", "To" };
+	static const char *const names[] = { "Bcc",        "Cc",       "Date",   "From",
+					     "Message-ID", "Reply-To", "Sender", "To" };
 
 	for (size_t i = 0; (options->sendmail_rules || options->read_recipients) && i < sizeof(names) / sizeof(names[0]); i++)
 		if (has_resent_field(header, "Resent-", names[i]))
@@ -231,8 +232,8 @@ static bool add_from(const struct envelope *env, const struct submit_options *op
 }
 
 /* RFC 6409 8: a submission server, and so one who stands in for it, may add what RFC 5322 3.6 asks for. */
-static bool add_missing(const struct buf *header, const struct envelope *env, const struct submit_options *options,
-			struct buf *out)
+static bool add_missing(const struct buf *header, const struct envelope *env,
+			const struct submit_options *options, struct buf *out)
 {
 	const char *resent = resent_prefix(header, options);
 	char date[SMTP_DATE_MAX];

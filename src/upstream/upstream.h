@@ -205,7 +205,7 @@ int64_t upstream_timeout_ms(const struct upstream_settings *settings, enum upstr
 
 /*
  * How one transaction, or one recipient of it, ended: raw facts; what follows
- * from them is decided by relay/outcome.
+ * from them is decided by upstream/outcome.h.
  */
 enum upstream_how {
 	UPSTREAM_ANSWERED, /* the upstream's reply to `phase` is in `reply` */

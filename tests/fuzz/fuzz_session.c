@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Whole sessions. The first octet chooses settings, the second where the
- * stream is cut, and with its highest bit whether there are AUTH and XCLIENT. Promise: the replies do not depend on the cuts, each is a
+ * stream is cut, and with its highest bits whether there are AUTH and XCLIENT, and hooks that veto content. Promise: the replies do not depend on the cuts, each is a
  * reply, the handler is called in its order (tests/unit/fake_handler.c checks
  * that), and no accepted content has a bare CR, a bare LF or a NUL in it (after BINARYMIME: no accepted header).
  */
@@ -12,6 +12,7 @@
 #include "fake_io.h"
 #include "fake_policy.h"
 #include "fuzz.h"
+#include "session/hooks.h"
 #include "session/session.h"
 
 static void check_content(const struct buf *content, bool is_binary)
@@ -110,11 +111,67 @@ static enum session_flush flush(void *ctx, enum session_flush_of what, const cha
 	return (enum session_flush)((unsigned)what + strlen(name) % 2);
 }
 
-static enum session_end play(const uint8_t *data, size_t size, uint8_t settings, bool with_auth, enum fake_cut cut,
-			     unsigned seed, struct buf *out, struct buf *log)
+/* Every third DATA or chunk is one too many; how many octets follow a BDAT is not theirs to say. */
+struct fuzz_hooks {
+	struct session_hooks hooks;
+	unsigned asked;
+};
+
+static enum hook_verdict hook_begin(struct session_hooks *h, const struct session *s, struct smtp_reply *reply)
+{
+	(void)h;
+	(void)s;
+	(void)reply;
+	return HOOK_PASS;
+}
+
+static const struct command_verb *hook_find(struct session_hooks *h, const char *name, size_t len)
+{
+	(void)h;
+	(void)name;
+	(void)len;
+	return NULL;
+}
+
+static enum hook_verdict hook_command(struct session_hooks *h, const struct command_verb *verb, enum hook_moment moment,
+				      const char **arg, size_t *len, struct smtp_reply *reply)
+{
+	struct fuzz_hooks *f = (struct fuzz_hooks *)h;
+
+	if (verb->run != verb_data && verb->run != verb_bdat)
+		return HOOK_PASS;
+	if (verb->run == verb_bdat) {
+		*arg = "1 LAST";
+		*len = strlen(*arg);
+	}
+	if (++f->asked % (moment == HOOK_FIRST ? 7 : 3) != 0)
+		return HOOK_PASS;
+	smtp_reply_set(reply, f->asked % 5 ? 550 : 421, "", "veto");
+	return HOOK_REPLY;
+}
+
+static void hook_announce(struct session_hooks *h, struct buf *out)
+{
+	(void)h;
+	(void)out;
+}
+
+static void hook_end(struct session_hooks *h)
+{
+	(void)h;
+}
+
+static const struct session_hooks_ops hooks_ops = {
+	.begin = hook_begin, .find = hook_find, .command = hook_command, .announce = hook_announce, .end = hook_end
+};
+
+static enum session_end play(const uint8_t *data, size_t size, uint8_t settings, bool with_auth, bool with_hooks,
+			     enum fake_cut cut, unsigned seed, struct buf *out, struct buf *log)
 {
 	struct session_authenticator authenticator = { .ops = &authenticator_ops };
-	struct session_config cfg = { .hostname = "relay.example.org",
+	struct fuzz_hooks hooks = { { &hooks_ops }, 0 };
+	struct session_config cfg = { .hooks = with_hooks ? &hooks.hooks : NULL,
+				      .hostname = "relay.example.org",
 				      .data_size_limit_bytes = 10000,
 				      .max_recipients = 5,
 				      .max_received = 3,
@@ -168,7 +225,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < 2; i++) {
 		buf_init(&out[i], 1 << 24);
 		buf_init(&log[i], 1 << 24);
-		end[i] = play(data + 2, size - 2, data[0], data[1] & 0x80,
+		end[i] = play(data + 2, size - 2, data[0], data[1] & 0x80, data[1] & 0x40,
 			      i == 0    ? FAKE_WHOLE
 			      : data[1] ? FAKE_RANDOM
 					: FAKE_BYTES,

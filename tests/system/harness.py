@@ -55,6 +55,15 @@ def need_program(name, package=None):
     return found
 
 
+def python_with_smtpd():
+    """A Python that still has the module smtpd, which went away with 3.12."""
+    for name in (sys.executable, "/usr/bin/python3.11", "python3.11", "python3.10", "python3.9"):
+        found = shutil.which(name)
+        if found and subprocess.run([found, "-W", "ignore", "-c", "import smtpd"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return found
+    raise Skip("no Python with smtpd (it went away with 3.12)")
+
+
 def as_user(account):
     """The words in front of a command that make it run as that user (from root)."""
     return [need_program("setpriv", "util-linux"), f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}",

@@ -10,14 +10,12 @@ import pwd
 import re
 import signal
 import smtplib
-import subprocess
-import sys
 import textwrap
 import threading
 import time
 
 import harness
-from harness import BUILDDIR, SRCDIR, Skip, equal, need_root, wait_until
+from harness import BUILDDIR, SRCDIR, equal, need_root, python_with_smtpd, wait_until
 from smtp_peers import Client, Upstream, without_received
 
 CONTENT = b"From: a@client.test\r\nSubject: hello\r\n\r\nbody\r\n.dot\r\n"
@@ -641,6 +639,7 @@ def test_example_add_footer(t):
         body = got[subject].get_payload(decode=True).decode()
         equal(body.replace("\r\n", "\n"), f"{text}\n-- \nGrüße from the shop floor\n", subject)
     equal(got["odd"].get_payload(), "body\r\n", "odd")
+    equal(t.run([example(t, "add-footer.py")]).returncode, 78, "without a footer")
 
 
 # ---- side by side with smtpd ----------------------------------------------------------------------------
@@ -668,16 +667,6 @@ server = Server(("127.0.0.1", 0), None, enable_SMTPUTF8=True)
 print(server.socket.getsockname()[1], flush=True)
 asyncore.loop()
 """
-
-
-def python_with_smtpd():
-    for python in (sys.executable, "/usr/bin/python3", "/usr/bin/python3.11"):
-        try:
-            if subprocess.run([python, "-W", "ignore", "-c", "import smtpd"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
-                return python
-        except OSError:
-            pass
-    raise Skip("no python3 with smtpd (removed in Python 3.12)")
 
 
 SESSIONS = [

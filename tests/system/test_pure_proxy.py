@@ -2,16 +2,16 @@
 """The handler "proxy": each step of a client runs its twin with the upstream,
 and what the client hears is what the upstream said."""
 
+import json
 import os
 import re
 import select
 import signal
 import socket
-import sys
 import threading
 
 import harness
-from harness import ReservedPort, Skip, equal, wait_until
+from harness import ReservedPort, equal, python_with_smtpd, wait_until
 from smtp_peers import DROP, RESET, STALL, Authority, Client, Upstream, without_received
 from test_peers import postfix
 
@@ -70,6 +70,17 @@ def test_strangers_say_nothing_upstream(t):
         client.cmd("RSET", 250)
         client.quit()
     equal([line for s in upstream.sessions for line in s.lines if not line.startswith(("EHLO", "QUIT"))], [], "commands upstream")
+
+
+def test_rewritten_for_an_upstream_without_dsn(t):
+    """What rewriting adds of DSN by itself (ORCPT, a copy without notifications) is no reason to refuse anything."""
+    upstream = Upstream(t)
+    daemon = proxy(t, upstream, 'rewrite {\n match = "*@old.test"\n to = "*@new.test"\n apply = "recipient"\n}\n'
+                   'always_bcc = "archive@example.test"\n')
+    with Client(daemon) as client:
+        assert "DSN" not in client.ehlo.text, client.ehlo
+        client.message(BODY, rcpts=("bob@old.test",))
+    equal(upstream.wait_messages()[0].rcpts, ["bob@new.test", "archive@example.test"], "recipients")
 
 
 def test_refusals_of_the_message(t):
@@ -664,9 +675,7 @@ def test_a_secret_that_cannot_be_read(t):
 
 def smtpd_pure_proxy(t, upstream):
     """Python's own; decode_data as it does not work without."""
-    python = "/usr/bin/python3.11" if os.path.exists("/usr/bin/python3.11") else sys.executable
-    if t.run([python, "-W", "ignore", "-c", "import smtpd"]).returncode != 0:
-        raise Skip("no Python with smtpd (it went away with 3.12)")
+    python = python_with_smtpd()
     code = ("import asyncore, smtpd, sys\n"
             f"server = smtpd.PureProxy(('127.0.0.1', 0), ('127.0.0.1', {upstream.port}), decode_data=True)\n"
             "print(server.socket.getsockname()[1], file=sys.stderr, flush=True)\n"
@@ -765,6 +774,33 @@ def test_there_is_no_spool(t):
     done = t.run([harness.BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf", "doctor", "--json"])
     spool = [line for line in done.stdout.decode().splitlines() if '"check":"spool"' in line.replace(" ", "")]
     assert spool and "skipped" in spool[0] and "no spool" in spool[0], done.stdout
+
+
+def test_an_earlier_handlers_spool(t):
+    """What lies there is told, and nothing is put beside it where no relay would find it."""
+    upstream = Upstream(t)
+    before = t.daemon(upstream, config='handler = "spool"\n')
+    upstream.close()
+    with Client(before) as client:
+        client.message(BODY)
+    before.stop()
+    daemon = proxy(t, upstream)
+    equal(daemon.spool, before.spool, "spool")
+
+    def verb(*words, check):
+        done = t.run([harness.BUILDDIR / "posthouse", words[0], "--config", t.tmp / "posthoused.conf", *words[1:]],
+                     check=check)
+        return " ".join((done.stdout + done.stderr).decode().split())
+    for words in (("send", "--queue", "--from", "a@example.test", "--to", "b@example.test", "--text", "x"),
+                  ("import", "--from", "a@example.test", "--to", "b@example.test", "/dev/null"), ("suspend",)):
+        assert 'handler "proxy" ' in verb(*words, check=3), words
+    assert not (before.spool / "suspended").exists(), "suspended"
+    said = verb("status", check=1)
+    assert 'handler "proxy" has no relay' in said and "does not run" not in said and "1 messages" in said, said
+    equal(json.loads(verb("status", "--json", check=1))["handler"], "proxy", "status")
+    assert "UNKNOWN - the handler has no relay" in verb("check", check=3), "check"
+    assert "1 message waits in " in verb("doctor", "--local", check=None), "doctor"
+    assert "1 message, " in verb("queue", check=0), "queue"
 
 
 def test_quick_command_line(t):

@@ -9,18 +9,18 @@ import socket
 import subprocess
 
 import harness
-from harness import BUILDDIR, Skip, as_user, equal, need_root, wait_until
+from harness import BUILDDIR, Skip, as_user, equal, need_root, python_with_smtpd, wait_until
 from smtp_peers import Client, Upstream
-from test_smtpd_dialogues import python_with_smtpd
 
 POSTHOUSED = BUILDDIR / "posthoused"
 LIMIT = 33554432
+OPTIONS = "--nosetuid -n --version -V --class -c --size -s --smtputf8 -u --debug -d --help -h".split()
 
 
 def python(t, *args, check=0):
     """python -m smtpd, to its end; None where there is none."""
     try:
-        interpreter = python_with_smtpd(t)
+        interpreter = python_with_smtpd()
     except Skip as e:
         t.comment(f"without Python's own: {e}")
         return None
@@ -45,7 +45,7 @@ def free_port():
 
 def their_server(t, *args, prefix=()):
     """python -m smtpd, which does not tell its port, and so gets one that was free."""
-    interpreter = python_with_smtpd(t)
+    interpreter = python_with_smtpd()
     port = free_port()
     process = t.start([*prefix, interpreter, "-u", "-W", "ignore", "-m", "smtpd", *args, f"127.0.0.1:{port}", "127.0.0.1:1"], name="python -m smtpd")
     process.port = port
@@ -76,7 +76,7 @@ def test_help(t):
     for option in ("-h", "--help"):
         text = ours(t, option).stdout.decode()
         done = python(t, option)
-        names = re.findall(r"^ +(--\w+|-\w)\b", done.stderr.decode(), re.M) if done else "--nosetuid -n --version -V --class -c --size -s --smtputf8 -u --debug -d --help -h".split()
+        names = re.findall(r"^ +(--\w+|-\w)\b", done.stderr.decode(), re.M) if done else OPTIONS
         equal(len(names), 14, "options of smtpd")
         for name in names:
             assert re.search(rf"(^|[ ,]){name}\b", text, re.M), f"{name} is not in our help"
@@ -141,7 +141,8 @@ def test_class(t):
         equal(len(upstream.messages), 1, f"messages of {name}")
     for number, name in enumerate(("MailmanProxy", "smtpd.MailmanProxy", "mailman")):
         started(t, "-c", name, name=f"mailman{number}").ready()
-    for name, hint in (("SMTPServer", "posthouse-smtpd(7)"), ("smtpd.SMTPServer", "posthouse-smtpd(7)"), ("SMTPChannel", "debug"), ("Options", "debug")):
+    for name, hint in (("SMTPServer", "posthouse-smtpd(7)"), ("smtpd.SMTPServer", "posthouse-smtpd(7)"),
+                       ("SMTPChannel", "debug"), ("Options", "debug")):
         done = ours(t, "-F", "-n", "--spool", str(t.tmp / "none"), "-c", name, "127.0.0.1:0", check=1).stderr.decode()
         assert name in done and hint in done, done
 
@@ -203,7 +204,7 @@ def test_setuid(t):
     theirs = their_server(t, "-c", "DebuggingServer")
     wait_until(lambda: os.stat(f"/proc/{theirs.pid}").st_uid == nobody.pw_uid, "smtpd to become nobody")
     daemon = pwd.getpwnam("daemon")
-    done = subprocess.run([*as_user(daemon), python_with_smtpd(t), "-W", "ignore", "-m", "smtpd", "127.0.0.1:0"], capture_output=True, check=False,
+    done = subprocess.run([*as_user(daemon), python_with_smtpd(), "-W", "ignore", "-m", "smtpd", "127.0.0.1:0"], capture_output=True, check=False,
                           timeout=harness.DEADLINE)
     assert done.returncode == 1 and b"-n option" in done.stderr, done.stderr
 

@@ -5,12 +5,10 @@ REASONS, each of which posthouse-smtpd(7) repeats word by word."""
 
 import concurrent.futures
 import re
-import shutil
 import socket
-import sys
 
 import harness
-from harness import Skip, equal, wait_until
+from harness import equal, python_with_smtpd, wait_until
 
 # ---- the two servers ------------------------------------------------------------------------
 
@@ -23,17 +21,8 @@ asyncore.loop()
 """
 
 
-def python_with_smtpd(t):
-    """Where the module still is: it went away with Python 3.12."""
-    for name in ("/usr/bin/python3.11", "python3.11", "python3.10", "python3.9", sys.executable):
-        found = shutil.which(name)
-        if found and t.run([found, "-W", "ignore", "-c", "import smtpd"]).returncode == 0:
-            return found
-    raise Skip("no Python with smtpd (it went away with 3.12)")
-
-
 def smtpd_server(t, options, name="DebuggingServer"):
-    process = t.start([python_with_smtpd(t), "-u", "-W", "ignore", "-c", SERVER.format(name=name, options=options)],
+    process = t.start([python_with_smtpd(), "-u", "-W", "ignore", "-c", SERVER.format(name=name, options=options)],
                       name=f"smtpd.{name}")
     process.port = int(wait_until(lambda: process.lines, "the port of smtpd")[0])
     return process

@@ -160,6 +160,17 @@ def test_options(t):
         side_by_side(t, upstream, f"s = SMTP(); {SEND}", MESSAGE)
 
 
+def test_other_codes(t):
+    """252, and any other 2yz, is a yes (RFC 5321 4.2.1); smtplib knows 250 and 251 only."""
+    for phase, exception in (("RCPT", "SMTPRecipientsRefused"), ("MAIL", "SMTPSenderRefused"), ("EOD", "SMTPDataError")):
+        upstream = server(t)
+        upstream.on(phase, "252 2.5.0 I will try")
+        assert theirs(t, upstream, f"s = SMTP(); {SEND}", "x: y\n\n").startswith(exception), phase
+        before = len(upstream.messages)
+        ours(t, upstream, *MESSAGE, content="x: y\n\n")
+        equal(len(upstream.messages), before + 1, f"messages after 252 to {phase}")
+
+
 def test_addresses(t):
     """quoteaddr()"""
     for text in ("b@y", "<b@y>", "Name <b@y>", '"Name, N." <b@y>', "b@y (comment)", '"b b"@y', "b@[192.0.2.1]"):

@@ -122,8 +122,7 @@ static void fake_close(struct handler *h)
 }
 
 static const struct handler_ops stays = {
-	.name = "fake",
-	.relays = false,
+	.facts = &(const struct handler_facts){ .name = "fake" },
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_SMTPUTF8),
 	.mail = fake_mail,
 	.rcpt = fake_rcpt,
@@ -135,8 +134,7 @@ static const struct handler_ops stays = {
 };
 
 static const struct handler_ops relays_ops = {
-	.name = "fake-relay",
-	.relays = true,
+	.facts = &(const struct handler_facts){ .name = "fake-relay", .relays = true },
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |
 		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |
 		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |

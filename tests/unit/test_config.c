@@ -12,7 +12,6 @@
 #include "config/options.h"
 #include "config/types.h"
 #include "config_files.h"
-#include "handler/handler.h"
 #include "rewrite/rules.h"
 #include "smtp/extension.h"
 #include "smtp/mechanism.h"
@@ -557,19 +556,6 @@ END_TEST
 
 /* ---- config_check, handlers, names ---------------------------------------------------- */
 
-static const struct handler_ops only_ops = { .name = "only", .relays = true };
-static const struct handler_kind only = { &only_ops, NULL };
-
-static const struct handler_kind *find_only(const char *name)
-{
-	return strcmp(name, "only") == 0 ? &only : NULL;
-}
-
-static const char *names_only(void)
-{
-	return "only";
-}
-
 START_TEST(test_check_and_handlers)
 {
 	char *path = mem_printf("%s/t.conf", files_dir);
@@ -579,18 +565,17 @@ START_TEST(test_check_and_handlers)
 	files_put("t.conf", "localaddr = :1\nhandler = nine", strlen("localaddr = :1\nhandler = nine"));
 	buf_init(&errors, 4096);
 	config_init(&cfg);
-	cfg.find_handler = find_only;
-	cfg.handler_names = names_only;
 	ck_assert_int_eq(config_load(&cfg, path, files_collect, &errors), -1);
-	ck_assert_str_eq(errors.data, "t.conf:2: handler: \"nine\" is not one of: only\n");
+	ck_assert_str_eq(errors.data, "t.conf:2: handler: \"nine\" is not one of: spool, proxy, mailman, exec, module, debug\n");
 	buf_clear(&errors);
-	strcpy(cfg.handler, "only");
+	free(cfg.handler);
+	cfg.handler = mem_strdup("PureProxy"); /* by its class, as by its name */
 	ck_assert_int_eq(config_check(&cfg, "f", files_collect, &errors), -1);
-	ck_assert_str_eq(errors.data, "f: remoteaddr is missing: handler \"only\" relays to an upstream\n");
+	ck_assert_str_eq(errors.data, "f: remoteaddr is missing: handler \"PureProxy\" relays to an upstream\n");
 	buf_clear(&errors);
 	cfg.max_spare = 1;
 	ck_assert_int_eq(config_check(&cfg, NULL, files_collect, &errors), -1);
-	ck_assert_str_eq(errors.data, "remoteaddr is missing: handler \"only\" relays to an upstream\n"
+	ck_assert_str_eq(errors.data, "remoteaddr is missing: handler \"PureProxy\" relays to an upstream\n"
 				      "min_spare (5) is more than max_spare (1)\n");
 	buf_release(&errors);
 	config_release(&cfg);

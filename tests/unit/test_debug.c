@@ -387,7 +387,9 @@ START_TEST(table_of_handlers)
 	ck_assert_ptr_null(handler_kind_find(""));
 	ck_assert_ptr_nonnull(handler_kind_find("spool"));
 	ck_assert_ptr_eq(handler_kind_find("smtpd.PureProxy"), handler_kind_find("proxy"));
-	ck_assert_str_eq(handler_kind_names(), "spool, proxy, mailman, exec, module, debug");
+	for (unsigned i = 0; i < HANDLER_COUNT; i++)
+		ck_assert_ptr_eq(handler_kind_find(handler_facts[i].name)->ops->facts, &handler_facts[i]);
+	ck_assert_str_eq(handler_names(), "spool, proxy, mailman, exec, module, debug");
 }
 END_TEST
 

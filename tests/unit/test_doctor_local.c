@@ -259,7 +259,7 @@ static void make_spool(void)
 
 START_TEST(test_spool)
 {
-	char *path = mem_printf("%s/queue", folder);
+	char *path = mem_printf("%s/queue", folder), *left;
 
 	d.spool = "/nonexistent/spool";
 	run("spool");
@@ -287,6 +287,11 @@ START_TEST(test_spool)
 	cfg.handler = mem_strdup("debug");
 	run("spool");
 	expect(&f, "spool", FINDING_SKIPPED, "has no spool");
+	left = put("queue/0123456789ABCDEF", "x", 0600);
+	run("spool");
+	expect_advice(&f, "spool", FINDING_WARNING, "1 message waits in ", "handler = \"spool\"");
+	unlink(left);
+	free(left);
 	free(path);
 	if (geteuid() == 0) { /* a stranger's */
 		free(cfg.handler);

@@ -8,30 +8,9 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "handler/handler.h"
 #include "unit.h"
 
-/* Stands in for handler/table.c. */
-static const struct handler_ops spool_ops = { .name = "spool", .relays = true };
-static const struct handler_ops debug_ops = { .name = "debug", .smtpd_class = "DebuggingServer" };
-static const struct handler_kind kinds[] = { { &spool_ops, NULL }, { &debug_ops, NULL } };
-
-static const struct handler_kind *find_handler(const char *name)
-{
-	for (size_t i = 0; i < 2; i++)
-		if (strcmp(name, kinds[i].ops->name) == 0 ||
-		    (kinds[i].ops->smtpd_class && strcmp(name, kinds[i].ops->smtpd_class) == 0))
-			return &kinds[i];
-	return NULL;
-}
-
-static const char *handler_names(void)
-{
-	return "spool, debug";
-}
-
-static const struct daemon_world ordinary = { 1000, find_handler, handler_names };
-static const struct daemon_world root = { 0, find_handler, handler_names };
+enum { ROOT = 0, ORDINARY = 1000 };
 
 /* Splits at spaces. The options point into words: until the next call. */
 static int parse(struct daemon_options *o, const char *line, struct err *e)
@@ -62,14 +41,14 @@ static void collect(void *ctx, const char *message)
 	buf_addc(ctx, '\n');
 }
 
-static void configure(struct config *cfg, const char *line, const struct daemon_world *world, const char *errors)
+static void configure(struct config *cfg, const char *line, uid_t euid, const char *errors)
 {
 	struct daemon_options o;
 	struct buf got;
 
 	buf_init(&got, 65536);
 	parse_good(&o, line);
-	ck_assert_int_eq(daemon_options_configure(&o, world, cfg, collect, &got), *errors ? -1 : 0);
+	ck_assert_int_eq(daemon_options_configure(&o, euid, cfg, collect, &got), *errors ? -1 : 0);
 	ck_assert_str_eq(got.data, errors);
 	buf_release(&got);
 }
@@ -145,16 +124,16 @@ START_TEST(test_file_is_read)
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, text, strlen(text)), (int)strlen(text));
 	close(fd);
-	configure(&cfg, line, &root, "");
+	configure(&cfg, line, ROOT, "");
 	ck_assert_str_eq(cfg.user, "u");
 	ck_assert_str_eq(cfg.smtp_user, "v");
 	ck_assert(!cfg.debug);
 	config_release(&cfg);
-	configure(&cfg, line, &ordinary, "");
+	configure(&cfg, line, ORDINARY, "");
 	ck_assert_ptr_null(cfg.user);
 	ck_assert_ptr_null(cfg.smtp_user);
 	config_release(&cfg);
-	configure(&cfg, same, &root, "");
+	configure(&cfg, same, ROOT, "");
 	ck_assert_ptr_null(cfg.user);
 	ck_assert_ptr_null(cfg.smtp_user);
 	ck_assert(cfg.debug);
@@ -171,7 +150,7 @@ START_TEST(test_quick_form)
 
 	setenv("HOME", "/home/u", 1);
 	unsetenv("XDG_STATE_HOME");
-	configure(&cfg, "127.0.0.1:0 smtp.example.net:587", &ordinary, "");
+	configure(&cfg, "127.0.0.1:0 smtp.example.net:587", ORDINARY, "");
 	ck_assert_uint_eq(cfg.listener_count, 1);
 	ck_assert_uint_eq(cfg.listener[0].localaddr_count, 1);
 	ck_assert_str_eq(cfg.listener[0].localaddr[0].host, "127.0.0.1");
@@ -188,19 +167,19 @@ START_TEST(test_quick_form)
 	config_release(&cfg);
 
 	/* smtpd's defaults */
-	configure(&cfg, ":8026", &ordinary, "");
+	configure(&cfg, ":8026", ORDINARY, "");
 	ck_assert_str_eq(cfg.upstream[0].remoteaddr[0].endpoint.host, "localhost");
 	ck_assert_uint_eq(cfg.upstream[0].remoteaddr[0].endpoint.port, 25);
 	ck_assert_int_eq(cfg.upstream[0].tls, UPSTREAM_TLS_OPPORTUNISTIC);
 	config_release(&cfg);
-	configure(&cfg, "-u -s 1000 -d", &ordinary, "");
+	configure(&cfg, "-u -s 1000 -d", ORDINARY, "");
 	ck_assert_str_eq(cfg.listener[0].localaddr[0].host, "localhost");
 	ck_assert_uint_eq(cfg.listener[0].localaddr[0].port, 8025);
 	ck_assert_uint_eq(cfg.data_size_limit_bytes, 1000);
 	ck_assert(cfg.enable_smtputf8);
 	ck_assert(cfg.debug);
 	config_release(&cfg);
-	configure(&cfg, "-s 0 unix:/run/x", &ordinary, "");
+	configure(&cfg, "-s 0 unix:/run/x", ORDINARY, "");
 	ck_assert_uint_eq(cfg.data_size_limit_bytes, 0);
 	ck_assert_int_eq(cfg.listener[0].localaddr[0].kind, ENDPOINT_UNIX);
 	config_release(&cfg);
@@ -212,17 +191,17 @@ START_TEST(test_class)
 	struct config cfg;
 
 	setenv("HOME", "/home/u", 1);
-	configure(&cfg, "-c DebuggingServer :1", &ordinary, "");
+	configure(&cfg, "-c DebuggingServer :1", ORDINARY, "");
 	ck_assert_str_eq(cfg.handler, "debug");
 	ck_assert_uint_eq(cfg.upstream_count, 0);
 	config_release(&cfg);
-	configure(&cfg, "--class debug :1 ignored:25", &ordinary, "");
+	configure(&cfg, "--class debug :1 ignored:25", ORDINARY, "");
 	ck_assert_str_eq(cfg.handler, "debug");
 	ck_assert_uint_eq(cfg.upstream_count, 0);
 	config_release(&cfg);
-	configure(&cfg, "-c Zork :1", &ordinary, "handler: \"Zork\" is not one of: spool, debug\n");
+	configure(&cfg, "-c Zork :1", ORDINARY, "handler: \"Zork\" is not one of: spool, proxy, mailman, exec, module, debug\n");
 	config_release(&cfg);
-	configure(&cfg, "-c my.module.Class :1", &ordinary,
+	configure(&cfg, "-c my.module.Class :1", ORDINARY,
 		  "--class my.module.Class: no classes of Python here; process_message() can be in a module (-c "
 		  "FILE.so, posthouse-module(3)) or a program (posthouse-program(7)), and posthouse-smtpd(7) has the "
 		  "rest\n");
@@ -237,26 +216,26 @@ START_TEST(test_spool_and_users)
 
 	setenv("HOME", "/home/u", 1);
 	setenv("XDG_STATE_HOME", "/state", 1);
-	configure(&cfg, ":1", &ordinary, "");
+	configure(&cfg, ":1", ORDINARY, "");
 	ck_assert_str_eq(cfg.spool, "/state/posthouse/spool");
 	config_release(&cfg);
 	setenv("XDG_STATE_HOME", "relative", 1);
-	configure(&cfg, ":1", &ordinary, "");
+	configure(&cfg, ":1", ORDINARY, "");
 	ck_assert_str_eq(cfg.spool, "/home/u/.local/state/posthouse/spool");
 	config_release(&cfg);
-	configure(&cfg, "--spool /a :1", &ordinary, "");
+	configure(&cfg, "--spool /a :1", ORDINARY, "");
 	ck_assert_str_eq(cfg.spool, "/a");
 	config_release(&cfg);
-	configure(&cfg, "--spool x/y :1", &ordinary, "");
+	configure(&cfg, "--spool x/y :1", ORDINARY, "");
 	ck_assert_str_eq(cfg.spool, want);
 	config_release(&cfg);
 
-	configure(&cfg, ":1", &root, "");
+	configure(&cfg, ":1", ROOT, "");
 	ck_assert_str_eq(cfg.spool, PH_LOCALSTATEDIR "/spool/posthouse-nobody");
 	ck_assert_str_eq(cfg.user, "nobody");
 	ck_assert_str_eq(cfg.smtp_user, "nobody");
 	config_release(&cfg);
-	configure(&cfg, "-n :1", &root, "");
+	configure(&cfg, "-n :1", ROOT, "");
 	ck_assert_str_eq(cfg.spool, PH_LOCALSTATEDIR "/spool/posthouse-root");
 	ck_assert_ptr_null(cfg.user);
 	ck_assert_ptr_null(cfg.smtp_user);

@@ -8,14 +8,14 @@
 #include "relay/deadlines.h"
 #include "relay/flush.h"
 #include "relay/notice.h"
-#include "relay/outcome.h"
 #include "relay/place.h"
 #include "relay/queue.h"
 #include "relay/rates.h"
-#include "relay/remotes.h"
-#include "relay/retry.h"
 #include "relay/throttle.h"
 #include "unit.h"
+#include "upstream/outcome.h"
+#include "upstream/remotes.h"
+#include "upstream/retry.h"
 
 /* ---- the queue ------------------------------------------------------------------ */
 

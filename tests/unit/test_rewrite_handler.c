@@ -158,8 +158,8 @@ START_TEST(a_message)
 	struct world w;
 
 	world_init(&w);
-	ck_assert(w.handler->ops->relays);
-	ck_assert_str_eq(w.handler->ops->name, "fake-relay");
+	ck_assert(w.handler->ops->facts->relays);
+	ck_assert_str_eq(w.handler->ops->facts->name, "fake-relay");
 	envelope_set(&w.env.auth_user, "joe", 3);
 	w.env.body = BODY_8BITMIME;
 	w.env.ret = RET_HDRS;

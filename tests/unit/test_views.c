@@ -17,7 +17,7 @@
 #include "cli/summary_print.h"
 #include "cli/tally.h"
 #include "cli/wrap.h"
-#include "relay/outcome.h"
+#include "upstream/outcome.h"
 #include "unit.h"
 
 #define MINUTE_US INT64_C(60000000)

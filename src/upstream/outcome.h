@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What follows from what an upstream did: the one decision table (DESIGN 6).
- * Facts in (upstream.h), a verdict out. Pure, and tested by walking the table.
+ * What follows from what an upstream did: the one decision table, of the relay
+ * and of the handler "proxy". Facts in (upstream.h), a verdict out. Pure, and tested by walking the table.
  */
-#ifndef RELAY_OUTCOME_H
-#define RELAY_OUTCOME_H
+#ifndef UPSTREAM_OUTCOME_H
+#define UPSTREAM_OUTCOME_H
 
 #include <stdbool.h>
 
@@ -27,7 +27,7 @@ struct decision {
 struct decision outcome_decide(const struct upstream_outcome *outcome);
 const char *verdict_name(enum verdict v); /* "delivered", as in log events */
 
-/* The table itself, for the test and for `posthouse explain` to come. First match wins. */
+/* The table itself, for the test and for `posthouse explain`. First match wins. */
 struct outcome_rule {
 	enum upstream_how how;
 	enum upstream_phase first, last; /* phases it covers */

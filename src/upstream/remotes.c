@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* See remotes.h. Runs in the relay. */
-#include "relay/remotes.h"
+#include "upstream/remotes.h"
 
 #include "base/clock.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* See retry.h. */
-#include "relay/retry.h"
+#include "upstream/retry.h"
 
 int64_t retry_interval_ms(const struct retry_limits *limits, unsigned tries, double luck)
 {

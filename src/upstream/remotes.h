@@ -4,13 +4,13 @@
  * stand first as long as they work, neighbours with a weight in proportion.
  * Each has its own circuit breaker. Policy, pure.
  */
-#ifndef RELAY_REMOTES_H
-#define RELAY_REMOTES_H
+#ifndef UPSTREAM_REMOTES_H
+#define UPSTREAM_REMOTES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "relay/retry.h"
+#include "upstream/retry.h"
 
 struct remote {
 	unsigned weight; /* 0: none given */

@@ -4,8 +4,8 @@
  * upstream that fails (a circuit breaker). Policy: times in, times out. The
  * random numbers come from the caller, so tests choose them.
  */
-#ifndef RELAY_RETRY_H
-#define RELAY_RETRY_H
+#ifndef UPSTREAM_RETRY_H
+#define UPSTREAM_RETRY_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* See outcome.h. */
-#include "relay/outcome.h"
+#include "upstream/outcome.h"
 
 #include "base/assert.h"
 
