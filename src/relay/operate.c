@@ -200,6 +200,8 @@ static void follow(struct relay *r, const struct action_order *order, const stru
 		/* only a report is to be made, which no upstream is needed for: one that is slow or down is in no way */
 		queue_give_back(&r->queue, id, item->report_failed ? r->unsorted : relay_first_lane(r),
 				item->due_wall_ms);
+	if (order->action == ACTION_RELEASE)
+		overdue_look_again(r, id);
 }
 
 static void run_and_follow(struct relay *r, const struct action_order *order, struct action_item *items, size_t count)

@@ -58,6 +58,14 @@ void overdue_look(struct relay *r, const char *id)
 	relay_replace_opened(r, id, opened, a, lane);
 }
 
+void overdue_look_again(struct relay *r, const char *id)
+{
+	if (!(queue_flags(&r->queue, id) & QUEUE_DEADLINE))
+		return;
+	queue_set_flags(&r->queue, id, 0, QUEUE_DEADLINE);
+	overdue_look(r, id);
+}
+
 void overdue_add_new(void *ctx, const char *id)
 {
 	relay_add_new(ctx, id);
@@ -93,17 +101,18 @@ void overdue_step(struct relay *r, int64_t by_mono_ms)
 	struct spool_id id;
 
 	while (deadlines_take(&r->deadlines, now, &id)) {
-		queue_set_flags(&r->queue, id.text, 0, QUEUE_DEADLINE);
 		switch (queue_find(&r->queue, id.text)) {
 		case QUEUE_WAITING:
+			queue_set_flags(&r->queue, id.text, 0, QUEUE_DEADLINE);
 			if (queue_take_id(&r->queue, id.text))
 				meet(r, id.text);
 			break;
 		case QUEUE_TAKEN:
+			queue_set_flags(&r->queue, id.text, 0, QUEUE_DEADLINE);
 			add(r, id.text, now + AGAIN_MS);
 			break;
 		case QUEUE_UNKNOWN:
-		case QUEUE_HELD: /* an operator's word goes before; when it is released it is opened again */
+		case QUEUE_HELD: /* an operator's word goes before; the flag stays, for overdue_look_again */
 		case QUEUE_FAILED:
 			break;
 		}

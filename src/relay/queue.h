@@ -34,7 +34,7 @@ enum queue_flag {
 	QUEUE_SPLIT = 4, /* its pending recipients go to more than one upstream */
 	QUEUE_WARNED = 8, /* its sender was told of the delay, or is not to be told */
 	QUEUE_OPENED = 32, /* it is known whether it has a time to be delivered by (RFC 2852) */
-	QUEUE_DEADLINE = 64, /* and that it has, and it stands among them */
+	QUEUE_DEADLINE = 64, /* and that it has, and it stands among them, or did while it was held */
 	QUEUE_UNDECIDED = 16 /* of a pending recipient it is not known which upstream it goes to */
 };
 

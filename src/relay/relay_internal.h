@@ -239,6 +239,8 @@ bool relay_warn(struct relay *r, struct attempt *a);
 void overdue_note(struct relay *r, const struct attempt *a);
 /* Opens one that waits to find out. */
 void overdue_look(struct relay *r, const char *id);
+/* One that was released: its moment may have passed while it was held. */
+void overdue_look_again(struct relay *r, const char *id);
 /* As relay_add_new, for one that is known to have a moment. */
 void overdue_add_new(void *ctx, const char *id);
 /* One slice of those whose moment has come. */

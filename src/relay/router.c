@@ -66,6 +66,8 @@ static void put(struct relay *r, const struct attempt *a, bool was_tried)
 	unsigned flags;
 
 	if (!place.waits) {
+		if (a->state.held)
+			overdue_note(r, a); /* for when it is released */
 		queue_park(&r->queue, id, a->state.held ? QUEUE_HELD : QUEUE_FAILED);
 		return;
 	}

@@ -3,6 +3,7 @@
 time that is left goes on, and who cannot keep it is told so, or it comes back."""
 
 import re
+import time
 
 import harness
 from harness import equal, wait_until
@@ -157,6 +158,24 @@ def test_held_mail_waits_for_its_operator(t):
     equal(relay.events("expired") + relay.events("failed"), [], "held")
     t.posthouse("--spool", relay.spool, "release", ident)
     relay.wait_for("bounced", id=ident)
+
+
+def test_released_behind_its_time_while_the_upstream_is_down(t):
+    """Its time passed while it was held, by an operator or from its first moment: it is returned when it is released."""
+    table = t.tmp / "senders"
+    table.write_text("odd@client.test hold\n")
+    table.chmod(0o644)
+    relay = start(t, harness.ReservedPort(t), top=f'sender_access = "{table}"\n').ready()
+    by_hand, at_once = submit(relay, "1;R"), submit(relay, "1;R", sender="odd@client.test")
+    t.posthouse("--spool", relay.spool, "hold", by_hand)
+    for ident in (by_hand, at_once):
+        wait_until(lambda: "it is over" in t.posthouse("--spool", relay.spool, "show", ident), "the time to be over")
+    time.sleep(0.1)  # and the relay looked at it
+    equal(relay.events("expired"), [], "held")
+    t.posthouse("--spool", relay.spool, "release", by_hand, at_once)
+    for ident in (by_hand, at_once):
+        relay.wait_for("bounced", id=ident)
+
 
 
 if __name__ == "__main__":
