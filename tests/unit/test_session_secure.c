@@ -116,8 +116,30 @@ static enum policy_verdict fake_peer_changed(struct session_policy *p, const str
 	return judge(p, "peer", client, reply);
 }
 
-static const struct session_policy_ops policy_ops = { .authenticated = fake_authenticated, .mail = fake_mail,
-						      .rcpt = fake_rcpt, .peer_changed = fake_peer_changed };
+static bool fake_verify(struct session_policy *p, const struct session_client *client, const char *address,
+			bool expand, struct smtp_reply *reply)
+{
+	(void)p;
+	(void)client;
+	(void)address;
+	(void)expand;
+	(void)reply;
+	return false;
+}
+
+static bool fake_may_relay(struct session_policy *p, const struct session_client *client)
+{
+	(void)p;
+	(void)client;
+	return true;
+}
+
+static const struct session_policy_ops policy_ops = { .authenticated = fake_authenticated,
+						      .mail = fake_mail,
+						      .rcpt = fake_rcpt,
+						      .verify = fake_verify,
+						      .may_relay = fake_may_relay,
+						      .peer_changed = fake_peer_changed };
 
 /* ---- one session ------------------------------------------------------------------- */
 
