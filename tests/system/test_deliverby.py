@@ -141,6 +141,7 @@ def test_known_again_after_a_restart(t):
     ident = submit(relay, "3;R")
     relay.wait_for("upstream_down")
     relay.kill9()
+    harness.wait_until(lambda: not relay.leftovers(), "its relay to leave the spool")
     relay = start(t, reserved, spool=relay.spool, name="again")
     relay.wait_for("expired", id=ident, timeout=90)
 
