@@ -117,10 +117,11 @@ static bool take_chunk(struct session *s, const struct command_verb *verb, enum 
 bool hooks_take(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char **arg,
 		size_t *len)
 {
-	struct smtp_reply reply = { .code = 0 };
+	struct smtp_reply reply;
 
 	if (!s->cfg->hooks || !(verb->flags & COMMAND_HOOKED))
 		return false;
+	reply = (struct smtp_reply){ .code = 0 }; /* it is large: not where there is no hook */
 	if (verb->flags & COMMAND_OCTETS)
 		return take_chunk(s, verb, moment, *arg, *len);
 	if (!ask(s, verb, moment, arg, len, &reply))

@@ -49,7 +49,8 @@ static enum spool_read verify_content(const struct spool_message *m, const struc
 				      const char *text, size_t have, const struct format_head *head, struct err *e)
 {
 	uint64_t left = m->content_offset + m->content_bytes - have, offset = have;
-	char *block = left > 0 ? mem_alloc(BLOCK) : NULL;
+	/* no more than it takes: mem_alloc clears it, and often a few octets are left */
+	char *block = left > 0 ? mem_alloc(left < BLOCK ? (size_t)left : BLOCK) : NULL;
 	struct checksum *sum = checksum_new();
 	enum spool_read r = SPOOL_READ_OK;
 
