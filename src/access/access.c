@@ -388,7 +388,8 @@ static void tell_members(const char *members, struct smtp_reply *reply)
 	while (*members) {
 		size_t len = strcspn(members, " ");
 
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s<%.*s>", n > 0 ? "\n" : "", (int)len, members);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s<%.*s>", n > 0 ? "\n" : "", (int)len,
+				      members);
 		members += len + (members[len] == ' ');
 	}
 	smtp_reply_set(reply, 250, "2.1.5", "%s", text);
@@ -411,7 +412,8 @@ static bool answer(const struct rule *rule, const char *address, bool expand, st
 		if (expand)
 			smtp_reply_set(reply, 550, "5.2.4", "%s is no mailing list", shown(address, name));
 		else
-			smtp_reply_set(reply, 250, "2.1.5", "%s", *rule->text ? rule->text : shown(address, name));
+			smtp_reply_set(reply, 250, "2.1.5", "%s",
+				       *rule->text ? rule->text : shown(address, name));
 		return true;
 	case RULE_REJECT:
 	case RULE_DEFER:
@@ -430,8 +432,8 @@ static bool answer(const struct rule *rule, const char *address, bool expand, st
 	return false;
 }
 
-static bool verify(struct session_policy *p, const struct session_client *client, const char *address, bool expand,
-		   struct smtp_reply *reply)
+static bool verify(struct session_policy *p, const struct session_client *client, const char *address,
+		   bool expand, struct smtp_reply *reply)
 {
 	struct access *a = (struct access *)p;
 	const struct access_settings *s = a->settings;
@@ -444,19 +446,22 @@ static bool verify(struct session_policy *p, const struct session_client *client
 	if (!s->verifies_for_anyone && !may_relay(a, client)) {
 		/* RFC 5321 7.3: neither a yes nor a no */
 		if (expand)
-			refuse(a, reply, "relay_from", 550, "5.7.1", "Access denied: %s is not in relay_from%s",
-			       client->peer->address, remedy(a, client));
+			refuse(a, reply, "relay_from", 550, "5.7.1",
+			       "Access denied: %s is not in relay_from%s", client->peer->address,
+			       remedy(a, client));
 		return expand;
 	}
 	if (!rules_find_address(&s->tables->rules[RULES_VRFY], whole(a, address), &rule))
 		rule.action = RULE_UNKNOWN;
 	if (answer(&rule, address, expand, reply)) {
 		if (rule.action == RULE_REJECT || rule.action == RULE_DEFER)
-			snprintf(a->rule, sizeof(a->rule), "%s:%u", rules_names[RULES_VRFY], (unsigned)rule.line);
+			snprintf(a->rule, sizeof(a->rule), "%s:%u", rules_names[RULES_VRFY],
+				 (unsigned)rule.line);
 		return true;
 	}
 	if (expand)
-		smtp_reply_set(reply, 550, "5.1.1", "%s is no mailing list that is known here", shown(address, name));
+		smtp_reply_set(reply, 550, "5.1.1", "%s is no mailing list that is known here",
+			       shown(address, name));
 	return expand;
 }
 
@@ -467,10 +472,12 @@ static bool asked_may_relay(struct session_policy *p, const struct session_clien
 
 /* ---- life -------------------------------------------------------------------------------------- */
 
-static const struct session_policy_ops ops = {
-	.authenticated = authenticated, .mail = mail, .rcpt = rcpt, .verify = verify, .may_relay = asked_may_relay,
-	.peer_changed = peer_changed
-};
+static const struct session_policy_ops ops = { .authenticated = authenticated,
+					       .mail = mail,
+					       .rcpt = rcpt,
+					       .verify = verify,
+					       .may_relay = asked_may_relay,
+					       .peer_changed = peer_changed };
 
 void access_init(struct access *a, const struct access_settings *settings)
 {

@@ -14,9 +14,11 @@
 #include "smtp/path.h"
 
 #define TEXT_MAX 400 /* octets of a reply's or a hold's text */
-#define LIST_MAX (SMTP_REPLY_TEXT_MAX - 1) /* octets of the answer to EXPN: each member in brackets, on a line */
+#define LIST_MAX                                                                                             \
+	(SMTP_REPLY_TEXT_MAX - 1) /* octets of the answer to EXPN: each member in brackets, on a line */
 
-const char *const rules_names[RULES_KINDS] = { "client_access", "sender_access", "recipient_access", "vrfy_table" };
+const char *const rules_names[RULES_KINDS] = { "client_access", "sender_access", "recipient_access",
+					       "vrfy_table" };
 
 /* ---- actions --------------------------------------------------------------------- */
 
@@ -147,12 +149,15 @@ static bool take_members(struct lines *l, char *at, struct parsed *p)
 			lines_error(l, "\"%s\" is no address", word);
 			return false;
 		}
-		n += (size_t)snprintf(members + n, sizeof(members) - n, "%s%s", n > 0 ? " " : "", path.address);
+		n += (size_t)snprintf(members + n, sizeof(members) - n, "%s%s", n > 0 ? " " : "",
+				      path.address);
 		answer += strlen(path.address) + 3;
 	}
 	if (n == 0 || answer > LIST_MAX) {
-		lines_error(l, n == 0 ? "the members of the list are missing" :
-			       "the list is longer than an answer of %d octets can be", LIST_MAX);
+		lines_error(l,
+			    n == 0 ? "the members of the list are missing"
+				   : "the list is longer than an answer of %d octets can be",
+			    LIST_MAX);
 		return false;
 	}
 	p->tag = tag_of(RULE_LIST, 0);

@@ -84,7 +84,8 @@ static bool open_exchange(struct auth_asker *c, const struct session_client *cli
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return false;
-	sent = send_request(c, &request, pair[1], earlier(deadline_mono_ms, clock_mono_ms() + AUTH_ANSWER_MS));
+	sent = send_request(c, &request, pair[1],
+			    earlier(deadline_mono_ms, clock_mono_ms() + AUTH_ANSWER_MS));
 	close(pair[1]);
 	if (sent)
 		c->fd = pair[0];

@@ -227,7 +227,8 @@ static enum cli_status count_spool(const struct check *c)
 
 	if (handler) {
 		free(handler);
-		return put(c, CHECK_UNKNOWN, "the handler has no relay that could be asked: watch its port instead", "");
+		return put(c, CHECK_UNKNOWN,
+			   "the handler has no relay that could be asked: watch its port instead", "");
 	}
 	if (cli_open_spool(c->cli, &spool) < 0)
 		return put(c, c->no_daemon ? CHECK_UNKNOWN : CHECK_CRITICAL,

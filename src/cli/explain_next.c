@@ -209,7 +209,8 @@ static void tell_mailman(struct teller *t)
 static void tell_undecided(struct teller *t, size_t rcpt, size_t others)
 {
 	say(t, "  ");
-	say_who(t, rcpt, others, " waits, because it is not known whether it is one of Mailman's mailing lists.");
+	say_who(t, rcpt, others,
+		" waits, because it is not known whether it is one of Mailman's mailing lists.");
 	tell_mailman(t);
 	say(t, " Until Mailman says so, or that it is none, it is neither sent anywhere nor returned.");
 	say_end(t, 4);
@@ -288,7 +289,8 @@ static void tell_routes(struct teller *t)
 		if (l->state.rcpt[i].status != RCPT_PENDING)
 			continue;
 		name = place_of(t, i);
-		while (j < count && (!name || !place[j].name ? name != place[j].name : strcmp(place[j].name, name) != 0))
+		while (j < count &&
+		       (!name || !place[j].name ? name != place[j].name : strcmp(place[j].name, name) != 0))
 			j++;
 		if (j < count) {
 			place[j].count++;

@@ -271,8 +271,10 @@ static int set_rules(struct import *im)
 	struct err e;
 
 	if (handler) {
-		cli_error("handler \"%s\" has no spool: nobody would send what is put there; for another one: name the spool "
-			  "with --spool", handler);
+		cli_error("handler \"%s\" has no spool: nobody would send what is put there; for another "
+			  "one: name the spool "
+			  "with --spool",
+			  handler);
 		free(handler);
 		return -1;
 	}

@@ -57,7 +57,8 @@ static void know_lists(struct routing *r, const struct cli *cli)
 
 	r->configured = lists_new(LISTS_OF_LISTS);
 	for (size_t i = 0; i < r->config.mailman_domains_count; i++)
-		(void)lists_add_domain(r->configured, r->config.mailman_domains[i], strlen(r->config.mailman_domains[i]), NULL);
+		(void)lists_add_domain(r->configured, r->config.mailman_domains[i],
+				       strlen(r->config.mailman_domains[i]), NULL);
 	lists_seal(r->configured);
 	r->lists = (struct route_lists){ ask, r, config_mailman_upstream(&r->config) };
 	r->routes.lists = &r->lists;
@@ -131,8 +132,9 @@ const char *routing_find(const struct routing *r, const struct envelope *env, si
 		return NULL;
 	}
 	way->is_chosen = chosen && strcmp(chosen, r->made.name[found]) == 0;
-	way->is_list = r->routes.lists && !way->is_chosen &&
-		       ask((void *)(uintptr_t)r, env->rcpt[rcpt].address, env->arrived_wall_us) == ROUTE_LISTED_YES;
+	way->is_list =
+		r->routes.lists && !way->is_chosen &&
+		ask((void *)(uintptr_t)r, env->rcpt[rcpt].address, env->arrived_wall_us) == ROUTE_LISTED_YES;
 	if (!way->is_list)
 		way->rule = rule_of(r, env, rcpt);
 	return r->made.name[found];

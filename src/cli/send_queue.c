@@ -30,7 +30,9 @@ enum cli_status send_queue_open(struct send_queue *q, struct cli *cli)
 	int r;
 
 	if (handler) {
-		cli_error("handler \"%s\" has no spool: nobody would send what is put there; send it without --queue", handler);
+		cli_error("handler \"%s\" has no spool: nobody would send what is put there; send it without "
+			  "--queue",
+			  handler);
 		free(handler);
 		return CLI_UNREACHABLE;
 	}

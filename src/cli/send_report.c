@@ -133,11 +133,12 @@ static void report_answer(struct send_report *r, const struct upstream_outcome *
 	} else {
 		r->failure = send_reply_status(&outcome->reply);
 		complain(r, "%s: the message was %s in answer to %s: %s", r->server, refused(&outcome->reply),
-			  step(outcome->phase), text);
+			 step(outcome->phase), text);
 	}
 }
 
-void send_report_done(struct send_report *r, size_t count, const struct upstream_outcome *outcome, const char *remote)
+void send_report_done(struct send_report *r, size_t count, const struct upstream_outcome *outcome,
+		      const char *remote)
 {
 	struct buf text;
 
@@ -151,12 +152,13 @@ void send_report_done(struct send_report *r, size_t count, const struct upstream
 	case UPSTREAM_NO_ANSWER:
 		r->failure = outcome->phase == UPSTREAM_FINAL_DOT ? CLI_UNCERTAIN : CLI_UNREACHABLE;
 		if (outcome->phase == UPSTREAM_FINAL_DOT)
-			complain(r, "%s: the message was sent, but the server's answer is missing (%s): "
-				  "it may have been accepted",
-				  r->server, text.data);
+			complain(r,
+				 "%s: the message was sent, but the server's answer is missing (%s): "
+				 "it may have been accepted",
+				 r->server, text.data);
 		else
 			complain(r, "%s: %s (at %s): nothing was accepted", r->server, text.data,
-				  step(outcome->phase));
+				 step(outcome->phase));
 		break;
 	case UPSTREAM_UNSUPPORTED:
 		r->failure = CLI_UNSUPPORTED;
@@ -187,7 +189,7 @@ void send_report_closed(struct send_report *r, const struct upstream_outcome *wh
 		complain(r, "%s: the server ended the session: %s", r->server, text.data);
 	else if (why->how == UPSTREAM_ANSWERED)
 		complain(r, "%s: the server refused the session (at %s): %s", r->server, step(why->phase),
-			  text.data);
+			 text.data);
 	else
 		complain(r, "%s: %s", r->server, text.data);
 	buf_release(&text);

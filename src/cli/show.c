@@ -121,8 +121,9 @@ static void put_deadline(const struct show *sh, const struct deliver_by *by)
 	if (by->mode == DELIVER_BY_NONE)
 		return;
 	snprintf(text, sizeof(text), "%s (%s), %s%s", clock_format_utc(by->wall_us, stamp),
-		 by->wall_us > sh->now_wall_us ? term_until(by->wall_us, sh->now_wall_us, until, sizeof(until))
-					       : "it is over",
+		 by->wall_us > sh->now_wall_us
+			 ? term_until(by->wall_us, sh->now_wall_us, until, sizeof(until))
+			 : "it is over",
 		 by->mode == DELIVER_BY_RETURN ? "or returned" : "or the sender is told",
 		 by->trace ? ", each relay is told of" : "");
 	put_field(sh, "Deliver by", text);
@@ -264,7 +265,8 @@ static void put_goes_to(const struct show *sh, const struct listing *l, json_t *
 			json_put_key(one, "goes_to",
 				     json_text_or_null(routing_find(&sh->routing, &l->msg.env, i,
 								    l->state.route, &way)));
-			json_put_key(one, "route", way.rule > 0 ? json_integer((json_int_t)way.rule) : json_null());
+			json_put_key(one, "route",
+				     way.rule > 0 ? json_integer((json_int_t)way.rule) : json_null());
 			json_put_key(one, "list", way.is_undecided ? json_null() : json_boolean(way.is_list));
 			json_append_new(array, one);
 		} else {

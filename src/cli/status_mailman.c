@@ -38,7 +38,8 @@ void status_add_mailman(const struct term *term, const json_t *m, int64_t now_wa
 	if (listed > 0)
 		buf_addf(out, ", asked %s ago", term_age(listed, now_wall_us, when, sizeof(when)));
 	if (waiting > 0) {
-		snprintf(text, sizeof(text), "%" PRId64 " %s for its answer", waiting, waiting == 1 ? "waits" : "wait");
+		snprintf(text, sizeof(text), "%" PRId64 " %s for its answer", waiting,
+			 waiting == 1 ? "waits" : "wait");
 		buf_adds(out, ", ");
 		term_paint(term, TERM_WARN, text, out);
 	}

@@ -157,7 +157,9 @@ static bool has_no_relay(const struct cli *cli)
 
 	if (!handler)
 		return false;
-	cli_error("handler \"%s\" delivers while the client waits: there is no relay that could be told to stop", handler);
+	cli_error("handler \"%s\" delivers while the client waits: there is no relay that could be told to "
+		  "stop",
+		  handler);
 	free(handler);
 	return true;
 }

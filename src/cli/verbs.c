@@ -324,9 +324,9 @@ const struct cli_verb *verb_nearest(const char *name)
 
 void verb_help(const struct cli_verb *verb, FILE *out)
 {
-	fprintf(out, "usage: posthouse %s%s%s%s\n\n%c%s.\n", verb->name, verb->options || verb->segments ? " [OPTION...]" : "",
-		verb->operands[0] ? " " : "", verb->operands, verb->summary[0] - 'a' + 'A',
-		verb->summary + 1);
+	fprintf(out, "usage: posthouse %s%s%s%s\n\n%c%s.\n", verb->name,
+		verb->options || verb->segments ? " [OPTION...]" : "", verb->operands[0] ? " " : "",
+		verb->operands, verb->summary[0] - 'a' + 'A', verb->summary + 1);
 	if (verb->details)
 		fputs(verb->details, out);
 	if (verb->options) {

@@ -120,9 +120,11 @@ static void required_is_offered(struct check *c)
 	const struct config_listener *l = &c->cfg->listener[c->index];
 
 	if (l->tls == SESSION_TLS_REQUIRED && (l->discard_ehlo_keywords & SMTP_EXTENSION_BIT(SMTP_STARTTLS)))
-		check_fail(c, "listener \"%s\": discard_ehlo_keywords has STARTTLS, and tls = required", l->name);
+		check_fail(c, "listener \"%s\": discard_ehlo_keywords has STARTTLS, and tls = required",
+			   l->name);
 	if (l->auth == SESSION_AUTH_REQUIRED && (l->discard_ehlo_keywords & SMTP_EXTENSION_BIT(SMTP_AUTH)))
-		check_fail(c, "listener \"%s\": discard_ehlo_keywords has AUTH, and auth = required", l->name);
+		check_fail(c, "listener \"%s\": discard_ehlo_keywords has AUTH, and auth = required",
+			   l->name);
 }
 
 static void something_to_listen_on(struct check *c)

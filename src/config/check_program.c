@@ -18,13 +18,17 @@ static void programs_are_apart(struct check *c)
 	const struct config *cfg = c->cfg;
 	const struct {
 		const char *key, *user;
-	} others[] = { { "user", cfg->user }, { "smtp_user", cfg->smtp_user }, { "auth_user", cfg->auth_user } };
+	} others[] = { { "user", cfg->user },
+		       { "smtp_user", cfg->smtp_user },
+		       { "auth_user", cfg->auth_user } };
 
 	if (!config_runs_programs(cfg) || !cfg->program_user)
 		return;
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (others[i].user && strcmp(others[i].user, cfg->program_user) == 0)
-			check_fail(c, "program_user and %s are the same: programs could reach all that this one has",
+			check_fail(c,
+				   "program_user and %s are the same: programs could reach all that this one "
+				   "has",
 				   others[i].key);
 }
 

@@ -169,8 +169,7 @@ static void discarded_are_ours(struct check *c)
 
 	for (unsigned x = 0; x < SMTP_EXTENSION_COUNT; x++)
 		if (u->discard_ehlo_keywords & ~ours & SMTP_EXTENSION_BIT(x))
-			check_fail(c,
-				   "upstream \"%s\": discard_ehlo_keywords cannot have %s%s", u->name,
+			check_fail(c, "upstream \"%s\": discard_ehlo_keywords cannot have %s%s", u->name,
 				   smtp_extension_names[x],
 				   x == SMTP_STARTTLS ? ": say tls = none"
 				   : x == SMTP_AUTH   ? ": leave user out"
@@ -215,7 +214,8 @@ static void unix_has_no_way(struct check *c)
 		if (u->remoteaddr[i].endpoint.kind != ENDPOINT_UNIX ||
 		    !(u->proxy || s->ipv4 || s->ipv6 || s->interface))
 			continue;
-		check_fail(c, "%s has no effect on a local socket (%s)", u->proxy ? "proxy" : "source_address",
+		check_fail(c, "%s has no effect on a local socket (%s)",
+			   u->proxy ? "proxy" : "source_address",
 			   config_remote_format(&u->remoteaddr[i], text));
 		return;
 	}

@@ -36,12 +36,14 @@ void config_complete_mailman(struct config *cfg)
 	u = config_add_upstream(cfg, CONFIG_MAILMAN_UPSTREAM);
 	u->tls = UPSTREAM_TLS_NONE;
 	u->remoteaddr = mem_alloc(sizeof(*u->remoteaddr));
-	ASSERT(config_remote_parse(cfg->mailman_command ? "program:mailman" : CONFIG_MAILMAN_LMTP, -1, u->remoteaddr, &e) == 0);
+	ASSERT(config_remote_parse(cfg->mailman_command ? "program:mailman" : CONFIG_MAILMAN_LMTP, -1,
+				   u->remoteaddr, &e) == 0);
 	u->remoteaddr_count = 1;
 }
 
 const char *config_mailman_url(const struct config *cfg)
 {
 	/* Mailman 2 has none */
-	return cfg->mailman_command || strcmp(cfg->mailman_url, CONFIG_MAILMAN_NONE) == 0 ? NULL : cfg->mailman_url;
+	return cfg->mailman_command || strcmp(cfg->mailman_url, CONFIG_MAILMAN_NONE) == 0 ? NULL
+											  : cfg->mailman_url;
 }

@@ -270,9 +270,11 @@ const struct config_option config_options[] = {
 	  .help = "name for the REST API" },
 	{ "mailman_password_file", TOP(mailman_password_file), TYPE(secret),
 	  .help = "file with the password for the REST API; default: Mailman's own default" },
-	{ "mailman_domains", TOP(mailman_domains), .count_offset = offsetof(struct config, mailman_domains_count),
-	  TYPE(domains), .help = "domains of lists, besides those that Mailman tells" },
-	{ "mailman_maps", TOP(mailman_maps), .count_offset = offsetof(struct config, mailman_maps_count), TYPE(paths),
+	{ "mailman_domains", TOP(mailman_domains),
+	  .count_offset = offsetof(struct config, mailman_domains_count), TYPE(domains),
+	  .help = "domains of lists, besides those that Mailman tells" },
+	{ "mailman_maps", TOP(mailman_maps), .count_offset = offsetof(struct config, mailman_maps_count),
+	  TYPE(paths),
 	  .help = "files with Mailman's lists (postfix_lmtp, aliases), for when it cannot be asked" },
 	{ "mailman_refresh", TOP(mailman_refresh_ms), TYPE(time), RANGE(1, DAY), .fallback = "1m",
 	  .help = "how often lists are asked for when nobody waits for it" },
@@ -304,7 +306,8 @@ const struct config_option config_options[] = {
 	  .help = "programs that run at a time; more wait" },
 
 	/* modules */
-	{ "module", TOP(module), TYPE(path), .help = "shared object that takes part in sessions (posthouse-module(3))" },
+	{ "module", TOP(module), TYPE(path),
+	  .help = "shared object that takes part in sessions (posthouse-module(3))" },
 	{ "module_arguments", TOP(module_arguments),
 	  .count_offset = offsetof(struct config, module_argument_count), TYPE(texts),
 	  .help = "what the module is told when it begins" },
@@ -313,7 +316,8 @@ const struct config_option config_options[] = {
 	  .help = "how long a call of the module may take" },
 
 	/* extensions: VRFY, EXPN, ETRN, DELIVERBY, LIMITS */
-	{ "vrfy_table", TOP(vrfy_table), TYPE(path), .help = "table of addresses and what VRFY and EXPN tell of them" },
+	{ "vrfy_table", TOP(vrfy_table), TYPE(path),
+	  .help = "table of addresses and what VRFY and EXPN tell of them" },
 	{ "vrfy_for_anyone", TOP(vrfy_for_anyone), TYPE(bool), .fallback = "no",
 	  .help = "VRFY and EXPN tell it to clients that may not relay, too" },
 	/* Few servers have it (Postfix and Gmail do not), and what they do not have is returned to the sender. */

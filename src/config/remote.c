@@ -31,7 +31,10 @@ int config_remote_parse(const char *text, int default_port, struct config_remote
 		return 0;
 	}
 	if (!lmtp && strstr(text, "://")) {
-		err_set(e, "\"%s\": write host:port, with nothing in front but lmtp://; tls says how it is encrypted", text);
+		err_set(e,
+			"\"%s\": write host:port, with nothing in front but lmtp://; tls says how it is "
+			"encrypted",
+			text);
 		return -1;
 	}
 	*out = (struct config_remote){ .lmtp = lmtp };

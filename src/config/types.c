@@ -184,7 +184,8 @@ static int hostname_parse(const struct config_option *o, void *object, const cha
 const struct config_type config_type_text = { "text", false, text_parse, text_format, text_clear };
 const struct config_type config_type_path = { "path", false, path_parse, text_format, text_clear };
 const struct config_type config_type_url = { "URL", false, url_parse, text_format, text_clear };
-const struct config_type config_type_url_or_none = { "URL or none", false, url_or_none_parse, text_format, text_clear };
+const struct config_type config_type_url_or_none = { "URL or none", false, url_or_none_parse, text_format,
+						     text_clear };
 const struct config_type config_type_account = { "user", false, account_parse, text_format, text_clear };
 const struct config_type config_type_group = { "group", false, group_parse, text_format, text_clear };
 const struct config_type config_type_mailbox = { "mail address", false, mailbox_parse, text_format, text_clear };

@@ -179,8 +179,7 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 	umask(022); /* the spool's modes are chosen, not inherited */
 	open_log(cfg, o->foreground);
 	/* only the default spool is below folders that may be missing, and not every handler has a spool */
-	if (!o->config_file && config_has_spool(cfg) &&
-	    daemon_options_make_parents(cfg, &e) < 0)
+	if (!o->config_file && config_has_spool(cfg) && daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;

@@ -49,14 +49,14 @@ const struct daemon_option daemon_option_table[] = {
 			  "check the configuration, print it with all defaults, and exit" },
 	[OPTION_NOSETUID] = { 'n', "nosetuid", NULL, NULL, "started as root, stay root" },
 	[OPTION_CLASS] = { 'c', "class", "CLASS", "set handler in the file",
-			   "handler, class of Python's smtpd, or module (FILE.so) for messages (default: spool)" },
+			   "handler, class of Python's smtpd, or module (FILE.so) for messages (default: "
+			   "spool)" },
 	[OPTION_SIZE] = { 's', "size", "LIMIT", "set data_size_limit in the file",
 			  "largest message in bytes, or with K, M, G; 0: no limit (default: 33554432)" },
 	[OPTION_SMTPUTF8] = { 'u', "smtputf8", NULL, "set enable_smtputf8 in the file",
 			      "offer SMTPUTF8 (RFC 6531)" },
 	[OPTION_SPOOL] = { 0, "spool", "DIR", "set spool in the file", "spool directory" },
-	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL,
-			   "log every line of the SMTP dialogues too" },
+	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL, "log every line of the SMTP dialogues too" },
 	[OPTION_VERSION] = { 'V', "version", NULL, NULL, "print the version and exit" },
 	[OPTION_HELP] = { 'h', "help", NULL, NULL, "print this text and exit" },
 };
@@ -290,8 +290,8 @@ static bool is_python_class(const char *class)
 	return strchr(class, '.') || strcmp(class, "SMTPServer") == 0;
 }
 
-static int configure_quick(const struct daemon_options *o, uid_t euid,
-			   struct config *cfg, config_report *report, void *ctx)
+static int configure_quick(const struct daemon_options *o, uid_t euid, struct config *cfg,
+			   config_report *report, void *ctx)
 {
 	enum handler_id handler;
 	struct config_listener *listener;
@@ -304,10 +304,13 @@ static int configure_quick(const struct daemon_options *o, uid_t euid,
 			report(ctx, e.text);
 			return -1;
 		}
-	} else if (o->class_name && handler_find(o->class_name) == HANDLER_COUNT && is_python_class(o->class_name)) {
+	} else if (o->class_name && handler_find(o->class_name) == HANDLER_COUNT &&
+		   is_python_class(o->class_name)) {
 		err_set(&e,
-			"--class %s: no classes of Python here; process_message() can be in a module (-c FILE.so, "
-			"posthouse-module(3)) or a program (posthouse-program(7)), and posthouse-smtpd(7) has the rest",
+			"--class %s: no classes of Python here; process_message() can be in a module (-c "
+			"FILE.so, "
+			"posthouse-module(3)) or a program (posthouse-program(7)), and posthouse-smtpd(7) "
+			"has the rest",
 			o->class_name);
 		report(ctx, e.text);
 		return -1;

@@ -171,8 +171,8 @@ static bool is_our_trouble(int os_error)
 }
 
 /* -1: why is said in reason, and what becomes of it in fate. */
-static int open_file(const struct outbox_player *p, int taken_fd, const char *name, struct stat *st, struct buf *reason,
-		     enum outbox_fate *fate)
+static int open_file(const struct outbox_player *p, int taken_fd, const char *name, struct stat *st,
+		     struct buf *reason, enum outbox_fate *fate)
 {
 	int fd = openat(taken_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
@@ -201,8 +201,8 @@ static int open_file(const struct outbox_player *p, int taken_fd, const char *na
 	return -1;
 }
 
-enum outbox_fate outbox_play_here(const struct outbox_player *p, struct control *control, int result_fd, int fd,
-				  const struct stat *st, struct buf *reason)
+enum outbox_fate outbox_play_here(const struct outbox_player *p, struct control *control, int result_fd,
+				  int fd, const struct stat *st, struct buf *reason)
 {
 	struct play play = { .events = p->events, .result_fd = result_fd };
 	const struct session_events events = { .verb = on_verb,
@@ -225,7 +225,8 @@ enum outbox_fate outbox_play_here(const struct outbox_player *p, struct control 
 
 static enum outbox_fate play(const struct outbox_player *p, int fd, const struct stat *st, struct buf *reason)
 {
-	return p->died ? outbox_play_apart(p, fd, st, reason) : outbox_play_here(p, p->control, -1, fd, st, reason);
+	return p->died ? outbox_play_apart(p, fd, st, reason)
+		       : outbox_play_here(p, p->control, -1, fd, st, reason);
 }
 
 /* ---- what becomes of the file -------------------------------------------------------- */

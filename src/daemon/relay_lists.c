@@ -39,7 +39,8 @@ static enum route_listed ask(void *ctx, const char *address, int64_t arrived_wal
 
 /* ---- what the relay asks ------------------------------------------------------------------- */
 
-static void lists_start(void *c, struct event_base *base, struct upstream *client, void (*changed)(void *ctx), void *ctx)
+static void lists_start(void *c, struct event_base *base, struct upstream *client, void (*changed)(void *ctx),
+			void *ctx)
 {
 	directory_start(((struct relay_mailman *)c)->directory, base, client, changed, ctx);
 }
@@ -83,7 +84,8 @@ static const struct relay_lists_ops lists_ops = { lists_start, lists_stop, lists
 static int put_facts(void *ctx, struct program_job *job, const char *recipient, struct err *e)
 {
 	const struct relay_mailman *m = ctx;
-	const char *value = directory_value(m->directory, recipient), *space = value ? strchr(value, ' ') : NULL;
+	const char *value = directory_value(m->directory, recipient),
+		   *space = value ? strchr(value, ' ') : NULL;
 	char *action;
 	bool fits;
 
@@ -136,8 +138,11 @@ int relay_mailman_new(struct relay_mailman **out, const struct config *cfg, stru
 	};
 	m->routes = (struct route_lists){ ask, m, config_mailman_upstream(cfg) };
 	m->lists = (struct relay_lists){ &lists_ops, m };
-	m->program = (struct relay_program){ .command = PROGRAM_MAILMAN, .request_fd = -1,
-					     .timeout_ms = cfg->mailman_timeout_ms, .put = put_facts, .ctx = m };
+	m->program = (struct relay_program){ .command = PROGRAM_MAILMAN,
+					     .request_fd = -1,
+					     .timeout_ms = cfg->mailman_timeout_ms,
+					     .put = put_facts,
+					     .ctx = m };
 	*out = m;
 	return 0;
 }

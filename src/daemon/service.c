@@ -289,7 +289,8 @@ static void ready(void *ctx)
 		char remote[ENDPOINT_TEXT_MAX];
 
 		log_str(&line, "spool", s->cfg->spool);
-		log_str(&line, "remoteaddr", config_remote_format(&s->cfg->upstream[0].remoteaddr[0], remote));
+		log_str(&line, "remoteaddr",
+			config_remote_format(&s->cfg->upstream[0].remoteaddr[0], remote));
 	}
 	if (!s->relay_rights.change)
 		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");
@@ -360,7 +361,8 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 		roles.programs = programs_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
-	    (s.has_relay && prepare_spool(&s, e) < 0) || (s.has_auth && open_line(s.auth_fd, "auth", e) < 0) ||
+	    (s.has_relay && prepare_spool(&s, e) < 0) ||
+	    (s.has_auth && open_line(s.auth_fd, "auth", e) < 0) ||
 	    (s.has_programs && open_line(s.program_fd, "programs", e) < 0) ||
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||

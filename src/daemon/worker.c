@@ -248,7 +248,8 @@ static int open_all(struct worker *w, struct err *e)
 			return -1;
 		setup.proxy = &w->proxying->setup;
 	}
-	w->program_line = (struct program_line){ w->service->program_fd[1], &w->start->control, w->programs.setting };
+	w->program_line =
+		(struct program_line){ w->service->program_fd[1], &w->start->control, w->programs.setting };
 	config_programs_init(&w->programs, cfg);
 	if (rights_drop(&w->service->worker_rights, e) < 0)
 		return -1;

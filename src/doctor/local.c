@@ -135,7 +135,8 @@ void check_users(void *subject, struct findings *f)
 		if (name && o->offset == offsetof(struct config, auth_user) &&
 		    (!config_offers_auth(d->cfg) || strcmp(name, "root") == 0))
 			continue;
-		if (name && o->offset == offsetof(struct config, program_user) && !config_runs_programs(d->cfg))
+		if (name && o->offset == offsetof(struct config, program_user) &&
+		    !config_runs_programs(d->cfg))
 			continue;
 		if (name)
 			account(d, f, o->key, name, o->type == &config_type_group);

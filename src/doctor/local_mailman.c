@@ -28,8 +28,11 @@ static char *password_of(const struct config *cfg)
 static int ask(const struct doctor_local *d, const char *password, size_t *lists, struct err *e)
 {
 	char *url = rest_url(d->cfg->mailman_url, REST_LISTS, 1);
-	struct http_request request = { .url = url, .user = d->cfg->mailman_user, .password = password,
-					.timeout_ms = d->timeout_ms, .answer_max = REST_ANSWER_MAX };
+	struct http_request request = { .url = url,
+					.user = d->cfg->mailman_user,
+					.password = password,
+					.timeout_ms = d->timeout_ms,
+					.answer_max = REST_ANSWER_MAX };
 	struct lists *into = lists_new(LISTS_OF_LISTS);
 	struct http_answer answer;
 	struct rest_page page;
@@ -55,17 +58,22 @@ static void check_rest(const struct doctor_local *d, struct findings *f)
 	struct err e;
 
 	if (!password) {
-		finding_add(f, FINDING_SKIPPED, "%s cannot be asked without its password", d->cfg->mailman_url);
+		finding_add(f, FINDING_SKIPPED, "%s cannot be asked without its password",
+			    d->cfg->mailman_url);
 		return;
 	}
 	if (ask(d, password, &lists, &e) < 0) {
 		finding_add(f, FINDING_FAILED, "%s", e.text);
-		finding_advise(f, "what may be for a list waits until it answers: does Mailman run, and its REST runner?");
+		finding_advise(f, "what may be for a list waits until it answers: does Mailman run, and its "
+				  "REST runner?");
 	} else {
-		finding_add(f, FINDING_OK, "%s answers: %zu %s", d->cfg->mailman_url, lists, lists == 1 ? "list" : "lists");
+		finding_add(f, FINDING_OK, "%s answers: %zu %s", d->cfg->mailman_url, lists,
+			    lists == 1 ? "list" : "lists");
 		if (!d->cfg->mailman_password_file) {
-			finding_add(f, FINDING_WARNING, "it takes Mailman's default password, which everybody knows");
-			finding_advise(f, "admin_pass in Mailman's [webservice], and mailman_password_file here");
+			finding_add(f, FINDING_WARNING,
+				    "it takes Mailman's default password, which everybody knows");
+			finding_advise(
+				f, "admin_pass in Mailman's [webservice], and mailman_password_file here");
 		}
 	}
 	secret_free(password);
@@ -81,8 +89,8 @@ static void check_map(const struct doctor_local *d, struct findings *f, const ch
 	struct err e;
 
 	if (error != 0) {
-		finding_add(f, FINDING_FAILED, "mailman_maps: %s cannot be read%s%s: %s", path, pw ? " by user " : "",
-			    pw ? pw->pw_name : "", strerror(error));
+		finding_add(f, FINDING_FAILED, "mailman_maps: %s cannot be read%s%s: %s", path,
+			    pw ? " by user " : "", pw ? pw->pw_name : "", strerror(error));
 		finding_advise(f, "the relay reads it: that user belongs into the file's group");
 	} else if (map_file_read(&file, path, into, &e) < 0) {
 		finding_add(f, FINDING_FAILED, "mailman_maps: %s", e.text);

@@ -102,7 +102,8 @@ static void look_for_left(const struct doctor_local *d, struct findings *f)
 		finding_add(f, FINDING_SKIPPED, "handler \"%s\" has no spool", d->cfg->handler);
 		return;
 	}
-	finding_add(f, FINDING_WARNING, "%zu message%s in %s, but handler \"%s\" has no relay that delivers what is there", count,
+	finding_add(f, FINDING_WARNING,
+		    "%zu message%s in %s, but handler \"%s\" has no relay that delivers what is there", count,
 		    count == 1 ? " waits" : "s wait", d->spool, d->cfg->handler);
 	finding_advise(f, "run posthoused with handler = \"spool\" on it until posthouse queue is empty");
 }

@@ -34,7 +34,9 @@ static void read_size(const struct doctor_remote *d, const char *parameters, str
 	if (limit == 0) {
 		finding_add(f, FINDING_OK, "SIZE: no fixed limit");
 	} else if (!config_has_spool(d->cfg)) {
-		finding_add(f, FINDING_OK, "SIZE: messages up to %s; clients are told the smaller of that and %s (data_size_limit)",
+		finding_add(f, FINDING_OK,
+			    "SIZE: messages up to %s; clients are told the smaller of that and %s "
+			    "(data_size_limit)",
 			    its, text);
 	} else if (limit >= ours) {
 		finding_add(f, FINDING_OK, "SIZE: messages up to %s; data_size_limit (%s) keeps within", its,
@@ -143,7 +145,8 @@ static void read_chunking(const struct doctor_remote *d, const char *parameters,
 static void no_chunking(const struct doctor_remote *d, struct findings *f)
 {
 	if (d->upstream->chunking == UPSTREAM_CHUNKING_ALWAYS)
-		finding_add(f, FINDING_OK, "without CHUNKING: content goes with DATA, though chunking = always");
+		finding_add(f, FINDING_OK,
+			    "without CHUNKING: content goes with DATA, though chunking = always");
 }
 
 static void no_binarymime(const struct doctor_remote *d, struct findings *f)
@@ -151,23 +154,25 @@ static void no_binarymime(const struct doctor_remote *d, struct findings *f)
 	if (!d->cfg->enable_binarymime)
 		return;
 	finding_add(f, FINDING_WARNING,
-		    "without BINARYMIME: clients are offered it (enable_binarymime), and what they send so is returned");
+		    "without BINARYMIME: clients are offered it (enable_binarymime), and what they send so "
+		    "is returned");
 	finding_advise(f, "enable_binarymime = no, or a route to another upstream");
 }
 
 static void read_deliverby(const struct doctor_remote *d, const char *parameters, struct findings *f)
 {
 	(void)d;
-	finding_add(f, FINDING_OK, "DELIVERBY: times to deliver by (BY=) are passed on%s%s%s", *parameters ? ", from " : "",
-		    parameters, *parameters ? " seconds on" : "");
+	finding_add(f, FINDING_OK, "DELIVERBY: times to deliver by (BY=) are passed on%s%s%s",
+		    *parameters ? ", from " : "", parameters, *parameters ? " seconds on" : "");
 }
 
 static void no_deliverby(const struct doctor_remote *d, struct findings *f)
 {
 	if (d->remote->lmtp)
 		return;
-	finding_add(f, FINDING_OK,
-		    "without DELIVERBY: mail that is to be delivered in time or returned (BY=...;R) is returned");
+	finding_add(
+		f, FINDING_OK,
+		"without DELIVERBY: mail that is to be delivered in time or returned (BY=...;R) is returned");
 }
 
 static void read_starttls(const struct doctor_remote *d, const char *parameters, struct findings *f)
@@ -187,13 +192,16 @@ static const struct keyword keywords[] = {
 	{ "8BITMIME", "content with 8-bit octets goes as it is", NULL, no_8bitmime, true }, /* RFC 6152 */
 	{ "SMTPUTF8", NULL, read_utf8, no_utf8, true }, /* RFC 6531 */
 	{ "DSN", "NOTIFY, ORCPT, RET and ENVID of clients are passed on", NULL, no_dsn, true }, /* RFC 3461 */
-	{ "ENHANCEDSTATUSCODES", "its replies carry codes as 5.1.1, which reports pass on", NULL, NULL, false }, /* RFC 2034 */
+	{ "ENHANCEDSTATUSCODES", "its replies carry codes as 5.1.1, which reports pass on", NULL, NULL,
+	  false }, /* RFC 2034 */
 	{ "STARTTLS", NULL, read_starttls, NULL, false }, /* RFC 3207; its absence is check_tls's */
 	{ "AUTH", NULL, read_auth, NULL, false }, /* RFC 4954 */
-	{ "REQUIRETLS", "mail that must stay encrypted all the way can go there", NULL, NULL, false }, /* RFC 8689 */
+	{ "REQUIRETLS", "mail that must stay encrypted all the way can go there", NULL, NULL,
+	  false }, /* RFC 8689 */
 	{ "LIMITS", NULL, read_limits, NULL, false }, /* RFC 9422 */
 	{ "CHUNKING", NULL, read_chunking, no_chunking, false }, /* RFC 3030 */
-	{ "BINARYMIME", "content that is not made of lines can go there", NULL, no_binarymime, true }, /* RFC 3030 */
+	{ "BINARYMIME", "content that is not made of lines can go there", NULL, no_binarymime,
+	  true }, /* RFC 3030 */
 	{ "DELIVERBY", NULL, read_deliverby, no_deliverby, true }, /* RFC 2852 */
 	{ "MT-PRIORITY", "not used", NULL, NULL, false }, /* RFC 6710 */
 	{ "FUTURERELEASE", "not used", NULL, NULL, false }, /* RFC 4865 */

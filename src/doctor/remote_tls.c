@@ -55,7 +55,8 @@ static void not_encrypted(const struct doctor_remote *d, struct findings *f)
 		finding_add(f, FINDING_WARNING,
 			    "not encrypted: it offers no STARTTLS, and tls = opportunistic goes on without");
 	if (d->remote->lmtp) {
-		finding_advise(f, "tls = implicit, if that server has it; else a tunnel, or a network of your own");
+		finding_advise(
+			f, "tls = implicit, if that server has it; else a tunnel, or a network of your own");
 		return;
 	}
 	finding_advise(f,

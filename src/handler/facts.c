@@ -8,7 +8,10 @@
 const struct handler_facts handler_facts[HANDLER_COUNT] = {
 	[HANDLER_SPOOL] = { .name = "spool", .relays = true, .spools = true },
 	[HANDLER_PROXY] = { .name = "proxy", .smtpd_class = "PureProxy", .relays = true },
-	[HANDLER_MAILMAN] = { .name = "mailman", .smtpd_class = "MailmanProxy", .relays = true, .spools = true },
+	[HANDLER_MAILMAN] = { .name = "mailman",
+			      .smtpd_class = "MailmanProxy",
+			      .relays = true,
+			      .spools = true },
 	/* as smtpd's SMTPServer: the message ends here, whatever the program or the module does with it */
 	[HANDLER_EXEC] = { .name = "exec" },
 	[HANDLER_MODULE] = { .name = "module" },

@@ -78,8 +78,8 @@ static bool keeps_promises(const struct upstream_features *f, const struct envel
 {
 	if (!f->deliverby && one->by.mode != DELIVER_BY_NONE)
 		return false;
-	return f->dsn ||
-	       (one->ret == RET_UNSET && !one->envid && !(one->rcpt->notify & ~(unsigned)ENVELOPE_NOTIFY_NEVER));
+	return f->dsn || (one->ret == RET_UNSET && !one->envid &&
+			  !(one->rcpt->notify & ~(unsigned)ENVELOPE_NOTIFY_NEVER));
 }
 
 /* Whether the upstream can take it at all. False: the reply is filled. */

@@ -113,13 +113,13 @@ static void spool_close_handler(struct handler *h)
 }
 
 /* What the two names of this handler have in common. */
-#define SPOOL_OPS                                                                                       \
-	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |                \
-		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |         \
-		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |         \
-		      SMTP_EXTENSION_BIT(SMTP_DELIVERBY),                                               \
-	.mail = spool_mail, .rcpt = spool_rcpt, .data_begin = spool_data_begin,                         \
-	.data_chunk = spool_data_chunk, .data_end = spool_data_end, .abort = spool_abort,               \
+#define SPOOL_OPS                                                                                            \
+	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_DSN) |                     \
+		      SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) | SMTP_EXTENSION_BIT(SMTP_REQUIRETLS) |              \
+		      SMTP_EXTENSION_BIT(SMTP_CHUNKING) | SMTP_EXTENSION_BIT(SMTP_BINARYMIME) |              \
+		      SMTP_EXTENSION_BIT(SMTP_DELIVERBY),                                                    \
+	.mail = spool_mail, .rcpt = spool_rcpt, .data_begin = spool_data_begin,                              \
+	.data_chunk = spool_data_chunk, .data_end = spool_data_end, .abort = spool_abort,                    \
 	.close = spool_close_handler
 
 static const struct handler_ops spool_ops = { .facts = &handler_facts[HANDLER_SPOOL], SPOOL_OPS };

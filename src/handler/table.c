@@ -9,8 +9,9 @@
 #include "handler/spool_handler.h"
 
 static const struct handler_kind *const kinds[HANDLER_COUNT] = {
-	[HANDLER_SPOOL] = &handler_spool, [HANDLER_PROXY] = &handler_proxy,   [HANDLER_MAILMAN] = &handler_mailman,
-	[HANDLER_EXEC] = &handler_exec,	  [HANDLER_MODULE] = &handler_module, [HANDLER_DEBUG] = &handler_debug,
+	[HANDLER_SPOOL] = &handler_spool,     [HANDLER_PROXY] = &handler_proxy,
+	[HANDLER_MAILMAN] = &handler_mailman, [HANDLER_EXEC] = &handler_exec,
+	[HANDLER_MODULE] = &handler_module,   [HANDLER_DEBUG] = &handler_debug,
 };
 
 const struct handler_kind *handler_kind_find(const char *name)

@@ -22,7 +22,8 @@
 #define AGAIN_MOST_MS 30000 /* while Mailman cannot be asked */
 #define RESTARTS_MAX 3 /* of a listing, when lists came or went while it was read */
 #define CLOCK_STEP_US 1000000 /* less is not a step of the wall clock, but its being slewed */
-#define FRESH_US 5000000 /* a listing that will do for a message which arrived in the future: the clock was set back */
+#define FRESH_US                                                                                             \
+	5000000 /* a listing that will do for a message which arrived in the future: the clock was set back */
 
 enum step { STEP_IDLE, STEP_ASKING };
 
@@ -38,7 +39,8 @@ struct directory {
 	/* what is known */
 	struct lists *configured;
 	struct lists *listed; /* NULL: there was never a listing */
-	int64_t listed_wall_us, listed_ahead_us; /* when it began; wall ahead of monotonic time then (0: another boot's) */
+	int64_t listed_wall_us,
+		listed_ahead_us; /* when it began; wall ahead of monotonic time then (0: another boot's) */
 	struct lists *mapped; /* NULL: no map, or the map is the listing */
 	struct map_file *map; /* settings->map_count members */
 	struct err map_why; /* "": none */
@@ -164,7 +166,8 @@ static void log_failure(const struct directory *d, bool is_news, int64_t wait_ms
 {
 	struct log_line line;
 
-	log_begin(&line, is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, is_news ? "mailman_down" : "mailman_still_down");
+	log_begin(&line, is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
+		  is_news ? "mailman_down" : "mailman_still_down");
 	log_seconds(&line, "retry", wait_ms);
 	log_str(&line, "reason", d->why.text);
 	log_end(&line);
@@ -271,7 +274,8 @@ static void begin_again(struct directory *d)
 		begin_rest(d);
 		return;
 	}
-	err_set(&e, "%s: its lists changed each time they were read, or it does not count them right", d->settings->url);
+	err_set(&e, "%s: its lists changed each time they were read, or it does not count them right",
+		d->settings->url);
 	failed(d, &e);
 }
 
@@ -283,7 +287,8 @@ static void next_page(struct directory *d)
 		ask_page(d);
 		return;
 	}
-	err_set(&e, "%s: after %d minutes its lists were not all told", d->settings->url, LISTING_TIMEOUT_MS / 60000);
+	err_set(&e, "%s: after %d minutes its lists were not all told", d->settings->url,
+		LISTING_TIMEOUT_MS / 60000);
 	failed(d, &e);
 }
 
@@ -329,7 +334,8 @@ static void on_answer(void *ctx, const struct http_answer *answer, const struct 
 	d->call = NULL;
 	if (!answer) {
 		failed(d, why);
-	} else if (rest_read(d->next, d->what, answer->status, answer->body.data, answer->body.len, &page, &e) < 0) {
+	} else if (rest_read(d->next, d->what, answer->status, answer->body.data, answer->body.len, &page,
+			     &e) < 0) {
 		err_prefix(&e, "%s", d->settings->url);
 		failed(d, &e);
 	} else {
@@ -340,8 +346,11 @@ static void on_answer(void *ctx, const struct http_answer *answer, const struct 
 static void ask_page(struct directory *d)
 {
 	char *url = rest_url(d->settings->url, d->what, d->page);
-	struct http_request request = { .url = url, .user = d->settings->user, .password = d->settings->password,
-					.timeout_ms = REQUEST_TIMEOUT_MS, .answer_max = REST_ANSWER_MAX };
+	struct http_request request = { .url = url,
+					.user = d->settings->user,
+					.password = d->settings->password,
+					.timeout_ms = REQUEST_TIMEOUT_MS,
+					.answer_max = REST_ANSWER_MAX };
 
 	d->call = http_begin(d->client, &request, on_answer, d);
 	free(url);
@@ -379,7 +388,8 @@ static int64_t next_mono_ms(const struct directory *d)
 		return 0;
 	/* a Mailman that takes long to answer is left alone for as long */
 	if (d->wanted)
-		return d->ended_mono_ms + (d->took_ms > AGAIN_LEAST_MS / 2 ? d->took_ms : AGAIN_LEAST_MS - d->took_ms);
+		return d->ended_mono_ms +
+		       (d->took_ms > AGAIN_LEAST_MS / 2 ? d->took_ms : AGAIN_LEAST_MS - d->took_ms);
 	return d->ended_mono_ms + d->settings->refresh_ms;
 }
 
@@ -449,8 +459,8 @@ void directory_free(struct directory *d)
 	free(d);
 }
 
-void directory_start(struct directory *d, struct event_base *base, struct upstream *client, void (*changed)(void *ctx),
-		     void *ctx)
+void directory_start(struct directory *d, struct event_base *base, struct upstream *client,
+		     void (*changed)(void *ctx), void *ctx)
 {
 	d->base = base;
 	d->client = client;

@@ -30,8 +30,8 @@ struct lists {
 };
 
 /* runners/lmtp.py of Mailman 3 */
-static const char *const subaddresses[] = { "bounces", "confirm", "join", "leave", "owner", "request", "subscribe",
-					    "unsubscribe" };
+static const char *const subaddresses[] = { "bounces", "confirm", "join",      "leave",
+					    "owner",   "request", "subscribe", "unsubscribe" };
 
 struct lists *lists_new(enum lists_kind kind)
 {
@@ -180,7 +180,8 @@ static const struct name *table_find(const struct table *t, const char *text)
 }
 
 /* By local@host, or the local part alone. */
-static const struct name *find_name(const struct lists *l, const char *local, size_t local_len, const char *host)
+static const struct name *find_name(const struct lists *l, const char *local, size_t local_len,
+				    const char *host)
 {
 	char text[2 * LISTS_NAME_MAX];
 	const struct name *n;
@@ -288,7 +289,8 @@ static bool table_equal(const struct table *a, const struct table *b)
 	if (a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
-		if (strcmp(a->item[i].text, b->item[i].text) != 0 || !text_same(a->item[i].value, b->item[i].value))
+		if (strcmp(a->item[i].text, b->item[i].text) != 0 ||
+		    !text_same(a->item[i].value, b->item[i].value))
 			return false;
 	return true;
 }

@@ -103,7 +103,8 @@ static bool read_alias(struct lists *into, const char *line, size_t len)
 	/* mailman-loop leads to a file; what is no list is none of our business */
 	if (value + 1 >= len || memcmp(line + value, "\"|", 2) != 0)
 		return true;
-	return take_words(line + value, len - value, words, sizeof(words)) && lists_add(into, line, name, words);
+	return take_words(line + value, len - value, words, sizeof(words)) &&
+	       lists_add(into, line, name, words);
 }
 
 int map_read(struct lists *into, const char *text, size_t len, struct err *e)
@@ -113,7 +114,8 @@ int map_read(struct lists *into, const char *text, size_t len, struct err *e)
 
 	while (text < end) {
 		const char *newline = memchr(text, '\n', (size_t)(end - text));
-		size_t n = newline ? (size_t)(newline - text) : (size_t)(end - text), at = skip_blanks(text, n, 0);
+		size_t n = newline ? (size_t)(newline - text) : (size_t)(end - text),
+		       at = skip_blanks(text, n, 0);
 
 		number++;
 		while (n > at && is_blank(text[n - 1]))

@@ -14,8 +14,11 @@
 
 static struct map_file stamp_of(const struct stat *st)
 {
-	return (struct map_file){ .dev = st->st_dev, .ino = st->st_ino, .size = st->st_size,
-				  .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec };
+	return (struct map_file){ .dev = st->st_dev,
+				  .ino = st->st_ino,
+				  .size = st->st_size,
+				  .mtime_ns =
+					  (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec };
 }
 
 static int read_open(struct map_file *m, int fd, const char *path, struct lists *into, struct err *e)

@@ -13,8 +13,8 @@ char *rest_url(const char *base, enum rest_collection what, size_t page)
 
 	while (len > 0 && base[len - 1] == '/')
 		len--;
-	return mem_printf("%.*s/%s?count=%d&page=%zu", (int)len, base, what == REST_LISTS ? "lists" : "domains",
-			  REST_PAGE, page);
+	return mem_printf("%.*s/%s?count=%d&page=%zu", (int)len, base,
+			  what == REST_LISTS ? "lists" : "domains", REST_PAGE, page);
 }
 
 /* A member that is a text without NULs; NULL: it is none. */
@@ -41,7 +41,8 @@ static int take_domain(struct lists *into, const json_t *entry, struct err *e)
 	if (host && lists_add_domain(into, host, strlen(host), NULL) &&
 	    (!alias || !alias[0] || lists_add_domain(into, alias, strlen(alias), host)))
 		return 0;
-	err_set(e, "a domain has a name that is none: \"%.100s\", alias \"%.100s\"", host ? host : "", alias ? alias : "");
+	err_set(e, "a domain has a name that is none: \"%.100s\", alias \"%.100s\"", host ? host : "",
+		alias ? alias : "");
 	return -1;
 }
 

@@ -67,7 +67,8 @@ enum snapshot_found snapshot_load_from(struct lists **out, enum lists_kind kind,
 	struct lists *l;
 	size_t len = 0;
 
-	if (spool_file_read_from(s, spool_place_root(s), SNAPSHOT_NAME, fd, TEXT_MAX, &text, &len, e) != SPOOL_READ_OK)
+	if (spool_file_read_from(s, spool_place_root(s), SNAPSHOT_NAME, fd, TEXT_MAX, &text, &len, e) !=
+	    SPOOL_READ_OK)
 		return SNAPSHOT_BAD;
 	l = lists_new(kind);
 	if (parse(l, text, len, asked_wall_us)) {
@@ -76,7 +77,8 @@ enum snapshot_found snapshot_load_from(struct lists **out, enum lists_kind kind,
 		found = SNAPSHOT_OK;
 	} else {
 		lists_free(l);
-		err_set(e, "%s/%s: torn or damaged; it is made anew when Mailman was asked", s->path, SNAPSHOT_NAME);
+		err_set(e, "%s/%s: torn or damaged; it is made anew when Mailman was asked", s->path,
+			SNAPSHOT_NAME);
 	}
 	free(text);
 	return found;

@@ -285,7 +285,10 @@ int bounce_relayed(const struct bounce_settings *settings, struct spool *s, stru
 		   const struct spool_state *st, const size_t *rcpt, size_t rcpt_count, struct spool_id *id,
 		   struct err *e)
 {
-	struct report r = { .kind = REPORT_RELAYED, .state = st, .rcpt = rcpt, .rcpt_count = rcpt_count,
+	struct report r = { .kind = REPORT_RELAYED,
+			    .state = st,
+			    .rcpt = rcpt,
+			    .rcpt_count = rcpt_count,
 			    .to = m->env.sender };
 
 	id->text[0] = '\0';

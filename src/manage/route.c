@@ -139,7 +139,8 @@ size_t route_find(const struct routes *routes, const struct envelope *env, size_
 		if (strcmp(routes->upstream_name[i], chosen) == 0)
 			return i;
 	if (routes->lists) {
-		switch (routes->lists->ask(routes->lists->ctx, env->rcpt[rcpt].address, env->arrived_wall_us)) {
+		switch (routes->lists->ask(routes->lists->ctx, env->rcpt[rcpt].address,
+					   env->arrived_wall_us)) {
 		case ROUTE_LISTED_YES:
 			return routes->lists->upstream;
 		case ROUTE_LISTED_UNKNOWN:

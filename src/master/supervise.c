@@ -454,7 +454,8 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 	proctitle_set("master");
 	loop(&m);
 	if (m.never_ready)
-		err_set(e, "a worker, the relay, auth or programs could not start: its own line in the log says why");
+		err_set(e, "a worker, the relay, auth or programs could not start: its own line in the log "
+			   "says why");
 	else
 		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
 	free(m.child);

@@ -303,7 +303,8 @@ static int api_set_argument(struct posthouse_channel *ch, const char *arg)
 	const struct command_verb *verb = ch->verb;
 	size_t len;
 
-	if (!has_channel(ch) || !verb || !arg || !verb->run || (verb->flags & (COMMAND_SECRET | COMMAND_WATCHED | COMMAND_OCTETS)) ||
+	if (!has_channel(ch) || !verb || !arg || !verb->run ||
+	    (verb->flags & (COMMAND_SECRET | COMMAND_WATCHED | COMMAND_OCTETS)) ||
 	    verb->argument == COMMAND_NO_ARGUMENT)
 		return -1;
 	len = strnlen(arg, ch->argument.ceiling + 1);

@@ -381,7 +381,8 @@ static void note_exit(struct run *r, int wait_status)
 static bool is_dead(const struct run *r, siginfo_t *info)
 {
 	info->si_pid = 0;
-	return r->program.pid != 0 && waitid(P_PID, (id_t)r->program.pid, info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	return r->program.pid != 0 &&
+	       waitid(P_PID, (id_t)r->program.pid, info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 	       info->si_pid != 0;
 }
 

@@ -65,7 +65,8 @@ static bool load_state(struct attempt *a, const struct spool *s, const char *id)
 }
 
 /* Those of the domains that were picked already; beyond the limit no new one is let in. */
-static bool domain_is_let_in(const struct attempt *a, size_t index, size_t picked, unsigned most, unsigned *domains)
+static bool domain_is_let_in(const struct attempt *a, size_t index, size_t picked, unsigned most,
+			     unsigned *domains)
 {
 	const char *domain = strrchr(a->message.env.rcpt[index].address, '@');
 
@@ -83,7 +84,8 @@ static bool domain_is_let_in(const struct attempt *a, size_t index, size_t picke
 	return true;
 }
 
-#define COMPARED_MAX 1000 /* recipients of a transaction whose domains are counted: each is compared with the others */
+#define COMPARED_MAX                                                                                         \
+	1000 /* recipients of a transaction whose domains are counted: each is compared with the others */
 
 /* Those whose turn it is: pending, due, and for this upstream. */
 static size_t pick_recipients(struct attempt *a, const struct attempt_limits *limits)
@@ -157,8 +159,8 @@ enum attempt_open attempt_load(struct attempt **out, const struct attempt_rules 
 	return ATTEMPT_READY;
 }
 
-enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules *rules, const char *id, size_t upstream,
-			       const struct attempt_limits *limits,
+enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules *rules, const char *id,
+			       size_t upstream, const struct attempt_limits *limits,
 			       void (*done)(struct upstream_txn *t, const struct upstream_outcome *o))
 {
 	enum attempt_open result = attempt_load(out, rules, id, true);

@@ -27,7 +27,8 @@ static char *oneline(const struct smtp_reply *reply)
 	return text;
 }
 
-static void take_answer(struct attempt *a, size_t i, enum upstream_phase phase, const struct smtp_reply *reply)
+static void take_answer(struct attempt *a, size_t i, enum upstream_phase phase,
+			const struct smtp_reply *reply)
 {
 	struct upstream_outcome outcome = { UPSTREAM_ANSWERED, phase, *reply };
 	struct attempt_rcpt *r = &a->answer[i];
@@ -45,8 +46,8 @@ void attempt_take_reply(struct upstream_txn *t, size_t i, const struct smtp_repl
 	if (smtp_reply_is_positive(reply))
 		return;
 	take_answer(a, i, UPSTREAM_RCPT, reply);
-	a->answer[i].too_many = reply->code == 452 &&
-				(reply->enhanced[0] == '\0' || strcmp(reply->enhanced, "4.5.3") == 0);
+	a->answer[i].too_many =
+		reply->code == 452 && (reply->enhanced[0] == '\0' || strcmp(reply->enhanced, "4.5.3") == 0);
 }
 
 void attempt_take_final(struct upstream_txn *t, size_t i, const struct smtp_reply *reply)
@@ -284,13 +285,16 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 }
 
 /* What is told of somebody who expired without a try; the caller's. */
-static char *words_of_expiry(const struct attempt *a, size_t upstream, const char *trouble, const char *before)
+static char *words_of_expiry(const struct attempt *a, size_t upstream, const char *trouble,
+			     const char *before)
 {
 	if (upstream == a->rules->routes->upstream_count)
-		return mem_printf("expired while it could not be found out whether this is a mailing list: %s%s%s", trouble,
-				  before ? "; before that: " : "", before ? before : "");
-	return mem_printf("expired while upstream \"%s\" could not be reached: %s%s%s", upstream_name(a, upstream), trouble,
-			  before ? "; before that: " : "", before ? before : "");
+		return mem_printf(
+			"expired while it could not be found out whether this is a mailing list: %s%s%s",
+			trouble, before ? "; before that: " : "", before ? before : "");
+	return mem_printf("expired while upstream \"%s\" could not be reached: %s%s%s",
+			  upstream_name(a, upstream), trouble, before ? "; before that: " : "",
+			  before ? before : "");
 }
 
 static void expire(struct attempt *a, size_t i, size_t upstream, const char *text, struct history *history)
@@ -360,8 +364,8 @@ bool attempt_return(struct attempt *a)
 
 		if (a->state.rcpt[i].status != RCPT_PENDING)
 			continue;
-		text = mem_printf("not delivered by the time that its sender named%s%s", reply ? "; before that: " : "",
-				  reply ? reply : "");
+		text = mem_printf("not delivered by the time that its sender named%s%s",
+				  reply ? "; before that: " : "", reply ? reply : "");
 		expire(a, i, upstream_in_name(a, upstream_of(a, i)), text, &history);
 		free(text);
 	}

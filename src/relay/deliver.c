@@ -213,7 +213,8 @@ static struct attempt *begin(struct relay_conn *rc, const char *id)
 	struct relay *r = u->relay;
 	struct attempt *a = NULL;
 	const struct upstream_features *f = carry_features(rc);
-	struct attempt_limits limits = { least(u->config->recipients_per_message, f->rcptmax), f->rcptdomainmax };
+	struct attempt_limits limits = { least(u->config->recipients_per_message, f->rcptmax),
+					 f->rcptdomainmax };
 	enum attempt_open opened;
 
 	/* a program may run for long: what became of one recipient is on disk before it runs for the next */

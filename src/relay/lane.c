@@ -361,7 +361,8 @@ static void conn_trace(void *ctx, bool from_upstream, const char *text, size_t l
 }
 
 static const struct upstream_conn_ops conn_ops = { conn_ready, relay_next_txn, conn_closed, NULL, NULL };
-static const struct upstream_conn_ops conn_ops_traced = { conn_ready, relay_next_txn, conn_closed, conn_trace, NULL };
+static const struct upstream_conn_ops conn_ops_traced = { conn_ready, relay_next_txn, conn_closed, conn_trace,
+							  NULL };
 
 static void open_connection(struct relay_upstream *u, size_t remote, bool is_probe)
 {

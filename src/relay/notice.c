@@ -38,7 +38,8 @@ static void take_line(struct notice_reader *r, const struct notice_ops *ops, voi
 	}
 }
 
-void notice_read(struct notice_reader *r, const char *data, size_t len, const struct notice_ops *ops, void *ctx)
+void notice_read(struct notice_reader *r, const char *data, size_t len, const struct notice_ops *ops,
+		 void *ctx)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (data[i] != '\n') {

@@ -19,7 +19,8 @@ struct program_conn {
 	const struct upstream_conn_ops *ops;
 	void *ctx;
 	int64_t idle_timeout_ms;
-	struct event *timer; /* what is not to happen inside a call: ready, a failure, the end; and the idle time */
+	struct event *
+		timer; /* what is not to happen inside a call: ready, a failure, the end; and the idle time */
 	bool is_ready, quitting;
 
 	struct upstream_txn *txn; /* NULL: none under way */
@@ -85,8 +86,8 @@ static void reply_of_exit(const struct program_outcome *out, struct smtp_reply *
 	if (ex->code == 250)
 		smtp_reply_set(reply, ex->code, ex->enhanced, "%s", ex->text);
 	else
-		smtp_reply_set(reply, ex->code, ex->enhanced, "%s (exit status %d%s%s)", ex->text, out->status,
-			       line[0] ? ": " : "", line);
+		smtp_reply_set(reply, ex->code, ex->enhanced, "%s (exit status %d%s%s)", ex->text,
+			       out->status, line[0] ? ": " : "", line);
 }
 
 /* What the end of a run means for its recipient. */
@@ -105,13 +106,15 @@ static void reply_of(const struct program_outcome *out, struct smtp_reply *reply
 		smtp_reply_set(reply, 451, "4.3.0", "the program did not end in time, and was killed");
 		return;
 	case PROGRAM_LOST:
-		smtp_reply_set(reply, 451, "4.3.0", "what became of the program is not known: it may have got the message");
+		smtp_reply_set(reply, 451, "4.3.0",
+			       "what became of the program is not known: it may have got the message");
 		return;
 	case PROGRAM_FAILED:
 	case PROGRAM_TOO_MUCH:
 	case PROGRAM_BAD_OUTPUT:
 	case PROGRAM_REFUSED:
-		smtp_reply_set(reply, 451, "4.3.0", "the program was not run: %s", first_line(out, line, sizeof(line)));
+		smtp_reply_set(reply, 451, "4.3.0", "the program was not run: %s",
+			       first_line(out, line, sizeof(line)));
 		return;
 	}
 }
@@ -185,7 +188,8 @@ static int begin_run(struct program_conn *c, struct err *e)
 	job.input_offset = a->message.content_offset;
 	job.input_octets = a->message.content_bytes;
 	if (!program_job_put(&job, FACT_SENDER, c->txn->env->sender) ||
-	    !program_job_put(&job, FACT_RECIPIENT, recipient) || !program_job_put(&job, FACT_MESSAGE_SIZE, size)) {
+	    !program_job_put(&job, FACT_RECIPIENT, recipient) ||
+	    !program_job_put(&job, FACT_MESSAGE_SIZE, size)) {
 		err_set(e, "the facts are too long for a program");
 	} else if (c->program->put(c->program->ctx, &job, recipient, e) < 0) {
 		smtp_reply_set(&reply, 451, "4.3.0", "%s", e->text);
@@ -274,12 +278,17 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 }
 
 struct program_conn *program_conn_open(struct event_base *base, const struct relay_program *program,
-				       int64_t idle_timeout_ms, const struct upstream_conn_ops *ops, void *ctx)
+				       int64_t idle_timeout_ms, const struct upstream_conn_ops *ops,
+				       void *ctx)
 {
 	struct program_conn *c = mem_alloc(sizeof(*c));
 
-	*c = (struct program_conn){ .base = base, .program = program, .idle_timeout_ms = idle_timeout_ms, .ops = ops,
-				    .ctx = ctx, .fd = -1 };
+	*c = (struct program_conn){ .base = base,
+				    .program = program,
+				    .idle_timeout_ms = idle_timeout_ms,
+				    .ops = ops,
+				    .ctx = ctx,
+				    .fd = -1 };
 	c->timer = evtimer_new(base, on_timer, c);
 	ASSERT(c->timer);
 	set_timer(c, 0);

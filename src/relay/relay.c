@@ -341,10 +341,15 @@ static void init(struct relay *r, const struct relay_setup *setup)
 	const struct relay_config *config = setup->config;
 
 	ASSERT(config->upstream_count >= 1 && config->upstream_count <= RELAY_UPSTREAMS_MAX);
-	*r = (struct relay){ .setup = setup, .config = config, .upstream_count = config->upstream_count,
-			     .undecided = config->upstream_count, .unsorted = config->upstream_count + 1,
-			     .unread = config->upstream_count + 2, .sweep_wall_ms = CLOCK_NEVER,
-			     .sweep_next_wall_ms = CLOCK_NEVER, .started_wall_us = clock_wall_us() };
+	*r = (struct relay){ .setup = setup,
+			     .config = config,
+			     .upstream_count = config->upstream_count,
+			     .undecided = config->upstream_count,
+			     .unsorted = config->upstream_count + 1,
+			     .unread = config->upstream_count + 2,
+			     .sweep_wall_ms = CLOCK_NEVER,
+			     .sweep_next_wall_ms = CLOCK_NEVER,
+			     .started_wall_us = clock_wall_us() };
 	r->rules = (struct attempt_rules){ .spool = setup->spool, .routes = &config->routes, .bounce = &config->bounce,
 					   .retry = config->retry, .expire_after_ms = config->expire_after_ms,
 					   .rates = &r->rates };

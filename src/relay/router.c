@@ -35,7 +35,8 @@ static struct place find_place(struct relay *r, const struct attempt *a)
 /* Who waits for an answer that does not come, so that the log says why nothing happens. */
 static void log_undecided(const struct relay *r, const struct attempt *a)
 {
-	const char *trouble = r->config->lists ? r->config->lists->ops->trouble(r->config->lists->c) : NULL, *to = NULL;
+	const char *trouble = r->config->lists ? r->config->lists->ops->trouble(r->config->lists->c) : NULL,
+		   *to = NULL;
 	const struct routes *routes = &r->config->routes;
 	struct log_line line;
 	int64_t waiting = 0;

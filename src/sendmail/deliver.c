@@ -198,7 +198,9 @@ static void on_trace(void *ctx, bool from_server, const char *text, size_t len)
 /* One round over the socket. Afterwards nobody is left, or the daemon is down. */
 static void submit(struct delivery *d, bool verbose)
 {
-	static const struct transmit_ops quiet = { .recipient = on_recipient, .done = on_done, .closed = on_closed };
+	static const struct transmit_ops quiet = { .recipient = on_recipient,
+						   .done = on_done,
+						   .closed = on_closed };
 	static const struct transmit_ops tracing = {
 		.recipient = on_recipient, .done = on_done, .closed = on_closed, .trace = on_trace
 	};

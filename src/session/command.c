@@ -32,7 +32,8 @@ const struct command_verb command_verbs[] = {
 	  NEEDS_ARG, "XCLIENT attribute=value ...", CLEAR | COMMAND_OF_PROXY | WATCHED, BIT(XCLIENT) },
 	{ "MAIL", verb_mail, COMMAND_GREETED, "nested MAIL command", NEEDS_ARG, "MAIL FROM: <address>",
 	  TAKES_PATH, 0 },
-	{ "RCPT", verb_rcpt, BEFORE_CONTENT, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH, 0 },
+	{ "RCPT", verb_rcpt, BEFORE_CONTENT, "need MAIL command", NEEDS_ARG, "RCPT TO: <address>", TAKES_PATH,
+	  0 },
 	/* MAIL without RCPT is allowed here because the reply depends on why there is none */
 	{ "DATA", verb_data, BEFORE_CONTENT, "need RCPT command", NO_ARG, "DATA", LISTED | HOOKED, 0 },
 	{ "BDAT", verb_bdat, COMMAND_TRANSACTION, "need RCPT command", MAY_ARG, "BDAT octets [LAST]",

@@ -89,7 +89,8 @@ static bool ask(struct session *s, const struct command_verb *verb, enum hook_mo
 	case HOOK_REPLY:
 		break;
 	}
-	ASSERT(reply->code >= 400 || ((verb->flags & COMMAND_ANSWERED) && reply->code >= 200 && reply->code < 300));
+	ASSERT(reply->code >= 400 ||
+	       ((verb->flags & COMMAND_ANSWERED) && reply->code >= 200 && reply->code < 300));
 	return true;
 }
 
@@ -97,8 +98,8 @@ static bool ask(struct session *s, const struct command_verb *verb, enum hook_mo
  * A chunk. What would be asked about DATA is asked about the first one of a message, too: a client that says BDAT does
  * not get past who watches DATA. Behind a refused one the others are dropped, whatever they are (verb_bdat.c).
  */
-static bool take_chunk(struct session *s, const struct command_verb *verb, enum hook_moment moment, const char *arg,
-		       size_t len)
+static bool take_chunk(struct session *s, const struct command_verb *verb, enum hook_moment moment,
+		       const char *arg, size_t len)
 {
 	struct smtp_reply reply = { .code = 0 };
 	const char *none = "";
@@ -107,8 +108,7 @@ static bool take_chunk(struct session *s, const struct command_verb *verb, enum 
 	if (s->chunks_refused)
 		return false;
 	if (!ask(s, verb, moment, &arg, &len, &reply) &&
-	    (s->state == COMMAND_BDAT ||
-	     !ask(s, command_find("DATA", 4), moment, &none, &none_len, &reply)))
+	    (s->state == COMMAND_BDAT || !ask(s, command_find("DATA", 4), moment, &none, &none_len, &reply)))
 		return false;
 	bdat_veto(s, arg, len, &reply);
 	return true;

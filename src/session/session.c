@@ -346,11 +346,13 @@ static bool run_next(struct session *s)
 		session_reply(s, 500, "5.5.2", "Error: bare <LF>, a command must end with <CR><LF>");
 		break;
 	case INPUT_BARE_LF_AGAIN:
-		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: commands must end with <CR><LF>");
+		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0",
+				"Error: commands must end with <CR><LF>");
 		break;
 	}
 	/* not obeyed, but its octets follow all the same */
-	if (octets && (event != INPUT_LINE || !session_knows(s, cmd.verb) || !(cmd.verb->flags & COMMAND_OCTETS)))
+	if (octets &&
+	    (event != INPUT_LINE || !session_knows(s, cmd.verb) || !(cmd.verb->flags & COMMAND_OCTETS)))
 		bdat_lost(s);
 	s->line = "";
 	s->line_len = 0;

@@ -55,5 +55,6 @@ void verb_ehlo(struct session *s, const char *arg, size_t len)
 	hooks_announce(s, &text);
 	session_reply(s, 250, NULL, "%s", text.data);
 	buf_release(&text);
-	s->in.line_max = !s->env.auth_user && session_offers(s, SMTP_AUTH) ? INPUT_AUTH_LINE_MAX : INPUT_LINE_MAX;
+	s->in.line_max =
+		!s->env.auth_user && session_offers(s, SMTP_AUTH) ? INPUT_AUTH_LINE_MAX : INPUT_LINE_MAX;
 }

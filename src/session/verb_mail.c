@@ -98,7 +98,8 @@ static bool take_by(struct session *s, const struct smtp_param *p)
 	/* only who would rather have it back than late is told beforehand that it will be late */
 	if (s->env.by.mode == DELIVER_BY_RETURN &&
 	    deliver_by_seconds(&s->env.by, now) < s->cfg->deliver_by_minimum_ms / 1000) {
-		session_reply(s, 550, "5.4.7", "Error: %" PRId64 " seconds are the shortest time to deliver by",
+		session_reply(s, 550, "5.4.7",
+			      "Error: %" PRId64 " seconds are the shortest time to deliver by",
 			      s->cfg->deliver_by_minimum_ms / 1000);
 		return false;
 	}
@@ -110,14 +111,10 @@ static const struct {
 	enum smtp_extension extension;
 	bool (*take)(struct session *s, const struct smtp_param *p);
 } known[] = {
-	{ "SIZE", SMTP_SIZE, take_size },
-	{ "BODY", SMTP_8BITMIME, take_body },
-	{ "BODY", SMTP_BINARYMIME, take_body },
-	{ "SMTPUTF8", SMTP_SMTPUTF8, take_smtputf8 },
-	{ "AUTH", SMTP_AUTH, take_auth },
-	{ "REQUIRETLS", SMTP_REQUIRETLS, take_requiretls },
-	{ "RET", SMTP_DSN, dsn_take_ret },
-	{ "ENVID", SMTP_DSN, dsn_take_envid },
+	{ "SIZE", SMTP_SIZE, take_size },       { "BODY", SMTP_8BITMIME, take_body },
+	{ "BODY", SMTP_BINARYMIME, take_body }, { "SMTPUTF8", SMTP_SMTPUTF8, take_smtputf8 },
+	{ "AUTH", SMTP_AUTH, take_auth },       { "REQUIRETLS", SMTP_REQUIRETLS, take_requiretls },
+	{ "RET", SMTP_DSN, dsn_take_ret },      { "ENVID", SMTP_DSN, dsn_take_envid },
 	{ "BY", SMTP_DELIVERBY, take_by },
 };
 

@@ -393,8 +393,9 @@ static void check_corrupt(const struct spool_check *c, const char *name, struct 
 
 static void check_root(const struct spool_check *c, const char *name, struct check_result *out)
 {
-	static const char *const known[] = { "incoming", "queue", "state", "corrupt", "lock", "suspended",
-					     "suspended.new", "view", "control", "lists", "lists.new" };
+	static const char *const known[] = { "incoming", "queue",     "state",         "corrupt",
+					     "lock",     "suspended", "suspended.new", "view",
+					     "control",  "lists",     "lists.new" };
 	struct stat st;
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)

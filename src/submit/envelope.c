@@ -114,7 +114,8 @@ static bool is_resent_once(const struct buf *header, struct err *e)
 	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
 		if (count_fields(header, &once[i], 1) < 2)
 			continue;
-		err_set(e, "the message was sent again more than once (%s): name its recipients with --to", once[i]);
+		err_set(e, "the message was sent again more than once (%s): name its recipients with --to",
+			once[i]);
 		return false;
 	}
 	return true;

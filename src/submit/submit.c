@@ -215,7 +215,9 @@ static const char *resent_prefix(const struct buf *header, const struct submit_o
 	static const char *const names[] = { "Bcc",        "Cc",       "Date",   "From",
 					     "Message-ID", "Reply-To", "Sender", "To" };
 
-	for (size_t i = 0; (options->sendmail_rules || options->read_recipients) && i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0;
+	     (options->sendmail_rules || options->read_recipients) && i < sizeof(names) / sizeof(names[0]);
+	     i++)
 		if (has_resent_field(header, "Resent-", names[i]))
 			return "Resent-";
 	return "";

@@ -411,7 +411,8 @@ enum channel_io channel_recv(struct channel *s, char *data, size_t cap, size_t *
 
 	s->error[0] = '\0';
 	*n = 0;
-	if ((io = io_result(s, curl_easy_recv(s->easy, data, cap, n), "receiving failed", e)) == CHANNEL_IO_OK)
+	if ((io = io_result(s, curl_easy_recv(s->easy, data, cap, n), "receiving failed", e)) ==
+	    CHANNEL_IO_OK)
 		wire_received(s, data, *n);
 	return io;
 }

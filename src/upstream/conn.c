@@ -66,8 +66,8 @@ static const struct pipeline_ops pipeline_ops = { .next = next_txn, .command = t
 
 static int64_t deadline_ms(const struct upstream_conn *c, enum upstream_phase phase)
 {
-	return phase == UPSTREAM_IDLE && c->pipe.quit_sent ? QUIT_TIMEOUT_MS :
-							     upstream_timeout_ms(c->settings, phase);
+	return phase == UPSTREAM_IDLE && c->pipe.quit_sent ? QUIT_TIMEOUT_MS
+							   : upstream_timeout_ms(c->settings, phase);
 }
 
 static void lost(struct upstream_conn *c, bool by_us, const char *text)

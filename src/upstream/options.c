@@ -133,9 +133,8 @@ static bool set_session(CURL *easy, bool lmtp)
 {
 	return set_pointer(easy, CURLOPT_PROTOCOLS_STR, lmtp ? "http,https" : "smtp,smtps") &&
 	       /* what is spoken inside of TLS is not HTTP, and nobody shall take it for that */
-	       set_long(easy, CURLOPT_SSL_ENABLE_ALPN, !lmtp) &&
-	       set_long(easy, CURLOPT_CONNECT_ONLY, 1) && set_long(easy, CURLOPT_FRESH_CONNECT, 1) &&
-	       set_long(easy, CURLOPT_TCP_KEEPALIVE, 1) &&
+	       set_long(easy, CURLOPT_SSL_ENABLE_ALPN, !lmtp) && set_long(easy, CURLOPT_CONNECT_ONLY, 1) &&
+	       set_long(easy, CURLOPT_FRESH_CONNECT, 1) && set_long(easy, CURLOPT_TCP_KEEPALIVE, 1) &&
 	       set_long(easy, CURLOPT_NETRC, CURL_NETRC_IGNORED) &&
 	       /* no signal handlers; upstream_open ignores SIGPIPE once for all */
 	       set_long(easy, CURLOPT_NOSIGNAL, 1) &&
@@ -230,6 +229,6 @@ static bool set_auth(CURL *easy, const struct upstream_settings *settings)
 
 bool options_set(CURL *easy, const struct upstream_settings *settings, enum upstream_tls tls)
 {
-	return set_session(easy, settings->lmtp) && set_time_limits(easy, settings) && set_way(easy, settings) &&
-	       set_tls(easy, settings, tls) && set_auth(easy, settings);
+	return set_session(easy, settings->lmtp) && set_time_limits(easy, settings) &&
+	       set_way(easy, settings) && set_tls(easy, settings, tls) && set_auth(easy, settings);
 }
