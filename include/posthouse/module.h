@@ -125,10 +125,10 @@ struct posthouse_api {
 
 	/* -- in open() only; 0, or -1: then open() fails, with a log line that says why -- */
 	/*
-	 * MAIL: defines what smtp_MAIL() does. A name that is not known to Posthouse becomes a new command, which
-	 * POSTHOUSE_PASS answers with 500; syntax is for HELP and 501 ("XPING [word]"; NULL: the name).
-	 * The function of DATA is called, with "", for the BDAT that would begin a message, too, behind that of BDAT if there
-	 * is one: what it refuses does not come in by the other way.
+	 * MAIL: defines what smtp_MAIL() does. A name that is not known to Posthouse becomes a new command,
+	 * which POSTHOUSE_PASS answers with 500; syntax is for HELP and 501 ("XPING [word]"; NULL: the name).
+	 * The function of DATA is called, with "", for the BDAT that would begin a message, too, behind that
+	 * of BDAT if there is one: what it refuses does not come in by the other way.
 	 */
 	int (*add_verb)(struct posthouse_server *server, const char *name, const char *syntax, unsigned flags,
 			posthouse_verb_function *run);
@@ -160,8 +160,9 @@ struct posthouse_api {
 	/* The same from one line as smtpd's push() takes it: "550 5.7.1 Not here". */
 	int (*push)(struct posthouse_channel *channel, const char *line);
 	/*
-	 * In the function of a verb that then returns POSTHOUSE_PASS: the command goes on with this argument, as
-	 * super().smtp_MAIL(arg) would. -1: no such text can be one. Not of AUTH, BDAT, DATA, STARTTLS, XCLIENT, QUIT and RSET.
+	 * In the function of a verb that then returns POSTHOUSE_PASS: the command goes on with this argument,
+	 * as super().smtp_MAIL(arg) would. -1: no such text can be one. Not of AUTH, BDAT, DATA, STARTTLS,
+	 * XCLIENT, QUIT and RSET.
 	 */
 	int (*set_argument)(struct posthouse_channel *channel, const char *arg);
 	/* In a function of EHLO: one more line of this answer. */
@@ -204,7 +205,9 @@ struct posthouse_module {
 	int (*channel_open)(void *state, struct posthouse_channel *channel, void **data);
 	void (*channel_close)(void *data, struct posthouse_channel *channel);
 
-	/* Each reply goes out. verb: "" for the greeting, "?" for no command; text: lines separated by "\n" */
+	/*
+	 * Each reply goes out. verb: "" for the greeting, "?" for no command; text: lines separated by "\n"
+	 */
 	void (*replied)(void *data, struct posthouse_channel *channel, const char *verb, int code,
 			const char *text);
 

@@ -109,8 +109,8 @@ static bool is_in(const struct access *a, const struct cidr *nets, size_t count)
 }
 
 /*
- * RFC 5321 3.1 and 4.3.2 know 554 and 421 as greetings of one who will not serve; the codes of a table are those of
- * commands.
+ * RFC 5321 3.1 and 4.3.2 know 554 and 421 as greetings of one who will not serve; the codes of a table are
+ * those of commands.
  */
 static void make_greeting(struct smtp_reply *reply)
 {

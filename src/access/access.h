@@ -85,8 +85,8 @@ void access_init(struct access *a, const struct access_settings *settings);
 void access_release(struct access *a);
 
 /*
- * A client came. sessions: how many there are, it included. Refused: `reply` is the greeting (RFC 5321 3.1), and
- * nothing was taken. peer->address: "192.0.2.1", "2001:db8::1", "unix" for a local socket.
+ * A client came. sessions: how many there are, it included. Refused: `reply` is the greeting (RFC 5321 3.1),
+ * and nothing was taken. peer->address: "192.0.2.1", "2001:db8::1", "unix" for a local socket.
  */
 enum policy_verdict access_begin(struct access *a, const struct session_peer *peer, struct access_login login,
 				 unsigned sessions, struct smtp_reply *reply);

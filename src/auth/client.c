@@ -162,8 +162,8 @@ static enum authenticator_result await_answer(struct auth_asker *c, int64_t dead
 }
 
 /*
- * The message holds a secret: cleared behind it. Whether it could be sent is no matter: the answer to who is banned is
- * there before the question, and then nobody listens any more.
+ * The message holds a secret: cleared behind it. Whether it could be sent is no matter: the answer to who is
+ * banned is there before the question, and then nobody listens any more.
  */
 static void say(struct auth_asker *c, struct buf *message)
 {

@@ -166,7 +166,9 @@ static bool take_request(struct server *s)
 	if (!descriptors_receive(s->cfg->request_fd, &request, sizeof(request), &len, &fd, 1, &count))
 		return false;
 	if (len == 0 && count == 0) {
-		/* only a worker that is no longer ours can shut the pair down; as the listening sockets, too */
+		/*
+		 * only a worker that is no longer ours can shut the pair down; as the listening sockets, too
+		 */
 		s->channel_lost = true;
 		return false;
 	}

@@ -14,13 +14,13 @@ int file_write_all(int fd, const void *data, size_t len);
  * a cap one above what may be. */
 int file_read_all(int fd, void *data, size_t cap, size_t *len);
 /*
- * A file without a name in TMPDIR, or else /tmp, to be read and written; it is gone with its descriptor (CLOEXEC). -1 and
- * errno when it cannot be made.
+ * A file without a name in TMPDIR, or else /tmp, to be read and written; it is gone with its descriptor
+ * (CLOEXEC). -1 and errno when it cannot be made.
  */
 int file_open_unnamed(void);
 /*
- * The folder of this file is synced: a rename to that name survives a power cut once this has returned 0. After -1
- * (errno) it may, or may not.
+ * The folder of this file is synced: a rename to that name survives a power cut once this has returned 0.
+ * After -1 (errno) it may, or may not.
  */
 int file_sync_folder(const char *path);
 

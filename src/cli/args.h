@@ -27,7 +27,9 @@ struct args_option {
 
 enum { ARGS_END = 0, ARGS_BAD = -1 };
 
-/* The options of a verb that has many, by subject: each segment is owned by the file that takes its options. */
+/*
+ * The options of a verb that has many, by subject: each segment is owned by the file that takes its options.
+ */
 struct args_segment {
 	const char *title; /* heading in the help: "Options of the message" */
 	const struct args_option *options;

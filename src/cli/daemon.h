@@ -32,8 +32,8 @@ int daemon_send(struct daemon *d, json_t *request, struct err *e);
  */
 json_t *daemon_receive(struct daemon *d, int timeout_ms, struct err *e);
 /*
- * Descriptors of message and state of up to PROTOCOL_OPEN_MAX ids, -1 where there is none; the caller's. For who
- * may look and may not read the spool's files.
+ * Descriptors of message and state of up to PROTOCOL_OPEN_MAX ids, -1 where there is none; the caller's. For
+ * who may look and may not read the spool's files.
  */
 int daemon_open_files(struct daemon *d, const char *const *ids, size_t count, int *message_fd, int *state_fd,
 		      struct err *e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * posthouse doctor: looks at this machine and at the upstreams step by step, and says of each step whether it is
- * well and what to do when it is not. Changes nothing, needs no daemon; sees most when run as root. The checks
- * are in doctor/, what they find is shown by doctor_print.c.
+ * posthouse doctor: looks at this machine and at the upstreams step by step, and says of each step whether it
+ * is well and what to do when it is not. Changes nothing, needs no daemon; sees most when run as root. The
+ * checks are in doctor/, what they find is shown by doctor_print.c.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What `posthouse explain` advises: the commands that make sense for a message as it, and its upstream, now is. */
+/*
+ * What `posthouse explain` advises: the commands that make sense for a message as it, and its upstream, now
+ * is.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -8,9 +8,9 @@
 #include "base/err.h"
 
 /*
- * A file that was named is whatever its name leads to. One that was found in a folder was perhaps put there by
- * whoever may write to it: neither a link to what only root may read, nor a pipe that nobody writes to. -1 and e;
- * e->os_error is 0 when it is found and none that may be read.
+ * A file that was named is whatever its name leads to. One that was found in a folder was perhaps put there
+ * by whoever may write to it: neither a link to what only root may read, nor a pipe that nobody writes to. -1
+ * and e; e->os_error is 0 when it is found and none that may be read.
  */
 int input_open(const char *path, bool found, struct err *e);
 /* A regular file that begins as an mbox does. */

@@ -48,7 +48,10 @@ static bool put_octet(struct mbox_writer *w, char c, struct buf *out)
 			return buf_addc(out, '>') && buf_adds(out, from);
 		}
 		ok = buf_add(out, from, w->matched);
-		/* more of the '>'s in front goes out as it comes: one more anywhere among them is the same text */
+		/*
+		 * more of the '>'s in front goes out as it comes: one more anywhere among them is the same
+		 * text
+		 */
 		w->line_start = w->matched == 0 && c == '>';
 		w->matched = 0;
 	}

@@ -14,7 +14,9 @@
 
 #include "base/buf.h"
 
-/* "From sender Sun Nov 22 20:10:21 2026" (UTC) and LF; the sender without what could end or split the line. */
+/*
+ * "From sender Sun Nov 22 20:10:21 2026" (UTC) and LF; the sender without what could end or split the line.
+ */
 bool mbox_put_separator(const char *sender, int64_t wall_us, struct buf *out);
 
 struct mbox_writer {
@@ -30,7 +32,10 @@ bool mbox_write(struct mbox_writer *w, const char *data, size_t len, struct buf 
 bool mbox_write_end(struct mbox_writer *w, struct buf *out);
 
 struct mbox_reader {
-	/* begin: a message begins; text: more of the current one, unquoted, line ends as they are. False ends it (after begin's it may go on: rest). */
+	/*
+	 * begin: a message begins; text: more of the current one, unquoted, line ends as they are. False ends
+	 * it (after begin's it may go on: rest).
+	 */
 	bool (*begin)(void *ctx);
 	bool (*text)(void *ctx, const char *data, size_t len);
 	void *ctx;

@@ -22,8 +22,8 @@ struct news {
 void news_init(struct news *n, struct cli *cli, const char *spool_path);
 void news_release(struct news *n);
 /*
- * One more, durable already. The relay is told after each so many, not only at the end: what an interrupted run has
- * brought is in the queue, and shall not wait there.
+ * One more, durable already. The relay is told after each so many, not only at the end: what an interrupted
+ * run has brought is in the queue, and shall not wait there.
  */
 void news_add(struct news *n, const char *id);
 /* Of all that it was not told of. A daemon that does not run finds them when it starts. */

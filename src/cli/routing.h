@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* The configuration as the looking verbs need it: which upstream a recipient goes to and by what rule, when it is retried. */
+/*
+ * The configuration as the looking verbs need it: which upstream a recipient goes to and by what rule, when
+ * it is retried.
+ */
 #ifndef CLI_ROUTING_H
 #define CLI_ROUTING_H
 
@@ -22,8 +25,9 @@ struct routing {
 };
 
 /*
- * Reads the configuration of the spool we look at. Without a file, and where --spool names another spool than the
- * default file, nothing is known. -1: the file that was named is bad; what is wrong is said. It must stay where it is.
+ * Reads the configuration of the spool we look at. Without a file, and where --spool names another spool than
+ * the default file, nothing is known. -1: the file that was named is bad; what is wrong is said. It must stay
+ * where it is.
  */
 int routing_load(struct routing *r, const struct cli *cli);
 void routing_release(struct routing *r);

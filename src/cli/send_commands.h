@@ -38,8 +38,9 @@ void send_commands_release(struct send_commands *c);
 /* Whether a line may be said as a command of its own; else why not. Exposed for the tests. */
 const char *send_command_unsafe(const char *line);
 /*
- * Whether the keyword lines of an EHLO reply ("SIZE 1000\n8BITMIME\n") have an extension, as has_extn of smtplib: the keyword
- * in any case; or keyword and parameter ("AUTH PLAIN"). AUTH=X of old servers is AUTH X. Exposed for the tests.
+ * Whether the keyword lines of an EHLO reply ("SIZE 1000\n8BITMIME\n") have an extension, as has_extn of
+ * smtplib: the keyword in any case; or keyword and parameter ("AUTH PLAIN"). AUTH=X of old servers is AUTH X.
+ * Exposed for the tests.
  */
 bool send_has_extension(const char *lines, const char *wanted);
 

@@ -32,7 +32,10 @@ struct send_envelope {
 extern const struct args_option send_envelope_options[];
 
 void send_envelope_init(struct send_envelope *e);
-/* An option of that table; false: it is none of its. Not DONE in *status: it is said what is wrong with its value. */
+/*
+ * An option of that table; false: it is none of its. Not DONE in *status: it is said what is wrong with its
+ * value.
+ */
 bool send_envelope_take(struct send_envelope *e, struct cli *cli, int key, const char *value,
 			enum cli_status *status);
 /* Behind the last option: `more` is ready. */

@@ -139,7 +139,10 @@ static enum spool_result commit(struct send_queue *q, struct submission *s, stru
 	enum spool_result r;
 	struct buf trace;
 
-	/* RFC 5321 4.4 is about SMTP; who brings mail in another way leaves a trace too, so that loops are seen */
+	/*
+	 * RFC 5321 4.4 is about SMTP; who brings mail in another way leaves a trace too, so that loops are
+	 * seen
+	 */
 	buf_init(&trace, 1024);
 	ASSERT(buf_addf(&trace, "Received: by %s (Posthouse, from uid %lu)\r\n\tid %s; %s\r\n", q->hostname,
 			(unsigned long)getuid(), s->env.id, smtp_date_format(s->env.arrived_wall_us, date)));

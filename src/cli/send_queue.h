@@ -24,7 +24,10 @@ struct send_queue {
 
 /* The spool that --spool or the configuration names. Not DONE: it is said why. */
 enum cli_status send_queue_open(struct send_queue *q, struct cli *cli);
-/* One message; name: where there are several, else NULL. Said with its id when it is queued, else why it is not. */
+/*
+ * One message; name: where there are several, else NULL. Said with its id when it is queued, else why it is
+ * not.
+ */
 enum cli_status send_queue_message(struct send_queue *q, struct submission *s, const char *name);
 /* Tells the relay. DONE, or UNREACHABLE when it could not be told of what is queued. */
 enum cli_status send_queue_close(struct send_queue *q);

@@ -31,14 +31,15 @@ void send_report_done(struct send_report *r, size_t count, const struct upstream
 /* The end of the connection; said only when the message did not get that far, for all its recipients. */
 void send_report_closed(struct send_report *r, const struct upstream_outcome *why, bool ever_ready);
 /*
- * The class of how it ended: DONE; PARTLY, when some recipients were refused; when nothing was accepted NOTHING (for good)
- * or LATER (every refusal was 4yz), UNSUPPORTED, UNCERTAIN; TLS, AUTH or UNREACHABLE when there was no session, or it broke.
+ * The class of how it ended: DONE; PARTLY, when some recipients were refused; when nothing was accepted
+ * NOTHING (for good) or LATER (every refusal was 4yz), UNSUPPORTED, UNCERTAIN; TLS, AUTH or UNREACHABLE when
+ * there was no session, or it broke.
  */
 enum cli_status send_report_status(const struct send_report *r);
 
 /*
- * The class of several messages, one more behind those before it: theirs, where they are one; else UNCERTAIN, or that
- * of a session that failed, where there is such a message, or PARTLY.
+ * The class of several messages, one more behind those before it: theirs, where they are one; else UNCERTAIN,
+ * or that of a session that failed, where there is such a message, or PARTLY.
  */
 enum cli_status send_report_combine(enum cli_status before, enum cli_status next);
 

@@ -329,7 +329,10 @@ struct rules {
 	bool broken;
 };
 
-/* Rules about the password are left out: it may be a token instead, or asked for. Those are ours (wants_password). */
+/*
+ * Rules about the password are left out: it may be a token instead, or asked for. Those are ours
+ * (wants_password).
+ */
 static bool is_left_out(void *ctx, enum config_section object, size_t index, const char *key)
 {
 	(void)ctx;

@@ -32,7 +32,10 @@ struct send_session {
 extern const struct args_option send_session_options[];
 
 void send_session_init(struct send_session *s);
-/* An option of that table; false: it is none of its. Not DONE in *status: it is said what is wrong with its value. */
+/*
+ * An option of that table; false: it is none of its. Not DONE in *status: it is said what is wrong with its
+ * value.
+ */
 bool send_session_take(struct send_session *s, struct cli *cli, int key, const char *value,
 		       enum cli_status *status);
 /* Behind the last option. DONE: the settings are ready; else it is said what is wrong. */

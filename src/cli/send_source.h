@@ -20,8 +20,8 @@ extern const char *const source_format_names[SOURCE_FORMAT_COUNT];
 struct send_source;
 
 /*
- * path: count of them, "-" is standard input; none: that alone. format NULL: by what each looks like, and standard
- * input is one message. What the pointers point to must outlive it. Opens nothing yet.
+ * path: count of them, "-" is standard input; none: that alone. format NULL: by what each looks like, and
+ * standard input is one message. What the pointers point to must outlive it. Opens nothing yet.
  */
 struct send_source *send_source_new(char *const *path, size_t count, const enum source_format *format);
 void send_source_free(struct send_source *s); /* NULL is allowed */

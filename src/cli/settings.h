@@ -23,7 +23,10 @@ int settings_config(const char *config_file, struct config *cfg, struct err *e);
  */
 int settings_spool(const char *config_file, char **path, struct err *e);
 
-/* The handler's name (the caller's) where the configuration has one without a spool, and so no relay. Else NULL. */
+/*
+ * The handler's name (the caller's) where the configuration has one without a spool, and so no relay. Else
+ * NULL.
+ */
 char *settings_spoolless(const char *config_file);
 
 /*

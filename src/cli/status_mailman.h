@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Mailman, as the relay finds it (the member "mailman" of its status), in a few words: posthouse status, queue. */
+/*
+ * Mailman, as the relay finds it (the member "mailman" of its status), in a few words: posthouse status,
+ * queue.
+ */
 #ifndef CLI_STATUS_MAILMAN_H
 #define CLI_STATUS_MAILMAN_H
 

@@ -212,8 +212,8 @@ static void add_suspension(struct suspensions *all, const char *upstream)
 }
 
 /*
- * For who may not read the file. The relay shows for each upstream the suspension that is in effect, which is that
- * of all deliveries for those that have none of their own: they are told apart by when they were made.
+ * For who may not read the file. The relay shows for each upstream the suspension that is in effect, which is
+ * that of all deliveries for those that have none of their own: they are told apart by when they were made.
  */
 static int ask_suspensions(const char *spool_path, struct suspensions *all, struct err *e)
 {

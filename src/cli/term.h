@@ -48,8 +48,8 @@ enum term_style {
 };
 #define TERM_STYLE_COUNT (TERM_STRONG + 1)
 /*
- * Appends escaped text, between the sequences that set a style and end it when there are colours. Those (ESC [ ...
- * m, which escaped text cannot have) take no columns below; painted text is not painted again.
+ * Appends escaped text, between the sequences that set a style and end it when there are colours. Those (ESC
+ * [ ... m, which escaped text cannot have) take no columns below; painted text is not painted again.
  */
 void term_paint(const struct term *t, enum term_style style, const char *text, struct buf *out);
 /* Reads one such sequence: its length and what it sets; 0 when there is none at text. */
@@ -67,8 +67,8 @@ void term_escape(const struct term *t, const char *text, size_t len, enum term_t
 void term_escapes(const struct term *t, const char *text, struct buf *out); /* a string, tabs escaped */
 
 /*
- * Whether the character at the beginning of text is shown as it is (of those beyond ASCII). *octets: how many it has, 0 when
- * it is no UTF-8; *code: which it is.
+ * Whether the character at the beginning of text is shown as it is (of those beyond ASCII). *octets: how many
+ * it has, 0 when it is no UTF-8; *code: which it is.
  */
 bool term_shows(const struct term *t, const char *text, size_t len, uint32_t *code, size_t *octets);
 

@@ -21,8 +21,8 @@ struct cli_verb {
 	const struct args_option *options; /* its own; NULL: none */
 	const struct args_segment *segments; /* more of its own, by subject, the last without a title; NULL: none */
 	/*
-	 * It takes the selectors of select.h, and calls select_finish behind its options. changes: those of verbs
-	 * that change messages too (--all, --dry-run).
+	 * It takes the selectors of select.h, and calls select_finish behind its options. changes: those of
+	 * verbs that change messages too (--all, --dry-run).
 	 */
 	bool selects, changes;
 	/* Reads its options with cli_option, then works; the exit status. */

@@ -214,7 +214,10 @@ static bool nobody_asks_for_certificates(const struct check *c)
 	return true;
 }
 
-/* Without an authority whoever can run openssl has a certificate. To know clients by fingerprints it is asked for. */
+/*
+ * Without an authority whoever can run openssl has a certificate. To know clients by fingerprints it is asked
+ * for.
+ */
 static void client_certificates_are_judged(struct check *c)
 {
 	const struct config_listener *l = listener_of(c);

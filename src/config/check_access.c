@@ -38,8 +38,8 @@ static double coverage(const struct cidr *net, size_t count, const struct cidr *
 }
 
 /*
- * So much of the addresses of strangers is no network of one's own: all private networks together are a hundredth, and a
- * slip of the pen (192.0.0.0/2 for 192.0.2.0/24) lets in a quarter.
+ * So much of the addresses of strangers is no network of one's own: all private networks together are a
+ * hundredth, and a slip of the pen (192.0.0.0/2 for 192.0.2.0/24) lets in a quarter.
  */
 #define EVERYONE (1.0 / 8)
 
@@ -83,7 +83,10 @@ static void proxies_are_named(struct check *c)
 			l->name);
 }
 
-/* Certificates are shown where they are asked for, and have names that mean something where an authority vouches for them. */
+/*
+ * Certificates are shown where they are asked for, and have names that mean something where an authority
+ * vouches for them.
+ */
 static void certificates_can_be_shown(struct check *c)
 {
 	const struct config *cfg = c->cfg;

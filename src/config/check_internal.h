@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of rules share: check.c runs them all, and has those of the pool, the session, the relay and the
- * listeners' TLS; the others are named by their subject.
+ * What the files of rules share: check.c runs them all, and has those of the pool, the session, the relay and
+ * the listeners' TLS; the others are named by their subject.
  */
 #ifndef CONFIG_CHECK_INTERNAL_H
 #define CONFIG_CHECK_INTERNAL_H

@@ -21,7 +21,10 @@ static bool is_verified(const struct config_upstream *u)
 
 /* ---- TLS --------------------------------------------------------------------------------- */
 
-/* With less than required whoever sits in between leaves STARTTLS out: these would promise what they cannot keep. */
+/*
+ * With less than required whoever sits in between leaves STARTTLS out: these would promise what they cannot
+ * keep.
+ */
 
 static void ca_file_is_used(struct check *c)
 {

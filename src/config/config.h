@@ -133,8 +133,8 @@ struct config_route {
 };
 
 /*
- * rewrite { match, to, apply }: the first one that matches an address and applies to what it is says what becomes of
- * it. Patterns: manage/route.h, those of a recipient.
+ * rewrite { match, to, apply }: the first one that matches an address and applies to what it is says what
+ * becomes of it. Patterns: manage/route.h, those of a recipient.
  */
 struct config_rewrite {
 	char **match; /* owned */
@@ -239,7 +239,10 @@ struct config {
 	char *mailman_command; /* Mailman 2: path; NULL: Mailman 3 */
 	int64_t mailman_timeout_ms; /* of a run of it */
 
-	/* handler exec, and filters: the first word is a path, the others may hold %{facts} (program/command.h) */
+	/*
+	 * handler exec, and filters: the first word is a path, the others may hold %{facts}
+	 * (program/command.h)
+	 */
 	char **exec_command, **filter_command; /* none: not configured; owned */
 	size_t exec_command_count, filter_command_count;
 	int64_t exec_timeout_ms, filter_timeout_ms;

@@ -79,7 +79,10 @@ static int keep_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result
 	return 0;
 }
 
-/* The keys of a section in libconfuse's terms; opts has room for CONFIG_OPTIONS_MAX + 5. Returns the next free. */
+/*
+ * The keys of a section in libconfuse's terms; opts has room for CONFIG_OPTIONS_MAX + 5. Returns the next
+ * free.
+ */
 static cfg_opt_t *declare_keys(cfg_opt_t *opts, enum config_section section)
 {
 	/* Every key is a list here: reader.c has seen to it that only lists have more than one value. */
@@ -250,8 +253,8 @@ static void put_section(struct loader *l, cfg_t *cfg, enum config_section sectio
 }
 
 /*
- * What the top level says for all listeners, before the listener's own. A bad value is told once, and is one for
- * each of them.
+ * What the top level says for all listeners, before the listener's own. A bad value is told once, and is one
+ * for each of them.
  */
 static void put_inherited(struct loader *l, cfg_t *root, struct config_listener *listener, size_t index)
 {

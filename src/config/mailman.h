@@ -15,7 +15,10 @@
 
 /* By any name that the handler has. */
 bool config_is_mailman(const struct config *cfg);
-/* Adds what follows from handler "mailman" and was not written: the upstream to Mailman's LMTP server. Once, when all is read. */
+/*
+ * Adds what follows from handler "mailman" and was not written: the upstream to Mailman's LMTP server. Once,
+ * when all is read.
+ */
 void config_complete_mailman(struct config *cfg);
 /* NULL: the maps alone count. */
 const char *config_mailman_url(const struct config *cfg);

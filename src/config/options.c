@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* See options.h. A new key: a field in config.h, a line here, manual, etc/posthouse.conf; tests tell what lacks. */
+/*
+ * See options.h. A new key: a field in config.h, a line here, manual, etc/posthouse.conf; tests tell what
+ * lacks.
+ */
 #include "config/options.h"
 
 #include <arpa/inet.h>
@@ -31,7 +34,10 @@ bool config_section_has_name(enum config_section section)
 	return section == CONFIG_LISTENER || section == CONFIG_UPSTREAM;
 }
 
-/* In the order of the enums in spool/spool.h, session/session.h, listener/tls.h, upstream/upstream.h, oauth/grant.h. */
+/*
+ * In the order of the enums in spool/spool.h, session/session.h, listener/tls.h, upstream/upstream.h,
+ * oauth/grant.h.
+ */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
 static const char *const level_words[] = { "info", "debug", NULL };
@@ -127,7 +133,10 @@ const struct config_option config_options[] = {
 	  .help = "table of recipients and what becomes of them" },
 	{ "auth_senders", TOP(auth_senders), TYPE(path),
 	  .help = "table of users and the senders they may use" },
-	/* A quarter of the workers there are by default. What a client sends in a minute says little of a smarthost's. */
+	/*
+	 * A quarter of the workers there are by default. What a client sends in a minute says little of a
+	 * smarthost's.
+	 */
 	{ "client_connections", TOP(client_connections), TYPE(count), RANGE(0, 10000), .fallback = "50",
 	  .help = "connections of one client at a time; 0: no limit" },
 	{ "client_messages_per_minute", TOP(client_messages_per_minute), TYPE(count), RANGE(0, 1000000),
@@ -175,7 +184,10 @@ const struct config_option config_options[] = {
 	  .help = "Received says who logged in" },
 
 	/* TLS of clients */
-	/* As long as a client may come back without a full handshake is as long as a stolen ticket key is of use. */
+	/*
+	 * As long as a client may come back without a full handshake is as long as a stolen ticket key is of
+	 * use.
+	 */
 	{ "tls_ticket_lifetime", TOP(tls_ticket_lifetime_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "2h",
 	  .help = "how long a TLS client can resume its session; 0: not at all" },
 	{ "tls_expiry_warning", TOP(tls_expiry_warning_ms), TYPE(time), RANGE(0, 365 * DAY),
@@ -240,7 +252,8 @@ const struct config_option config_options[] = {
 
 	/* The relay's retries. Only a refusal of the message itself gets here (trouble with the upstream pauses
 	 * the upstream, see probe_min): to a smarthost that is mostly a rate limit or a short disorder, hence
-	 * one minute where Postfix, which faces the whole world, waits five. The longest wait is near Postfix's
+	 * one minute where Postfix, which faces the whole world, waits five. The longest wait is near
+	 * Postfix's
 	 * (4000s); 1, 2, 4 ... minutes reach it after an hour. */
 	{ "retry_min", TOP(retry_min_ms), TYPE(time), RANGE(1, 7 * DAY), .fallback = "1m",
 	  .help = "first wait of a deferred message" },
@@ -288,7 +301,10 @@ const struct config_option config_options[] = {
 	/* handler exec, and filters */
 	{ "exec_command", TOP(exec_command), .count_offset = offsetof(struct config, exec_command_count),
 	  TYPE(command), .help = "program that gets each message, and its arguments (handler exec)" },
-	/* a client waits ten minutes for the answer (RFC 5321 4.5.3.2.6), and a run may have to wait for its turn */
+	/*
+	 * a client waits ten minutes for the answer (RFC 5321 4.5.3.2.6), and a run may have to wait for its
+	 * turn
+	 */
 	{ "exec_timeout", TOP(exec_timeout_ms), TYPE(time), RANGE(1, 8 * MINUTE), .fallback = "2m",
 	  .help = "how long it may run" },
 	{ "exec_newline", TOP(exec_crlf), TYPE(switch), .words = program_newline_words, .fallback = "lf",
@@ -311,7 +327,10 @@ const struct config_option config_options[] = {
 	{ "module_arguments", TOP(module_arguments),
 	  .count_offset = offsetof(struct config, module_argument_count), TYPE(texts),
 	  .help = "what the module is told when it begins" },
-	/* A client waits five minutes for most replies (RFC 5321 4.5.3.2), and a worker is lost to the others meanwhile. */
+	/*
+	 * A client waits five minutes for most replies (RFC 5321 4.5.3.2), and a worker is lost to the others
+	 * meanwhile.
+	 */
 	{ "module_timeout", TOP(module_timeout_ms), TYPE(time), RANGE(SECOND, 10 * MINUTE), .fallback = "30s",
 	  .help = "how long a call of the module may take" },
 
@@ -320,7 +339,10 @@ const struct config_option config_options[] = {
 	  .help = "table of addresses and what VRFY and EXPN tell of them" },
 	{ "vrfy_for_anyone", TOP(vrfy_for_anyone), TYPE(bool), .fallback = "no",
 	  .help = "VRFY and EXPN tell it to clients that may not relay, too" },
-	/* Few servers have it (Postfix and Gmail do not), and what they do not have is returned to the sender. */
+	/*
+	 * Few servers have it (Postfix and Gmail do not), and what they do not have is returned to the
+	 * sender.
+	 */
 	{ "enable_binarymime", TOP(enable_binarymime), TYPE(bool), .fallback = "no",
 	  .help = "offer BINARYMIME (RFC 3030)" },
 	{ "deliver_by_minimum", TOP(deliver_by_minimum_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "0s",

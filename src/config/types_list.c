@@ -102,7 +102,9 @@ static int remote_parse(const struct config_option *o, void *object, const char 
 
 	if (types_check_text(text, e) != 0)
 		return -1;
-	/* without an option the whole value is the address, so that "a b" is told as what it is meant to be */
+	/*
+	 * without an option the whole value is the address, so that "a b" is told as what it is meant to be
+	 */
 	address = strchr(text, '=') ? mem_strndup(text, len) : mem_strdup(text);
 	result = config_remote_parse(address, SMTP_PORT, &remote, e);
 	len = strlen(address);
@@ -254,8 +256,8 @@ static bool read_fingerprint(const char *text, char out[SHA256_DIGITS + 1])
 }
 
 /*
- * A host, a mail address, or *.domain. The star must not stand for what anybody can get a certificate for: below
- * two names at least.
+ * A host, a mail address, or *.domain. The star must not stand for what anybody can get a certificate for:
+ * below two names at least.
  */
 static int check_name(const char *name, struct err *e)
 {

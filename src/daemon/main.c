@@ -116,7 +116,9 @@ static bool upstreams_are_usable(const struct config *cfg)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-/* The same for users that are missing: both are told, and -t tells them too. NULL: nothing changes the user. */
+/*
+ * The same for users that are missing: both are told, and -t tells them too. NULL: nothing changes the user.
+ */
 static bool users_are_there(const struct config *cfg)
 {
 	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
@@ -148,8 +150,8 @@ static bool groups_are_there(const struct config *cfg)
 }
 
 /*
- * Beyond the text of the configuration: what it needs of this machine. All of it is told in one run; warnings, if
- * wanted, too (at a start they go to the log).
+ * Beyond the text of the configuration: what it needs of this machine. All of it is told in one run;
+ * warnings, if wanted, too (at a start they go to the log).
  */
 static bool machine_is_prepared(const struct config *cfg, bool warn)
 {

@@ -284,7 +284,9 @@ static int take_module(struct config *cfg, const char *class, struct err *e)
 	return 0;
 }
 
-/* Not a word that was mistyped (config_check lists those there are), but a class that only Python could run. */
+/*
+ * Not a word that was mistyped (config_check lists those there are), but a class that only Python could run.
+ */
 static bool is_python_class(const char *class)
 {
 	return strchr(class, '.') || strcmp(class, "SMTPServer") == 0;

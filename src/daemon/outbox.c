@@ -442,8 +442,8 @@ enum outbox_result outbox_drain(const struct outbox_player *p)
 /* ---- made by the master ------------------------------------------------------------------ */
 
 /*
- * The mode is set last: nobody can have put anything into a folder that nobody else could enter. One that was there
- * already must be the workers'; what a local user made in its place is not used.
+ * The mode is set last: nobody can have put anything into a folder that nobody else could enter. One that was
+ * there already must be the workers'; what a local user made in its place is not used.
  */
 static int prepare(int at_fd, const char *name, const char *shown, uid_t uid, gid_t gid, int *fd, struct err *e)
 {

@@ -19,12 +19,14 @@ enum outbox_fate {
 #define OUTBOX_IN_SPOOL 's' /* what a child tells first, when a message of the file is */
 
 /*
- * Plays an open file to a session; the reason is set unless it is DONE. control: told of a stop by this one. result_fd:
- * gets OUTBOX_IN_SPOOL at that moment; -1: none.
+ * Plays an open file to a session; the reason is set unless it is DONE. control: told of a stop by this one.
+ * result_fd: gets OUTBOX_IN_SPOOL at that moment; -1: none.
  */
 enum outbox_fate outbox_play_here(const struct outbox_player *p, struct control *control, int result_fd, int fd,
 				  const struct stat *st, struct buf *reason);
-/* The same in a process of its own; when that died LATER, but behind a message that is in the spool REFUSED. */
+/*
+ * The same in a process of its own; when that died LATER, but behind a message that is in the spool REFUSED.
+ */
 enum outbox_fate outbox_play_apart(const struct outbox_player *p, int fd, const struct stat *st,
 				   struct buf *reason);
 

@@ -12,8 +12,8 @@
 int programs_find_rights(struct rights *rights, const struct config *cfg, struct err *e);
 
 /*
- * Whether program_user, whom this becomes in a process of its own, can execute each of them; all that cannot be are
- * reported.
+ * Whether program_user, whom this becomes in a process of its own, can execute each of them; all that cannot
+ * be are reported.
  */
 bool programs_are_usable(const struct config *cfg, void (*report)(void *ctx, const char *text), void *ctx);
 

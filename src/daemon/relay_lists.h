@@ -15,13 +15,18 @@
 
 struct relay_mailman;
 
-/* As root, before the rights are dropped: reads the password. NULL and no error text: the handler is another. */
+/*
+ * As root, before the rights are dropped: reads the password. NULL and no error text: the handler is another.
+ */
 int relay_mailman_new(struct relay_mailman **m, const struct config *cfg, struct err *e);
 /* With the spool open: what is known. m NULL: nothing. */
 void relay_mailman_open(struct relay_mailman *m, const struct spool *spool);
 void relay_mailman_free(struct relay_mailman *m); /* NULL is allowed */
 
-/* What is run for recipients of an upstream program:mailman. request_fd: the line to the process that runs programs. */
+/*
+ * What is run for recipients of an upstream program:mailman. request_fd: the line to the process that runs
+ * programs.
+ */
 const struct relay_program *relay_mailman_program(struct relay_mailman *m, int request_fd);
 
 /* NULL of NULL. */

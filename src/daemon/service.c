@@ -130,8 +130,8 @@ static int open_line(int fd[2], const char *to, struct err *e)
 }
 
 /*
- * The usual place of the unix socket is emptied with each boot, and only root can make it. Any other folder is the
- * operator's to make. In it nobody but root may put anything, so who submits knows whom they talk to.
+ * The usual place of the unix socket is emptied with each boot, and only root can make it. Any other folder
+ * is the operator's to make. In it nobody but root may put anything, so who submits knows whom they talk to.
  */
 static void make_runtime_folder(void)
 {

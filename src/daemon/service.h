@@ -50,12 +50,16 @@ struct service {
 	void *on_ready_ctx;
 };
 
-/* Binds, prepares the spool and runs until stopped. 0 after an orderly stop; -1 and e when it could not start. */
+/*
+ * Binds, prepares the spool and runs until stopped. 0 after an orderly stop; -1 and e when it could not
+ * start.
+ */
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e);
 
 /*
  * What is in files besides the configuration (certificates, tables): all of it is read, what is wrong is
- * reported; warn: also what soon will be. In a process of its own that ends at once, as this one must not have held a secret.
+ * reported; warn: also what soon will be. In a process of its own that ends at once, as this one must not
+ * have held a secret.
  */
 bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text), void *ctx);
 

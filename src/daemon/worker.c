@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker process: accept a client, run its session (worker_session.c), again. Runs as smtp_user; may create files in
- * the spool and nothing else.
+ * The worker process: accept a client, run its session (worker_session.c), again. Runs as smtp_user; may
+ * create files in the spool and nothing else.
  */
 #include "daemon/worker_internal.h"
 
@@ -56,7 +56,9 @@ static void on_outbox_session_died(void *ctx)
 	scoreboard_guest_left(w->start->slot);
 }
 
-/* Mail that was put down while nobody listened. We do now, so nothing is put in any more without telling us. */
+/*
+ * Mail that was put down while nobody listened. We do now, so nothing is put in any more without telling us.
+ */
 static void drain_outbox(struct worker *w)
 {
 	const struct config *cfg = w->service->cfg;
@@ -127,8 +129,8 @@ static void loop(struct worker *w)
 /* ---- the process -------------------------------------------------------------------- */
 
 /*
- * REQUIRETLS is offered when some upstream can honour it: then who needs it may try. Without one every such message
- * would come back, and who is told so at once can look for another way.
+ * REQUIRETLS is offered when some upstream can honour it: then who needs it may try. Without one every such
+ * message would come back, and who is told so at once can look for another way.
  */
 static bool honours_requiretls(const struct config *cfg)
 {

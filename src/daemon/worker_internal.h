@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker in four files: worker.c (the process and its loop), worker_session.c (one client, from accept to close),
- * worker_module.c (a module that takes part), worker_log.c (what of it is logged). This is what they share.
+ * The worker in four files: worker.c (the process and its loop), worker_session.c (one client, from accept to
+ * close), worker_module.c (a module that takes part), worker_log.c (what of it is logged). This is what they
+ * share.
  */
 #ifndef DAEMON_WORKER_INTERNAL_H
 #define DAEMON_WORKER_INTERNAL_H

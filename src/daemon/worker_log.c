@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a worker's sessions tell: a log line each, the counters and the present verb of the scoreboard, the process
- * title. Strangers' text reaches the log through base/log.h only, which escapes it.
+ * What a worker's sessions tell: a log line each, the counters and the present verb of the scoreboard, the
+ * process title. Strangers' text reaches the log through base/log.h only, which escapes it.
  */
 #include "daemon/worker_internal.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One client of a worker: who it is (the socket, or a proxy's header), whether it is let in, TLS where that comes first,
- * then the session, and the end. Runs as smtp_user and holds nothing from one client to the next.
+ * One client of a worker: who it is (the socket, or a proxy's header), whether it is let in, TLS where that
+ * comes first, then the session, and the end. Runs as smtp_user and holds nothing from one client to the
+ * next.
  */
 #include "daemon/worker_internal.h"
 
@@ -58,8 +59,8 @@ static struct access_login login_of(const struct config_listener *l, const struc
 }
 
 /*
- * What is said on a unix socket does not leave this machine, and the kernel tells who speaks: no TLS and no AUTH
- * there, whatever holds for the listener.
+ * What is said on a unix socket does not leave this machine, and the kernel tells who speaks: no TLS and no
+ * AUTH there, whatever holds for the listener.
  */
 static const struct session_config *prepare_stream(struct worker *w, int fd, const struct listening *from,
 						   size_t index)

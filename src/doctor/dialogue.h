@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One session with an upstream, by the relay's own client (upstream/), and all that was seen of it, for the checks
- * to judge: so what doctor says is what the relay meets. No message is sent unless one is given.
+ * One session with an upstream, by the relay's own client (upstream/), and all that was seen of it, for the
+ * checks to judge: so what doctor says is what the relay meets. No message is sent unless one is given.
  */
 #ifndef DOCTOR_DIALOGUE_H
 #define DOCTOR_DIALOGUE_H
@@ -52,8 +52,8 @@ void dialogue_release(struct dialogue *d);
 /* The text of the first line the upstream said; NULL: none. */
 const char *dialogue_greeting(const struct dialogue *d);
 /*
- * The i-th keyword line ("SIZE 1000") of its answer to the last EHLO, or with first to the first one; NULL: there is no such
- * line. Points into d.
+ * The i-th keyword line ("SIZE 1000") of its answer to the last EHLO, or with first to the first one; NULL:
+ * there is no such line. Points into d.
  */
 const char *dialogue_keyword(const struct dialogue *d, bool first, size_t i);
 /* Its parameters ("" without), or NULL when the keyword was not announced in that answer. */

@@ -26,7 +26,9 @@ struct doctor_local {
 extern const struct doctor_check doctor_local_checks[];
 extern const size_t doctor_local_check_count;
 
-/* What another user's access(2) says, with all its groups, tried in a child: 0, or the errno. local_clients.c */
+/*
+ * What another user's access(2) says, with all its groups, tried in a child: 0, or the errno. local_clients.c
+ */
 struct passwd;
 int doctor_error_for_user(const char *file, int mode, const struct passwd *pw);
 

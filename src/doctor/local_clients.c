@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Checks of what clients meet: certificates of listeners, tables of who may do what, aliases, and where log-ins are
- * verified; with the code that the daemon reads them with. See local.h.
+ * Checks of what clients meet: certificates of listeners, tables of who may do what, aliases, and where
+ * log-ins are verified; with the code that the daemon reads them with. See local.h.
  */
 #include <errno.h>
 #include <grp.h>
@@ -139,8 +139,8 @@ void check_tables(void *subject, struct findings *f)
 /* ---- log-ins ------------------------------------------------------------------------------- */
 
 /*
- * What the auth process reads, or connects to, it does with its own rights, at each log-in. Folders above it and all
- * groups of that user count, so a child tries it. 0, or the errno.
+ * What the auth process reads, or connects to, it does with its own rights, at each log-in. Folders above it
+ * and all groups of that user count, so a child tries it. 0, or the errno.
  */
 int doctor_error_for_user(const char *file, int mode, const struct passwd *pw)
 {
@@ -193,7 +193,10 @@ static void take_user_error(void *ctx, const char *message)
 	finding_advise(ctx, "that user cannot log in: posthouse user puts it right");
 }
 
-/* Clients that know it mostly take it first, and then fail for everybody whose password is not kept (posthouse-users(5)). */
+/*
+ * Clients that know it mostly take it first, and then fail for everybody whose password is not kept
+ * (posthouse-users(5)).
+ */
 static void cram_md5(const struct doctor_local *d, struct findings *f, const struct users_summary *sum)
 {
 	if (sum->with_clear == 0 || sum->with_clear == sum->users)
@@ -242,7 +245,9 @@ static void users(const struct doctor_local *d, struct findings *f)
 	reading_as_auth_user(d, f, file);
 }
 
-/* Many a PAM service ends at pam_unix, which says "wrong password" of everybody when it cannot read the file. */
+/*
+ * Many a PAM service ends at pam_unix, which says "wrong password" of everybody when it cannot read the file.
+ */
 static bool is_kept_from_shadow(const struct doctor_local *d)
 {
 	const struct passwd *pw = auth_user(d);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Checks of the spool: is it there and ours, on what, how much room, and does the daemon run on it. See local.h. */
+/*
+ * Checks of the spool: is it there and ours, on what, how much room, and does the daemon run on it. See
+ * local.h.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

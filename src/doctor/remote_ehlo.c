@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the upstream announces (RFC 5321 4.1.1.1), keyword by keyword, and what that means for the mail that is
- * relayed there; then what it does not announce and should. See remote.h.
+ * What the upstream announces (RFC 5321 4.1.1.1), keyword by keyword, and what that means for the mail that
+ * is relayed there; then what it does not announce and should. See remote.h.
  */
 #include <inttypes.h>
 #include <stdio.h>

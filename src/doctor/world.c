@@ -162,7 +162,9 @@ static int connect_by(const struct doctor_address *to, int64_t by_mono_ms, struc
 	return -1;
 }
 
-/* One line, without its end; what is longer is cut. Then QUIT, so that it is no broken session to the server. */
+/*
+ * One line, without its end; what is longer is cut. Then QUIT, so that it is no broken session to the server.
+ */
 static void read_line(int fd, char *line, size_t cap, int64_t by_mono_ms)
 {
 	size_t len = 0;

@@ -46,7 +46,10 @@ struct doctor_world {
 	/* All addresses of a name, at most DOCTOR_ADDRESSES_MAX. */
 	int (*resolve)(void *ctx, const char *host, uint16_t port, int timeout_ms, struct doctor_address *out, size_t *count,
 		       struct err *e);
-	/* Connects; with line also reads the first line that comes (without its end, "" when there was none), and says QUIT. */
+	/*
+	 * Connects; with line also reads the first line that comes (without its end, "" when there was none),
+	 * and says QUIT.
+	 */
 	int (*connect)(void *ctx, const struct doctor_address *to, int timeout_ms, char *line, size_t cap, struct err *e);
 	/* A session with an upstream; all that was seen. */
 	void (*talk)(void *ctx, const struct dialogue_plan *plan, struct dialogue *out);
@@ -54,7 +57,9 @@ struct doctor_world {
 	int (*http)(void *ctx, const struct http_request *request, struct http_answer *answer, struct err *e);
 	/* TCP sockets of this machine that listen; -1: it cannot be seen. */
 	int (*listening)(void *ctx, struct doctor_listening *out, size_t *count);
-	/* Who has that socket (of several processes `first`, if it is one of them); false: it cannot be seen. */
+	/*
+	 * Who has that socket (of several processes `first`, if it is one of them); false: it cannot be seen.
+	 */
 	bool (*owner)(void *ctx, unsigned long inode, pid_t first, pid_t *pid, char *name, size_t cap);
 	/* Whether an address of ours is on an interface. */
 	bool (*is_local)(void *ctx, const struct doctor_address *a);

@@ -13,7 +13,10 @@ struct blank_line {
 	bool inside; /* a line: the last octet did not end one; false at the start of the content */
 };
 
-/* Looks through a piece: the offset of the empty line's CR, or len when it does not begin here. Not to be asked again then. */
+/*
+ * Looks through a piece: the offset of the empty line's CR, or len when it does not begin here. Not to be
+ * asked again then.
+ */
 size_t blank_line_find(struct blank_line *b, const char *data, size_t len);
 
 #endif

@@ -22,7 +22,10 @@ struct content_file {
 void content_file_init(struct content_file *f);
 void content_file_close(struct content_file *f);
 
-/* A new message. The verdict of each: HANDLER_REFUSE fills the reply (451, 452 when the disk is full) and logs why. */
+/*
+ * A new message. The verdict of each: HANDLER_REFUSE fills the reply (451, 452 when the disk is full) and
+ * logs why.
+ */
 enum handler_verdict content_file_begin(struct content_file *f, struct smtp_reply *reply);
 enum handler_verdict content_file_put(struct content_file *f, const char *data, size_t len,
 				      struct smtp_reply *reply);

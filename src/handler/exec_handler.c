@@ -79,7 +79,10 @@ static void exec_close(struct handler *h)
 
 static const struct handler_ops exec_ops = {
 	.facts = &handler_facts[HANDLER_EXEC],
-	/* no DSN and DELIVERBY, whose promises a program does not keep; no BINARYMIME, as its lines are converted */
+	/*
+	 * no DSN and DELIVERBY, whose promises a program does not keep; no BINARYMIME, as its lines are
+	 * converted
+	 */
 	.extensions = SMTP_EXTENSION_BIT(SMTP_8BITMIME) | SMTP_EXTENSION_BIT(SMTP_SMTPUTF8) |
 		      SMTP_EXTENSION_BIT(SMTP_CHUNKING),
 	.mail = exec_mail,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which handlers there are, and what everybody must know of one without having it: the configuration and programs
- * that run none ask here. Constant data, links nothing; what a handler does is in its own file (handler.h).
+ * Which handlers there are, and what everybody must know of one without having it: the configuration and
+ * programs that run none ask here. Constant data, links nothing; what a handler does is in its own file
+ * (handler.h).
  */
 #ifndef HANDLER_FACTS_H
 #define HANDLER_FACTS_H

@@ -113,8 +113,8 @@ static enum handler_verdict read_failed(int os_error, struct smtp_reply *reply)
 }
 
 /*
- * As the session does with what clients send: a content that begins with white space must not go on with the trace
- * fields that are put before it.
+ * As the session does with what clients send: a content that begins with white space must not go on with the
+ * trace fields that are put before it.
  */
 static enum handler_verdict pass_piece(struct filter_handler *f, bool first, const char *data, size_t len,
 				       struct smtp_reply *reply)

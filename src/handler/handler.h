@@ -47,8 +47,8 @@ enum handler_verdict {
 struct handler; /* each handler embeds it as its first member */
 
 /*
- * What a session may offer of the extensions that are a matter of where the mail goes: 8BITMIME, DSN, SMTPUTF8,
- * REQUIRETLS, CHUNKING, BINARYMIME, DELIVERBY. The others are the session's own business.
+ * What a session may offer of the extensions that are a matter of where the mail goes: 8BITMIME, DSN,
+ * SMTPUTF8, REQUIRETLS, CHUNKING, BINARYMIME, DELIVERBY. The others are the session's own business.
  */
 struct handler_offer {
 	unsigned extensions; /* a set of SMTP_EXTENSION_BIT */
@@ -59,8 +59,8 @@ struct handler_ops {
 	const struct handler_facts *facts; /* constant */
 	unsigned extensions; /* a set: what it takes at best (struct handler_offer) */
 	/*
-	 * At each EHLO: takes out of *offer (extensions, no size limit) what cannot be had in this session. May
-	 * block as the others. NULL: always all of it.
+	 * At each EHLO: takes out of *offer (extensions, no size limit) what cannot be had in this session.
+	 * May block as the others. NULL: always all of it.
 	 */
 	void (*narrow)(struct handler *h, struct handler_offer *offer);
 
@@ -75,8 +75,9 @@ struct handler_ops {
 	void (*abort)(struct handler *h);
 	void (*close)(struct handler *h); /* frees it; no transaction is open */
 	/*
-	 * Between two sessions: ends what was kept for the next one for too long. Returns when it wants to be asked again
-	 * (monotonic milliseconds; CLOCK_NEVER: only after the next session). NULL: it keeps nothing.
+	 * Between two sessions: ends what was kept for the next one for too long. Returns when it wants to be
+	 * asked again (monotonic milliseconds; CLOCK_NEVER: only after the next session). NULL: it keeps
+	 * nothing.
 	 */
 	int64_t (*idle)(struct handler *h);
 };

@@ -13,7 +13,9 @@
 /* For MAIL: whether this sender can be given to the program (program_takes). */
 enum handler_verdict program_run_mail(const struct program_setting *s, const struct envelope *env,
 				      struct smtp_reply *reply);
-/* For RCPT: the same for the last recipient, and whether there is room for it (452: in another transaction). */
+/*
+ * For RCPT: the same for the last recipient, and whether there is room for it (452: in another transaction).
+ */
 enum handler_verdict program_run_rcpt(const struct program_setting *s, const struct envelope *env,
 				      struct smtp_reply *reply);
 

@@ -39,8 +39,8 @@ void proxy_forget(struct proxy *p)
 /* ---- MAIL and RCPT --------------------------------------------------------------------- */
 
 /*
- * The transaction as far as what makes commands of it must know it: the sender and the last recipient, before there
- * is one nobody.
+ * The transaction as far as what makes commands of it must know it: the sender and the last recipient, before
+ * there is one nobody.
  */
 struct view {
 	struct envelope env;
@@ -70,9 +70,9 @@ static const struct upstream_txn *look_at(struct view *v, const struct envelope 
 }
 
 /*
- * What was offered at EHLO may be gone with the connection it was offered for: the client is to ask anew. Not for what
- * rewriting adds on its own, whether the upstream has DSN or not (ORCPT, NEVER for a copy): where it has none it is left
- * out (RFC 3461 5.2.2).
+ * What was offered at EHLO may be gone with the connection it was offered for: the client is to ask anew. Not
+ * for what rewriting adds on its own, whether the upstream has DSN or not (ORCPT, NEVER for a copy): where it
+ * has none it is left out (RFC 3461 5.2.2).
  */
 static bool keeps_promises(const struct upstream_features *f, const struct envelope *one)
 {
@@ -105,8 +105,8 @@ static bool mail_once(struct proxy_line *to, const struct upstream_txn *t, struc
 }
 
 /*
- * MAIL with `to`. Nothing was asked of the upstream before, so a connection that fails here is replaced: one that was
- * kept without further ado, a fresh one by that to another address.
+ * MAIL with `to`. Nothing was asked of the upstream before, so a connection that fails here is replaced: one
+ * that was kept without further ado, a fresh one by that to another address.
  */
 static enum handler_verdict begin_upstream(struct proxy *p, struct proxy_line *to, const struct envelope *env,
 					   struct smtp_reply *reply)
@@ -207,7 +207,10 @@ static enum handler_verdict proxy_rcpt(struct handler *h, struct envelope *env, 
 	return say_rcpt(p, env, reply);
 }
 
-/* A message that is broken off must never get its final dot; one that was not begun ends with RSET (proxy_line_ready). */
+/*
+ * A message that is broken off must never get its final dot; one that was not begun ends with RSET
+ * (proxy_line_ready).
+ */
 static void proxy_abort(struct handler *h)
 {
 	struct proxy *p = (struct proxy *)h;
@@ -242,8 +245,8 @@ static void narrow_size(struct handler_offer *offer, uint64_t theirs)
 }
 
 /*
- * What all upstreams have. One that is down takes nothing out: mail for it gets 451 now, while a client that misses
- * an extension might give its message up.
+ * What all upstreams have. One that is down takes nothing out: mail for it gets 451 now, while a client that
+ * misses an extension might give its message up.
  */
 static void proxy_narrow(struct handler *h, struct handler_offer *offer)
 {

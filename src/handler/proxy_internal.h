@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of the handler "proxy" share: proxy_handler.c (sessions, MAIL and RCPT) and proxy_content.c (DATA to the
- * end of data). Nobody else includes this.
+ * What the files of the handler "proxy" share: proxy_handler.c (sessions, MAIL and RCPT) and proxy_content.c
+ * (DATA to the end of data). Nobody else includes this.
  */
 #ifndef HANDLER_PROXY_INTERNAL_H
 #define HANDLER_PROXY_INTERNAL_H
@@ -41,7 +41,10 @@ struct proxy {
 	char peer_field[PROXY_PEER_FIELD_MAX];
 };
 
-/* As proxy_refuse. The connection may have ended with the answer, or be of no use after it: then it is dropped. */
+/*
+ * As proxy_refuse. The connection may have ended with the answer, or be of no use after it: then it is
+ * dropped.
+ */
 enum handler_verdict proxy_refuse_and_look(struct proxy *p, const struct upstream_outcome *o,
 					   struct smtp_reply *reply);
 /* The transaction is over. */

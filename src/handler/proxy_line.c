@@ -113,9 +113,9 @@ static void end_pauses(struct proxy_line *l)
 }
 
 /*
- * The next address to try in this round, REMOTES_NONE: no more. First those that are up, in order and by weight; then,
- * as it is better to ask in vain than to refuse a client in vain, those that failed but answer quickly. Only what
- * would keep client after client waiting for a time-out is left alone for its pause.
+ * The next address to try in this round, REMOTES_NONE: no more. First those that are up, in order and by
+ * weight; then, as it is better to ask in vain than to refuse a client in vain, those that failed but answer
+ * quickly. Only what would keep client after client waiting for a time-out is left alone for its pause.
  */
 static size_t next_address(struct proxy_line *l, const bool *tried)
 {

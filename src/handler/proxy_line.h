@@ -39,19 +39,26 @@ void proxy_line_init(struct proxy_line *l, const struct proxy_setup *setup, cons
 void proxy_line_release(struct proxy_line *l);
 
 /*
- * There is a connection, and no transaction on it. -1: none could be made, *why is the last address's; the log knows.
+ * There is a connection, and no transaction on it. -1: none could be made, *why is the last address's; the
+ * log knows.
  */
 int proxy_line_ready(struct proxy_line *l, struct upstream_outcome *why);
 /* What the upstream announces, connecting if need be; NULL: that is not known now. */
 const struct upstream_features *proxy_line_features(struct proxy_line *l);
 
-/* It is of no more use: closed without a word. by_upstream: *why is held against its address; may be NULL else. */
+/*
+ * It is of no more use: closed without a word. by_upstream: *why is held against its address; may be NULL
+ * else.
+ */
 void proxy_line_drop(struct proxy_line *l, const struct upstream_outcome *by_upstream);
 /* A transaction on it is over; dirty: for us, but the upstream was not told yet. */
 void proxy_line_rest(struct proxy_line *l, bool dirty);
 /* MAIL was accepted: its address works. */
 void proxy_line_worked(struct proxy_line *l);
-/* Ends it if it has been unused for too long; when to ask again (monotonic), CLOCK_NEVER: it need not be asked. */
+/*
+ * Ends it if it has been unused for too long; when to ask again (monotonic), CLOCK_NEVER: it need not be
+ * asked.
+ */
 int64_t proxy_line_idle(struct proxy_line *l);
 
 #endif

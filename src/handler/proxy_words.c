@@ -12,7 +12,10 @@ enum handler_verdict proxy_put_off(struct smtp_reply *reply, const char *enhance
 	return HANDLER_REFUSE;
 }
 
-/* RFC 2034 4, which our EHLO promised: a code in front of each text. The least that can be said where there is none. */
+/*
+ * RFC 2034 4, which our EHLO promised: a code in front of each text. The least that can be said where there
+ * is none.
+ */
 static void add_enhanced(struct smtp_reply *reply)
 {
 	if (!reply->enhanced[0]) {

@@ -123,7 +123,10 @@ static void spool_close_handler(struct handler *h)
 	.close = spool_close_handler
 
 static const struct handler_ops spool_ops = { .facts = &handler_facts[HANDLER_SPOOL], SPOOL_OPS };
-/* Who of the recipients is a list is asked by the relay, at each attempt (manage/route.h): here it is mail like any other. */
+/*
+ * Who of the recipients is a list is asked by the relay, at each attempt (manage/route.h): here it is mail
+ * like any other.
+ */
 static const struct handler_ops mailman_ops = { .facts = &handler_facts[HANDLER_MAILMAN], SPOOL_OPS };
 
 static struct handler *open_as(const struct handler_ops *ops, const struct handler_setup *setup)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The handler "spool": durable before 250, delivered by the relay. And "mailman", smtpd's MailmanProxy, which is the same
- * for a worker: the relay sends what is for mailing lists to Mailman.
+ * The handler "spool": durable before 250, delivered by the relay. And "mailman", smtpd's MailmanProxy, which
+ * is the same for a worker: the relay sends what is for mailing lists to Mailman.
  */
 #ifndef HANDLER_SPOOL_HANDLER_H
 #define HANDLER_SPOOL_HANDLER_H

@@ -74,8 +74,9 @@ static int64_t ahead_us(void)
 }
 
 /*
- * When the listing began, to be compared with when a message arrived. It follows the clock back: what arrives from now on
- * is younger. Not forward: what arrived before the step, and behind the listing, is to stay younger.
+ * When the listing began, to be compared with when a message arrived. It follows the clock back: what arrives
+ * from now on is younger. Not forward: what arrived before the step, and behind the listing, is to stay
+ * younger.
  */
 static int64_t listed_wall_us(const struct directory *d)
 {
@@ -145,7 +146,10 @@ static struct lists *read_maps(struct directory *d)
 	return l;
 }
 
-/* Beside the REST API they are a fall-back: what was read before is better than nothing. True: there is something new. */
+/*
+ * Beside the REST API they are a fall-back: what was read before is better than nothing. True: there is
+ * something new.
+ */
 static bool refresh_fallback(struct directory *d)
 {
 	struct lists *l;
@@ -245,7 +249,10 @@ static void succeeded(struct directory *d, struct lists *l)
 	end_listing(d);
 	if (was_down || is_other || !d->was_listed)
 		log_listed(d, was_down ? "mailman_up" : "mailman_listed");
-	/* also when nothing changed, where its moment decided about somebody: the operator's command is to see the same */
+	/*
+	 * also when nothing changed, where its moment decided about somebody: the operator's command is to
+	 * see the same
+	 */
 	if (is_other || was_wanted || !d->was_listed)
 		keep(d);
 	d->was_listed = true;
@@ -300,7 +307,10 @@ static void take_page(struct directory *d, const struct rest_page *page)
 	}
 	d->total = page->total;
 	d->seen += page->count;
-	/* but for the last one pages are full: who has a million and hands them out one by one would never end */
+	/*
+	 * but for the last one pages are full: who has a million and hands them out one by one would never
+	 * end
+	 */
 	if (d->seen > d->total || (d->seen < d->total && page->count < REST_PAGE)) {
 		begin_again(d);
 		return;

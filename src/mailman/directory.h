@@ -39,19 +39,24 @@ struct directory_settings {
 
 struct directory;
 
-/* Loads what is known: SPOOL/lists and the maps. The settings and the spool outlive it. Never fails: what is wrong is told in facts. */
+/*
+ * Loads what is known: SPOOL/lists and the maps. The settings and the spool outlive it. Never fails: what is
+ * wrong is told in facts.
+ */
 struct directory *directory_new(const struct directory_settings *settings, const struct spool *spool);
 void directory_free(struct directory *d);
 
 /*
- * changed() is called from the event loop, never from inside these functions, when answers may be others than before,
- * and when it turned out that Mailman cannot be asked.
+ * changed() is called from the event loop, never from inside these functions, when answers may be others than
+ * before, and when it turned out that Mailman cannot be asked.
  */
 void directory_start(struct directory *d, struct event_base *base, struct upstream *client, void (*changed)(void *ctx),
 		     void *ctx);
 void directory_stop(struct directory *d);
 
-/* lists_ask, at this moment. Where nothing is known yet it is found out, and changed() comes. Started or not. */
+/*
+ * lists_ask, at this moment. Where nothing is known yet it is found out, and changed() comes. Started or not.
+ */
 enum lists_answer directory_ask(struct directory *d, const char *address, int64_t arrived_wall_us);
 /* What Mailman 2's aliases say of an address: "owner list"; NULL: nothing. Valid until the next changed(). */
 const char *directory_value(const struct directory *d, const char *address);

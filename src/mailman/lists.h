@@ -35,11 +35,14 @@ struct lists *lists_new(enum lists_kind kind);
 void lists_free(struct lists *l); /* NULL is allowed */
 
 /*
- * A name: local@domain, or local alone (Mailman 2), which then stands for every domain of the set. The domain becomes
- * one of the set's. value: what is to be known of it, NULL: nothing. False when it is no such name, or the set is full.
+ * A name: local@domain, or local alone (Mailman 2), which then stands for every domain of the set. The domain
+ * becomes one of the set's. value: what is to be known of it, NULL: nothing. False when it is no such name,
+ * or the set is full.
  */
 bool lists_add(struct lists *l, const char *name, size_t len, const char *value);
-/* A domain of Mailman's, lists in it or not; host: the domain that its lists have in the set (NULL: itself). */
+/*
+ * A domain of Mailman's, lists in it or not; host: the domain that its lists have in the set (NULL: itself).
+ */
 bool lists_add_domain(struct lists *l, const char *domain, size_t len, const char *host);
 /* To be called once, when all is added and before anything is asked. */
 void lists_seal(struct lists *l);
@@ -52,7 +55,9 @@ size_t lists_domain_count(const struct lists *l);
 const char *lists_domain(const struct lists *l, size_t i);
 bool lists_equal(const struct lists *a, const struct lists *b); /* NULL: an empty one */
 
-/* As text, a name or domain a line in base/kv.h's notation, behind what is in b; false when it does not fit. */
+/*
+ * As text, a name or domain a line in base/kv.h's notation, behind what is in b; false when it does not fit.
+ */
 bool lists_write(const struct lists *l, struct buf *b);
 /* Reads one such line, [line, end), which is overwritten. */
 bool lists_read_line(struct lists *l, char *line, char *end);
@@ -70,9 +75,9 @@ struct lists_known {
 };
 
 /*
- * Is it Mailman's? A yes may be old. A no, for an address in one of its domains, is believed only of a listing that began
- * after the message arrived: the list may have been made since the last one. While no domain of Mailman's is known at
- * all, nothing is.
+ * Is it Mailman's? A yes may be old. A no, for an address in one of its domains, is believed only of a
+ * listing that began after the message arrived: the list may have been made since the last one. While no
+ * domain of Mailman's is known at all, nothing is.
  */
 enum lists_answer lists_ask(const struct lists_known *k, const char *address, int64_t arrived_wall_us);
 

@@ -19,8 +19,9 @@ static size_t skip_blanks(const char *line, size_t len, size_t at)
 }
 
 /*
- * What Mailman makes of an address for a regular expression, undone: /^a\.b-confirm(\+.*)?@lists\.example\.org$/ is
- * a.b-confirm@lists.example.org. False: it is another expression.
+ * What Mailman makes of an address for a regular expression, undone:
+ * /^a\.b-confirm(\+.*)?@lists\.example\.org$/ is a.b-confirm@lists.example.org. False: it is another
+ * expression.
  */
 static bool unpick_regex(const char *text, size_t len, char *out, size_t cap)
 {

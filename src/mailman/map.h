@@ -19,8 +19,8 @@
 #define MAP_BYTES_MAX (32u << 20)
 
 /*
- * Adds what is in the text to a set (LISTS_OF_ADDRESSES); of an alias the value is the command's arguments, "owner list".
- * Lines that are none of these are an error: -1, e without the file's name.
+ * Adds what is in the text to a set (LISTS_OF_ADDRESSES); of an alias the value is the command's arguments,
+ * "owner list". Lines that are none of these are an error: -1, e without the file's name.
  */
 int map_read(struct lists *into, const char *text, size_t len, struct err *e);
 

@@ -19,12 +19,14 @@ struct rest_page {
 	size_t count; /* of these, on this page */
 };
 
-/* The URL of a page, the first one is 1; base is the API's, "http://localhost:8001/3.1". Owned by the caller. */
+/*
+ * The URL of a page, the first one is 1; base is the API's, "http://localhost:8001/3.1". Owned by the caller.
+ */
 char *rest_url(const char *base, enum rest_collection what, size_t page);
 
 /*
- * Reads an answer into the set. -1 and e, without the URL: it is none, which for 401 and 404 says what the operator can
- * do. A name in it that none can be is an error too: a set with holes is no listing.
+ * Reads an answer into the set. -1 and e, without the URL: it is none, which for 401 and 404 says what the
+ * operator can do. A name in it that none can be is an error too: a set with holes is no listing.
  */
 int rest_read(struct lists *into, enum rest_collection what, long status, const char *body, size_t len,
 	      struct rest_page *page, struct err *e);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* SPOOL/lists (mailman/directory.h has the format): what is known of Mailman's lists, for a restart and for the operator's command. */
+/*
+ * SPOOL/lists (mailman/directory.h has the format): what is known of Mailman's lists, for a restart and for
+ * the operator's command.
+ */
 #ifndef MAILMAN_SNAPSHOT_H
 #define MAILMAN_SNAPSHOT_H
 

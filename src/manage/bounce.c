@@ -34,7 +34,10 @@ enum audience {
 	UNKNOWN /* somebody should know, and there is nobody: it stays visible in the spool */
 };
 
-/* Wants the sender to hear of this? RFC 3461 4.1: without NOTIFY of failures, and of delays if the relay cares. */
+/*
+ * Wants the sender to hear of this? RFC 3461 4.1: without NOTIFY of failures, and of delays if the relay
+ * cares.
+ */
 static bool notify_has(const struct envelope_rcpt *rcpt, unsigned flag)
 {
 	if (rcpt->notify == 0)
@@ -100,7 +103,9 @@ static int write_to_spool(void *ctx, const char *data, size_t len, struct err *e
 	return spool_txn_write(((struct sink *)ctx)->txn, data, len, e) == SPOOL_OK ? 0 : -1;
 }
 
-/* The envelope of a report. Its peer says what it is about, so that one that is there already is recognised. */
+/*
+ * The envelope of a report. Its peer says what it is about, so that one that is there already is recognised.
+ */
 static void describe(struct envelope *env, const struct report *r)
 {
 	const struct envelope *about = &r->original->env;
@@ -187,8 +192,9 @@ static int make_report(const struct bounce_settings *settings, struct spool *s, 
 /* ---- the three occasions ---------------------------------------------------------------------- */
 
 /*
- * The report of this id was queued, and more recipients have failed before that was noted. The first may be under
- * way, so it stays, and all of them get another one, the next time: its id must be durable before it is used.
+ * The report of this id was queued, and more recipients have failed before that was noted. The first may be
+ * under way, so it stays, and all of them get another one, the next time: its id must be durable before it is
+ * used.
  */
 static void choose_another(const struct spool *s, const struct spool_message *m, struct spool_state *st,
 			   struct err *e)

@@ -32,30 +32,33 @@ struct bounce_settings {
 
 /*
  * Is there a report to be made (st->report_id)? Sets `reported` where nobody is to be told. A report that was
- * begun (st->report_id is set already) keeps its id; should more recipients have failed since, they are in it.
+ * begun (st->report_id is set already) keeps its id; should more recipients have failed since, they are in
+ * it.
  */
 bool bounce_prepare(const struct bounce_settings *settings, const struct envelope *env, struct spool_state *st);
 
 /*
  * Queues the report st->report_id stands for. m's file is opened when it is not, and closed again. 0: it is
- * durable, st is changed as said above, st->report_id is "" again (copy it before, the queue has a new message of
- * that id) and to (if not NULL) is who gets it, m's string or settings'; NULL when there is nobody any more, as
- * the settings have changed. -1 and e: try again later; st is as it was, or has another report_id and was saved
- * with it.
+ * durable, st is changed as said above, st->report_id is "" again (copy it before, the queue has a new
+ * message of that id) and to (if not NULL) is who gets it, m's string or settings'; NULL when there is nobody
+ * any more, as the settings have changed. -1 and e: try again later; st is as it was, or has another
+ * report_id and was saved with it.
  */
 int bounce_commit(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
 		  struct spool_state *st, const char **to, struct err *e);
 
 /*
  * The sender wants to know of a delay (RFC 3461 NOTIFY=DELAY, or no NOTIFY): queues a delay report about the
- * pending recipients, once, and sets st->warned, also when nobody is to be told: then *id is "", else the report's.
+ * pending recipients, once, and sets st->warned, also when nobody is to be told: then *id is "", else the
+ * report's.
  */
 int bounce_warn(const struct bounce_settings *settings, struct spool *s, struct spool_message *m,
 		struct spool_state *st, struct spool_id *id, struct err *e);
 
 /*
- * Whether a report "relayed" is to name this recipient. on_success: the upstream does not do DSN, so who asked for
- * NOTIFY=SUCCESS is told (RFC 3461 5.2.2). on_relay: BY= wants it (RFC 2852), of all but NOTIFY=NEVER.
+ * Whether a report "relayed" is to name this recipient. on_success: the upstream does not do DSN, so who
+ * asked for NOTIFY=SUCCESS is told (RFC 3461 5.2.2). on_relay: BY= wants it (RFC 2852), of all but
+ * NOTIFY=NEVER.
  */
 bool bounce_tells_relayed(const struct envelope_rcpt *rcpt, bool on_success, bool on_relay);
 /*

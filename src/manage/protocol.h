@@ -24,9 +24,9 @@
  *   {"do":"suspend","upstream":"main"|null,"until":EPOCH|null,"reason":"..."}   {"do":"resume","upstream":...}
  *   {"do":"probe","upstream":...|null}  ends the pause of an upstream that is down: it is asked now
  *
- * "reason" and "until" may be left out; any other key is an error, and so is one that comes twice. Who asks is
- * known by SO_PEERCRED. Ceilings: PROTOCOL_LINE_MAX a request, a bounded number of connections, a deadline for an
- * unfinished request, a bounded queue of what a slow reader has not taken (then it is cut off).
+ * "reason" and "until" may be left out; any other key is an error, and so is one that comes twice. Who asks
+ * is known by SO_PEERCRED. Ceilings: PROTOCOL_LINE_MAX a request, a bounded number of connections, a deadline
+ * for an unfinished request, a bounded queue of what a slow reader has not taken (then it is cut off).
  */
 #ifndef MANAGE_PROTOCOL_H
 #define MANAGE_PROTOCOL_H
@@ -77,7 +77,9 @@ bool protocol_is_change(enum protocol_verb verb);
 int protocol_parse(struct protocol_request *r, const char *line, size_t len, struct err *e);
 void protocol_request_release(struct protocol_request *r);
 
-/* A log line as the object of "watch"; NULL: it is not key=value. line is overwritten; line[len] must exist. */
+/*
+ * A log line as the object of "watch"; NULL: it is not key=value. line is overwritten; line[len] must exist.
+ */
 json_t *protocol_event(char *line, size_t len, int64_t now_wall_us);
 
 /* An item of an order as the object of the answer, and back (-1: it is none). */

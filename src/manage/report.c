@@ -97,7 +97,10 @@ static size_t digits(const char *p)
 	return n < 4 ? n : 0;
 }
 
-/* Subject and detail of the enhanced code (RFC 3463 2) behind the reply's code, as ".1.1"; 0 when there is none. */
+/*
+ * Subject and detail of the enhanced code (RFC 3463 2) behind the reply's code, as ".1.1"; 0 when there is
+ * none.
+ */
 static size_t find_enhanced(const char *reply, const char **at)
 {
 	const char *p = reply + 4;
@@ -116,7 +119,10 @@ static size_t find_enhanced(const char *reply, const char **at)
 
 #define STATUS_MAX 16
 
-/* RFC 3464 2.3.4. The class follows from what became of it: a 4yz that went on until the end is a failure now. */
+/*
+ * RFC 3464 2.3.4. The class follows from what became of it: a 4yz that went on until the end is a failure
+ * now.
+ */
 static const char *status_of(const struct report *r, const struct rcpt_state *rs, char out[STATUS_MAX])
 {
 	const char *enhanced = NULL;
@@ -159,7 +165,10 @@ static const char *remote_name(const char *remote, char out[ENDPOINT_TEXT_MAX])
 
 static bool returns_whole(const struct report *r)
 {
-	/* RFC 3461 4.3: only where a failure is reported; RET=HDRS always wins, and REQUIRETLS means it (RFC 8689 5) */
+	/*
+	 * RFC 3461 4.3: only where a failure is reported; RET=HDRS always wins, and REQUIRETLS means it (RFC
+	 * 8689 5)
+	 */
 	return r->kind == REPORT_FAILED && r->original->env.ret != RET_HDRS && !r->original->env.requiretls &&
 	       r->original->content_bytes <= r->return_limit_bytes;
 }

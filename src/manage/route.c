@@ -65,7 +65,9 @@ int route_pattern_check(enum route_field field, const char *pattern, struct err 
 	return -1;
 }
 
-/* The domain a pattern is about: "example.org" of *@example.org and example.org; NULL: it is not about one. */
+/*
+ * The domain a pattern is about: "example.org" of *@example.org and example.org; NULL: it is not about one.
+ */
 static const char *pattern_domain(enum route_field field, const char *pattern)
 {
 	if (strncmp(pattern, "*@", 2) == 0)

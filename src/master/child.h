@@ -33,8 +33,9 @@ pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct
 /* One byte down the control line; a child that does not read any more is dying anyway. */
 void child_tell(struct child *c, char what);
 /*
- * It is gone: closes the line, logs how it ended; true when that was not in order. guest: whose code it died in, and
- * in which function of that; NULL: none's but ours. Who dies in there is not in order, whatever its exit status.
+ * It is gone: closes the line, logs how it ended; true when that was not in order. guest: whose code it died
+ * in, and in which function of that; NULL: none's but ours. Who dies in there is not in order, whatever its
+ * exit status.
  */
 bool child_bury(struct child *c, int wait_status, const char *guest, const char *function);
 

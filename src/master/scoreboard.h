@@ -51,7 +51,10 @@ struct scoreboard_shared {
 	struct scoreboard_slot slot[];
 };
 
-/* Each process has its own of this: what is shared any worker can overwrite, and the master counts by `slots`. */
+/*
+ * Each process has its own of this: what is shared any worker can overwrite, and the master counts by
+ * `slots`.
+ */
 struct scoreboard {
 	unsigned slots;
 	struct scoreboard_shared *shared;

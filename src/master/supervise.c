@@ -179,7 +179,10 @@ static void shrink_pool(struct master *m)
 
 /* ---- being replaced ------------------------------------------------------------ */
 
-/* What workers inherit has changed: those there are leave, grow_pool() starts others. The sockets stay open here. */
+/*
+ * What workers inherit has changed: those there are leave, grow_pool() starts others. The sockets stay open
+ * here.
+ */
 static void replace_workers(struct master *m)
 {
 	for (unsigned i = 0; i < m->board->slots; i++)
@@ -246,7 +249,10 @@ static void begin_stop(struct master *m)
 			child_tell(&m->child[i], CONTROL_STOP);
 }
 
-/* Whose code a worker died in. It said so itself, so this decides nothing but what is logged and when the next is born. */
+/*
+ * Whose code a worker died in. It said so itself, so this decides nothing but what is logged and when the
+ * next is born.
+ */
 struct guest {
 	const char *name, *function; /* NULL: nobody's; in shared memory, and ended there */
 	bool had_client;
@@ -279,7 +285,9 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		m->worker_lost = m->worker_lost || failed;
 		if (failed && m->roles->worker_lost)
 			m->roles->worker_lost(m->roles->ctx);
-		/* a client brought it to that, not its start: the other clients are not to wait for a new one */
+		/*
+		 * a client brought it to that, not its start: the other clients are not to wait for a new one
+		 */
 		if (!guest.had_client)
 			backoff_note(&m->backoff[ROLE_WORKER], failed, lived, now);
 	} else {

@@ -40,7 +40,9 @@ struct master_roles {
 	 * (idle ones at once, the others behind their session) and new ones are forked. NULL: HUP is refused.
 	 */
 	bool (*reload)(void *ctx);
-	/* Called about once a second, for what the master does by time; returns as reload does. May be NULL. */
+	/*
+	 * Called about once a second, for what the master does by time; returns as reload does. May be NULL.
+	 */
 	bool (*tick)(void *ctx);
 	void *ctx;
 };
@@ -52,8 +54,8 @@ struct master_limits {
 
 /*
  * Runs until TERM or INT and the end of all children. Returns 0 after an
- * orderly stop, -1 when it could not start: also when a child ended with a failure before ready() was called. Signals are blocked and read
- * through a descriptor: there is no signal handler in this program.
+ * orderly stop, -1 when it could not start: also when a child ended with a failure before ready() was called.
+ * Signals are blocked and read through a descriptor: there is no signal handler in this program.
  */
 int master_run(const struct master_limits *limits, const struct master_roles *roles, struct scoreboard *board,
 	       struct err *e);

@@ -8,7 +8,9 @@
 
 const char *const program_command_names[PROGRAM_COMMANDS] = { "exec", "filter", "mailman" };
 
-/* In the order of enum program_fact; where Postfix's local(8) tells a program the same, by its name for it. */
+/*
+ * In the order of enum program_fact; where Postfix's local(8) tells a program the same, by its name for it.
+ */
 const char *const program_fact_names[PROGRAM_FACTS] = {
 	"SENDER",       "RECIPIENT",       "PEER",         "CLIENT_ADDRESS", "CLIENT_PORT",
 	"CLIENT_HELO",  "CLIENT_PROTOCOL", "LISTENER",     "SASL_USERNAME",  "TLS_CIPHER",

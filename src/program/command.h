@@ -33,7 +33,9 @@ struct program_setting {
 	uint64_t output_max; /* of a filter; in octets as they are written, with CRLF */
 };
 
-/* What a program is told, in its environment by name, and in words of its command as %{name in lower case}. */
+/*
+ * What a program is told, in its environment by name, and in words of its command as %{name in lower case}.
+ */
 enum program_fact {
 	FACT_SENDER, /* reverse-path, "" for <> */
 	FACT_RECIPIENT, /* may be given several times */

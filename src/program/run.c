@@ -387,8 +387,9 @@ static bool is_dead(const struct run *r, siginfo_t *info)
 }
 
 /*
- * A filter that says that all is well, while somebody it started still holds its output: what came of it so far may be a
- * part of the message, which is not to be taken for the whole. The end of the output is waited for, up to the deadline.
+ * A filter that says that all is well, while somebody it started still holds its output: what came of it so
+ * far may be a part of the message, which is not to be taken for the whole. The end of the output is waited
+ * for, up to the deadline.
  */
 static bool is_output_unfinished(const struct run *r, const siginfo_t *info)
 {

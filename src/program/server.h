@@ -27,7 +27,10 @@ struct program_server_config {
 	void *ctx;
 };
 
-/* Until the control line says to end: at a stop when no run is left and nobody wants one, or its grace is over. */
+/*
+ * Until the control line says to end: at a stop when no run is left and nobody wants one, or its grace is
+ * over.
+ */
 int program_server_run(const struct program_server_config *cfg, struct err *e);
 
 #endif

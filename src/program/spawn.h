@@ -13,7 +13,9 @@ struct spawned {
 	int out, err; /* our ends of its 1 and 2; non-blocking */
 };
 
-/* in becomes its 0 and stays the caller's. 0, or -1 and why; then nothing is left to be closed or waited for. */
+/*
+ * in becomes its 0 and stays the caller's. 0, or -1 and why; then nothing is left to be closed or waited for.
+ */
 int spawn_program(struct spawned *p, int in, char *const argv[], char *const envp[],
 		  const struct rlimit *files, struct err *e);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* See attempt.h: from the spool into memory, and back. attempt_conclude.c is what lies between. Runs in the relay. */
+/*
+ * See attempt.h: from the spool into memory, and back. attempt_conclude.c is what lies between. Runs in the
+ * relay.
+ */
 #include "relay/attempt.h"
 
 #include <stdlib.h>
@@ -42,7 +45,9 @@ static void log_spool_error(const char *id, const char *reason)
 	log_end(&line);
 }
 
-/* The state beside the message; one that cannot be read is moved away and all recipients are pending again. */
+/*
+ * The state beside the message; one that cannot be read is moved away and all recipients are pending again.
+ */
 static bool load_state(struct attempt *a, const struct spool *s, const char *id)
 {
 	struct err e, e2;
@@ -113,8 +118,9 @@ static size_t pick_recipients(struct attempt *a, const struct attempt_limits *li
 }
 
 /*
- * No wait is longer than retry_max: a damaged date, or one written when the clock was wrong. And one that began in the
- * future is over: the clock was set back since, and the queue in memory, which follows it, says when it is due.
+ * No wait is longer than retry_max: a damaged date, or one written when the clock was wrong. And one that
+ * began in the future is over: the clock was set back since, and the queue in memory, which follows it, says
+ * when it is due.
  */
 static void cut_dates(struct attempt *a)
 {

@@ -85,7 +85,8 @@ struct attempt_limits {
 };
 
 /*
- * Loads, verifies, and picks recipients: pending, due, routed to this upstream, within the limits. done is called at the end of the transaction, see upstream.h.
+ * Loads, verifies, and picks recipients: pending, due, routed to this upstream, within the limits. done is
+ * called at the end of the transaction, see upstream.h.
  */
 enum attempt_open attempt_open(struct attempt **out, const struct attempt_rules *rules, const char *id, size_t upstream,
 			       const struct attempt_limits *limits,
@@ -108,8 +109,9 @@ void attempt_take_final(struct upstream_txn *t, size_t i, const struct smtp_repl
 struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_outcome *outcome, double luck);
 
 /*
- * Gives up whoever is pending, if the message is too old, for upstreams that cannot be reached: trouble[] has why, by
- * index, NULL for those that can be, and behind them why it is undecided which it is (manage/route.h). Changes the state in memory and logs; false when nobody was.
+ * Gives up whoever is pending, if the message is too old, for upstreams that cannot be reached: trouble[] has
+ * why, by index, NULL for those that can be, and behind them why it is undecided which it is
+ * (manage/route.h). Changes the state in memory and logs; false when nobody was.
  */
 bool attempt_give_up(struct attempt *a, const char *const *trouble);
 
@@ -124,8 +126,8 @@ enum attempt_saved {
 };
 
 /*
- * Makes what is in memory durable, and queues the reports that follow from it (manage/bounce.h). May be called
- * again after ATTEMPT_UNSAVED.
+ * Makes what is in memory durable, and queues the reports that follow from it (manage/bounce.h). May be
+ * called again after ATTEMPT_UNSAVED.
  */
 enum attempt_saved attempt_save(struct attempt *a, struct err *e);
 

@@ -224,8 +224,8 @@ static void decide_recipient(struct attempt *a, size_t index, enum verdict verdi
 }
 
 /*
- * RFC 2852 4.1: the sender is told that it went on: where it will not be kept to the time that was named (N; R does
- * not go there), and from each relay when he asked for traces.
+ * RFC 2852 4.1: the sender is told that it went on: where it will not be kept to the time that was named (N;
+ * R does not go there), and from each relay when he asked for traces.
  */
 static bool wants_relayed(const struct attempt *a)
 {
@@ -273,7 +273,9 @@ struct attempt_result attempt_conclude(struct attempt *a, const struct upstream_
 	if (!result.touched)
 		return result;
 	result.delivered = got_through(a, of_message);
-	/* it may have to wait for a disk that takes its state, and thousands may: not with a descriptor each */
+	/*
+	 * it may have to wait for a disk that takes its state, and thousands may: not with a descriptor each
+	 */
 	spool_message_close_file(&a->message);
 	a->is_changed = true;
 	a->state.tries++;

@@ -133,9 +133,9 @@ static void judge_upstream(struct relay_conn *rc, const struct upstream_outcome 
 }
 
 /*
- * RFC 8689 4.2.1 has other servers tried before a message fails for what one of them cannot do. So it waits as long as
- * there is an address that mail goes to as soon as to this one, or sooner, and that may be able: a fall-back is not to
- * return what the first one takes when it is back. True: o is the outcome then.
+ * RFC 8689 4.2.1 has other servers tried before a message fails for what one of them cannot do. So it waits
+ * as long as there is an address that mail goes to as soon as to this one, or sooner, and that may be able: a
+ * fall-back is not to return what the first one takes when it is back. True: o is the outcome then.
  */
 static bool another_may_requiretls(const struct relay_conn *rc, const struct upstream_outcome *outcome,
 				   struct upstream_outcome *o)

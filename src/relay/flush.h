@@ -25,7 +25,10 @@ struct flush {
 };
 
 #define FLUSH_LINE_MAX (FLUSH_NAME_MAX + 4)
-/* "!domain example.org" LF and NUL, as short as that: "!d example.org\n". Returns its length; 0: no such name. */
+/*
+ * "!domain example.org" LF and NUL, as short as that: "!d example.org\n". Returns its length; 0: no such
+ * name.
+ */
 size_t flush_line(char out[FLUSH_LINE_MAX], enum flush_kind kind, const char *name);
 /* The line without LF. False: it is none of these. */
 bool flush_parse(const char *line, size_t len, struct flush *out);

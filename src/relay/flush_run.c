@@ -65,7 +65,10 @@ int64_t flush_next_mono_ms(const struct relay *r)
 {
 	if (r->flush_run)
 		return clock_mono_ms();
-	/* states that are not read yet are due when they are: the router looks at them first, and then calls for us */
+	/*
+	 * states that are not read yet are due when they are: the router looks at them first, and then calls
+	 * for us
+	 */
 	if (r->flushes.count == 0 || r->listing || queue_count_waiting(&r->queue, r->unread) > 0)
 		return CLOCK_NEVER;
 	return r->flush_least_mono_ms;

@@ -193,8 +193,8 @@ static bool has_session(const struct relay_upstream *u)
 }
 
 /*
- * Without them no connection is opened; that there are none is trouble of the address that it would have been to, but
- * not while others are open, which were let in with what was good then: trouble would end them.
+ * Without them no connection is opened; that there are none is trouble of the address that it would have been
+ * to, but not while others are open, which were let in with what was good then: trouble would end them.
  */
 static enum credentials_state look_at_credentials(struct relay_upstream *u, struct relay_remote *remote)
 {
@@ -216,8 +216,8 @@ static enum credentials_state look_at_credentials(struct relay_upstream *u, stru
 }
 
 /*
- * Refused in AUTH, with credentials that can be replaced: then that is done, once, before the upstream is paused. Others
- * that come later end the pause.
+ * Refused in AUTH, with credentials that can be replaced: then that is done, once, before the upstream is
+ * paused. Others that come later end the pause.
  */
 static bool is_tried_again(const struct relay_conn *rc, const struct upstream_outcome *why)
 {
@@ -404,7 +404,9 @@ static void look_at_remotes(struct relay_upstream *u, int64_t now_mono)
 		breaker_follow_clock(&u->choice[i].breaker, now_mono);
 		u->choice[i].is_full = remote->crowded && (now_mono < remote->crowded_until_mono_ms ||
 							    remote->connecting_count > 0);
-		/* those that hang with what they took before the trouble began must not keep us from asking */
+		/*
+		 * those that hang with what they took before the trouble began must not keep us from asking
+		 */
 		if (u->choice[i].breaker.state == BREAKER_PROBING)
 			u->choice[i].is_asked = remote->probe || has_asker(u, remote);
 	}

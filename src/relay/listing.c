@@ -15,7 +15,9 @@
 #define RESCAN_RETRY_MS 5000 /* a spool that could not be listed */
 #define NAMES_AT_ONCE 256 /* between two looks at the clock */
 
-/* Ids keep their order when the clock is set back, so one may lie in the future; its message does not wait. */
+/*
+ * Ids keep their order when the clock is set back, so one may lie in the future; its message does not wait.
+ */
 static int64_t due_by_id(const char *id)
 {
 	int64_t made = spool_id_wall_us(id) / 1000, now = relay_wall_ms();

@@ -13,7 +13,10 @@ struct json_t; /* jansson's */
 struct upstream;
 
 struct relay_lists_ops {
-	/* In the relay's event loop; changed() is called from there, never from inside these functions or from ask. */
+	/*
+	 * In the relay's event loop; changed() is called from there, never from inside these functions or
+	 * from ask.
+	 */
 	void (*start)(void *c, struct event_base *base, struct upstream *client, void (*changed)(void *ctx), void *ctx);
 	void (*stop)(void *c);
 	/* Why it cannot be found out now; NULL: nothing is wrong. Valid until the next changed(). */

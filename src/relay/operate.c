@@ -61,7 +61,9 @@ static void remove_attempted(struct relay *r, struct attempt *a, struct action_i
 	}
 	spool_change_remove(&change);
 	spool_changes_commit(r->rules.spool, &change, 1);
-	/* whatever the sync said, it must not be saved again: that would bring back a state without a message */
+	/*
+	 * whatever the sync said, it must not be saved again: that would bring back a state without a message
+	 */
 	a->is_removed = change.result != SPOOL_CHANGE_FAILED || !spool_has(r->rules.spool, item->id.text);
 	item->result = change.result == SPOOL_CHANGE_DONE ? ACTION_DONE :
 		       change.result == SPOOL_CHANGE_GONE ? ACTION_GONE :
@@ -197,7 +199,10 @@ static void follow(struct relay *r, const struct action_order *order, const stru
 	if (item->due_wall_ms == CLOCK_NEVER)
 		queue_park(&r->queue, id, QUEUE_HELD);
 	else
-		/* only a report is to be made, which no upstream is needed for: one that is slow or down is in no way */
+		/*
+		 * only a report is to be made, which no upstream is needed for: one that is slow or down is
+		 * in no way
+		 */
 		queue_give_back(&r->queue, id, item->report_failed ? r->unsorted : relay_first_lane(r),
 				item->due_wall_ms);
 	if (order->action == ACTION_RELEASE)

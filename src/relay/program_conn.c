@@ -161,7 +161,9 @@ static void on_outcome(evutil_socket_t fd, short what, void *ctx)
 	if (!(what & EV_TIMEOUT) && !program_finish(fd, &out))
 		return;
 	end_run(c);
-	/* one that cannot be started is no matter of this recipient: those left are not tried, and all wait */
+	/*
+	 * one that cannot be started is no matter of this recipient: those left are not tried, and all wait
+	 */
 	if (out.end == PROGRAM_FAILED) {
 		err_set(&c->failed, "%s: %.400s", program_command_names[c->program->command], out.text);
 		set_timer(c, 0);
@@ -172,7 +174,9 @@ static void on_outcome(evutil_socket_t fd, short what, void *ctx)
 	go_on(c);
 }
 
-/* 0: it runs. -1: it cannot be had run. 1: there is nothing to be run for this recipient, which was answered. */
+/*
+ * 0: it runs. -1: it cannot be had run. 1: there is nothing to be run for this recipient, which was answered.
+ */
 static int begin_run(struct program_conn *c, struct err *e)
 {
 	const struct attempt *a = (const struct attempt *)c->txn;
@@ -249,7 +253,9 @@ static void look_for_work(struct program_conn *c)
 static void give_up(struct program_conn *c)
 {
 	struct upstream_outcome outcome = { UPSTREAM_NO_ANSWER, UPSTREAM_CONNECT, { 0 } };
-	/* the outcome above has told of the trouble: the end of the connection is not to tell of it once more */
+	/*
+	 * the outcome above has told of the trouble: the end of the connection is not to tell of it once more
+	 */
 	struct upstream_outcome why = { UPSTREAM_SOURCE_FAILED, UPSTREAM_IDLE, { 0 } };
 
 	smtp_reply_set(&outcome.reply, 0, "", "%s", c->failed.text);

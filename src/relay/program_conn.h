@@ -23,7 +23,10 @@ struct relay_program {
 	enum program_command command;
 	int request_fd; /* of the process that runs programs */
 	int64_t timeout_ms; /* of a run */
-	/* What this recipient's run is told besides sender and recipient. -1 and e: there is nothing to be run for it. */
+	/*
+	 * What this recipient's run is told besides sender and recipient. -1 and e: there is nothing to be
+	 * run for it.
+	 */
 	int (*put)(void *ctx, struct program_job *job, const char *recipient, struct err *e);
 	void *ctx;
 };

@@ -76,7 +76,10 @@ static void grow_buckets(struct queue *q)
 	free(q->bucket);
 	q->bucket = mem_array(size, sizeof(*q->bucket));
 	q->bucket_mask = size - 1;
-	/* in the order of the memory, and as all differ without comparing: mail waits until a million are through */
+	/*
+	 * in the order of the memory, and as all differ without comparing: mail waits until a million are
+	 * through
+	 */
 	for (uint32_t i = 0; i < q->entry_cap; i++) {
 		uint32_t b = hash_of(q->entry[i].id) & q->bucket_mask;
 
@@ -430,7 +433,10 @@ void queue_shift(struct queue *q, int64_t by_ms)
 void queue_age(struct queue *q, size_t lane)
 {
 	struct queue_heap *fresh = &q->lane[lane].fresh, *rest = &q->lane[lane].rest;
-	/* an upstream may come and go all the time: a few are put where they belong, without touching a million */
+	/*
+	 * an upstream may come and go all the time: a few are put where they belong, without touching a
+	 * million
+	 */
 	bool few = fresh->len < rest->len / 16;
 
 	if (fresh->len == 0)

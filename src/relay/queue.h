@@ -92,7 +92,10 @@ void queue_set_flags(struct queue *q, const char *id, unsigned set, unsigned cle
 void queue_shift(struct queue *q, int64_t by_ms);
 /* What is fresh in the lane is no longer: after an outage it is a backlog like any other. */
 void queue_age(struct queue *q, size_t lane);
-/* Of all other lanes, what is QUEUE_SPLIT, or QUEUE_UNDECIDED, waits in this one, due at now or before; how many these are. */
+/*
+ * Of all other lanes, what is QUEUE_SPLIT, or QUEUE_UNDECIDED, waits in this one, due at now or before; how
+ * many these are.
+ */
 size_t queue_gather(struct queue *q, enum queue_flag flag, size_t lane, int64_t now_wall_ms);
 
 /* When the next one of the lane is due; CLOCK_NEVER when none waits. */
@@ -108,7 +111,9 @@ struct queue_item {
 	int64_t due_wall_ms; /* WAITING */
 	unsigned flags;
 };
-/* All messages, in no order: *at is 0 to begin with. What is added or forgotten meanwhile may be met or not. */
+/*
+ * All messages, in no order: *at is 0 to begin with. What is added or forgotten meanwhile may be met or not.
+ */
 bool queue_each(const struct queue *q, uint32_t *at, struct queue_item *item);
 /* When the oldest of all arrived, by its id; CLOCK_NEVER when there is none. */
 int64_t queue_oldest_wall_us(const struct queue *q);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* See relay.h: the event loop, what wakes it, its start and its end. relay_internal.h names the other parts. */
+/*
+ * See relay.h: the event loop, what wakes it, its start and its end. relay_internal.h names the other parts.
+ */
 #include "relay/relay.h"
 #include "relay/relay_internal.h"
 

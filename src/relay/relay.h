@@ -77,7 +77,10 @@ struct relay_setup {
 	_Atomic bool *watched; /* kept true while somebody watches */
 	_Atomic uint64_t *watch_lost; /* lines that could not be sent */
 	pid_t master_pid;
-	/* Adds what the other processes do to the answer to {"ask":"status"}: "workers", "processes". NULL: nothing. */
+	/*
+	 * Adds what the other processes do to the answer to {"ask":"status"}: "workers", "processes". NULL:
+	 * nothing.
+	 */
 	void (*add_processes)(void *ctx, struct json_t *status);
 	void *processes_ctx;
 };
@@ -91,7 +94,9 @@ int relay_run(const struct relay_setup *setup, struct err *e);
  * has_deadline: its envelope names a time to deliver it by.
  */
 void relay_notify(int notice_fd, _Atomic bool *rescan_wanted, const char *id, bool has_deadline);
-/* By a worker: asks for what waits to be tried now. False: no such name, or the pipe is full. Never blocks. */
+/*
+ * By a worker: asks for what waits to be tried now. False: no such name, or the pipe is full. Never blocks.
+ */
 bool relay_ask_flush(int notice_fd, enum flush_kind kind, const char *name);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What operators see of the relay: the answers to "status" and "flight" (posthouse-json(5)). Runs in its event loop. */
+/*
+ * What operators see of the relay: the answers to "status" and "flight" (posthouse-json(5)). Runs in its
+ * event loop.
+ */
 #include "relay/relay_internal.h"
 
 #include <unistd.h>

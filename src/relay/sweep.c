@@ -87,8 +87,8 @@ bool relay_warn(struct relay *r, struct attempt *a)
 }
 
 /*
- * Why each upstream cannot be reached now; NULL for those that can be, or that an operator stopped. And, behind them, why
- * it cannot be found out which one it is.
+ * Why each upstream cannot be reached now; NULL for those that can be, or that an operator stopped. And,
+ * behind them, why it cannot be found out which one it is.
  */
 static const char **list_troubles(const struct relay *r)
 {
@@ -158,7 +158,10 @@ static bool may_expire(const struct relay *r, const struct queue_item *item)
 	return u && !u->is_suspended && lane_state(u) != BREAKER_UP;
 }
 
-/* Of mail that was only listed nobody knows yet whether it has a time to be delivered by; it may wait for long here. */
+/*
+ * Of mail that was only listed nobody knows yet whether it has a time to be delivered by; it may wait for
+ * long here.
+ */
 static bool may_be_overdue(const struct relay *r, const struct queue_item *item)
 {
 	const struct relay_upstream *u = item->lane < r->upstream_count ? &r->upstream[item->lane] : NULL;

@@ -72,7 +72,10 @@ static void usage(void)
 	puts("\nThe manual is posthouse-sendmail(1).");
 }
 
-/* A verb of posthouse(1), with its exit status as programs expect it from sendmail; nothing: when nothing matched. */
+/*
+ * A verb of posthouse(1), with its exit status as programs expect it from sendmail; nothing: when nothing
+ * matched.
+ */
 static int run_verb(const struct sendmail_options *o, const char *verb, const char *option, const char *value,
 		    int nothing)
 {

@@ -39,8 +39,8 @@ enum command_flag {
 	COMMAND_WATCHED = 256, /* with COMMAND_HOOKED: may only see it */
 	COMMAND_ANNOUNCED = 1024, /* unknown where it was not announced */
 	/*
-	 * As many octets as its argument says follow, whatever it is answered (RFC 3030 2): a refusal reads them first,
-	 * and nobody may put another argument in its place.
+	 * As many octets as its argument says follow, whatever it is answered (RFC 3030 2): a refusal reads
+	 * them first, and nobody may put another argument in its place.
 	 */
 	COMMAND_OCTETS = 512
 };
@@ -53,7 +53,10 @@ struct command_verb {
 	enum command_argument argument;
 	const char *syntax; /* for HELP and 501; NULL: not a command one could use */
 	unsigned flags; /* enum command_flag */
-	/* SMTP_EXTENSION_BIT: unknown when that one is switched off; 0: never. More than is announced is obeyed. */
+	/*
+	 * SMTP_EXTENSION_BIT: unknown when that one is switched off; 0: never. More than is announced is
+	 * obeyed.
+	 */
 	unsigned extension;
 };
 

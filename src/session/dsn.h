@@ -20,7 +20,9 @@ bool dsn_take_envid(struct session *s, const struct smtp_param *p);
 
 /* All parameters of a RCPT into rcpt, which gets copies; false when one was refused (the reply is sent). */
 bool dsn_take_rcpt(struct session *s, const struct smtp_params *params, struct envelope_rcpt *rcpt);
-/* A recipient came again: who asked for any notification gets it, the first ORCPT stays. Takes what it needs. */
+/*
+ * A recipient came again: who asked for any notification gets it, the first ORCPT stays. Takes what it needs.
+ */
 void dsn_merge(struct envelope_rcpt *rcpt, struct envelope_rcpt *again);
 
 #endif

@@ -29,13 +29,19 @@ static bool queues(const struct session *s)
 	return s->cfg->flush;
 }
 
-/* RFC 5321 3.5.2: EXPN is announced where it is supported. VRFY always is; it is announced where it tells something. */
+/*
+ * RFC 5321 3.5.2: EXPN is announced where it is supported. VRFY always is; it is announced where it tells
+ * something.
+ */
 static bool verifies(const struct session *s)
 {
 	return s->cfg->verifies;
 }
 
-/* RFC 3030 3: only with CHUNKING. Most upstreams lack it, so it is offered only where somebody says that ours has it. */
+/*
+ * RFC 3030 3: only with CHUNKING. Most upstreams lack it, so it is offered only where somebody says that ours
+ * has it.
+ */
 static bool binarymime_is_possible(const struct session *s)
 {
 	return s->cfg->enable_binarymime && session_offers(s, SMTP_CHUNKING);

@@ -95,8 +95,9 @@ static bool ask(struct session *s, const struct command_verb *verb, enum hook_mo
 }
 
 /*
- * A chunk. What would be asked about DATA is asked about the first one of a message, too: a client that says BDAT does
- * not get past who watches DATA. Behind a refused one the others are dropped, whatever they are (verb_bdat.c).
+ * A chunk. What would be asked about DATA is asked about the first one of a message, too: a client that says
+ * BDAT does not get past who watches DATA. Behind a refused one the others are dropped, whatever they are
+ * (verb_bdat.c).
  */
 static bool take_chunk(struct session *s, const struct command_verb *verb, enum hook_moment moment,
 		       const char *arg, size_t len)

@@ -50,10 +50,10 @@ struct session_hooks_ops {
 	 */
 	const struct command_verb *(*find)(struct session_hooks *h, const char *name, size_t len);
 	/*
-	 * May put another argument in place of *arg (HOOK_PASS; without CR, LF and NUL; lives until the next call).
-	 * Not empty where the verb needs one, none at all where it takes none. Of a secret verb *arg is the first word alone, and
-	 * stays as it is; so does that of BDAT. A refusal of BDAT, or of DATA in its place, is the end of the transaction: the
-	 * rest of the content may be on its way (RFC 3030 2).
+	 * May put another argument in place of *arg (HOOK_PASS; without CR, LF and NUL; lives until the next
+	 * call). Not empty where the verb needs one, none at all where it takes none. Of a secret verb *arg
+	 * is the first word alone, and stays as it is; so does that of BDAT. A refusal of BDAT, or of DATA in
+	 * its place, is the end of the transaction: the rest of the content may be on its way (RFC 3030 2).
 	 */
 	enum hook_verdict (*command)(struct session_hooks *h, const struct command_verb *verb,
 				     enum hook_moment moment, const char **arg, size_t *len,

@@ -44,10 +44,16 @@ void input_added(struct input *in, size_t n);
 /* The first n octets of data[start..end) were used, by someone who does not want lines. */
 void input_took(struct input *in, size_t n);
 
-/* Forgets all that came in, and any line that was under way: it was not said under the protection there is now. */
+/*
+ * Forgets all that came in, and any line that was under way: it was not said under the protection there is
+ * now.
+ */
 void input_discard(struct input *in);
 
-/* Overwrites what was taken already: there was a secret in it, and this process serves others after this client. */
+/*
+ * Overwrites what was taken already: there was a secret in it, and this process serves others after this
+ * client.
+ */
 void input_forget(struct input *in);
 
 enum input_event {

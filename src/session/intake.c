@@ -54,8 +54,9 @@ static bool find_fault(const struct session *s, const struct intake *c, struct s
 }
 
 /*
- * What begins with white space has no header; but behind the trace fields that relaying puts in front it would go on with
- * the last of them, and the client could say in our name what it likes. So it is made what it is: a body.
+ * What begins with white space has no header; but behind the trace fields that relaying puts in front it
+ * would go on with the last of them, and the client could say in our name what it likes. So it is made what
+ * it is: a body.
  */
 static bool pass_on(struct session *s, struct intake *c, bool first, const char *data, size_t len)
 {
@@ -120,8 +121,8 @@ bool intake_take(struct session *s, const char **at, const char *end)
 	if (s->intake.kind != INTAKE_BINARY)
 		return take_lines(s, at, end);
 	/*
-	 * The lines of the header are lines all the same (RFC 3030 3 frees the body): a field behind a bare LF is
-	 * one to the next server and none to us.
+	 * The lines of the header are lines all the same (RFC 3030 3 frees the body): a field behind a bare
+	 * LF is one to the next server and none to us.
 	 */
 	body = header_part(&s->intake, *at, end);
 	take_lines(s, at, body);

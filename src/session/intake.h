@@ -32,7 +32,10 @@ struct intake {
 	struct smtp_reply refusal; /* the handler's own, code 0 when it had none */
 };
 
-/* Tells the handler. False: it refused, the reply is in `refusal`, and it is to be told of the end of the transaction. */
+/*
+ * Tells the handler. False: it refused, the reply is in `refusal`, and it is to be told of the end of the
+ * transaction.
+ */
 bool intake_begin(struct session *s, enum intake_kind kind, struct smtp_reply *refusal);
 
 /*

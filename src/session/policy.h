@@ -42,8 +42,8 @@ struct session_policy_ops {
 	enum policy_verdict (*rcpt)(struct session_policy *p, const struct session_client *client,
 				    struct envelope *env, struct smtp_reply *reply);
 	/*
-	 * What may be told this client of an address (VRFY), or of who is behind it (expand: EXPN). False: nothing,
-	 * and the session says just that. Else the reply is filled, whatever it is.
+	 * What may be told this client of an address (VRFY), or of who is behind it (expand: EXPN). False:
+	 * nothing, and the session says just that. Else the reply is filled, whatever it is.
 	 */
 	bool (*verify)(struct session_policy *p, const struct session_client *client, const char *address, bool expand,
 		       struct smtp_reply *reply);

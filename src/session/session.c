@@ -208,7 +208,10 @@ static void dispatch(struct session *s, const struct command *cmd)
 		reply_unknown(s, cmd);
 }
 
-/* What is no command, but may have a password in it: AUTH written wrongly, or what follows it in some clients. */
+/*
+ * What is no command, but may have a password in it: AUTH written wrongly, or what follows it in some
+ * clients.
+ */
 static bool may_be_secret(const struct session *s)
 {
 	size_t blanks = 0;
@@ -237,8 +240,8 @@ static bool looks_like_mechanism(const char *word, size_t len)
 }
 
 /*
- * What is known of the line in log and trace: all of it, but of AUTH the mechanism at most. Also of lines that are not
- * obeyed: they are in the log more than others.
+ * What is known of the line in log and trace: all of it, but of AUTH the mechanism at most. Also of lines
+ * that are not obeyed: they are in the log more than others.
  */
 static void show_line(struct session *s, const struct command *cmd)
 {
@@ -293,8 +296,8 @@ static bool run_line(struct session *s, const struct command *cmd)
 }
 
 /*
- * " BDAT 10", "BDAT\t10": no command of ours, but whoever wrote it sends the octets, and a server that is more lenient
- * would take them for content. What is too long is no command, however much of it is there.
+ * " BDAT 10", "BDAT\t10": no command of ours, but whoever wrote it sends the octets, and a server that is
+ * more lenient would take them for content. What is too long is no command, however much of it is there.
  */
 static bool may_bring_octets(const struct session *s)
 {

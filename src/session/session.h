@@ -20,7 +20,10 @@ struct session_hooks;
 
 enum bare_newline { BARE_NEWLINE_REJECT, BARE_NEWLINE_NORMALIZE };
 
-/* What a listener does about TLS. Implicit TLS is up before the session begins, so the session sees no more of it. */
+/*
+ * What a listener does about TLS. Implicit TLS is up before the session begins, so the session sees no more
+ * of it.
+ */
 enum session_tls_mode { SESSION_TLS_NONE, SESSION_TLS_STARTTLS, SESSION_TLS_REQUIRED, SESSION_TLS_IMPLICIT };
 
 enum session_auth_mode { SESSION_AUTH_NONE, SESSION_AUTH_OFFERED, SESSION_AUTH_REQUIRED };
@@ -74,7 +77,9 @@ struct session_peer {
 	const char *address; /* "192.0.2.1", for Received and X-Peer; "unix" */
 	const char *listener;
 	bool may_xclient; /* a proxy that is believed when it says for whom it speaks (XCLIENT) */
-	/* 4yz or 5yz instead of the greeting, and the end: this client is not wanted now. NULL: it is welcome */
+	/*
+	 * 4yz or 5yz instead of the greeting, and the end: this client is not wanted now. NULL: it is welcome
+	 */
 	const struct smtp_reply *refusal;
 };
 
@@ -107,7 +112,9 @@ struct session_events {
 	void (*tls)(void *ctx, const struct session_tls *tls, const struct err *why);
 	/* a proxy said who the client is; text as session_peer.text */
 	void (*peer)(void *ctx, const char *text);
-	/* every line in both directions, for -d; text without CRLF, unescaped; content lines are not passed */
+	/*
+	 * every line in both directions, for -d; text without CRLF, unescaped; content lines are not passed
+	 */
 	void (*trace)(void *ctx, bool from_client, const char *text, size_t len);
 	void *ctx;
 };

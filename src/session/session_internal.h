@@ -126,7 +126,10 @@ void session_announce(const struct session *s, struct buf *out);
 
 /* The octets that follow a BDAT are read and dropped, then the refusal goes out. */
 void bdat_refuse(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal);
-/* The same where a hook refused it: the transaction ends, for the rest of the content may be on its way (RFC 3030 2). */
+/*
+ * The same where a hook refused it: the transaction ends, for the rest of the content may be on its way (RFC
+ * 3030 2).
+ */
 void bdat_veto(struct session *s, const char *arg, size_t len, const struct smtp_reply *refusal);
 /* Where the next command begins is not known: the end. */
 void bdat_lost(struct session *s);
@@ -140,7 +143,10 @@ bool auth_is_offered(const struct session *s);
 bool starttls_is_offered(const struct session *s);
 bool requiretls_is_possible(const struct session *s);
 
-/* hook_points.c: what is asked of session/hooks.h. Each does nothing, and lets pass, where there are no hooks. */
+/*
+ * hook_points.c: what is asked of session/hooks.h. Each does nothing, and lets pass, where there are no
+ * hooks.
+ */
 /* A client is there. False: it was sent away. */
 bool hooks_begin(struct session *s);
 void hooks_end(struct session *s);

@@ -86,8 +86,8 @@ static void keep_line(struct session *s)
 }
 
 /*
- * A client that pipelines learns late that one was refused (RFC 3030 2), so the next ones are answered without being
- * counted: what is in them was counted already.
+ * A client that pipelines learns late that one was refused (RFC 3030 2), so the next ones are answered
+ * without being counted: what is in them was counted already.
  */
 static void drop(struct session *s, uint64_t octets, const struct smtp_reply *refusal)
 {

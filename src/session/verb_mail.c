@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152, 3030), SMTPUTF8 (RFC 6531), BY (RFC 2852),
- * and those of dsn.h.
+ * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (RFC 6152, 3030), SMTPUTF8 (RFC 6531), BY
+ * (RFC 2852), and those of dsn.h.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,8 +60,8 @@ static bool take_smtputf8(struct session *s, const struct smtp_param *p)
 }
 
 /*
- * RFC 4954 5: who the message came from in the eyes of the client. It is checked and not kept: nobody behind us has
- * a reason to believe it.
+ * RFC 4954 5: who the message came from in the eyes of the client. It is checked and not kept: nobody behind
+ * us has a reason to believe it.
  */
 static bool take_auth(struct session *s, const struct smtp_param *p)
 {

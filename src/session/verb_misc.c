@@ -65,8 +65,8 @@ void verb_help(struct session *s, const char *arg, size_t len)
 }
 
 /*
- * The header of a load balancer (version 1) that nobody told us of: the client behind it is not who seems to speak, and
- * may be a stranger where that may relay.
+ * The header of a load balancer (version 1) that nobody told us of: the client behind it is not who seems to
+ * speak, and may be a stranger where that may relay.
  */
 void verb_proxy(struct session *s, const char *arg, size_t len)
 {

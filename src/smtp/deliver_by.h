@@ -32,8 +32,8 @@ struct deliver_by {
 #define DELIVER_BY_SECONDS_MAX 999999999
 
 /*
- * BY='s value. 0, or -1 and *why, a constant phrase for a 501 reply: no such value, or a time that is over with mode
- * R. now_wall_us: when MAIL came.
+ * BY='s value. 0, or -1 and *why, a constant phrase for a 501 reply: no such value, or a time that is over
+ * with mode R. now_wall_us: when MAIL came.
  */
 int deliver_by_parse(const char *value, size_t len, int64_t now_wall_us, struct deliver_by *out,
 		     const char **why);

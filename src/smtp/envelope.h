@@ -35,8 +35,8 @@ extern const struct envelope_notify_name {
 } envelope_notify_names[ENVELOPE_NOTIFY_COUNT];
 
 /*
- * One entry for what was asked for twice: who asked for any notification gets it. 0 means failures, and delays if we
- * care to tell of them (RFC 3461 4.1).
+ * One entry for what was asked for twice: who asked for any notification gets it. 0 means failures, and
+ * delays if we care to tell of them (RFC 3461 4.1).
  */
 unsigned envelope_notify_merge(unsigned a, unsigned b);
 
@@ -60,14 +60,20 @@ struct envelope {
 	 * (the latter of the last RCPT); NULL when there were none; not kept in the spool; owned */
 	char *mail_options;
 	char *rcpt_options;
-	/* the client has no leave to relay, so there will be no recipient: nothing of it is said to others. Not kept in the spool */
+	/*
+	 * the client has no leave to relay, so there will be no recipient: nothing of it is said to others.
+	 * Not kept in the spool
+	 */
 	bool stays_here;
 	/* where it came from; all owned, never NULL after envelope_init */
 	char *peer; /* "192.0.2.1:4711", "[2001:db8::1]:4711", "unix:uid=1000,pid=42" */
 	char *helo; /* as the client said it, "" before */
 	char *protocol; /* RFC 3848: SMTP, ESMTP, ESMTPS, UTF8SMTP ... */
 	char *listener; /* name of the listener it came in by */
-	/* What protected its way here, as IANA names it ("TLS_AES_128_GCM_SHA256"); NULL: nothing. Not kept in the spool */
+	/*
+	 * What protected its way here, as IANA names it ("TLS_AES_128_GCM_SHA256"); NULL: nothing. Not kept
+	 * in the spool
+	 */
 	char *tls_cipher;
 };
 
@@ -77,7 +83,10 @@ void envelope_release(struct envelope *env);
 void envelope_reset(struct envelope *env);
 /* Replaces one of the owned strings. */
 void envelope_set(char **field, const char *text, size_t len);
-/* Copies the address; the caller enforces the recipient limit. Returns the new entry (valid until the next add). */
+/*
+ * Copies the address; the caller enforces the recipient limit. Returns the new entry (valid until the next
+ * add).
+ */
 struct envelope_rcpt *envelope_add_rcpt(struct envelope *env, const char *address, size_t len);
 
 #endif

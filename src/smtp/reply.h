@@ -47,7 +47,10 @@ enum smtp_reply_event {
 	SMTP_REPLY_BAD /* not an SMTP reply: the connection cannot be used any more */
 };
 
-/* Reads replies from a stream, however it is cut. Accepts a bare LF as line end from a peer we chose to talk to. */
+/*
+ * Reads replies from a stream, however it is cut. Accepts a bare LF as line end from a peer we chose to talk
+ * to.
+ */
 struct smtp_reply_parser {
 	struct smtp_reply reply; /* valid after SMTP_REPLY_DONE until the next call */
 	char line[SMTP_REPLY_LINE_MAX]; /* the unfinished line, */

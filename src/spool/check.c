@@ -114,7 +114,9 @@ static int directory_rights(const struct spool *s, enum check_folder folder, str
 	return 0;
 }
 
-/* Files of queue/ and state/; spool.c has the table. A worker's message is its own, a report is the relay's. */
+/*
+ * Files of queue/ and state/; spool.c has the table. A worker's message is its own, a report is the relay's.
+ */
 static int file_rights(const struct spool *s, enum check_folder folder, const struct stat *st, struct rights *r)
 {
 	struct stat root;

@@ -224,7 +224,10 @@ static bool parse_smtputf8(struct envelope *env, const struct kv_pair *pair)
 	return env->smtputf8 || strcmp(pair->value, "no") == 0;
 }
 
-/* Written only where it was said: a version that knows nothing of it refuses the message, and does not send it. */
+/*
+ * Written only where it was said: a version that knows nothing of it refuses the message, and does not send
+ * it.
+ */
 static bool parse_requiretls(struct envelope *env, const struct kv_pair *pair)
 {
 	env->requiretls = true;
@@ -327,7 +330,10 @@ static bool parse_value(struct envelope *env, size_t field, const struct kv_pair
 	return true;
 }
 
-/* *expected: the field that comes next in the order we write them in; found there without looking at all others. */
+/*
+ * *expected: the field that comes next in the order we write them in; found there without looking at all
+ * others.
+ */
 static int parse_field(struct envelope *env, const struct kv_pair *pair, size_t *expected, struct err *e)
 {
 	size_t count = sizeof(fields) / sizeof(*fields);

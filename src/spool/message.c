@@ -44,7 +44,10 @@ static enum spool_read read_exactly(const struct spool_message *m, const struct 
 	return SPOOL_READ_OK;
 }
 
-/* The checksum over the whole file, of which text holds the first `have` octets, is the one in the first line. */
+/*
+ * The checksum over the whole file, of which text holds the first `have` octets, is the one in the first
+ * line.
+ */
 static enum spool_read verify_content(const struct spool_message *m, const struct spool *s, const char *id,
 				      const char *text, size_t have, const struct format_head *head, struct err *e)
 {

@@ -47,7 +47,10 @@ static enum submit_result invalid(struct err *e, const char *what)
 	return SUBMIT_INVALID;
 }
 
-/* "=_" stands in no quoted-printable text and in no base64; that it stands in another one is not to be expected. */
+/*
+ * "=_" stands in no quoted-printable text and in no base64; that it stands in another one is not to be
+ * expected.
+ */
 static int make_boundary(char boundary[BOUNDARY_MAX], struct err *e)
 {
 	unsigned char bits[16];

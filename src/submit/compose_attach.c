@@ -103,7 +103,10 @@ static enum submit_result put_opened(struct composing *m, const struct compose_a
 			return r;
 		plain = message && mime_is_plain(&nature);
 	}
-	/* RFC 2046 5.2.1: a message is not to be encoded; one that cannot travel as it is, is a file like others */
+	/*
+	 * RFC 2046 5.2.1: a message is not to be encoded; one that cannot travel as it is, is a file like
+	 * others
+	 */
 	if (message && !plain)
 		type = "application/octet-stream";
 	buf_addf(&m->head, "Content-Type: %s%s", type,

@@ -22,7 +22,9 @@ static bool has_domain(const char *address)
 	return at && !(address[0] == '"' && strchr(at, '"'));
 }
 
-/* "root" is somebody on this machine; who is called so is known by its name elsewhere. *full is to be freed. */
+/*
+ * "root" is somebody on this machine; who is called so is known by its name elsewhere. *full is to be freed.
+ */
 static bool complete(const struct making *m, const char *address, char **full, struct err *e)
 {
 	if (!m->options->sendmail_rules || address[0] == '\0' || has_domain(address))
@@ -98,8 +100,8 @@ static unsigned count_fields(const struct buf *header, const char *const names[]
 static const char *const resent_recipients[] = { "Resent-To", "Resent-Cc", "Resent-Bcc" };
 
 /*
- * Sent again, with its own sender and recipients in front of the author's (RFC 5322 3.6.6), and -t: it is these that
- * are meant. Without -t the header names nobody, and who sends it is who was its sender at first.
+ * Sent again, with its own sender and recipients in front of the author's (RFC 5322 3.6.6), and -t: it is
+ * these that are meant. Without -t the header names nobody, and who sends it is who was its sender at first.
  */
 static bool is_resent(const struct buf *header, const struct submit_options *options)
 {

@@ -18,14 +18,15 @@
 /* What may stand in a header field: UTF-8 without controls. */
 bool mime_is_header_text(const char *text);
 /*
- * "Name: value" of free text (RFC 5322 2.2.1), CRLF ended: folded at its blanks, or as encoded words (RFC 2047) when
- * it is not ASCII, looks like some, or cannot be folded. The caller knows that it is mime_is_header_text.
+ * "Name: value" of free text (RFC 5322 2.2.1), CRLF ended: folded at its blanks, or as encoded words (RFC
+ * 2047) when it is not ASCII, looks like some, or cannot be folded. The caller knows that it is
+ * mime_is_header_text.
  */
 bool mime_field(const char *name, const char *value, struct buf *out);
 /*
- * A field of addresses (RFC 5322 3.4) from lists as people write them: names that are not ASCII become encoded
- * words, and addresses that are not are left as they are, with *utf8 set (RFC 6532). No field without an address:
- * -1 and e says what is wrong with which list.
+ * A field of addresses (RFC 5322 3.4) from lists as people write them: names that are not ASCII become
+ * encoded words, and addresses that are not are left as they are, with *utf8 set (RFC 6532). No field without
+ * an address: -1 and e says what is wrong with which list.
  */
 int mime_field_addresses(const char *name, char *const *list, size_t count, bool *utf8, struct buf *out,
 			 struct err *e);
@@ -52,7 +53,10 @@ struct mime_nature {
 void mime_look(struct mime_nature *n, const char *data, size_t len);
 /* The encoding that needs no 8BITMIME and, of two, is the shorter one. */
 enum mime_encoding mime_choose(const struct mime_nature *n);
-/* Whether it can be sent without any: what an attached message must be (RFC 2046 5.2.1), lines up to 998 octets. */
+/*
+ * Whether it can be sent without any: what an attached message must be (RFC 2046 5.2.1), lines up to 998
+ * octets.
+ */
 bool mime_is_plain(const struct mime_nature *n);
 
 /* Base64 in lines of 76; {0} at first, however the data is cut. */

@@ -29,7 +29,9 @@
 
 #define BLOCK (64u << 10)
 
-/* What posthoused offers, or would if asked: what of it is switched off there is refused when it is played. */
+/*
+ * What posthoused offers, or would if asked: what of it is switched off there is refused when it is played.
+ */
 static struct upstream_features features_of(const struct outbox_limits *limits)
 {
 	return (struct upstream_features){ .esmtp = true,

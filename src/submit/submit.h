@@ -25,8 +25,9 @@ struct submit_options {
 	char *const *to; /* recipients named by the operator */
 	size_t to_count;
 	/*
-	 * To, Cc and Bcc are recipients too, and Bcc fields are taken out. In a message with Resent-To, Resent-Cc or
-	 * Resent-Bcc it is those, and the sender is Resent-Sender or Resent-From; with two blocks of them it is refused.
+	 * To, Cc and Bcc are recipients too, and Bcc fields are taken out. In a message with Resent-To,
+	 * Resent-Cc or Resent-Bcc it is those, and the sender is Resent-Sender or Resent-From; with two
+	 * blocks of them it is refused.
 	 */
 	bool read_recipients;
 	bool add_headers; /* Date, Message-ID, From when missing */
@@ -66,7 +67,10 @@ void submission_release(struct submission *s);
 /* The same for who has the message in pieces. s and what the options point to must outlive it. */
 struct submission_txn;
 struct submission_txn *submission_begin(struct submission *s, const struct submit_options *options);
-/* False: nothing more is wanted, for it is refused, has failed, or has had its closing dot; commit says which. */
+/*
+ * False: nothing more is wanted, for it is refused, has failed, or has had its closing dot; commit says
+ * which.
+ */
 bool submission_write(struct submission_txn *t, const char *data, size_t len);
 /* Frees t in every case; as submission_read. */
 enum submit_result submission_commit(struct submission_txn *t, struct err *e);
@@ -91,8 +95,8 @@ bool crlf_convert(bool *after_cr, const char *data, size_t len, struct buf *out)
 /* How far a line with only a dot was seen; 0 at the beginning of a text. */
 enum dot_seen { DOT_LINE_START, DOT_DOT, DOT_CR, DOT_INSIDE };
 /*
- * Takes the part of canonical text (from crlf_convert) up to such a line, however it is cut: appends to out (of room
- * for len + 2 more), holds back what may be that line. True: it was seen, the text is over.
+ * Takes the part of canonical text (from crlf_convert) up to such a line, however it is cut: appends to out
+ * (of room for len + 2 more), holds back what may be that line. True: it was seen, the text is over.
  */
 bool dot_filter(enum dot_seen *seen, const char *data, size_t len, struct buf *out);
 

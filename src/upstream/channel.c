@@ -175,7 +175,10 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 	return s->socket = CURL_SOCKET_BAD;
 }
 
-/* LMTP: connected, and encrypted where that comes first. Later libcurl has no way any more to look at the session. */
+/*
+ * LMTP: connected, and encrypted where that comes first. Later libcurl has no way any more to look at the
+ * session.
+ */
 static int on_connected(void *ctx, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
 	struct channel *s = ctx;

@@ -37,7 +37,9 @@ struct channel {
 	struct channel_trace trace;
 	struct buf heard; /* a line received for trace.wire, its end yet to come */
 	struct upstream_features features;
-	/* "192.0.2.1:25", "[2001:db8::1]:25", "unix:/run/..."; behind a proxy the name we gave it; "" before */
+	/*
+	 * "192.0.2.1:25", "[2001:db8::1]:25", "unix:/run/..."; behind a proxy the name we gave it; "" before
+	 */
 	char remote[ENDPOINT_TEXT_MAX];
 	char via[ENDPOINT_TEXT_MAX]; /* the proxy's address; "": none */
 	struct tls_watch watch;

@@ -71,8 +71,8 @@ static bool has_all(const struct upstream_features *f, const struct upstream_mor
 }
 
 /*
- * RFC 2852 4.1: with R only who promises to keep the time may get it, and it must still be there; with N anybody may.
- * LMTP delivers, so nothing is left to be promised.
+ * RFC 2852 4.1: with R only who promises to keep the time may get it, and it must still be there; with N
+ * anybody may. LMTP delivers, so nothing is left to be promised.
  */
 static bool keeps_time(const struct upstream_features *f, const struct upstream_settings *settings,
 		       const struct deliver_by *by, struct smtp_reply *reply)

@@ -26,7 +26,10 @@ static const struct {
 	{ SMTP_REQUIRETLS, offsetof(struct upstream_features, requiretls) },
 };
 
-/* A configured name or a pinned key are what RFC 8689 4.2.1 wants of DNSSEC or MTA-STS: nobody could forge them. */
+/*
+ * A configured name or a pinned key are what RFC 8689 4.2.1 wants of DNSSEC or MTA-STS: nobody could forge
+ * them.
+ */
 bool upstream_can_requiretls(const struct upstream_features *f)
 {
 	return f->requiretls && f->verified != UPSTREAM_NOT_VERIFIED;
@@ -96,7 +99,9 @@ void upstream_features_note(struct upstream_features *f, const char *line, size_
 		    (!space ||
 		     !num_parse_u64(space + 1, len - word - 1, DELIVER_BY_SECONDS_MAX, &f->deliverby_min_s)))
 			f->deliverby_min_s = 0;
-		/* no number, or one that is none: no limit is known; the upstream will say so when it minds */
+		/*
+		 * no number, or one that is none: no limit is known; the upstream will say so when it minds
+		 */
 		if (keywords[i].extension == SMTP_SIZE &&
 		    (!space || !num_parse_u64(space + 1, len - word - 1, UINT64_MAX, &f->size_limit_bytes)))
 			f->size_limit_bytes = 0;

@@ -35,7 +35,10 @@ struct http_answer {
 	struct buf body; /* whatever its type is said to be; may hold secrets */
 };
 
-/* Blocks. -1 and e (it begins with the URL): no whole answer came. Any status is an answer. Ignores SIGPIPE from then on. */
+/*
+ * Blocks. -1 and e (it begins with the URL): no whole answer came. Any status is an answer. Ignores SIGPIPE
+ * from then on.
+ */
 int http_perform(const struct http_request *request, struct http_answer *answer, struct err *e);
 void http_answer_release(struct http_answer *answer); /* overwrites it */
 
@@ -43,8 +46,8 @@ void http_answer_release(struct http_answer *answer); /* overwrites it */
 typedef void http_done(void *ctx, const struct http_answer *answer, const struct err *e);
 
 /*
- * The same on the event loop: done comes from there, never from inside this call. The request is copied. Every call
- * must have ended, or been cancelled, before upstream_close.
+ * The same on the event loop: done comes from there, never from inside this call. The request is copied.
+ * Every call must have ended, or been cancelled, before upstream_close.
  */
 struct http_call *http_begin(struct upstream *u, const struct http_request *request, http_done *done, void *ctx);
 void http_cancel(struct http_call *call); /* done does not come */

@@ -274,7 +274,9 @@ static enum pipeline_result on_data(struct pipeline *p, struct flight *f, const 
 	} else if (f->txn) {
 		f->total++;
 	} else if (f->accepted) {
-		/* RFC 2033 4.2 has DATA refused then; how many answers a dot would get here nobody can know */
+		/*
+		 * RFC 2033 4.2 has DATA refused then; how many answers a dot would get here nobody can know
+		 */
 		return broken(p, "content is asked for, and nobody is to get it", reply);
 	} else {
 		/* a server that wants the content of nobody's message gets an empty one (RFC 2920 3.1) */

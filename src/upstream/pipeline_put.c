@@ -116,8 +116,8 @@ static size_t most_unanswered(const struct pipeline *p, const struct flight *f, 
 	if (step != FLIGHT_CONTENT)
 		return PIPELINE_UNANSWERED_MAX;
 	/*
-	 * Behind DATA the content waits for its 354; a large one for somebody who is to get it, and so does LMTP's,
-	 * whose answers are as many as these.
+	 * Behind DATA the content waits for its 354; a large one for somebody who is to get it, and so does
+	 * LMTP's, whose answers are as many as these.
 	 */
 	return f->bdat && !f->accepted && f->txn->content_bytes <= PIPELINE_AHEAD_MAX
 		       ? PIPELINE_UNANSWERED_MAX

@@ -30,8 +30,8 @@ size_t remotes_best_group(const struct remote *r, size_t count);
 /* Where the next connection goes; REMOTES_NONE: nowhere now. Counts as taken its turn. */
 size_t remotes_choose(struct remote *r, size_t count);
 /*
- * An address whose pause is over, which nobody asks how it is, and which is worth asking: it stands no later than
- * what is up. REMOTES_NONE when there is none.
+ * An address whose pause is over, which nobody asks how it is, and which is worth asking: it stands no later
+ * than what is up. REMOTES_NONE when there is none.
  */
 size_t remotes_to_probe(const struct remote *r, size_t count);
 /* The best that any of them is; with PAUSED, *until_mono_ms is when the first pause ends. */

@@ -168,7 +168,10 @@ int talk_connect(struct talk *t, struct upstream_outcome *why)
 	}
 	smtp_reply_parser_init(&t->parser);
 	t->open = true;
-	/* reading at once also ties the connection to this handle: libcurl closes idle ones it takes for unused */
+	/*
+	 * reading at once also ties the connection to this handle: libcurl closes idle ones it takes for
+	 * unused
+	 */
 	r = talk_look_before_speaking(t, UPSTREAM_GREETING, why);
 	return r == 0 ? 0 : -1;
 }

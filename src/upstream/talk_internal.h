@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One connection, step by step, in three files: talk_connect.c (until commands may follow), talk_io.c (waiting, replies
- * in, octets out), talk.c (what can be said). This is what they share. talk.h has the contract, and says how a step ends.
+ * One connection, step by step, in three files: talk_connect.c (until commands may follow), talk_io.c
+ * (waiting, replies in, octets out), talk.c (what can be said). This is what they share. talk.h has the
+ * contract, and says how a step ends.
  */
 #ifndef UPSTREAM_TALK_INTERNAL_H
 #define UPSTREAM_TALK_INTERNAL_H

@@ -238,7 +238,9 @@ static int send_failed(struct talk *t, enum upstream_phase phase, const struct e
 	return talk_lost(t, phase, e->text, o);
 }
 
-/* The server is to wait for the end of the content (RFC 5321 4.1.1.4); who refuses before it is done with us. */
+/*
+ * The server is to wait for the end of the content (RFC 5321 4.1.1.4); who refuses before it is done with us.
+ */
 static int look_while_sending(struct talk *t, enum upstream_phase phase, struct upstream_outcome *o)
 {
 	switch (listen_now(t, phase, o)) {

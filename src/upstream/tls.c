@@ -210,7 +210,10 @@ static bool explain_alert(const struct tls_watch *w, struct buf *out)
 	return true;
 }
 
-/* OpenSSL's words in libcurl's: "error:0A000102:SSL routines::unsupported protocol", "OpenSSL/3.0.1: error:..." */
+/*
+ * OpenSSL's words in libcurl's: "error:0A000102:SSL routines::unsupported protocol", "OpenSSL/3.0.1:
+ * error:..."
+ */
 static bool explain_error(const char *words, struct buf *out)
 {
 	const char *error = strstr(words, "error:"), *reason = error ? strstr(error, "::") : NULL;

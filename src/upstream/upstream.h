@@ -91,7 +91,10 @@ enum upstream_chunking {
 struct upstream_settings {
 	const char *name; /* for messages: upstream "main" */
 	struct endpoint remote; /* TCP; UNIX: TLS does not make sense there and is to be UPSTREAM_TLS_NONE */
-	/* LMTP (RFC 2033) instead of SMTP: LHLO, an answer for each recipient. TLS is implicit or none, and no AUTH */
+	/*
+	 * LMTP (RFC 2033) instead of SMTP: LHLO, an answer for each recipient. TLS is implicit or none, and
+	 * no AUTH
+	 */
 	bool lmtp;
 	enum upstream_tls tls;
 	const char *tls_ca_file; /* PEM; NULL: the system's */
@@ -109,8 +112,9 @@ struct upstream_settings {
 	const char *source_interface; /* name of the one to connect through; NULL: any */
 	enum upstream_family family;
 	/*
-	 * An OAuth 2 access token instead of a password, asked for when a session starts and copied then; NULL (or
-	 * the function's): there is none. With it, and a user, AUTH is OAUTHBEARER or XOAUTH2 and nothing else.
+	 * An OAuth 2 access token instead of a password, asked for when a session starts and copied then;
+	 * NULL (or the function's): there is none. With it, and a user, AUTH is OAUTHBEARER or XOAUTH2 and
+	 * nothing else.
 	 */
 	const char *(*bearer)(void *ctx);
 	void *bearer_ctx;
@@ -127,8 +131,8 @@ struct upstream_settings {
 	int64_t final_timeout_ms; /* the answer to the final dot: 10 minutes */
 	int64_t idle_timeout_ms; /* unused this long: QUIT */
 	/*
-	 * A whole transaction, whatever else is waited for: from its MAIL, or from when it is the first on its
-	 * connection, to its end; then the connection is given up, with NO_ANSWER for it. 0: no limit.
+	 * A whole transaction, whatever else is waited for: from its MAIL, or from when it is the first on
+	 * its connection, to its end; then the connection is given up, with NO_ANSWER for it. 0: no limit.
 	 */
 	int64_t attempt_timeout_ms;
 };
@@ -146,7 +150,10 @@ struct upstream_features {
 	bool requiretls; /* RFC 8689 */
 	bool deliverby; /* RFC 2852 */
 	uint64_t deliverby_min_s; /* the least time that it promises to return a message in; 0: none is said */
-	/* RFC 9422, 0: no limit is said: recipients of a message, messages of a connection, domains of a message */
+	/*
+	 * RFC 9422, 0: no limit is said: recipients of a message, messages of a connection, domains of a
+	 * message
+	 */
 	unsigned rcptmax, mailmax, rcptdomainmax;
 	bool tls; /* the session is encrypted */
 	char tls_version[16]; /* "TLSv1.3"; "" when it is not */
@@ -231,7 +238,10 @@ struct upstream_outcome {
 struct upstream_conn;
 struct upstream_txn;
 
-/* What a person wants said beside what the envelope says. Strings are printable, without blanks at their ends. */
+/*
+ * What a person wants said beside what the envelope says. Strings are printable, without blanks at their
+ * ends.
+ */
 struct upstream_more {
 	unsigned needs; /* SMTP_EXTENSION_BIT: an upstream that does not announce them cannot take it; SMTPUTF8 is said */
 	const char *mail, *rcpt; /* options of MAIL, and of every RCPT, as they are to be said; NULL: none */
@@ -256,17 +266,17 @@ struct upstream_txn {
 	 */
 	void (*recipient)(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
 	/*
-	 * LMTP: the answer to the content for one recipient whose RCPT was accepted; i as above, before done, once
-	 * for each unless the connection ends before. Who has one is not meant by done's outcome, which is the last
-	 * answer else. NULL: nobody cares, as with a single recipient.
+	 * LMTP: the answer to the content for one recipient whose RCPT was accepted; i as above, before done,
+	 * once for each unless the connection ends before. Who has one is not meant by done's outcome, which
+	 * is the last answer else. NULL: nobody cares, as with a single recipient.
 	 */
 	void (*final)(struct upstream_txn *t, size_t i, const struct smtp_reply *reply);
 	/*
 	 * The end: with phase FINAL_DOT and ANSWERED, reply is the fate of all recipients whose RCPT was
 	 * accepted. When every RCPT was refused it is ANSWERED with phase RCPT (and the last such reply).
 	 * ANSWERED may come in any phase with 421 and for all that were not refused before; in phase CONTENT
-	 * it is a refusal the upstream did not keep to itself until the final dot. Only a 2yz to the final dot
-	 * is ever reported as a positive answer. t may be freed inside.
+	 * it is a refusal the upstream did not keep to itself until the final dot. Only a 2yz to the final
+	 * dot is ever reported as a positive answer. t may be freed inside.
 	 */
 	void (*done)(struct upstream_txn *t, const struct upstream_outcome *outcome);
 	void *ctx; /* the caller's */
@@ -290,14 +300,14 @@ struct upstream_conn_ops {
 	void (*closed)(struct upstream_conn *c, void *ctx, const struct upstream_outcome *why,
 		       bool ever_ready);
 	/*
-	 * Each line, both directions, for transcripts: printable ASCII, other octets as '?'. AUTH secrets arrive
-	 * as "AUTH PLAIN ***". Content is not passed, but its final dot. May be NULL. Only for taking notes: it
-	 * must not call any function here.
+	 * Each line, both directions, for transcripts: printable ASCII, other octets as '?'. AUTH secrets
+	 * arrive as "AUTH PLAIN ***". Content is not passed, but its final dot. May be NULL. Only for taking
+	 * notes: it must not call any function here.
 	 */
 	void (*trace)(void *ctx, bool from_upstream, const char *text, size_t len);
 	/*
-	 * The same lines as they go over the wire, with their line ends and any octet in them; AUTH's secrets are masked here
-	 * too. A line longer than SMTP_REPLY_LINE_MAX comes in pieces. May be NULL.
+	 * The same lines as they go over the wire, with their line ends and any octet in them; AUTH's secrets
+	 * are masked here too. A line longer than SMTP_REPLY_LINE_MAX comes in pieces. May be NULL.
 	 */
 	void (*wire)(void *ctx, bool from_upstream, const char *data, size_t len);
 };
@@ -318,8 +328,8 @@ const char *upstream_conn_remote(const struct upstream_conn *c);
 /* Address and port of the proxy; "": none, or before. */
 const char *upstream_conn_via(const struct upstream_conn *c);
 /*
- * The session's encryption, into *info: from ready() on, and inside closed(), also when the session failed (then
- * what is known of the server's certificates). False: there is no TLS to tell of.
+ * The session's encryption, into *info: from ready() on, and inside closed(), also when the session failed
+ * (then what is known of the server's certificates). False: there is no TLS to tell of.
  */
 bool upstream_conn_tls(const struct upstream_conn *c, struct upstream_tls_info *info);
 /* "no", "yes" (an authority), "pin": for log lines */
