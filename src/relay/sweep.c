@@ -19,10 +19,16 @@
 #define SWEEP_TAKEN_MS 5000 /* until those that were being sent just then are looked at again */
 #define ENTRIES_AT_ONCE 256 /* between two looks at the clock */
 
+/* Rounded up: a moment that comes by this has come for those, too, who count microseconds (attempt_give_up). */
+static int64_t made_wall_ms(const char *id)
+{
+	return spool_id_wall_us(id) / 1000 + 1;
+}
+
 /* The next moment at which something is due to a message by its age alone; CLOCK_NEVER: none. */
 static int64_t next_moment_ms(const struct relay *r, const char *id, bool is_warned, int64_t after_wall_ms)
 {
-	int64_t made = spool_id_wall_us(id) / 1000, next = CLOCK_NEVER;
+	int64_t made = made_wall_ms(id), next = CLOCK_NEVER;
 	int64_t expiry = made + r->config->expire_after_ms, warning = made + r->config->warn_after_ms;
 
 	if (expiry > after_wall_ms)
@@ -173,7 +179,7 @@ static bool may_be_overdue(const struct relay *r, const struct queue_item *item)
 /* True when it took a while. */
 static bool sweep_one(struct relay *r, const struct queue_item *item)
 {
-	int64_t now = relay_wall_ms(), age = now - spool_id_wall_us(item->id.text) / 1000, next;
+	int64_t now = relay_wall_ms(), age = now - made_wall_ms(item->id.text), next;
 	bool is_warned = item->flags & QUEUE_WARNED, wants_warning;
 
 	if (item->where != QUEUE_WAITING && item->where != QUEUE_TAKEN)
@@ -186,13 +192,12 @@ static bool sweep_one(struct relay *r, const struct queue_item *item)
 		r->sweep_next_wall_ms = now + SWEEP_TAKEN_MS;
 	if (item->where != QUEUE_WAITING || (item->flags & QUEUE_PEEK))
 		return false;
-	if (!wants_warning && may_be_overdue(r, item)) {
+	if (wants_warning || (age >= r->config->expire_after_ms && may_expire(r, item)))
+		look_at(r, item, wants_warning);
+	else if (may_be_overdue(r, item))
 		overdue_look(r, item->id.text);
-		return true;
-	}
-	if (!wants_warning && (age < r->config->expire_after_ms || !may_expire(r, item)))
+	else
 		return false;
-	look_at(r, item, wants_warning);
 	return true;
 }
 

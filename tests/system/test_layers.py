@@ -87,6 +87,14 @@ def test_headers_are_distributed(t):
     equal(forgotten, [], "in no local.am")
 
 
+def test_tests_are_run(t):
+    """A test that no local.am names is never run by make check."""
+    named = "".join(makefile.read_text() for makefile in SRCDIR.glob("**/local.am"))
+    forgotten = [s.name for s in (SRCDIR / "tests/system").glob("test_*.py") if f"{s.name}" not in named]
+    forgotten += [s.name for s in (SRCDIR / "tests/unit").glob("test_*.c") if not re.search(rf"/{s.stem}\b[^._]", named)]
+    equal(sorted(forgotten), [], "in no local.am")
+
+
 def test_headers_stand_alone(t):
     """Each source includes its own header first, which proves that it compiles alone."""
     wrong, first_of = [], {}

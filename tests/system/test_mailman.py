@@ -354,7 +354,7 @@ def test_seen_through_the_relay(t):
     done = t.run([*as_user(pwd.getpwnam("games")), BUILDDIR / "posthouse", "--config", t.tmp / "posthoused.conf",
                   "explain", waiting], check=0)
     said = words(done.stdout.decode())
-    assert "new@lists.example.org, and 1 more like it, waits, because it is not known" in said, said
+    assert "new@lists.example.org waits, because it is not known" in said, said
 
 
 def test_the_first_section_may_be_mailmans(t):
