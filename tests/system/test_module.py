@@ -421,6 +421,7 @@ def test_who_refuses_data_refuses_chunks(t):
         client.send(b"BDAT 10\r\n")  # the session ends: nobody waits for the octets
         client.expect(421)
         equal(client.at_eof(), b"", "after it")
+    relay.wait_for("accepted")
     equal(len(relay.events("accepted")), 1, "messages taken")
 
 
