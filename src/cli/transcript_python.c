@@ -168,11 +168,17 @@ void python_send_content(const struct python *p, const struct submission *conten
 	sink_puts(p->out, "\n");
 }
 
+/* A line: what it begins with, the octets as Python has them, what it ends with. */
+static void put_line(const struct python *p, const char *begun, const char *text, size_t len, const char *end)
+{
+	begin(p, begun);
+	put_bytes(p, text, len);
+	sink_puts(p->out, end);
+}
+
 void python_reply_line(const struct python *p, const char *line, size_t len)
 {
-	begin(p, "reply: ");
-	put_bytes(p, line, len);
-	sink_puts(p->out, "\n");
+	put_line(p, "reply: ", line, len, "\n");
 }
 
 void python_reply(const struct python *p, int code, const char *text, size_t len)
@@ -180,16 +186,12 @@ void python_reply(const struct python *p, int code, const char *text, size_t len
 	char begun[48];
 
 	snprintf(begun, sizeof(begun), "reply: retcode (%d); Msg: ", code);
-	begin(p, begun);
-	put_bytes(p, text, len);
-	sink_puts(p->out, "\n");
+	put_line(p, begun, text, len, "\n");
 }
 
 void python_connected(const struct python *p, const char *text, size_t len)
 {
-	begin(p, "connect: ");
-	put_bytes(p, text, len);
-	sink_puts(p->out, "\n");
+	put_line(p, "connect: ", text, len, "\n");
 }
 
 void python_data(const struct python *p, int code, const char *text, size_t len)
@@ -197,7 +199,5 @@ void python_data(const struct python *p, int code, const char *text, size_t len)
 	char begun[32];
 
 	snprintf(begun, sizeof(begun), "data: (%d, ", code);
-	begin(p, begun);
-	put_bytes(p, text, len);
-	sink_puts(p->out, ")\n");
+	put_line(p, begun, text, len, ")\n");
 }
