@@ -217,6 +217,21 @@ static void check_model(struct world *w, struct model *m)
 	ck_assert_uint_eq(got, m->count); /* nothing more, nothing empty */
 }
 
+/* The round says what both sides can and want. */
+static void start_round(struct model *m, struct world *w, unsigned round)
+{
+	memset(m, 0, sizeof(*m));
+	buf_init(&m->in, 1 << 20);
+	buf_init(&m->content, 1 << 20);
+	m->seed = round % 3 == 0 ? 0 : round;
+	m->lmtp = round % 4 == 1;
+	world_init(w, round % 5 != 0);
+	w->settings.lmtp = m->lmtp;
+	w->features.chunking = w->features.binarymime = true;
+	w->settings.chunking = (enum upstream_chunking)(round / 4 % 3);
+	world_restart(w);
+}
+
 START_TEST(the_model_server_gets_every_message)
 {
 	static struct model m;
@@ -226,17 +241,8 @@ START_TEST(the_model_server_gets_every_message)
 	for (unsigned round = 1; round <= 240; round++) {
 		unsigned seed = round;
 
-		memset(&m, 0, sizeof(m));
-		buf_init(&m.in, 1 << 20);
-		buf_init(&m.content, 1 << 20);
-		m.seed = round % 3 == 0 ? 0 : round;
-		m.lmtp = round % 4 == 1;
+		start_round(&m, &w, round);
 		m.lax = round % 2 && !m.lmtp;
-		world_init(&w, round % 5 != 0);
-		w.settings.lmtp = m.lmtp;
-		w.features.chunking = w.features.binarymime = true;
-		w.settings.chunking = (enum upstream_chunking)(round / 4 % 3);
-		world_restart(&w);
 		for (int i = 0; i < 100; i++)
 			add_random(&w, &seed);
 		run_model(&w, &m, &seed, UINT_MAX);
@@ -285,17 +291,8 @@ START_TEST(a_lost_connection_loses_no_message)
 	for (unsigned round = 1; round <= 6000; round++) {
 		unsigned seed = round;
 
-		memset(&m, 0, sizeof(m));
-		buf_init(&m.in, 1 << 20);
-		buf_init(&m.content, 1 << 20);
-		m.seed = round % 3 == 0 ? 0 : round;
-		m.lmtp = round % 4 == 1;
-		world_init(&w, round % 5 != 0);
+		start_round(&m, &w, round);
 		w.fails = round % 7 == 0;
-		w.settings.lmtp = m.lmtp;
-		w.features.chunking = w.features.binarymime = true;
-		w.settings.chunking = (enum upstream_chunking)(round / 4 % 3);
-		world_restart(&w);
 		for (int i = 0; i < 20; i++) {
 			struct fake_txn *t = add_random(&w, &seed);
 
