@@ -259,19 +259,19 @@ static void worker_ended(void *ctx, unsigned slot)
 	limits_clear_slot(&s->admission.limits, slot);
 }
 
-static bool reload_files(void *ctx)
+static enum master_change reload_files(void *ctx)
 {
 	struct service *s = ctx;
 
-	return reload_now(s->reload);
+	return reload_now(s->reload) ? MASTER_WORKERS : MASTER_SAME;
 }
 
-static bool tick(void *ctx)
+static enum master_change tick(void *ctx)
 {
 	struct service *s = ctx;
 
 	listener_tls_tick(s->tls);
-	return reload_tick(s->reload);
+	return reload_tick(s->reload) ? MASTER_WORKERS : MASTER_SAME;
 }
 
 static void ready(void *ctx)
@@ -367,8 +367,8 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
-	    scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
-	    admission_count(&s.admission, cfg->max_workers, e) < 0)
+	    scoreboard_create(&s.board, pool_slots(&limits.pool), e) < 0 ||
+	    admission_count(&s.admission, pool_slots(&limits.pool), e) < 0)
 		goto out;
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
