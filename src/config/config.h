@@ -262,6 +262,18 @@ struct config {
 	bool enable_binarymime; /* RFC 3030: what is behind us takes it */
 	int64_t deliver_by_minimum_ms; /* RFC 2852: a client may not ask for less; 0: it may */
 
+	/* sandbox: seccomp, Landlock */
+
+	/* the process with the private keys */
+
+	/* more clients than workers: stress, shedding */
+
+	/* the log: sinks, format, levels */
+
+	/* figures and health */
+
+	/* supervision by systemd; reload and upgrade */
+
 	/* for operators and local programs */
 	char *view_group; /* may look: posthouse queue, show, status ...; NULL: the group of `user`; owned */
 	char *control_group; /* may also change: hold, remove ...; NULL: only root and `user`; owned */

@@ -348,6 +348,18 @@ const struct config_option config_options[] = {
 	{ "deliver_by_minimum", TOP(deliver_by_minimum_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "0s",
 	  .help = "shortest time to deliver by that clients may ask for (RFC 2852); 0: any" },
 
+	/* sandbox: seccomp, Landlock */
+
+	/* the process with the private keys */
+
+	/* more clients than workers: stress, shedding */
+
+	/* the log: sinks, format, levels */
+
+	/* figures and health */
+
+	/* supervision by systemd; reload and upgrade */
+
 	/* operators and local programs */
 	{ "view_group", TOP(view_group), TYPE(group),
 	  .help = "group that may look at the queue; default: that of user" },

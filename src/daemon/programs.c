@@ -119,7 +119,7 @@ int programs_main(void *ctx, struct child_start *start)
 		.request_fd = s->program_fd[0],
 		.control = &start->control,
 		.max_programs = s->cfg->max_programs,
-		.ready = &s->board->shared->programs_ready,
+		.ready = &s->board->shared->ready[ROLE_PROGRAMS],
 		.wanted = sessions_are_open,
 		.ctx = s,
 	};

@@ -160,7 +160,7 @@ int relay_main(void *ctx, struct child_start *start)
 		.started_wall_us = s->started_wall_us,
 		.notice_fd = s->notice_fd[0],
 		.rescan_wanted = &s->board->shared->rescan_wanted,
-		.ready = &s->board->shared->relay_ready,
+		.ready = &s->board->shared->ready[ROLE_RELAY],
 		.queued = &s->board->shared->relay_queued,
 		.control = &start->control,
 		.trace = s->cfg->debug,

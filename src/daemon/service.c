@@ -337,7 +337,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 			     .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
 	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
-	struct master_roles roles = { .worker = worker_main,
+	struct master_roles roles = { .run[ROLE_WORKER] = worker_main,
 				      .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
 				      .ready = ready,
@@ -354,11 +354,11 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	s.has_auth = config_offers_auth(cfg);
 	s.has_programs = config_runs_programs(cfg);
 	if (s.has_relay)
-		roles.relay = relay_main;
+		roles.run[ROLE_RELAY] = relay_main;
 	if (s.has_auth)
-		roles.auth = auth_main;
+		roles.run[ROLE_AUTH] = auth_main;
 	if (s.has_programs)
-		roles.programs = programs_main;
+		roles.run[ROLE_PROGRAMS] = programs_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) ||

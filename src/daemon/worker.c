@@ -156,7 +156,7 @@ static enum session_flush on_flush(void *ctx, enum session_flush_of what, const 
 		found = strcmp(cfg->upstream[i].name, name) == 0;
 	if (!found)
 		return SESSION_FLUSH_NO_SUCH;
-	if (atomic_load(&shared->relay_ready) && atomic_load(&shared->relay_queued) == 0)
+	if (atomic_load(&shared->ready[ROLE_RELAY]) && atomic_load(&shared->relay_queued) == 0)
 		return SESSION_FLUSH_NOTHING;
 	if (!relay_ask_flush(w->service->notice_fd[1], kinds[what], name))
 		return SESSION_FLUSH_FAILED;

@@ -26,7 +26,7 @@ struct master {
 	const struct master_limits *limits;
 	const struct master_roles *roles;
 	struct scoreboard *board;
-	struct child *child; /* board->slots workers, then the relay, auth, programs */
+	struct child *child; /* board->slots workers, then one place for each other role */
 	unsigned child_count;
 	struct backoff backoff[CHILD_ROLES];
 	unsigned generation; /* of the last worker started */
@@ -41,39 +41,10 @@ struct master {
 	int64_t last_tick_mono_ms;
 };
 
-/* What runs at most once: its place, and what it runs. NULL: this service has none. */
-static int (*single_role(const struct master *m, enum child_role role))(void *ctx, struct child_start *start)
-{
-	switch (role) {
-	case ROLE_WORKER:
-		return NULL;
-	case ROLE_RELAY:
-		return m->roles->relay;
-	case ROLE_AUTH:
-		return m->roles->auth;
-	case ROLE_PROGRAMS:
-		return m->roles->programs;
-	}
-	return NULL;
-}
-
+/* The place of what runs at most once. */
 static unsigned single_index(const struct master *m, enum child_role role)
 {
 	return m->board->slots + (unsigned)role - ROLE_RELAY;
-}
-
-static _Atomic bool *single_ready(const struct master *m, enum child_role role)
-{
-	switch (role) {
-	case ROLE_AUTH:
-		return &m->board->shared->auth_ready;
-	case ROLE_PROGRAMS:
-		return &m->board->shared->programs_ready;
-	case ROLE_WORKER:
-	case ROLE_RELAY:
-		break;
-	}
-	return &m->board->shared->relay_ready;
 }
 
 /* ---- being born -------------------------------------------------------------- */
@@ -89,8 +60,7 @@ static _Noreturn void live(struct master *m, enum child_role role, struct child_
 		if (m->child[i].pid != 0)
 			close(m->child[i].control_fd);
 	free(m->child);
-	status = role == ROLE_WORKER ? m->roles->worker(m->roles->ctx, start)
-				     : single_role(m, role)(m->roles->ctx, start);
+	status = m->roles->run[role](m->roles->ctx, start);
 	exit(status);
 }
 
@@ -131,7 +101,7 @@ static void spawn_single(struct master *m, enum child_role role)
 {
 	unsigned index = single_index(m, role);
 
-	if (single_role(m, role) && m->child[index].pid == 0 &&
+	if (m->roles->run[role] && m->child[index].pid == 0 &&
 	    clock_mono_ms() >= m->backoff[role].not_before_mono_ms)
 		spawn(m, role, index);
 }
@@ -244,6 +214,8 @@ static void begin_stop(struct master *m)
 	log_msg(LOG_LEVEL_INFO, "stopping", "sessions and deliveries under way have %lld ms",
 		(long long)m->limits->stop_timeout_ms);
 	proctitle_set("master (stopping)");
+	if (m->roles->stopping)
+		m->roles->stopping(m->roles->ctx);
 	for (unsigned i = 0; i < m->child_count; i++)
 		if (m->child[i].pid != 0)
 			child_tell(&m->child[i], CONTROL_STOP);
@@ -291,7 +263,7 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		if (!guest.had_client)
 			backoff_note(&m->backoff[ROLE_WORKER], failed, lived, now);
 	} else {
-		atomic_store(single_ready(m, c->role), false);
+		atomic_store(&m->board->shared->ready[c->role], false);
 		/* one that ends by itself did so for a reason it has logged: not a hot loop either */
 		backoff_note(&m->backoff[c->role], failed || !c->told, lived, now);
 	}
@@ -369,8 +341,7 @@ static void announce_when_ready(struct master *m)
 	if (m->announced)
 		return;
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
-		if (single_role(m, (enum child_role)role) &&
-		    !atomic_load(single_ready(m, (enum child_role)role)))
+		if (m->roles->run[role] && !atomic_load(&m->board->shared->ready[role]))
 			return;
 	scoreboard_count(m->board, &count);
 	if (count.idle + count.busy == 0)
@@ -406,9 +377,8 @@ static void loop(struct master *m)
 
 		if (!m->stopping) {
 			tick(m);
-			spawn_single(m, ROLE_RELAY);
-			spawn_single(m, ROLE_AUTH);
-			spawn_single(m, ROLE_PROGRAMS);
+			for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
+				spawn_single(m, (enum child_role)role);
 			grow_pool(m);
 			shrink_pool(m);
 			announce_when_ready(m);
@@ -462,7 +432,7 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 	proctitle_set("master");
 	loop(&m);
 	if (m.never_ready)
-		err_set(e, "a worker, the relay, auth or programs could not start: its own line in the log "
+		err_set(e, "a worker or another process of the service could not start: its own line in the log "
 			   "says why");
 	else
 		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");

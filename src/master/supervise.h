@@ -11,6 +11,7 @@
 
 #include "base/control.h"
 #include "base/err.h"
+#include "master/child.h"
 #include "master/pool.h"
 #include "master/scoreboard.h"
 
@@ -25,16 +26,15 @@ struct child_start {
 
 struct master_roles {
 	/* Each runs in the child until its end; the return value is the exit status. */
-	int (*worker)(void *ctx, struct child_start *start);
-	int (*relay)(void *ctx, struct child_start *start); /* NULL: this service has none */
-	int (*auth)(void *ctx, struct child_start *start); /* NULL: this service has none */
-	int (*programs)(void *ctx, struct child_start *start); /* NULL: this service has none */
+	int (*run[CHILD_ROLES])(void *ctx, struct child_start *start); /* by role; NULL: this service has none */
 	/* A worker has ended, however it did: nobody is in its slot. May be NULL. */
 	void (*worker_ended)(void *ctx, unsigned slot);
 	/* A worker died in disorder: it may have committed mail without telling. */
 	void (*worker_lost)(void *ctx);
 	/* Workers wait for clients, the others have started. */
 	void (*ready)(void *ctx);
+	/* The stop has begun: clients and deliveries under way have their time. May be NULL. */
+	void (*stopping)(void *ctx);
 	/*
 	 * HUP: what workers inherit is read again. Returns whether it is another now: then the workers retire
 	 * (idle ones at once, the others behind their session) and new ones are forked. NULL: HUP is refused.

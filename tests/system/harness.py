@@ -527,12 +527,11 @@ PROGRAM_USER = (system_users() + ["nobody"] * 4)[3]
 _running = []
 
 
-def _run_case(case):
-    name, function = case
+def _attempt(name, function):
+    """One run of a case: its comments, SKIP directive, trouble (lines; none: it passed) and logs."""
     test = Test(name)
     _running.append(test)
     directive, trouble = "", []
-    started = time.monotonic()
     try:
         function(test)
     except Skip as e:
@@ -541,13 +540,25 @@ def _run_case(case):
         trouble = traceback.format_exc().splitlines()
     trouble += test.finish(bool(trouble))
     _running.remove(test)
+    logs = test.logs() if trouble else []
+    test.remove()
+    return test, directive, [line for text in [*trouble, *logs] for line in text.splitlines()]
+
+
+def _run_case(case):
+    """With PH_AGAIN a case that failed has a second chance, which is told: see HACKING.md, "Unsteady tests"."""
+    name, function = case
+    started = time.monotonic()
+    test, directive, trouble = _attempt(name, function)
+    if trouble and os.environ.get("PH_AGAIN"):
+        first = trouble
+        test, directive, trouble = _attempt(name, function)
+        if not trouble:
+            test.comments += [f"UNSTEADY {name}: failed, and passed when it was run again; the first time:", *first]
     lines = [f"{'not ok' if trouble else 'ok'} {{number}} - {test.name}{directive if not trouble else ''}"]
-    lines += [f"# {line}" for line in test.comments]
-    if trouble:
-        lines += [f"# {line}" for text in [*trouble, *test.logs()] for line in text.splitlines()]
+    lines += [f"# {line}" for line in [*test.comments, *trouble]]
     if os.environ.get("PH_TIMES"):
         lines.append(f"# {test.name} took {time.monotonic() - started:.1f} s")
-    test.remove()
     return bool(trouble), "\n".join(line.replace("\r", "\\r") for line in lines)
 
 

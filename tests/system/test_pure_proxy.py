@@ -355,8 +355,9 @@ def test_a_slow_upstream_is_left_alone_for_a_while(t):
         client.cmd("MAIL FROM:<a@client.test>", 451)
     with Client(daemon) as client:
         client.cmd("MAIL FROM:<a@client.test>", 451)
+    daemon.wait_for("upstream_down", reason=re.compile("greeting"))
+    equal(len(daemon.events("upstream_down")), 1, "upstream_down")
     equal(len(upstream.sessions), 1, "connections")
-    equal(len(daemon.events("upstream_down", reason=re.compile("greeting"))), 1, "upstream_down")
 
 
 def test_lost_in_each_phase(t):

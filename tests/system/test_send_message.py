@@ -386,7 +386,7 @@ def test_more_recipients_than_it_takes(t):
 
 def test_queue(t):
     upstream = Upstream(t)
-    daemon = t.daemon(upstream, args=("-n",))
+    daemon = t.daemon(upstream, args=("-n",)).ready()  # which makes the spool
     messages = make_files(t)
     out, _ = run_posthouse(t, "send", "--spool", daemon.spool, "-t", t.tmp / "box")
     ids = [line.split()[-1] for line in out.decode().splitlines()]

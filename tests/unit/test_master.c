@@ -118,7 +118,7 @@ START_TEST(control_lines_say_retire_stop_or_nothing)
 	struct control c;
 	int line[2];
 
-	ck_assert_int_eq(pipe2(line, O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(line), 0);
 	clock_freeze(0, 1000);
 	control_init(&c, line[0], 500);
 	control_read(&c); /* nothing there */
@@ -151,7 +151,7 @@ static void connect_wires(struct wires *w)
 	int s[2], line[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s), 0);
-	ck_assert_int_eq(pipe2(line, O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(line), 0);
 	w->client = s[1];
 	w->control = line[1];
 	control_init(&w->line, line[0], 0);
@@ -279,7 +279,7 @@ START_TEST(sockets_listen_and_say_who_called)
 	ck_assert_ptr_nonnull(strstr(e.text, "in use"));
 	ck_assert_uint_eq(set.count, 2);
 
-	ck_assert_int_eq(pipe2(line, O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(line), 0);
 	control_init(&control, line[0], 0);
 	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0);
 	/* nobody there, and its time has come; then it sleeps on */
@@ -342,7 +342,7 @@ static int failing_relay(void *ctx, struct child_start *start)
 	char byte;
 
 	(void)ctx;
-	atomic_store(&start->board->shared->relay_ready, true);
+	atomic_store(&start->board->shared->ready[ROLE_RELAY], true);
 	fcntl(start->control.fd, F_SETFL, 0);
 	return read(start->control.fd, &byte, 1) < 0 ? 1 : 3;
 }
@@ -368,7 +368,7 @@ START_TEST(the_master_starts_waits_and_stops)
 {
 	struct master_limits limits = { { 3, 5, 10 }, 5000 };
 	int ready_calls = 0;
-	struct master_roles roles = { .worker = idle_worker, .relay = failing_relay, .ready = stop_at_once,
+	struct master_roles roles = { .run = { [ROLE_WORKER] = idle_worker, [ROLE_RELAY] = failing_relay }, .ready = stop_at_once,
 				      .ctx = &ready_calls };
 	struct scoreboard *board;
 	struct scoreboard_count count;
@@ -390,7 +390,7 @@ START_TEST(the_master_does_not_trust_shared_memory)
 {
 	struct master_limits limits = { { 1, 5, 10 }, 5000 };
 	int ready_calls = 0;
-	struct master_roles roles = { .worker = hostile_worker, .ready = stop_at_once, .ctx = &ready_calls };
+	struct master_roles roles = { .run[ROLE_WORKER] = hostile_worker, .ready = stop_at_once, .ctx = &ready_calls };
 	struct scoreboard *board;
 	struct err e;
 
@@ -453,7 +453,7 @@ START_TEST(a_child_that_cannot_work_fails_the_start)
 {
 	struct master_limits limits = { { 3, 5, 10 }, 5000 };
 	int ready_calls = 0;
-	struct master_roles roles = { .worker = idle_worker, .relay = unable_relay, .ready = stop_at_once,
+	struct master_roles roles = { .run = { [ROLE_WORKER] = idle_worker, [ROLE_RELAY] = unable_relay }, .ready = stop_at_once,
 				      .ctx = &ready_calls };
 	struct scoreboard *board;
 	struct err e = { 0 };
