@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/listener.h"
 #include "config/programs.h"
 #include "config/remote.h"
 #include "daemon/outbox.h"
@@ -60,7 +61,7 @@ static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights =
+	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights = s->keys_rights =
 		(struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
 		return -1;
@@ -69,6 +70,8 @@ static int find_rights(struct service *s, struct err *e)
 	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
 	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0 || find_auth_rights(s, e) < 0 ||
 	    (s->has_programs && programs_find_rights(&s->program_rights, cfg, e) < 0))
+		return -1;
+	if (config_has_tls(cfg) && rights_of_user(&s->keys_rights, cfg->keys_user, e) < 0)
 		return -1;
 	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
 	if (s->relay_rights.uid != s->worker_rights.uid)
@@ -266,6 +269,13 @@ static bool reload_files(void *ctx)
 	return reload_now(s->reload);
 }
 
+static unsigned keys_turn(void *ctx)
+{
+	const struct service *s = ctx;
+
+	return listener_tls_turn(s->tls);
+}
+
 static bool tick(void *ctx)
 {
 	struct service *s = ctx;
@@ -343,6 +353,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 				      .ready = ready,
 				      .reload = reload_files,
 				      .tick = tick,
+				      .keys_turn = keys_turn,
 				      .ctx = &s };
 	int r = -1;
 
@@ -359,6 +370,8 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 		roles.run[ROLE_AUTH] = auth_main;
 	if (s.has_programs)
 		roles.run[ROLE_PROGRAMS] = programs_main;
+	if (config_has_tls(cfg))
+		roles.run[ROLE_KEYS] = keys_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) ||

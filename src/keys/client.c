@@ -11,12 +11,27 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 
+/* Room for some hundred workers that want a connection while the key process is being restarted. */
+#define LINE_QUEUE_BYTES (1 << 20)
+
 static struct {
 	int line_fd; /* -1: none */
 	struct control *control;
 	int fd; /* to the key process; -1: not yet, or it is gone */
 	const char *trouble;
 } asker = { .line_fd = -1, .fd = -1 };
+
+int keys_client_line(int line_fd[2], struct err *e)
+{
+	const int size = LINE_QUEUE_BYTES;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, line_fd) < 0) {
+		err_set_os(e, errno, "cannot make the socket pair from workers to the key process");
+		return -1;
+	}
+	(void)setsockopt(line_fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	return 0;
+}
 
 static void hang_up(void)
 {

@@ -27,6 +27,7 @@ struct child {
 	int control_fd; /* the master's end of its control line */
 	int64_t born_mono_ms;
 	bool told; /* was asked to retire or stop */
+	bool old; /* another one takes, or took, its place; not of workers */
 };
 
 const char *child_role_name(enum child_role role);

@@ -28,6 +28,7 @@ struct master {
 	struct scoreboard *board;
 	struct child *child; /* board->slots workers, then one place for each other role */
 	unsigned child_count;
+	unsigned keys_turn;
 	struct backoff backoff[CHILD_ROLES];
 	unsigned generation; /* of the last worker started */
 	int signal_fd;
@@ -160,6 +161,31 @@ static void replace_workers(struct master *m)
 			child_tell(&m->child[i], CONTROL_RETIRE);
 }
 
+/* The one that is there ends with the last worker that can ask it; its place is free for the next. */
+static void replace_keys(struct master *m)
+{
+	unsigned turn = m->roles->keys_turn ? m->roles->keys_turn(m->roles->ctx) : 0;
+	struct child *c = &m->child[single_index(m, ROLE_KEYS)];
+
+	if (turn == m->keys_turn)
+		return;
+	m->keys_turn = turn;
+	if (c->pid == 0)
+		return;
+	child_pass(c, CONTROL_OLD, -1);
+	c->old = true;
+	m->child = mem_resize(m->child, m->child_count + 1, sizeof(*m->child));
+	c = &m->child[single_index(m, ROLE_KEYS)];
+	m->child[m->child_count++] = *c;
+	memset(c, 0, sizeof(*c));
+}
+
+static void replace(struct master *m)
+{
+	replace_keys(m);
+	replace_workers(m);
+}
+
 static void reload(struct master *m)
 {
 	if (!m->roles->reload) {
@@ -167,7 +193,7 @@ static void reload(struct master *m)
 		return;
 	}
 	if (m->roles->reload(m->roles->ctx))
-		replace_workers(m);
+		replace(m);
 }
 
 /* What does not come back cannot be asked to. */
@@ -200,7 +226,7 @@ static void tick(struct master *m)
 	m->last_tick_mono_ms = clock_mono_ms();
 	end_overdue_guests(m);
 	if (m->roles->tick && m->roles->tick(m->roles->ctx))
-		replace_workers(m);
+		replace(m);
 }
 
 /* ---- dying ------------------------------------------------------------------- */
@@ -262,7 +288,7 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		 */
 		if (!guest.had_client)
 			backoff_note(&m->backoff[ROLE_WORKER], failed, lived, now);
-	} else {
+	} else if (!c->old) {
 		atomic_store(&m->board->shared->ready[c->role], false);
 		/* one that ends by itself did so for a reason it has logged: not a hot loop either */
 		backoff_note(&m->backoff[c->role], failed || !c->told, lived, now);
@@ -429,6 +455,7 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 	}
 	m.child_count = board->slots + CHILD_ROLES - 1;
 	m.child = mem_array(m.child_count, sizeof(*m.child));
+	m.keys_turn = roles->keys_turn ? roles->keys_turn(roles->ctx) : 0;
 	proctitle_set("master");
 	loop(&m);
 	if (m.never_ready)

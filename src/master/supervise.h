@@ -44,6 +44,9 @@ struct master_roles {
 	 * Called about once a second, for what the master does by time; returns as reload does. May be NULL.
 	 */
 	bool (*tick)(void *ctx);
+	/* A number; another one after reload or tick returned true means that the keys are others, too: the process
+	 * with the old ones goes on for the workers that leave, beside a new one. May be NULL. */
+	unsigned (*keys_turn)(void *ctx);
 	void *ctx;
 };
 
