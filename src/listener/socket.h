@@ -34,6 +34,8 @@ void listening_init(struct listening_set *set);
  */
 int listening_add(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
 		  struct err *e);
+/* How many connections wait to be accepted; of a unix socket none or at least one. 0 when it cannot be told. */
+unsigned listening_waiting(const struct listening *l);
 /* Closes all; the master (remove_files) also removes the files of its unix sockets. */
 void listening_release(struct listening_set *set, bool remove_files);
 

@@ -18,6 +18,7 @@
 #include "base/proctitle.h"
 #include "master/backoff.h"
 #include "master/child.h"
+#include "master/overload.h"
 
 #define TICK_MS 1000 /* how often the pool is looked at without a reason */
 #define KILL_GRACE_MS 2000 /* after stop_timeout: for a child's own last words */
@@ -29,6 +30,7 @@ struct master {
 	struct child *child; /* board->slots workers, then one place for each other role */
 	unsigned child_count;
 	struct backoff backoff[CHILD_ROLES];
+	struct overload overload;
 	unsigned generation; /* of the last worker started */
 	int signal_fd;
 	int wake_fd[2]; /* workers write: idle ones run out */
@@ -354,12 +356,14 @@ static void announce_when_ready(struct master *m)
 /* Until the next thing that is due without an event. */
 static int next_wait_ms(const struct master *m)
 {
-	int64_t now = clock_mono_ms(), wait = TICK_MS;
+	int64_t now = clock_mono_ms(), wait = TICK_MS, look = overload_due_mono_ms(&m->overload);
 
 	if (!m->announced)
 		wait = 20;
 	if (m->stopping && m->kill_at_mono_ms - now < wait)
 		wait = m->kill_at_mono_ms - now;
+	if (!m->stopping && look != CLOCK_NEVER && look - now < wait)
+		wait = look - now;
 	for (int role = 0; role < CHILD_ROLES && !m->stopping; role++) {
 		int64_t left = m->backoff[role].not_before_mono_ms - now;
 
@@ -382,6 +386,7 @@ static void loop(struct master *m)
 			grow_pool(m);
 			shrink_pool(m);
 			announce_when_ready(m);
+			overload_turn(&m->overload, m->limits, m->roles, m->board, m->child);
 		} else if (clock_mono_ms() >= m->kill_at_mono_ms) {
 			kill_the_rest(m);
 		}

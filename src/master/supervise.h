@@ -14,6 +14,7 @@
 #include "master/child.h"
 #include "master/pool.h"
 #include "master/scoreboard.h"
+#include "master/shed.h"
 
 /* What a child is born with. */
 struct child_start {
@@ -44,12 +45,20 @@ struct master_roles {
 	 * Called about once a second, for what the master does by time; returns as reload does. May be NULL.
 	 */
 	bool (*tick)(void *ctx);
+	/* Connections in the backlogs of all listening sockets. NULL: nobody knows, and nobody has to go for them. */
+	unsigned (*waiting)(void *ctx);
+	/*
+	 * So many of them, those that wait longest, are to hear 421. Returns how many do. NULL: none. May not
+	 * block.
+	 */
+	unsigned (*turn_away)(void *ctx, unsigned count);
 	void *ctx;
 };
 
 struct master_limits {
 	struct pool_limits pool;
 	int64_t stop_timeout_ms;
+	struct shed_policy shed; /* stress_workers 0: there is none */
 };
 
 /*
