@@ -159,8 +159,10 @@ void worker_serve(struct worker *w, int fd, const struct listening *from)
 	w->listener = from->listener;
 	peer_of(fd, &w->peer);
 	scoreboard_note(w->start->slot, w->peer.text, "");
+	proctitle_set("worker %s", w->peer.text);
 	if (!learn_client(w, fd, &w->service->cfg->listener[index])) {
 		close(fd);
+		proctitle_set("worker");
 		return;
 	}
 	scoreboard_note(w->start->slot, w->peer.text, NULL);
