@@ -22,6 +22,7 @@
 #include "daemon/relay_tokens.h"
 #include "daemon/listener_tls.h"
 #include "daemon/reload.h"
+#include "daemon/turn_away.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
 
@@ -395,7 +396,9 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 			     .on_ready_ctx = ctx,
 			     .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
-	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
+	struct master_limits limits = { .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
+					.shed = admission_shed_policy(cfg),
+					.stop_timeout_ms = cfg->stop_timeout_ms };
 	struct master_roles roles = { .run[ROLE_WORKER] = worker_main,
 				      .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
@@ -403,6 +406,8 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 				      .stopping = stopping,
 				      .reload = reload_files,
 				      .tick = tick,
+				      .waiting = turn_away_waiting,
+				      .turn_away = turn_away,
 				      .ctx = &s };
 	int r = -1;
 
