@@ -20,6 +20,7 @@
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/listener_tls.h"
+#include "daemon/logging.h"
 #include "daemon/reload.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -266,10 +267,17 @@ static bool reload_files(void *ctx)
 	return reload_now(s->reload);
 }
 
+static void reopen(void *ctx)
+{
+	(void)ctx;
+	logging_reopen();
+}
+
 static bool tick(void *ctx)
 {
 	struct service *s = ctx;
 
+	logging_tick();
 	listener_tls_tick(s->tls);
 	return reload_tick(s->reload);
 }
@@ -342,6 +350,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 				      .worker_lost = worker_lost,
 				      .ready = ready,
 				      .reload = reload_files,
+				      .reopen = reopen,
 				      .tick = tick,
 				      .ctx = &s };
 	int r = -1;

@@ -323,10 +323,12 @@ static void handle_signals(struct master *m)
 				reload(m);
 			break;
 		case SIGUSR1:
+			if (m->roles->reopen)
+				m->roles->reopen(m->roles->ctx);
+			break;
 		case SIGUSR2:
 			log_msg(LOG_LEVEL_WARNING, "signal_ignored",
-				"USR1 and USR2 mean nothing to this version: HUP reads certificates and "
-				"tables again");
+				"USR2 means nothing to this version: HUP reads certificates and tables again");
 			break;
 		default: /* SIGCHLD: reap looks anyway */
 			break;

@@ -40,6 +40,8 @@ struct master_roles {
 	 * (idle ones at once, the others behind their session) and new ones are forked. NULL: HUP is refused.
 	 */
 	bool (*reload)(void *ctx);
+	/* USR1: the log was moved away and is opened anew. May be NULL. */
+	void (*reopen)(void *ctx);
 	/*
 	 * Called about once a second, for what the master does by time; returns as reload does. May be NULL.
 	 */
