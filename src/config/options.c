@@ -39,8 +39,8 @@ bool config_section_has_name(enum config_section section)
  * oauth/grant.h.
  */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
-static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
-static const char *const level_words[] = { "info", "debug", NULL };
+static const char *const log_words[] = { "auto", "stderr", "syslog", "journal", NULL };
+static const char *const log_format_words[] = { "text", "json", NULL }; /* enum log_format */
 static const char *const newline_words[] = { "reject", "normalize", NULL };
 static const char *const program_newline_words[] = { "lf", "crlf", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
@@ -94,10 +94,12 @@ const struct config_option config_options[] = {
 	  .help = "runs the relay, when started as root" },
 	{ "smtp_user", TOP(smtp_user), TYPE(account), .fallback = "posthouse-smtp",
 	  .help = "runs the workers, when started as root" },
-	{ "log", TOP(log), TYPE(word_text), .words = log_words, .fallback = "auto",
+	{ "log", TOP(log), TYPE(word_path), .words = log_words, .fallback = "auto",
 	  .help = "where the log goes" },
-	{ "log_level", TOP(debug), TYPE(switch), .words = level_words, .fallback = "info",
-	  .help = "how much is logged" },
+	{ "log_format", TOP(log_format), TYPE(word), .words = log_format_words, .fallback = "text",
+	  .help = "how a line of it looks, except to the journal" },
+	{ "log_level", TOP(log_levels), TYPE(log_levels), .fallback = "{ \"info\" }",
+	  .help = "how much is logged, of all or of parts: { \"info\", \"relay=debug\" }" },
 	{ "pid_file", TOP(pid_file), TYPE(path), .help = "file for the master's process id; default: none" },
 
 	/* the pool of workers */

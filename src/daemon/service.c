@@ -21,6 +21,7 @@
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/listener_tls.h"
+#include "daemon/logging.h"
 #include "daemon/reload.h"
 #include "daemon/turn_away.h"
 #include "relay/relay.h"
@@ -318,6 +319,12 @@ static bool is_alive(const struct service *s, struct err *why)
 	return false;
 }
 
+static void reopen(void *ctx)
+{
+	(void)ctx;
+	logging_reopen();
+}
+
 static enum master_change tick(void *ctx)
 {
 	struct service *s = ctx;
@@ -325,6 +332,7 @@ static enum master_change tick(void *ctx)
 	struct err why;
 	bool alive = is_alive(s, &why);
 
+	logging_tick();
 	gather_status(s, &facts);
 	notify_tick(&s->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
@@ -405,6 +413,7 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 				      .ready = ready,
 				      .stopping = stopping,
 				      .reload = reload_files,
+				      .reopen = reopen,
 				      .tick = tick,
 				      .waiting = turn_away_waiting,
 				      .turn_away = turn_away,

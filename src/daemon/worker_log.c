@@ -160,7 +160,7 @@ void worker_listen_to_sessions(struct worker *w)
 					     .rejected = on_rejected,
 					     .peer = on_peer,
 					     .tls = on_tls,
-					     .trace = w->service->cfg->debug ? on_trace : NULL,
+					     .trace = log_wants(LOG_LEVEL_DEBUG, "dialogue") ? on_trace : NULL,
 					     .ctx = w };
 }
 
