@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/proctitle.h"
 #include "daemon/listener_tls.h"
+#include "figures/figures.h"
 #include "listener/proxy.h"
 
 #define PROXY_TIMEOUT_MS 10000 /* a proxy sends its header at once */
@@ -131,6 +132,7 @@ void worker_serve(struct worker *w, int fd, const struct listening *from)
 
 	w->messages = 0;
 	w->listener = from->listener;
+	w->figure = figures_find(FIGURES_LISTENERS, from->listener);
 	peer_of(fd, &w->peer);
 	scoreboard_note(w->start->slot, w->peer.text, "");
 	if (!learn_client(w, fd, &w->service->cfg->listener[index])) {
