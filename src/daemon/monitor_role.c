@@ -362,7 +362,8 @@ void monitor_name_figures(const struct config *cfg)
 {
 	figures_names_renew();
 	figures_set(FIGURE_BUILD_INFO, figures_name(FIGURES_VERSIONS, PACKAGE_VERSION), 0, 1);
-	figures_set(FIGURE_START_TIME, 0, 0, clock_wall_us());
+	if (figures_get(FIGURE_START_TIME, 0, 0) == 0)
+		figures_set(FIGURE_START_TIME, 0, 0, clock_wall_us());
 	figures_set(FIGURE_WORKERS_MAX, 0, 0, cfg->max_workers);
 	for (size_t i = 0; i < cfg->listener_count; i++) {
 		figures_name(FIGURES_LISTENERS, cfg->listener[i].name);
