@@ -41,6 +41,7 @@ struct monitor {
 	struct server *server;
 	struct probe *probe;
 	uint64_t moves; /* what sessions did, when it was last looked at */
+	unsigned beats;
 	bool file_failed; /* it was told */
 };
 
@@ -162,6 +163,25 @@ static void answered(void *ctx, int status)
 
 /* ---- by time ---------------------------------------------------------------------------- */
 
+static void write_file(struct monitor *m)
+{
+	struct buf text;
+	struct err e;
+
+	buf_init(&text, FIGURES_TEXT_MAX);
+	err_set(&e, "the figures are too many for a file");
+	if (render(m->service, &text, FIGURES_PROMETHEUS) && textfile_write(m->service->cfg->metrics_file, &text, &e) == 0) {
+		if (m->file_failed)
+			log_msg(LOG_LEVEL_INFO, "metrics_file_written", "%s: it is written again",
+				m->service->cfg->metrics_file);
+		m->file_failed = false;
+	} else if (!m->file_failed) {
+		log_msg(LOG_LEVEL_ERROR, "metrics_file_failed", "%s", e.text);
+		m->file_failed = true;
+	}
+	buf_release(&text);
+}
+
 static uint64_t moves(void)
 {
 	return figures_sum(FIGURE_COMMANDS) + figures_sum(FIGURE_SESSIONS) + figures_sum(FIGURE_MESSAGES_ACCEPTED);
@@ -182,6 +202,9 @@ static void on_beat(evutil_socket_t fd, short what, void *ctx)
 	/* who had taken it is gone */
 	if (figures_get(FIGURE_MONITOR_ASKED, 0, 0) > figures_get(FIGURE_MONITOR_ANSWERED, 0, 0))
 		probe_ask(m->probe);
+	/* by then the others have started, and the first file does not say that they have not */
+	if (m->beats++ == 2 && m->file)
+		write_file(m);
 }
 
 static void on_probed(void *ctx, enum probe_result result, int64_t took_us)
@@ -213,24 +236,9 @@ static void on_ask(evutil_socket_t fd, short what, void *ctx)
 
 static void on_file(evutil_socket_t fd, short what, void *ctx)
 {
-	struct monitor *m = ctx;
-	struct buf text;
-	struct err e;
-
 	(void)fd;
 	(void)what;
-	buf_init(&text, FIGURES_TEXT_MAX);
-	err_set(&e, "the figures are too many for a file");
-	if (render(m->service, &text, FIGURES_PROMETHEUS) && textfile_write(m->service->cfg->metrics_file, &text, &e) == 0) {
-		if (m->file_failed)
-			log_msg(LOG_LEVEL_INFO, "metrics_file_written", "%s: it is written again",
-				m->service->cfg->metrics_file);
-		m->file_failed = false;
-	} else if (!m->file_failed) {
-		log_msg(LOG_LEVEL_ERROR, "metrics_file_failed", "%s", e.text);
-		m->file_failed = true;
-	}
-	buf_release(&text);
+	write_file(ctx);
 }
 
 static void on_control(evutil_socket_t fd, short what, void *ctx)
@@ -253,7 +261,6 @@ static struct event *each(struct monitor *m, int ms, event_callback_fn callback)
 
 	ASSERT(e);
 	event_add(e, &tv);
-	callback(-1, 0, m);
 	return e;
 }
 
@@ -279,6 +286,8 @@ static int open_all(struct monitor *m, struct err *e)
 	m->ask = each(m, PROBE_MS, on_ask);
 	if (s->cfg->metrics_file)
 		m->file = each(m, FILE_MS, on_file);
+	on_beat(-1, 0, m);
+	on_ask(-1, 0, m);
 	return 0;
 }
 
@@ -341,6 +350,15 @@ bool monitor_is_wanted(const struct config *cfg)
 	return cfg->metrics_listen_count > 0 || cfg->metrics_file || getenv("WATCHDOG_USEC");
 }
 
+static void log_listening(const struct listening *l)
+{
+	struct log_line line;
+
+	log_begin(&line, LOG_LEVEL_INFO, "metrics_listening");
+	log_str(&line, "localaddr", l->address);
+	log_end(&line);
+}
+
 int monitor_prepare(struct service *s, struct err *e)
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->probe_fd) < 0) {
@@ -354,7 +372,7 @@ int monitor_prepare(struct service *s, struct err *e)
 		return -1;
 	}
 	for (size_t i = 0; i < s->metrics.count; i++)
-		log_msg(LOG_LEVEL_INFO, "metrics_listening", "%s", s->metrics.item[i].address);
+		log_listening(&s->metrics.item[i]);
 	return 0;
 }
 
