@@ -139,7 +139,7 @@ int relay_main(void *ctx, struct child_start *start)
 	proctitle_set("relay");
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
