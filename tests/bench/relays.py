@@ -77,8 +77,8 @@ class Posthouse(Relay):
                 f.write(f'tls = starttls\ntls_cert = "{self.tls[0]}"\ntls_key = "{self.tls[1]}"\n')
             f.write(self.more)
             if os.geteuid() == 0:
-                # separate users, as an installation has them; any two will do
-                f.write('user = "nobody"\nsmtp_user = "daemon"\n')
+                # separate users, as an installation has them; any will do
+                f.write('user = "nobody"\nsmtp_user = "daemon"\n' + 'keys_user = "bin"\n' * bool(self.tls))
         with open(self.log, "wb") as log:
             self.child = Child([self.program, "-F", "-f", config], stdin=subprocess.DEVNULL, stdout=log,
                                stderr=log)
