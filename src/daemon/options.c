@@ -362,7 +362,7 @@ int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct 
 	else
 		result = configure_quick(o, euid, cfg, report, ctx);
 	if (o->debug)
-		cfg->debug = true;
+		log_levels_set(&cfg->log_levels, LOG_LEVEL_DEBUG);
 	if (euid != 0 || o->no_setuid) {
 		replace(&cfg->user, NULL);
 		replace(&cfg->smtp_user, NULL);
