@@ -102,7 +102,7 @@ static void close_others(struct service *s)
 	if (s->event_fd[0] >= 0)
 		close(s->event_fd[0]);
 	close(s->program_fd[1]);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 }
 

@@ -146,7 +146,7 @@ int relay_main(void *ctx, struct child_start *start)
 	for (int i = 0; i < 2; i++)
 		if (s->probe_fd[i] >= 0)
 			close(s->probe_fd[i]);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
