@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "config/credential.h"
 #include "config/mailman.h"
 #include "config/options.h"
 #include "config/paths.h"
@@ -360,6 +361,8 @@ int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct 
 		result = config_load(cfg, o->config_file, report, ctx);
 	else
 		result = configure_quick(o, euid, cfg, report, ctx);
+	if (result == 0 && o->action != DAEMON_DUMP) /* which shows the file as it is */
+		result = config_find_credentials(cfg, report, ctx);
 	if (o->debug)
 		cfg->debug = true;
 	if (euid != 0 || o->no_setuid) {
