@@ -273,7 +273,7 @@ static void gather_status(const struct service *s, struct notify_facts *f)
 				    .queued = atomic_load(&s->board->shared->relay_queued) };
 }
 
-static bool reload_files(void *ctx)
+static enum master_change reload_files(void *ctx)
 {
 	struct service *s = ctx;
 	struct notify_facts facts;
@@ -283,7 +283,7 @@ static bool reload_files(void *ctx)
 	changed = reload_now(s->reload);
 	gather_status(s, &facts);
 	notify_ready(&s->notify, &facts);
-	return changed;
+	return changed ? MASTER_WORKERS : MASTER_SAME;
 }
 
 static void stopping(void *ctx)
@@ -302,7 +302,7 @@ static bool is_alive(const struct service *s, struct err *why)
 	return false;
 }
 
-static bool tick(void *ctx)
+static enum master_change tick(void *ctx)
 {
 	struct service *s = ctx;
 	struct notify_facts facts;
@@ -312,7 +312,7 @@ static bool tick(void *ctx)
 	gather_status(s, &facts);
 	notify_tick(&s->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
-	return reload_tick(s->reload);
+	return reload_tick(s->reload) ? MASTER_WORKERS : MASTER_SAME;
 }
 
 static void ready(void *ctx)
@@ -413,8 +413,8 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
-	    scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
-	    admission_count(&s.admission, cfg->max_workers, e) < 0)
+	    scoreboard_create(&s.board, pool_slots(&limits.pool), e) < 0 ||
+	    admission_count(&s.admission, pool_slots(&limits.pool), e) < 0)
 		goto out;
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */

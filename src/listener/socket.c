@@ -151,6 +151,7 @@ static int share(struct listening_set *set, struct listening *l, const struct en
 		close(fd);
 		return -1;
 	}
+	set->item[set->count - 1].keep_file = l->keep_file;
 	l->taken = true;
 	return 0;
 }
