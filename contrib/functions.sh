@@ -63,7 +63,6 @@ packages() {
 		test  microsocks           command microsocks
 		test  sasl2-bin            command saslpasswd2
 		test  systemd              command systemd-analyze
-		test  openrc               command openrc-run
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs

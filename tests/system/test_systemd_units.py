@@ -113,6 +113,7 @@ def test_the_unit(t):
         equal(facts["NoNewPrivs"], "1", f"no new privileges of {role}")
         equal(facts["Seccomp"], "2", f"filter of {role}")
         equal(int(facts["CapBnd"], 16), 1 << 10, f"capabilities {role} could have")  # NET_BIND_SERVICE
+        equal(int(facts["CapAmb"], 16), 1 << 10 if role == "master" else 0, f"what programs of {role} would have")
     master = w.master()
     w.run("systemctl", "reload", "posthouse.service")
     wait_until(lambda: w.show("posthouse.service", "ActiveState") == "active", "the end of the reload")
