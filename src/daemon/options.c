@@ -373,7 +373,7 @@ int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct 
 	if (result == 0 && o->action != DAEMON_DUMP) /* which shows the file as it is */
 		result = config_find_credentials(cfg, report, ctx);
 	if (o->debug)
-		cfg->debug = true;
+		log_levels_set(&cfg->log_levels, LOG_LEVEL_DEBUG);
 	if (o->pid_file)
 		replace(&cfg->pid_file, mem_strdup(o->pid_file));
 	if (euid != 0 || o->no_setuid) {

@@ -21,7 +21,9 @@
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/listener_tls.h"
+#include "daemon/logging.h"
 #include "daemon/reload.h"
+#include "daemon/turn_away.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
 
@@ -317,6 +319,12 @@ static bool is_alive(const struct service *s, struct err *why)
 	return false;
 }
 
+static void reopen(void *ctx)
+{
+	(void)ctx;
+	logging_reopen();
+}
+
 static enum master_change tick(void *ctx)
 {
 	struct service *s = ctx;
@@ -324,6 +332,7 @@ static enum master_change tick(void *ctx)
 	struct err why;
 	bool alive = is_alive(s, &why);
 
+	logging_tick();
 	gather_status(s, &facts);
 	notify_tick(&s->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
@@ -395,14 +404,19 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 			     .on_ready_ctx = ctx,
 			     .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
-	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
+	struct master_limits limits = { .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
+					.shed = admission_shed_policy(cfg),
+					.stop_timeout_ms = cfg->stop_timeout_ms };
 	struct master_roles roles = { .run[ROLE_WORKER] = worker_main,
 				      .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
 				      .ready = ready,
 				      .stopping = stopping,
 				      .reload = reload_files,
+				      .reopen = reopen,
 				      .tick = tick,
+				      .waiting = turn_away_waiting,
+				      .turn_away = turn_away,
 				      .ctx = &s };
 	int r = -1;
 
