@@ -54,6 +54,7 @@ extern const struct config_type config_type_senders; /* patterns of a route (man
 extern const struct config_type config_type_recipients;
 extern const struct config_type config_type_auth_users;
 extern const struct config_type config_type_secret; /* absolute path, or "credential:NAME" (secret.h) */
+extern const struct config_type config_type_secrets; /* list of these */
 extern const struct config_type config_type_set; /* unsigned: 1 << index of each word that is in the list */
 extern const struct config_type config_type_pins; /* char *: keys of servers, joined with ';' */
 extern const struct config_type config_type_proxy; /* char *: URL with host and port */
