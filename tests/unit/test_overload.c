@@ -348,8 +348,11 @@ static void end_world(struct world *w)
 
 static void turn(struct world *w, int64_t now)
 {
+	struct scoreboard_count count;
+
 	clock_freeze(1, now);
-	overload_turn(&w->overload, &w->limits, &w->roles, w->board, w->child);
+	scoreboard_count(w->board, &count);
+	overload_turn(&w->overload, &w->limits, &w->roles, w->board, &count, w->child);
 }
 
 /* The workers that were told since the last time, a bit each. */
