@@ -48,6 +48,7 @@ struct worker {
 	const char *listener; /* it came in by */
 	unsigned messages; /* accepted in the present session */
 	bool in_session;
+	bool unsaid; /* of the present session there is no line in the log: it is one of a flood */
 };
 
 /* worker_session.c: closes fd; blocks until the client is gone. */

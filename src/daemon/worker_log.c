@@ -81,6 +81,16 @@ static void add_rule(struct worker *w, struct log_line *line)
 	w->access.rule[0] = '\0';
 }
 
+/*
+ * A connection that came to nothing costs a stranger nothing, and a line costs us: of a flood there are some
+ * in each second, and how many there were more.
+ */
+static bool is_worth_a_line(struct worker *w)
+{
+	w->unsaid = !scoreboard_may_log(w->start->board, clock_mono_ms());
+	return !w->unsaid;
+}
+
 static void on_rejected(void *ctx, const struct envelope *env, const char *verb, const char *text, size_t len,
 			const struct smtp_reply *reply)
 {
@@ -89,6 +99,9 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 	struct buf oneline;
 
 	atomic_fetch_add(&w->start->slot->rejected, 1);
+	/* instead of the greeting */
+	if (!*verb && !is_worth_a_line(w))
+		return;
 	buf_init(&oneline, 2 * SMTP_REPLY_TEXT_MAX);
 	smtp_reply_oneline(reply, &oneline);
 	log_begin(&line, LOG_LEVEL_INFO, "rejected");
@@ -119,6 +132,8 @@ void worker_log_handshake(struct worker *w, const struct session_tls *tls, const
 {
 	struct log_line line;
 
+	if (!tls && !is_worth_a_line(w))
+		return;
 	if (tls) {
 		log_begin(&line, LOG_LEVEL_DEBUG, "tls");
 		log_str(&line, "peer", w->peer.text);
@@ -173,7 +188,8 @@ void worker_log_session(const struct worker *w, enum session_end end, int64_t be
 	/* of a failed handshake there was a line of its own */
 	log_begin(&line,
 		  /* those that were shed come in crowds: the master has a line for them together */
-		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED || end == SESSION_SHED
+		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED || end == SESSION_SHED ||
+				  w->unsaid
 			  ? LOG_LEVEL_DEBUG
 			  : LOG_LEVEL_INFO,
 		  "session");

@@ -49,6 +49,20 @@ static void say_what_was_done(struct overload *o, unsigned waiting, int64_t now)
 	o->said_mono_ms = now;
 }
 
+/* What workers did not say each for himself (scoreboard_may_log). */
+static void say_flood(struct overload *o, struct scoreboard *board, int64_t now)
+{
+	struct log_line line;
+	unsigned count;
+
+	if (now - o->flood_said_mono_ms < SAY_MS || (count = atomic_exchange(&board->shared->flood_unsaid, 0)) == 0)
+		return;
+	log_begin(&line, LOG_LEVEL_WARNING, "flood");
+	log_int(&line, "not_logged", count);
+	log_end(&line);
+	o->flood_said_mono_ms = now;
+}
+
 /* ---- clients that go -------------------------------------------------------------------- */
 
 static void tell(struct overload *o, struct scoreboard *board, struct child *worker, const struct shed_client *c)
@@ -168,6 +182,7 @@ void overload_turn(struct overload *o, const struct master_limits *limits, const
 {
 	int64_t now = clock_mono_ms();
 
+	say_flood(o, board, now);
 	if (limits->shed.stress_workers == 0 || now < o->look_mono_ms)
 		return;
 	if (stress_update(&o->stress, &limits->shed, count->busy, now)) {

@@ -25,7 +25,7 @@ struct overload {
 	} count;
 	char peer[80]; /* the one that waited longest of those who went */
 	int64_t peer_waited_ms;
-	int64_t said_mono_ms;
+	int64_t said_mono_ms, flood_said_mono_ms;
 };
 
 /* One turn: worker[i] is that of slot i; count is what counts for the size of the pool. */
