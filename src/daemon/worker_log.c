@@ -105,6 +105,16 @@ static void count_rejected(const struct worker *w, const struct smtp_reply *repl
 		    figure_word(FIGURE_REJECTIONS, 1, code, strlen(code)), 1);
 }
 
+/*
+ * A connection that came to nothing costs a stranger nothing, and a line costs us: of a flood there are some
+ * in each second, and how many there were more.
+ */
+static bool is_worth_a_line(struct worker *w)
+{
+	w->unsaid = !scoreboard_may_log(w->start->board, clock_mono_ms());
+	return !w->unsaid;
+}
+
 static void on_rejected(void *ctx, const struct envelope *env, const char *verb, const char *text, size_t len,
 			const struct smtp_reply *reply)
 {
@@ -114,6 +124,9 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 
 	atomic_fetch_add(&w->start->slot->rejected, 1);
 	count_rejected(w, reply);
+	/* instead of the greeting */
+	if (!*verb && !is_worth_a_line(w))
+		return;
 	buf_init(&oneline, 2 * SMTP_REPLY_TEXT_MAX);
 	smtp_reply_oneline(reply, &oneline);
 	log_begin(&line, LOG_LEVEL_INFO, "rejected");
@@ -149,6 +162,8 @@ void worker_log_handshake(struct worker *w, const struct session_tls *tls, const
 			    tls->resumed, 1);
 	else
 		figures_add(FIGURE_TLS_FAILURES, w->figure, 0, 1);
+	if (!tls && !is_worth_a_line(w))
+		return;
 	if (tls) {
 		log_begin(&line, LOG_LEVEL_DEBUG, "tls");
 		log_str(&line, "peer", w->peer.text);
@@ -206,7 +221,8 @@ void worker_log_session(const struct worker *w, enum session_end end, int64_t be
 	/* of a failed handshake there was a line of its own */
 	log_begin(&line,
 		  /* those that were shed come in crowds: the master has a line for them together */
-		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED || end == SESSION_SHED
+		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED || end == SESSION_SHED ||
+				  w->unsaid
 			  ? LOG_LEVEL_DEBUG
 			  : LOG_LEVEL_INFO,
 		  "session");

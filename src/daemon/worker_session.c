@@ -155,6 +155,7 @@ void worker_serve(struct worker *w, int fd, const struct listening *from)
 	enum session_end end;
 
 	w->messages = 0;
+	w->unsaid = false;
 	client_wait_new_episode(&w->start->slot->wait);
 	atomic_store(&w->start->slot->wait.rank, CLIENT_STRANGER);
 	w->listener = from->listener;
