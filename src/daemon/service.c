@@ -274,6 +274,13 @@ static bool tick(void *ctx)
 	return reload_tick(s->reload);
 }
 
+static void watch(void *ctx)
+{
+	struct service *s = ctx;
+
+	confine_watch(&s->confine);
+}
+
 static void ready(void *ctx)
 {
 	struct service *s = ctx;
@@ -322,6 +329,7 @@ static void release(struct service *s)
 	}
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	confine_release(&s->confine);
 }
 
 int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
@@ -343,6 +351,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 				      .ready = ready,
 				      .reload = reload_files,
 				      .tick = tick,
+				      .watch = watch,
 				      .ctx = &s };
 	int r = -1;
 
@@ -368,8 +377,9 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
 	    scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
-	    admission_count(&s.admission, cfg->max_workers, e) < 0)
+	    admission_count(&s.admission, cfg->max_workers, e) < 0 || confine_prepare(&s.confine, cfg, e) < 0)
 		goto out;
+	roles.watch_fd = confine_fd(&s.confine);
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
 	rewriting_warn(&s.rewriting);

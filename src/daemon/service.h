@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "daemon/admission.h"
+#include "daemon/confine.h"
 #include "daemon/modules.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
@@ -43,6 +44,7 @@ struct service {
 	bool has_programs; /* some are to be run (daemon/programs.h) */
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
+	struct confine confine; /* what each role may still do */
 	bool has_pid_file; /* written, so to be removed */
 	int64_t started_wall_us;
 	pid_t master_pid;

@@ -44,6 +44,9 @@ struct master_roles {
 	 * Called about once a second, for what the master does by time; returns as reload does. May be NULL.
 	 */
 	bool (*tick)(void *ctx);
+	/* The master waits for this descriptor, too, and calls that when it is readable. NULL: there is none. */
+	int watch_fd;
+	void (*watch)(void *ctx);
 	void *ctx;
 };
 
