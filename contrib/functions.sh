@@ -21,7 +21,8 @@ warn() { printf '%s\n' "$*" >&2; }
 
 # One package a line: what it is for, its name, how to see that it is there.
 # build: nothing works without it. test: its tests say SKIP without it.
-# ci: only .ci/run looks for it.
+# ci: only .ci/run looks for it. package: contrib/build-deb and contrib/test-deb.
+# root: contrib/test-deb alone.
 packages() {
 	cat <<-'TABLE'
 		build autoconf             command autoreconf
@@ -41,6 +42,7 @@ packages() {
 		build libncurses-dev       library ncursesw 6.0
 		build check                library check 0.15
 		build python3              command python3
+		test  libsystemd-dev       library libsystemd 246
 		test  libpam0g-dev         library pam 1.3
 		test  libseccomp-dev       library libseccomp 2.5
 		test  dovecot-core         command dovecot
@@ -69,6 +71,12 @@ packages() {
 		ci    cppcheck             command cppcheck
 		ci    shellcheck           command shellcheck
 		ci    xz-utils             command xz
+		package xz-utils           command xz
+		package dpkg-dev           command dpkg-buildpackage
+		package debhelper          command dh
+		package lintian            command lintian
+		root  debootstrap          command debootstrap
+		root  util-linux           command unshare
 	TABLE
 }
 

@@ -22,6 +22,7 @@ void control_init(struct control *c, int fd, int64_t grace_ms)
 	c->grace_ms = grace_ms;
 	c->retiring = false;
 	c->stopping = false;
+	c->old = false;
 	c->stop_by_mono_ms = CLOCK_NEVER;
 	c->retired = NULL;
 	c->heard = NULL;
@@ -36,10 +37,11 @@ static void obey(struct control *c, char what, int fd)
 		c->stopping = true;
 		c->stop_by_mono_ms = clock_mono_ms() + c->grace_ms;
 	}
+	c->old = c->old || what == CONTROL_OLD;
 	c->retiring = c->retiring || what == CONTROL_RETIRE || what == CONTROL_STOP;
 	if (c->retiring && !was_retiring && c->retired)
 		c->retired(c->ctx);
-	if (what != CONTROL_STOP && what != CONTROL_RETIRE && c->heard)
+	if (what != CONTROL_STOP && what != CONTROL_RETIRE && what != CONTROL_OLD && c->heard)
 		c->heard(c->ctx, what, fd);
 	else if (fd >= 0)
 		close(fd);

@@ -16,12 +16,18 @@
 #define CONTROL_STOP 's' /* the service stops: the same, within the grace time */
 #define CONTROL_SHED 'd' /* too many clients: the one you have goes, with a 421, unless it is being answered */
 #define CONTROL_LOG 'l' /* with a descriptor: write the log to that from now on */
+/*
+ * A new generation has one of its own in this child's place: it serves who still asks it on its line, and ends
+ * with that line, when the last of its generation is gone (auth, programs, keys).
+ */
+#define CONTROL_OLD 'o'
 
 struct control {
 	int fd; /* the child's end, non-blocking */
 	int64_t grace_ms; /* how long open transactions may go on after STOP */
 	bool retiring; /* also true when stopping */
 	bool stopping;
+	bool old; /* CONTROL_OLD was said */
 	int64_t stop_by_mono_ms; /* when stopping: end of the grace time */
 	void (*retired)(void *ctx); /* called once, from control_read, when retiring is set; NULL: nothing */
 	/* All else that is said, with its descriptor or -1, which passes to it. NULL: dropped, closed. */

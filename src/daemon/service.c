@@ -160,12 +160,15 @@ static int bind_all(struct service *s, struct err *e)
 		for (size_t k = 0; k < l->localaddr_count; k++) {
 			if (geteuid() == 0 && is_in_runtime_folder(&l->localaddr[k]))
 				make_runtime_folder();
-			if (listening_add(&s->listening, &l->localaddr[k], l->name, s->cfg->listen_backlog, e) < 0) {
+			if (listening_take(&s->listening, &s->passed->open, &l->localaddr[k], l->name, s->cfg->listen_backlog, e) < 0) {
 				err_prefix(e, "listener \"%s\"", l->name);
 				return -1;
 			}
 		}
 	}
+	if (activation_check(s->passed, &s->listening, e) < 0)
+		return -1;
+	activation_close(s->passed);
 	for (size_t i = 0; i < s->listening.count; i++) {
 		struct log_line line;
 
@@ -259,19 +262,57 @@ static void worker_ended(void *ctx, unsigned slot)
 	limits_clear_slot(&s->admission.limits, slot);
 }
 
-static bool reload_files(void *ctx)
+static void gather_status(const struct service *s, struct notify_facts *f)
 {
-	struct service *s = ctx;
+	struct scoreboard_count count;
 
-	return reload_now(s->reload);
+	scoreboard_count(s->board, &count);
+	*f = (struct notify_facts){ .workers = count.total,
+				    .busy = count.busy,
+				    .has_queue = s->has_relay,
+				    .queued = atomic_load(&s->board->shared->relay_queued) };
 }
 
-static bool tick(void *ctx)
+static enum master_change reload_files(void *ctx)
+{
+	struct service *s = ctx;
+	struct notify_facts facts;
+	bool changed;
+
+	notify_reloading(&s->notify);
+	changed = reload_now(s->reload);
+	gather_status(s, &facts);
+	notify_ready(&s->notify, &facts);
+	return changed ? MASTER_WORKERS : MASTER_SAME;
+}
+
+static void stopping(void *ctx)
 {
 	struct service *s = ctx;
 
+	notify_stopping(&s->notify, s->cfg->stop_timeout_ms);
+}
+
+/* Whether nothing hangs that only a restart would help. */
+static bool is_alive(const struct service *s, struct err *why)
+{
+	if (!s->has_relay || atomic_load(&s->board->shared->ready[ROLE_RELAY]))
+		return true;
+	err_set(why, "the relay does not run");
+	return false;
+}
+
+static enum master_change tick(void *ctx)
+{
+	struct service *s = ctx;
+	struct notify_facts facts;
+	struct err why;
+	bool alive = is_alive(s, &why);
+
+	gather_status(s, &facts);
+	notify_tick(&s->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
-	return reload_tick(s->reload);
+	return reload_tick(s->reload) ? MASTER_WORKERS : MASTER_SAME;
 }
 
 static void watch(void *ctx)
@@ -284,13 +325,13 @@ static void watch(void *ctx)
 static void ready(void *ctx)
 {
 	struct service *s = ctx;
-	struct scoreboard_count count;
+	struct notify_facts facts;
 	struct log_line line;
 
-	scoreboard_count(s->board, &count);
+	gather_status(s, &facts);
 	log_begin(&line, LOG_LEVEL_INFO, "ready");
 	log_int(&line, "pid", getpid());
-	log_int(&line, "workers", count.total);
+	log_int(&line, "workers", facts.workers);
 	log_str(&line, "handler", s->cfg->handler);
 	if (s->has_relay) {
 		char remote[ENDPOINT_TEXT_MAX];
@@ -302,6 +343,7 @@ static void ready(void *ctx)
 	if (!s->relay_rights.change)
 		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");
 	log_end(&line);
+	notify_ready(&s->notify, &facts);
 	if (s->on_ready)
 		s->on_ready(s->on_ready_ctx);
 }
@@ -332,9 +374,11 @@ static void release(struct service *s)
 	confine_release(&s->confine);
 }
 
-int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
+int service_run(const struct config *cfg, struct activation *passed, void (*on_ready)(void *ctx), void *ctx,
+		struct err *e)
 {
 	struct service s = { .cfg = cfg,
+			     .passed = passed,
 			     .lock_fd = -1,
 			     .notice_fd = { -1, -1 },
 			     .event_fd = { -1, -1 },
@@ -349,6 +393,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 				      .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
 				      .ready = ready,
+				      .stopping = stopping,
 				      .reload = reload_files,
 				      .tick = tick,
 				      .watch = watch,
@@ -356,6 +401,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	int r = -1;
 
 	listening_init(&s.listening);
+	notify_init(&s.notify);
 	s.handler = handler_kind_find(cfg->handler);
 	admission_init(&s.admission, cfg, s.handler);
 	s.reload = make_reload(&s);
@@ -376,8 +422,8 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
-	    scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
-	    admission_count(&s.admission, cfg->max_workers, e) < 0 || confine_prepare(&s.confine, cfg, e) < 0)
+	    scoreboard_create(&s.board, pool_slots(&limits.pool), e) < 0 ||
+	    admission_count(&s.admission, pool_slots(&limits.pool), e) < 0 || confine_prepare(&s.confine, cfg, e) < 0)
 		goto out;
 	roles.watch_fd = confine_fd(&s.confine);
 	if (s.has_relay)

@@ -11,9 +11,11 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "daemon/activation.h"
 #include "daemon/admission.h"
 #include "daemon/confine.h"
 #include "daemon/modules.h"
+#include "daemon/notify.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
@@ -46,6 +48,8 @@ struct service {
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	struct confine confine; /* what each role may still do */
 	bool has_pid_file; /* written, so to be removed */
+	struct activation *passed; /* sockets that the supervisor opened; not owned */
+	struct notify notify; /* what the supervisor is told */
 	int64_t started_wall_us;
 	pid_t master_pid;
 	void (*on_ready)(void *ctx); /* besides the log line; may be NULL */
@@ -54,9 +58,9 @@ struct service {
 
 /*
  * Binds, prepares the spool and runs until stopped. 0 after an orderly stop; -1 and e when it could not
- * start.
+ * start. passed: sockets that are open already, which it takes over.
  */
-int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e);
+int service_run(const struct config *cfg, struct activation *passed, void (*on_ready)(void *ctx), void *ctx, struct err *e);
 
 /*
  * What is in files besides the configuration (certificates, tables): all of it is read, what is wrong is

@@ -17,6 +17,8 @@ struct listening {
 	const char *listener; /* name of the listener in the configuration; not owned */
 	char address[ENDPOINT_TEXT_MAX]; /* what it is really bound to, the chosen port included */
 	struct endpoint endpoint; /* as configured */
+	bool keep_file; /* of a unix socket: who made it removes it */
+	bool taken; /* by listening_take, into another set: a descriptor of its own for the same socket */
 };
 
 struct listening_set {
@@ -34,6 +36,21 @@ void listening_init(struct listening_set *set);
  */
 int listening_add(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
 		  struct err *e);
+/*
+ * A socket that is open already (handed to us by who started us, or by the executable before this one) takes
+ * the place of binding: fd becomes the set's, and listens, with that backlog, if it did not. ep: as configured;
+ * NULL: what it is bound to. On failure fd stays the caller's.
+ */
+int listening_adopt(struct listening_set *set, int fd, const struct endpoint *ep, const char *listener,
+		    unsigned backlog, struct err *e);
+/*
+ * As listening_add, but what `open` has for this endpoint, or for an address of it, is not bound anew: the set
+ * gets descriptors of its own for the same sockets, so nothing in their backlogs is lost. Those are marked
+ * taken in `open`, each once, a listener's own before another's; listening_give_back takes the marks away.
+ */
+int listening_take(struct listening_set *set, struct listening_set *open, const struct endpoint *ep,
+		   const char *listener, unsigned backlog, struct err *e);
+void listening_give_back(struct listening_set *open);
 /* Closes all; the master (remove_files) also removes the files of its unix sockets. */
 void listening_release(struct listening_set *set, bool remove_files);
 
