@@ -11,9 +11,11 @@ static void lower(__rlimit_resource_t what, rlim_t to)
 {
 	struct rlimit limit;
 
-	if (getrlimit(what, &limit) < 0 || limit.rlim_cur <= to)
+	if (getrlimit(what, &limit) < 0 || limit.rlim_max <= to)
 		return;
-	limit.rlim_cur = limit.rlim_max = to;
+	limit.rlim_max = to;
+	if (limit.rlim_cur > to)
+		limit.rlim_cur = to;
 	(void)setrlimit(what, &limit);
 }
 
