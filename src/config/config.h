@@ -268,6 +268,7 @@ struct config {
 	bool landlock;
 
 	/* the process with the private keys */
+	char *keys_user; /* runs it; NULL: no change of user; owned */
 
 	/* more clients than workers: stress, shedding */
 

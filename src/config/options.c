@@ -356,6 +356,8 @@ const struct config_option config_options[] = {
 	  .help = "each process reaches only the files it needs" },
 
 	/* the process with the private keys */
+	{ "keys_user", TOP(keys_user), TYPE(account), .fallback = "posthouse-keys",
+	  .help = "uses the private keys of certificates, when started as root" },
 
 	/* more clients than workers: stress, shedding */
 

@@ -20,6 +20,7 @@
 #include "base/stdfiles.h"
 #include "config/client.h"
 #include "config/dump.h"
+#include "config/listener.h"
 #include "config/programs.h"
 #include "config/secret.h"
 #include "daemon/activation.h"
@@ -125,12 +126,13 @@ static bool users_are_there(const struct config *cfg)
 {
 	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
 	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL,
-			       config_runs_programs(cfg) ? cfg->program_user : NULL };
+			       config_runs_programs(cfg) ? cfg->program_user : NULL,
+			       config_has_tls(cfg) ? cfg->keys_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;
 
-	for (int i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
 		if (name[i] && rights_of_user(&rights, name[i], &e) < 0) {
 			report(NULL, e.text);
 			there = false;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/listener.h"
 #include "config/programs.h"
 #include "config/remote.h"
 #include "daemon/outbox.h"
@@ -60,7 +61,7 @@ static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights =
+	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights = s->keys_rights =
 		(struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
 		return -1;
@@ -69,6 +70,8 @@ static int find_rights(struct service *s, struct err *e)
 	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
 	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0 || find_auth_rights(s, e) < 0 ||
 	    (s->has_programs && programs_find_rights(&s->program_rights, cfg, e) < 0))
+		return -1;
+	if (config_has_tls(cfg) && rights_of_user(&s->keys_rights, cfg->keys_user, e) < 0)
 		return -1;
 	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
 	if (s->relay_rights.uid != s->worker_rights.uid)
@@ -273,6 +276,18 @@ static void gather_status(const struct service *s, struct notify_facts *f)
 				    .queued = atomic_load(&s->board->shared->relay_queued) };
 }
 
+/* What of the files is another now. */
+static enum master_change change_of(struct service *s, bool changed)
+{
+	unsigned turn = listener_tls_turn(s->tls);
+	bool other_keys = turn != s->keys_turn;
+
+	s->keys_turn = turn;
+	if (!changed)
+		return MASTER_SAME;
+	return other_keys ? MASTER_KEYS : MASTER_WORKERS;
+}
+
 static enum master_change reload_files(void *ctx)
 {
 	struct service *s = ctx;
@@ -283,7 +298,7 @@ static enum master_change reload_files(void *ctx)
 	changed = reload_now(s->reload);
 	gather_status(s, &facts);
 	notify_ready(&s->notify, &facts);
-	return changed ? MASTER_WORKERS : MASTER_SAME;
+	return change_of(s, changed);
 }
 
 static void stopping(void *ctx)
@@ -312,7 +327,7 @@ static enum master_change tick(void *ctx)
 	gather_status(s, &facts);
 	notify_tick(&s->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
-	return reload_tick(s->reload) ? MASTER_WORKERS : MASTER_SAME;
+	return change_of(s, reload_tick(s->reload));
 }
 
 static void watch(void *ctx)
@@ -414,6 +429,8 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 		roles.run[ROLE_AUTH] = auth_main;
 	if (s.has_programs)
 		roles.run[ROLE_PROGRAMS] = programs_main;
+	if (config_has_tls(cfg))
+		roles.run[ROLE_KEYS] = keys_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) ||
@@ -429,6 +446,7 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
 	rewriting_warn(&s.rewriting);
+	s.keys_turn = listener_tls_turn(s.tls);
 	r = master_run(&limits, &roles, s.board, e);
 out:
 	release(&s);

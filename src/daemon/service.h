@@ -30,13 +30,14 @@ struct service {
 	const struct config *cfg;
 	struct reload *reload; /* what workers inherit of files; the relay and others that need none of it free it */
 	struct listener_tls *tls; /* of clients; belongs to reload */
+	unsigned keys_turn; /* listener_tls_turn() of those in use */
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
 	struct admission admission; /* who may do what */
 	struct rewriting rewriting; /* of the workers' mail */
 	struct modules modules; /* what the workers load */
-	struct rights worker_rights, relay_rights, auth_rights, program_rights;
+	struct rights worker_rights, relay_rights, auth_rights, program_rights, keys_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
 	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
@@ -76,6 +77,7 @@ int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *contro
 int worker_main(void *ctx, struct child_start *start);
 int relay_main(void *ctx, struct child_start *start);
 int auth_main(void *ctx, struct child_start *start);
+int keys_main(void *ctx, struct child_start *start);
 int programs_main(void *ctx, struct child_start *start);
 
 #endif

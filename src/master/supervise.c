@@ -38,6 +38,7 @@ void master_take(struct master *m, enum master_change change)
 	case MASTER_SAME:
 		break;
 	case MASTER_WORKERS:
+	case MASTER_KEYS:
 	case MASTER_GENERATION:
 		if (!m->stopping)
 			turnover_begin(m, change);

@@ -34,6 +34,7 @@ struct child_start {
 enum master_change {
 	MASTER_SAME,
 	MASTER_WORKERS, /* what workers inherit: they are replaced */
+	MASTER_KEYS, /* that, and the private keys beside it: their process is replaced, too */
 	MASTER_GENERATION, /* roles and limits: all children are replaced */
 	MASTER_EXECUTE /* nothing yet: execute() is to be called */
 };
