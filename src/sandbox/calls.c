@@ -116,6 +116,8 @@ const struct call_row sandbox_allowed[] = {
 	  "times getrandom getpid getppid gettid getuid getuid32 geteuid geteuid32 getgid "
 	  "getgid32 getegid getegid32 getgroups getgroups32 getrusage getrlimit ugetrlimit", ALWAYS },
 	{ L, "prlimit64", IF(2, IS(0, 0), IS_NULL(2)) }, /* to ask, of itself */
+	{ CALLS_LIMITS, "prlimit64", IF(1, IS(0, 0)) },
+	{ CALLS_LIMITS, "setrlimit", ALWAYS },
 	{ L, "uname sysinfo getcpu sched_yield sched_getaffinity", ALWAYS },
 
 	/* being a process */

@@ -23,12 +23,13 @@ enum sandbox_calls {
 	CALLS_THREADS = 1 << 9, /* begin threads */
 	CALLS_FORK = 1 << 10, /* begin processes of the same program, signal them, wait for them */
 	CALLS_CODE = 1 << 11, /* map files as code: shared objects that are loaded later */
+	CALLS_LIMITS = 1 << 12, /* its own limits, as far as they go */
 	/*
 	 * Everything that no ordinary program is refused, for code that is not ours: only what is in
 	 * sandbox_refused is kept from it. Not to be joined with others but CALLS_KEYRING.
 	 */
-	CALLS_ANY = 1 << 12,
-	CALLS_KEYRING = 1 << 13, /* besides: the kernel's keyrings, where Kerberos may keep its tickets */
+	CALLS_ANY = 1 << 13,
+	CALLS_KEYRING = 1 << 14, /* besides: the kernel's keyrings, where Kerberos may keep its tickets */
 };
 
 /* The value of an argument stands for the process itself; filter.c puts it in. */
