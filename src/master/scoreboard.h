@@ -44,7 +44,6 @@ struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool ready[CHILD_ROLES]; /* by role: it has started; workers tell by their slots */
 	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
-	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */
 	_Atomic bool watched; /* an operator watches: log lines are to be sent to the relay too (daemon/events.h) */
 	_Atomic uint64_t watch_lost; /* lines that could not be */
 	struct scoreboard_slot slot[];
