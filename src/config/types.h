@@ -39,6 +39,8 @@ extern const struct config_type config_type_factor; /* double, three decimals */
 extern const struct config_type config_type_word; /* an enum, by words */
 extern const struct config_type config_type_switch; /* a bool, by two words: the second one is true */
 extern const struct config_type config_type_word_text; /* char *, one of words */
+extern const struct config_type config_type_word_path; /* char *, one of words, or an absolute path */
+extern const struct config_type config_type_log_levels; /* struct log_levels */
 extern const struct config_type config_type_preset; /* char *, the name of a preset (presets.h) */
 extern const struct config_type config_type_local; /* endpoints to listen on */
 extern const struct config_type config_type_remote; /* TCP endpoints to connect to, with weights */

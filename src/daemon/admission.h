@@ -10,6 +10,7 @@
 #include "access/access.h"
 #include "config/config.h"
 #include "daemon/reload.h"
+#include "master/shed.h"
 
 struct admission {
 	struct access_files files;
@@ -27,5 +28,7 @@ void admission_init(struct admission *a, const struct config *cfg, const struct 
 void admission_watch(struct admission *a, struct reload *r);
 /* Counts in this memory, which outlives it, for as many workers. Before the first fork. */
 void admission_count(struct admission *a, const struct limits *limits, unsigned slots);
+/* Who goes when there are more clients than workers. */
+struct shed_policy admission_shed_policy(const struct config *cfg);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "config/listener.h"
 #include "config/programs.h"
 #include "daemon/events.h"
 #include "daemon/house.h"
@@ -61,7 +62,7 @@ static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights =
+	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights = s->keys_rights =
 		(struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
 		return -1;
@@ -70,6 +71,8 @@ static int find_rights(struct service *s, struct err *e)
 	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
 	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0 || find_auth_rights(s, e) < 0 ||
 	    (s->has_programs && programs_find_rights(&s->program_rights, cfg, e) < 0))
+		return -1;
+	if (config_has_tls(cfg) && rights_of_user(&s->keys_rights, cfg->keys_user, e) < 0)
 		return -1;
 	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
 	if (s->relay_rights.uid != s->worker_rights.uid)
@@ -338,6 +341,7 @@ int generation_open(struct service *s, struct house *h, struct listening_set *op
 		return -1;
 	log_listening(s, h->now ? open : NULL);
 	take_room(s, h);
+	s->keys_turn = listener_tls_turn(s->tls);
 	rewriting_warn(&s->rewriting);
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include "daemon/activation.h"
 #include "daemon/background.h"
 #include "daemon/handover.h"
+#include "daemon/logging.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/prepared.h"
@@ -57,15 +58,6 @@ static int print_configuration(const struct config *cfg)
 	r = fputs(text.data, stdout) < 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	buf_release(&text);
 	return r;
-}
-
-/* Also when another configuration comes into use: children that are there go on as they did. */
-static void open_log(const struct daemon_options *o, const struct config *cfg)
-{
-	bool to_stderr = strcmp(cfg->log, "auto") == 0 ? o->foreground : strcmp(cfg->log, "stderr") == 0;
-
-	log_open(to_stderr ? LOG_TO_STDERR : LOG_TO_SYSLOG, cfg->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-		 "posthoused");
 }
 
 static void tell_failure(const struct err *e)
@@ -108,11 +100,15 @@ static int serve(struct daemon_options *o, struct config *cfg, const struct serv
 
 	daemon_options_keep(o);
 	umask(022); /* the spool's modes are chosen, not inherited */
-	open_log(o, cfg);
+	if (logging_open(cfg, o->foreground, &e) < 0)
+		goto out;
 	/* only the default spool is below folders that may be missing, and not every handler has a spool */
 	if (!o->config_file && config_has_spool(cfg) && daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
 	if (!o->foreground && !setup->handover && background_begin(bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
+		goto out;
+	/* in the background, if that is wanted: what is forked here is the master's child */
+	if (logging_begin(cfg, &e) < 0)
 		goto out;
 	r = service_run(cfg, setup, &e);
 	cfg = NULL;
@@ -123,9 +119,12 @@ out:
 	if (r < 0) {
 		upgrade_give_up(setup, &e);
 		log_msg(LOG_LEVEL_ERROR, "start_failed", "%s", e.text);
+		if (o->foreground && !logging_is_to_stderr())
+			report(NULL, e.text);
 		background_failed(bg, &e);
 		tell_failure(&e);
 	}
+	logging_end();
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -183,7 +182,6 @@ static int run(struct daemon_options *o, int argc, char *argv[], struct handover
 	struct service_setup setup = { .options = o,
 				       .passed = &passed,
 				       .handover = handover,
-				       .configured = open_log,
 				       .on_ready = background_ready,
 				       .ctx = &bg };
 	int status;

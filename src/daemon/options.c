@@ -368,6 +368,7 @@ static int configure_quick(const struct daemon_options *o, uid_t euid, struct co
 	replace(&cfg->smtp_user, mem_strdup("nobody"));
 	replace(&cfg->auth_user, mem_strdup("nobody"));
 	replace(&cfg->program_user, mem_strdup("nobody"));
+	replace(&cfg->keys_user, mem_strdup("nobody"));
 	spool = quick_spool(o, euid, &e);
 	if (!spool) {
 		report(ctx, e.text);
@@ -388,12 +389,13 @@ int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct 
 	else
 		result = configure_quick(o, euid, cfg, report, ctx);
 	if (o->debug)
-		cfg->debug = true;
+		log_levels_set(&cfg->log_levels, LOG_LEVEL_DEBUG);
 	if (euid != 0 || o->no_setuid) {
 		replace(&cfg->user, NULL);
 		replace(&cfg->smtp_user, NULL);
 		replace(&cfg->auth_user, NULL);
 		replace(&cfg->program_user, NULL);
+		replace(&cfg->keys_user, NULL);
 	}
 	return result;
 }

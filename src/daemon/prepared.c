@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "config/client.h"
+#include "config/listener.h"
 #include "config/programs.h"
 #include "config/secret.h"
 #include "daemon/credentials.h"
 #include "daemon/generation.h"
+#include "daemon/logging.h"
 #include "daemon/programs.h"
 #include "master/rights.h"
 
@@ -83,12 +85,13 @@ static bool users_are_there(const struct config *cfg, const struct teller *t)
 {
 	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
 	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL,
-			       config_runs_programs(cfg) ? cfg->program_user : NULL };
+			       config_runs_programs(cfg) ? cfg->program_user : NULL,
+			       config_has_tls(cfg) ? cfg->keys_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;
 
-	for (int i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
 		if (name[i] && rights_of_user(&rights, name[i], &e) < 0) {
 			t->report(t->ctx, e.text);
 			there = false;
@@ -117,6 +120,7 @@ bool machine_is_prepared(const struct config *cfg, bool warn, config_report *rep
 	bool files = service_check_files(cfg, warn, report, ctx);
 	bool credentials = credentials_are_usable(cfg, report, ctx);
 	bool programs = !users || programs_are_usable(cfg, report, ctx);
+	bool log = logging_is_usable(cfg, report, ctx);
 
-	return programs && users && groups && upstreams && files && credentials;
+	return programs && users && groups && upstreams && files && credentials && log;
 }

@@ -163,7 +163,7 @@ int relay_main(void *ctx, struct child_start *start)
 		.ready = &s->board->shared->ready[ROLE_RELAY],
 		.queued = &s->board->shared->relay_queued,
 		.control = &start->control,
-		.trace = s->cfg->debug,
+		.trace = log_wants(LOG_LEVEL_DEBUG, "upstream_dialogue"),
 		.view_gid = s->view_gid,
 		.control_gid = s->control_gid,
 		.event_fd = s->event_fd[0],

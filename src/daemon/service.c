@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/listener.h"
 #include "config/remote.h"
 #include "daemon/changes.h"
 #include "daemon/events.h"
@@ -25,9 +26,11 @@
 #include "daemon/handover.h"
 #include "daemon/house.h"
 #include "daemon/listener_tls.h"
+#include "daemon/logging.h"
 #include "daemon/options.h"
 #include "daemon/prepared.h"
 #include "daemon/reload.h"
+#include "daemon/turn_away.h"
 #include "daemon/upgrade.h"
 #include "relay/relay.h"
 
@@ -81,12 +84,14 @@ static void set_roles(struct house *h, struct service *s)
 {
 	const struct config *cfg = s->cfg;
 
-	h->master_limits = (struct master_limits){ { cfg->min_spare, cfg->max_spare, cfg->max_workers },
-						   cfg->stop_timeout_ms };
+	h->master_limits = (struct master_limits){ .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
+						   .shed = admission_shed_policy(cfg),
+						   .stop_timeout_ms = cfg->stop_timeout_ms };
 	h->roles.run[ROLE_WORKER] = worker_main;
 	h->roles.run[ROLE_RELAY] = s->has_relay ? relay_main : NULL;
 	h->roles.run[ROLE_AUTH] = s->has_auth ? auth_main : NULL;
 	h->roles.run[ROLE_PROGRAMS] = s->has_programs ? programs_main : NULL;
+	h->roles.run[ROLE_KEYS] = config_has_tls(cfg) ? keys_main : NULL;
 	h->roles.ctx = s;
 }
 
@@ -99,8 +104,6 @@ static void use(struct house *h, struct service *s, struct listening_set *open)
 	h->before = h->now;
 	h->now = s;
 	set_roles(h, s);
-	if (h->setup->configured && h->before)
-		h->setup->configured(h->setup->options, s->cfg);
 	log_tap(s->has_relay ? events_send : NULL, s); /* the workers inherit it */
 	activation_close(h->setup->passed);
 }
@@ -175,7 +178,8 @@ static struct service *make_next(struct house *h)
 	}
 	activation_apply(h->setup->passed, cfg);
 	s = generation_new(h, cfg);
-	if (generation_open(s, h, &h->now->listening, &e) == 0 && move_pid_file(h, cfg->pid_file, &e) == 0)
+	if (generation_open(s, h, &h->now->listening, &e) == 0 && move_pid_file(h, cfg->pid_file, &e) == 0 &&
+	    logging_open(cfg, h->setup->options->foreground, &e) == 0)
 		return s;
 	if (e.text[0])
 		log_refused(h, e.text);
@@ -213,12 +217,24 @@ static void try(struct house *h, enum house_trial what)
 	tell_ready(h);
 }
 
+/* What of the files is another now. */
+static enum master_change change_of(struct service *s, bool changed)
+{
+	unsigned turn = listener_tls_turn(s->tls);
+	bool other_keys = turn != s->keys_turn;
+
+	s->keys_turn = turn;
+	if (!changed)
+		return MASTER_SAME;
+	return other_keys ? MASTER_KEYS : MASTER_WORKERS;
+}
+
 static enum master_change reload_files(struct house *h)
 {
 	bool changed = reload_now(h->now->reload);
 
 	tell_ready(h);
-	return changed ? MASTER_WORKERS : MASTER_SAME;
+	return change_of(h->now, changed);
 }
 
 static enum master_change reload(void *ctx)
@@ -385,6 +401,12 @@ static bool is_alive(const struct service *s, struct err *why)
 	return false;
 }
 
+static void reopen(void *ctx)
+{
+	(void)ctx;
+	logging_reopen();
+}
+
 static enum master_change tick(void *ctx)
 {
 	struct service *s = ctx;
@@ -392,11 +414,12 @@ static enum master_change tick(void *ctx)
 	struct err why;
 	bool alive = is_alive(s, &why);
 
+	logging_tick();
 	gather_status(s, &facts);
 	notify_tick(&s->house->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
 	trial_tick(&s->house->trial);
-	return reload_tick(s->reload) ? MASTER_WORKERS : MASTER_SAME;
+	return change_of(s, reload_tick(s->reload));
 }
 
 static void ready(void *ctx)
@@ -485,7 +508,10 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 				      .stopping = stopping,
 				      .reload = reload,
 				      .upgrade = upgrade,
+				      .reopen = reopen,
 				      .tick = tick,
+				      .waiting = turn_away_waiting,
+				      .turn_away = turn_away,
 				      .ended = ended,
 				      .born = born,
 				      .turned = turned,

@@ -43,12 +43,13 @@ struct service {
 	struct config *cfg; /* owned */
 	struct reload *reload; /* what workers inherit of files; the relay and others that need none of it free it */
 	struct listener_tls *tls; /* of clients; belongs to reload */
+	unsigned keys_turn; /* listener_tls_turn() of those in use */
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct admission admission; /* who may do what */
 	struct rewriting rewriting; /* of the workers' mail */
 	struct modules modules; /* what the workers load */
-	struct rights worker_rights, relay_rights, auth_rights, program_rights;
+	struct rights worker_rights, relay_rights, auth_rights, program_rights, keys_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
 	bool has_auth; /* a listener offers AUTH */
@@ -56,6 +57,7 @@ struct service {
 	bool has_programs; /* some are to be run (daemon/programs.h) */
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	struct service_shared *shared;
+	int64_t turned_away_mono_ms; /* when clients were last (daemon/turn_away.h) */
 
 	/* lasts */
 	struct house *house; /* the master's: for its children there is nothing in it */
@@ -74,8 +76,6 @@ struct service_setup {
 	char *const *argv; /* as it was started, for the executable that takes its place */
 	const char *program; /* path of the executable; NULL: not known */
 	struct handover *handover; /* NULL, or what the executable before this one left to it */
-	/* A configuration comes into use: the log is as it says. */
-	void (*configured)(const struct daemon_options *o, const struct config *cfg);
 	void (*on_ready)(void *ctx); /* besides the log line; may be NULL */
 	void *ctx;
 };
@@ -90,6 +90,7 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 int worker_main(void *ctx, struct child_start *start);
 int relay_main(void *ctx, struct child_start *start);
 int auth_main(void *ctx, struct child_start *start);
+int keys_main(void *ctx, struct child_start *start);
 int programs_main(void *ctx, struct child_start *start);
 
 #endif

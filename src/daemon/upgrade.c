@@ -6,6 +6,8 @@
  * to it. It makes a generation of its own beside the children that are there, who serve until its workers do.
  * If it cannot, it executes the old one back, of which it has a descriptor. Runs in the master.
  */
+#include "daemon/upgrade.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +24,6 @@
 #include "daemon/handover.h"
 #include "daemon/house.h"
 #include "daemon/options.h"
-#include "daemon/upgrade.h"
 
 #define TRY_EXECUTABLE_MS 120000
 #define SESSION_MARGIN_MS 60000 /* a session that lasts longer than it may hangs */

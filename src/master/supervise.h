@@ -20,6 +20,7 @@
 #include "master/child.h"
 #include "master/pool.h"
 #include "master/scoreboard.h"
+#include "master/shed.h"
 
 /* What a child is born with. */
 struct child_start {
@@ -34,6 +35,7 @@ struct child_start {
 enum master_change {
 	MASTER_SAME,
 	MASTER_WORKERS, /* what workers inherit: they are replaced */
+	MASTER_KEYS, /* that, and the private keys beside it: their process is replaced, too */
 	MASTER_GENERATION, /* roles and limits: all children are replaced */
 	MASTER_EXECUTE /* nothing yet: execute() is to be called */
 };
@@ -56,6 +58,7 @@ struct master_roles {
 	void (*stopping)(void *ctx);
 	enum master_change (*reload)(void *ctx); /* HUP; NULL: it is refused */
 	enum master_change (*upgrade)(void *ctx); /* USR2; NULL: it is refused */
+	void (*reopen)(void *ctx); /* USR1: the log was moved away and is opened anew */
 	/* Called about once a second, for what the master does by time. */
 	enum master_change (*tick)(void *ctx);
 	/* A process that is no child of the master's list has ended: one that a hook has started. */
@@ -78,6 +81,13 @@ struct master_roles {
 	 * there is nothing to go back to.
 	 */
 	void (*revert)(void *ctx, const struct child *const *child, unsigned count);
+	/* Connections in the backlogs of all listening sockets. NULL: nobody knows, and nobody has to go for them. */
+	unsigned (*waiting)(void *ctx);
+	/*
+	 * So many of them, those that wait longest, are to hear 421. Returns how many do. NULL: none. May not
+	 * block.
+	 */
+	unsigned (*turn_away)(void *ctx, unsigned count);
 	void *ctx;
 	/* Children of this process from before its executable was replaced. */
 	const struct child *inherited;
@@ -87,6 +97,7 @@ struct master_roles {
 struct master_limits {
 	struct pool_limits pool;
 	int64_t stop_timeout_ms;
+	struct shed_policy shed; /* stress_workers 0: there is none */
 };
 
 /*

@@ -94,12 +94,15 @@ void turnover_begin(struct master *m, enum master_change change)
 {
 	m->batch++;
 	m->turning = true;
-	if (change != MASTER_GENERATION)
+	if (change == MASTER_WORKERS)
 		return;
-	m->announced = false;
-	memset(m->backoff, 0, sizeof(m->backoff)); /* what failed may be cured */
+	if (change == MASTER_GENERATION) {
+		m->announced = false;
+		memset(m->backoff, 0, sizeof(m->backoff)); /* what failed may be cured */
+	}
 	for (unsigned i = 0; i < m->other_count; i++) {
-		if (m->other[i].pid == 0 || m->other[i].old)
+		if (m->other[i].pid == 0 || m->other[i].old ||
+		    (change == MASTER_KEYS && m->other[i].role != ROLE_KEYS))
 			continue;
 		/* no word of the old one's will stand there: it has said that it is ready, once */
 		atomic_store(&m->board->shared->ready[m->other[i].role], false);
