@@ -174,6 +174,7 @@ int confine_auth_paths(struct sandbox_domain *d, const struct config *cfg, struc
 
 int confine_monitor_paths(struct sandbox_domain *d, const struct config *cfg, struct err *e)
 {
-	(void)cfg;
-	return allow_common(d, e);
+	if (allow_common(d, e) < 0)
+		return -1;
+	return sandbox_domain_folder_of(d, cfg->metrics_file, MAY_WRITE | MAY_MAKE | MAY_REMOVE, e);
 }
