@@ -379,6 +379,12 @@ const struct config_option config_options[] = {
 	/* the log: sinks, format, levels */
 
 	/* figures and health */
+	{ "metrics_listen", TOP(metrics_listen), .count_offset = offsetof(struct config, metrics_listen_count),
+	  TYPE(door), .help = "addresses where figures and health are asked for over HTTP; default: none" },
+	{ "metrics_from", TOP(metrics_from), .count_offset = offsetof(struct config, metrics_from_count),
+	  TYPE(networks), .help = "networks that may ask there, besides this machine" },
+	{ "metrics_file", TOP(metrics_file), TYPE(path),
+	  .help = "file for node_exporter's textfile collector; default: none" },
 
 	/* supervision by systemd; reload and upgrade */
 

@@ -43,6 +43,7 @@ extern const struct config_type config_type_word_path; /* char *, one of words, 
 extern const struct config_type config_type_log_levels; /* struct log_levels */
 extern const struct config_type config_type_preset; /* char *, the name of a preset (presets.h) */
 extern const struct config_type config_type_local; /* endpoints to listen on */
+extern const struct config_type config_type_door; /* the same for another protocol: with a port */
 extern const struct config_type config_type_remote; /* TCP endpoints to connect to, with weights */
 extern const struct config_type config_type_networks;
 extern const struct config_type config_type_certificates; /* fingerprints and names, as config.h has them */

@@ -39,17 +39,27 @@ static void list_clear(const struct config_option *o, void *object)
 
 #define SMTP_PORT 25
 
-static int local_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+static int endpoint_add(const struct config_option *o, void *object, const char *text, int port, struct err *e)
 {
 	struct endpoint **at = types_field(o, object);
 	size_t *count = count_field(o, object);
 	struct endpoint ep;
 
-	if (types_check_text(text, e) != 0 || endpoint_parse(text, SMTP_PORT, &ep, e) != 0)
+	if (types_check_text(text, e) != 0 || endpoint_parse(text, port, &ep, e) != 0)
 		return -1;
 	*at = mem_resize(*at, *count + 1, sizeof(**at));
 	(*at)[(*count)++] = ep;
 	return 0;
+}
+
+static int local_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return endpoint_add(o, object, text, SMTP_PORT, e);
+}
+
+static int door_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return endpoint_add(o, object, text, -1, e);
 }
 
 static bool local_format(const struct config_option *o, const void *object, struct buf *out)
@@ -62,7 +72,7 @@ static bool local_format(const struct config_option *o, const void *object, stru
 		buf_adds(out, i ? ", " : "");
 		config_quote(out, endpoint_format(&ep[i], text));
 	}
-	return buf_adds(out, " }");
+	return buf_adds(out, count_of(o, object) ? " }" : "}");
 }
 
 /* What may stand behind an address: "weight=N". at points behind the address. */
@@ -168,6 +178,7 @@ static bool networks_format(const struct config_option *o, const void *object, s
 }
 
 const struct config_type config_type_local = { "addresses", true, local_parse, local_format, list_clear };
+const struct config_type config_type_door = { "addresses", true, door_parse, local_format, list_clear };
 const struct config_type config_type_remote = { "addresses", true, remote_parse, remote_format, list_clear };
 const struct config_type config_type_networks = { "networks", true, networks_parse, networks_format,
 						  list_clear };
