@@ -20,6 +20,7 @@
 #include "daemon/monitor.h"
 #include "daemon/programs.h"
 #include "daemon/events.h"
+#include "daemon/health.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/listener_tls.h"
 #include "daemon/logging.h"
@@ -94,11 +95,19 @@ static int prepare_spool(struct service *s, struct err *e)
 {
 	const char *path = s->cfg->spool;
 	const struct rights *relay = &s->relay_rights, *worker = &s->worker_rights;
+	bool for_groups = s->view_gid != (gid_t)-1 || s->control_gid != (gid_t)-1;
+	uid_t uid = relay->uid;
+	gid_t gid = relay->gid, worker_gid = relay->uid == worker->uid ? relay->gid : worker->gid;
 	struct spool spool;
 	bool is_volatile;
 	const char *fs;
 
-	if (spool_prepare(path, relay->uid, relay->gid, relay->uid == worker->uid ? relay->gid : worker->gid, e) < 0)
+	/* one user's spool is for nobody else to pass through, unless groups are to reach the relay's sockets in it */
+	if (uid == (uid_t)-1 && for_groups) {
+		uid = geteuid();
+		gid = worker_gid = getegid();
+	}
+	if (spool_prepare(path, uid, gid, worker_gid, e) < 0)
 		return -1;
 	s->lock_fd = spool_lock(path, e);
 	if (s->lock_fd < 0 || spool_open(&spool, path, SPOOL_MANAGE, s->cfg->spool_sync, e) < 0)
@@ -312,15 +321,6 @@ static void stopping(void *ctx)
 	notify_stopping(&s->notify, s->cfg->stop_timeout_ms);
 }
 
-/* Whether nothing hangs that only a restart would help. */
-static bool is_alive(const struct service *s, struct err *why)
-{
-	if (!s->has_relay || atomic_load(&s->board->shared->ready[ROLE_RELAY]))
-		return true;
-	err_set(why, "the relay does not run");
-	return false;
-}
-
 static void reopen(void *ctx)
 {
 	(void)ctx;
@@ -332,7 +332,7 @@ static enum master_change tick(void *ctx)
 	struct service *s = ctx;
 	struct notify_facts facts;
 	struct err why;
-	bool alive = is_alive(s, &why);
+	bool alive = health_is_alive(s, &why);
 
 	logging_tick();
 	gather_status(s, &facts);
