@@ -43,6 +43,7 @@ packages() {
 		build check                library check 0.15
 		build python3              command python3
 		test  libpam0g-dev         library pam 1.3
+		test  libseccomp-dev       library libseccomp 2.5
 		test  dovecot-core         command dovecot
 		test  dovecot-lmtpd        file /usr/lib/dovecot/lmtp
 		test  python3-aiosmtpd     python aiosmtpd
