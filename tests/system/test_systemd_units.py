@@ -225,7 +225,7 @@ def test_operators(t):
             w.where["sysconfdir"] + "/posthouse/posthouse.conf"]
     w.run(*oper, "hold", "--all")
     w.start("sink.service")
-    assert b"hold" in w.run(*oper, "queue").stdout
+    assert b"held" in w.run(*oper, "queue").stdout
     assert w.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *oper[4:], "release", "--all",
                  check=None).returncode != 0
     w.run(*oper, "release", "--all")
