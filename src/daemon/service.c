@@ -24,6 +24,7 @@
 #include "daemon/events.h"
 #include "daemon/generation.h"
 #include "daemon/handover.h"
+#include "daemon/health.h"
 #include "daemon/house.h"
 #include "daemon/listener_tls.h"
 #include "daemon/logging.h"
@@ -400,15 +401,6 @@ static void stopping(void *ctx)
 	notify_stopping(&h->notify, h->now->cfg->stop_timeout_ms);
 }
 
-/* Whether nothing hangs that only a restart would help. */
-static bool is_alive(const struct service *s, struct err *why)
-{
-	if (!s->has_relay || atomic_load(&s->board->shared->ready[ROLE_RELAY]))
-		return true;
-	err_set(why, "the relay does not run");
-	return false;
-}
-
 static void reopen(void *ctx)
 {
 	(void)ctx;
@@ -420,7 +412,7 @@ static enum master_change tick(void *ctx)
 	struct service *s = ctx;
 	struct notify_facts facts;
 	struct err why;
-	bool alive = is_alive(s, &why);
+	bool alive = health_is_alive(s, &why);
 
 	logging_tick();
 	gather_status(s, &facts);
