@@ -135,13 +135,13 @@ static void handle_signals(struct master *m)
 			if (!m->stopping)
 				reload(m);
 			break;
+		case SIGUSR1:
+			if (m->roles->reopen)
+				m->roles->reopen(m->roles->ctx);
+			break;
 		case SIGUSR2:
 			if (!m->stopping)
 				upgrade(m);
-			break;
-		case SIGUSR1:
-			log_msg(LOG_LEVEL_WARNING, "signal_ignored",
-				"USR1 means nothing to this version: HUP reads the configuration again");
 			break;
 		default: /* SIGCHLD: reap looks anyway */
 			break;

@@ -58,6 +58,7 @@ struct master_roles {
 	void (*stopping)(void *ctx);
 	enum master_change (*reload)(void *ctx); /* HUP; NULL: it is refused */
 	enum master_change (*upgrade)(void *ctx); /* USR2; NULL: it is refused */
+	void (*reopen)(void *ctx); /* USR1: the log was moved away and is opened anew */
 	/* Called about once a second, for what the master does by time. */
 	enum master_change (*tick)(void *ctx);
 	/* A process that is no child of the master's list has ended: one that a hook has started. */

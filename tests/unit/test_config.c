@@ -180,7 +180,7 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->user, "u");
 	ck_assert_str_eq(cfg->smtp_user, "v");
 	ck_assert_str_eq(cfg->log, "syslog");
-	ck_assert(cfg->debug);
+	ck_assert_int_eq(cfg->log_levels.of[LOG_PART_CLIENT], LOG_LEVEL_DEBUG);
 	ck_assert_str_eq(cfg->pid_file, "/run/p");
 	ck_assert_uint_eq(cfg->min_spare, 1);
 	ck_assert_uint_eq(cfg->max_spare, 2);
