@@ -16,9 +16,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/confine.h"
 #include "daemon/service.h"
 
-#define AT_ONCE 256 /* clients of one child */
+#define AT_ONCE 128 /* clients of one child; a worker's limits (confine.h) may make it less */
 #define EVERY_MS 1000 /* a child at most; it is gone by then */
 #define LINGER_MS 500 /* for the client to read it: what it said itself would else make the kernel reset */
 
@@ -94,6 +95,12 @@ static bool somebody_is_free(const struct service *s)
 	return count.idle > 0;
 }
 
+static _Noreturn void fail(const struct err *e)
+{
+	log_msg(LOG_LEVEL_ERROR, "turn_away_failed", "%s", e->text);
+	_exit(EXIT_FAILURE);
+}
+
 static _Noreturn void refuse(struct service *s, unsigned count)
 {
 	struct pollfd clients[AT_ONCE];
@@ -105,11 +112,11 @@ static _Noreturn void refuse(struct service *s, unsigned count)
 	proctitle_set("turning clients away");
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
-	if (rights_drop(&s->worker_rights, &e) < 0) {
-		log_msg(LOG_LEVEL_ERROR, "turn_away_failed", "%s", e.text);
-		_exit(EXIT_FAILURE);
-	}
+	if (rights_drop(&s->worker_rights, &e) < 0)
+		fail(&e);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the change of user, which clears it */
+	if (confine_enter(&s->confine, ROLE_WORKER, &e) < 0)
+		fail(&e);
 	while (told < count && !somebody_is_free(s) && (fd = refuse_one(s, &next)) >= 0)
 		clients[told++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	atomic_fetch_add(&s->board->shared->turned_away, (unsigned)told);
