@@ -159,6 +159,12 @@ struct config {
 	unsigned min_spare, max_spare, max_workers, max_requests;
 	int64_t stop_timeout_ms;
 	unsigned listen_backlog;
+	/* more clients than workers (master/shed.h) */
+	unsigned stress_threshold; /* percent of max_workers */
+	int64_t stress_timeout_ms, shed_after_ms, backlog_timeout_ms; /* 0: none */
+	unsigned stress_max_errors;
+	unsigned stress_client_connections; /* 0: an eighth of max_workers */
+	unsigned min_data_rate; /* octets a second */
 
 	struct config_listener *listener;
 	size_t listener_count;
@@ -215,7 +221,7 @@ struct config {
 
 	/* the session (see session/session.h) */
 	uint64_t data_size_limit_bytes;
-	unsigned max_recipients, max_received, max_errors, max_transactions;
+	unsigned max_recipients, max_received, max_errors, max_commands, max_transactions;
 	enum bare_newline bare_newline;
 	bool enable_smtputf8, decode_data;
 	int64_t command_timeout_ms, client_data_timeout_ms, message_timeout_ms, session_timeout_ms;

@@ -116,6 +116,22 @@ const struct config_option config_options[] = {
 	{ "listen_backlog", TOP(listen_backlog), TYPE(count), RANGE(1, 65535), .fallback = "1024",
 	  .help = "connections the kernel keeps until a worker is free" },
 
+	/* more clients than workers; the values of stress are Postfix's where it has them */
+	{ "stress_threshold", TOP(stress_threshold), TYPE(count), RANGE(1, 100), .fallback = "80",
+	  .help = "busy workers, in percent of max_workers, that are stress" },
+	{ "stress_timeout", TOP(stress_timeout_ms), TYPE(time), RANGE(0, DAY), .fallback = "10s",
+	  .help = "command_timeout and data_timeout in stress; 0: as ever" },
+	{ "stress_max_errors", TOP(stress_max_errors), TYPE(count), RANGE(1, 1000000), .fallback = "5",
+	  .help = "max_errors of sessions that begin in stress" },
+	{ "stress_client_connections", TOP(stress_client_connections), TYPE(count), RANGE(0, 10000),
+	  .fallback = "0", .help = "client_connections in stress; 0: an eighth of max_workers" },
+	{ "min_data_rate", TOP(min_data_rate), TYPE(count), RANGE(0, 1000000000), .fallback = "500",
+	  .help = "octets of content a second that are not slow" },
+	{ "shed_after", TOP(shed_after_ms), TYPE(time), RANGE(0, HOUR), .fallback = "5s",
+	  .help = "waiting for a client, before it may have to go for others; 0: never" },
+	{ "backlog_timeout", TOP(backlog_timeout_ms), TYPE(time), RANGE(0, HOUR), .fallback = "30s",
+	  .help = "waiting for a worker, before a client is told 421; 0: it is not told" },
+
 	/* who may relay */
 	{ "relay_from", TOP(relay_from), .count_offset = offsetof(struct config, relay_from_count),
 	  TYPE(networks), .fallback = "{ \"127.0.0.0/8\", \"::1\" }",
@@ -233,6 +249,8 @@ const struct config_option config_options[] = {
 	  .help = "Received headers before a message is taken for a loop" },
 	{ "max_errors", TOP(max_errors), TYPE(count), RANGE(1, 1000000), .fallback = "20",
 	  .help = "refused commands before the session is ended" },
+	{ "max_commands", TOP(max_commands), TYPE(count), RANGE(0, 1000000), .fallback = "1000",
+	  .help = "commands between two accepted messages that end a session; 0: no limit" },
 	{ "max_transactions", TOP(max_transactions), TYPE(count), RANGE(0, 1000000000), .fallback = "0",
 	  .help = "messages in one session; 0: no limit" },
 	{ "bare_newline", TOP(bare_newline), TYPE(word), .words = newline_words, .fallback = "reject",

@@ -23,6 +23,7 @@
 #include "daemon/listener_tls.h"
 #include "daemon/logging.h"
 #include "daemon/reload.h"
+#include "daemon/turn_away.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
 
@@ -403,7 +404,9 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 			     .on_ready_ctx = ctx,
 			     .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
-	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
+	struct master_limits limits = { .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
+					.shed = admission_shed_policy(cfg),
+					.stop_timeout_ms = cfg->stop_timeout_ms };
 	struct master_roles roles = { .run[ROLE_WORKER] = worker_main,
 				      .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
@@ -412,6 +415,8 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 				      .reload = reload_files,
 				      .reopen = reopen,
 				      .tick = tick,
+				      .waiting = turn_away_waiting,
+				      .turn_away = turn_away,
 				      .ctx = &s };
 	int r = -1;
 

@@ -175,6 +175,7 @@ static struct session_config session_config_for_all(struct worker *w)
 		.max_recipients = cfg->max_recipients,
 		.max_received = cfg->max_received,
 		.max_errors = cfg->max_errors,
+		.max_commands = cfg->max_commands,
 		.max_transactions = cfg->max_transactions,
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
@@ -326,6 +327,7 @@ int worker_main(void *ctx, struct child_start *start)
 
 	start->control.retired = stop_listening;
 	start->control.ctx = &w;
+	start->control.wait = &start->slot->wait;
 	proctitle_set("worker");
 	/* what a message needed goes back to the system: a worker is idle most of its life */
 	mallopt(M_MMAP_THRESHOLD, 32 << 10);

@@ -18,6 +18,16 @@ static void on_verb(void *ctx, const char *verb)
 	struct worker *w = ctx;
 
 	scoreboard_note(w->start->slot, NULL, verb);
+	/* after AUTH or XCLIENT it is another */
+	if (!*verb)
+		atomic_store(&w->start->slot->wait.rank, access_rank(&w->access));
+}
+
+static void on_content(void *ctx, size_t octets)
+{
+	struct worker *w = ctx;
+
+	atomic_fetch_add(&w->start->slot->wait.content_octets, octets);
 }
 
 /* What protects the present session, if anything does. (Mail of the outbox has no stream.) */
@@ -40,6 +50,7 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 
 	(void)reply;
 	w->messages++;
+	client_wait_new_episode(&w->start->slot->wait);
 	atomic_fetch_add(&w->start->slot->accepted, 1);
 	log_begin(&line, LOG_LEVEL_INFO, "accepted");
 	if (env->id[0])
@@ -145,6 +156,7 @@ void worker_listen_to_sessions(struct worker *w)
 {
 	w->events = (struct session_events){ .verb = on_verb,
 					     .accepted = on_accepted,
+					     .content = on_content,
 					     .rejected = on_rejected,
 					     .peer = on_peer,
 					     .tls = on_tls,
@@ -160,8 +172,10 @@ void worker_log_session(const struct worker *w, enum session_end end, int64_t be
 
 	/* of a failed handshake there was a line of its own */
 	log_begin(&line,
-		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED ? LOG_LEVEL_DEBUG
-											  : LOG_LEVEL_INFO,
+		  /* those that were shed come in crowds: the master has a line for them together */
+		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED || end == SESSION_SHED
+			  ? LOG_LEVEL_DEBUG
+			  : LOG_LEVEL_INFO,
 		  "session");
 	log_str(&line, "peer", w->peer.text);
 	log_str(&line, "end", session_end_name(end));

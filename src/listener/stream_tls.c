@@ -54,6 +54,7 @@ static int give_up(BIO *bio, struct stream_tls *t, enum io_result result)
 	switch (result) {
 	case IO_TIMEOUT:
 	case IO_STOP:
+	case IO_SHED:
 		BIO_set_retry_read(bio); /* the state stays good for our last words */
 		return -1;
 	case IO_EOF:
@@ -255,6 +256,9 @@ static void explain(const struct stream_tls *t, enum io_result r, struct err *e)
 		return;
 	case IO_STOP:
 		err_set(e, "the service is stopping");
+		return;
+	case IO_SHED:
+		err_set(e, "the handshake took too long for a busy server");
 		return;
 	case IO_OK:
 	case IO_EOF:

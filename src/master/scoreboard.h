@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/client_wait.h"
 #include "base/err.h"
 #include "master/child.h"
 
@@ -30,6 +31,7 @@ struct scoreboard_slot {
 	_Atomic pid_t pid;
 	_Atomic int64_t since_mono_ms; /* of the present state */
 	_Atomic uint64_t sessions, accepted, rejected; /* of this slot, over all its workers */
+	struct client_wait wait; /* for its client, while it is busy */
 	char peer[80]; /* torn reads are possible and harmless: for people only */
 	char verb[16];
 	/*
@@ -45,6 +47,7 @@ struct scoreboard_shared {
 	_Atomic bool ready[CHILD_ROLES]; /* by role: it has started; workers tell by their slots */
 	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
 	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */
+	_Atomic bool stressed; /* many workers are busy: what begins now has the time-outs of then (overload.h) */
 	_Atomic bool watched; /* an operator watches: log lines are to be sent to the relay too (daemon/events.h) */
 	_Atomic uint64_t watch_lost; /* lines that could not be */
 	struct scoreboard_slot slot[];

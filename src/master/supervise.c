@@ -172,12 +172,14 @@ static void announce_when_ready(struct master *m)
 /* Until the next thing that is due without an event. */
 static int next_wait_ms(const struct master *m)
 {
-	int64_t now = clock_mono_ms(), wait = TICK_MS;
+	int64_t now = clock_mono_ms(), wait = TICK_MS, look = overload_due_mono_ms(&m->overload);
 
 	if (!m->announced || m->turning)
 		wait = 20;
 	if (m->stopping && m->kill_at_mono_ms - now < wait)
 		wait = m->kill_at_mono_ms - now;
+	if (!m->stopping && look != CLOCK_NEVER && look - now < wait)
+		wait = look - now;
 	for (int role = 0; role < CHILD_ROLES && !m->stopping; role++) {
 		int64_t left = m->backoff[role].not_before_mono_ms - now;
 
@@ -200,6 +202,7 @@ static void loop(struct master *m)
 			turnover_step(m);
 			family_shrink_pool(m);
 			announce_when_ready(m);
+			overload_turn(&m->overload, m->limits, m->roles, m->board, m->worker);
 		} else if (clock_mono_ms() >= m->kill_at_mono_ms) {
 			kill_the_rest(m);
 		}

@@ -20,6 +20,7 @@
 #include "master/child.h"
 #include "master/pool.h"
 #include "master/scoreboard.h"
+#include "master/shed.h"
 
 /* What a child is born with. */
 struct child_start {
@@ -74,6 +75,13 @@ struct master_roles {
 	 * there is nothing to go back to.
 	 */
 	void (*revert)(void *ctx, const struct child *const *child, unsigned count);
+	/* Connections in the backlogs of all listening sockets. NULL: nobody knows, and nobody has to go for them. */
+	unsigned (*waiting)(void *ctx);
+	/*
+	 * So many of them, those that wait longest, are to hear 421. Returns how many do. NULL: none. May not
+	 * block.
+	 */
+	unsigned (*turn_away)(void *ctx, unsigned count);
 	void *ctx;
 	/* Children of this process from before its executable was replaced. */
 	const struct child *inherited;
@@ -83,6 +91,7 @@ struct master_roles {
 struct master_limits {
 	struct pool_limits pool;
 	int64_t stop_timeout_ms;
+	struct shed_policy shed; /* stress_workers 0: there is none */
 };
 
 /*
