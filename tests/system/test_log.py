@@ -21,7 +21,7 @@ from harness import BUILDDIR, SRCDIR, Skip, equal, need_program, need_root, wait
 from smtp_peers import Client, Upstream
 
 CONTENT = b"Subject: log\r\n\r\nbody\r\n"
-POOL = "min_spare = 2\nmax_spare = 3\nmax_workers = 12\n"
+POOL = "min_spare = 2\nmax_spare = 3\nmax_workers = 12\nmax_commands = 0\n"
 
 
 def parse(line):
