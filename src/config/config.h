@@ -280,6 +280,11 @@ struct config {
 	/* the log: sinks, format, levels */
 
 	/* figures and health */
+	struct endpoint *metrics_listen; /* where figures and health are asked for over HTTP; owned */
+	size_t metrics_listen_count;
+	struct cidr *metrics_from; /* who may ask besides this machine; owned */
+	size_t metrics_from_count;
+	char *metrics_file; /* figures for node_exporter's textfile collector; NULL: none; owned */
 
 	/* supervision by systemd; reload and upgrade */
 

@@ -169,6 +169,14 @@ static void announce_when_ready(struct master *m)
 	m->reload_wanted = false;
 }
 
+static void mind_overload(struct master *m)
+{
+	struct scoreboard_count count;
+
+	turnover_count(m, &count);
+	overload_turn(&m->overload, m->limits, m->roles, m->board, &count, m->worker);
+}
+
 /* Until the next thing that is due without an event. */
 static int next_wait_ms(const struct master *m)
 {
@@ -202,7 +210,7 @@ static void loop(struct master *m)
 			turnover_step(m);
 			family_shrink_pool(m);
 			announce_when_ready(m);
-			overload_turn(&m->overload, m->limits, m->roles, m->board, m->worker);
+			mind_overload(m);
 		} else if (clock_mono_ms() >= m->kill_at_mono_ms) {
 			kill_the_rest(m);
 		}
