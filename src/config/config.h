@@ -265,6 +265,7 @@ struct config {
 	/* sandbox: seccomp, Landlock */
 
 	/* the process with the private keys */
+	char *keys_user; /* runs it; NULL: no change of user; owned */
 
 	/* more clients than workers: stress, shedding */
 

@@ -351,6 +351,8 @@ const struct config_option config_options[] = {
 	/* sandbox: seccomp, Landlock */
 
 	/* the process with the private keys */
+	{ "keys_user", TOP(keys_user), TYPE(account), .fallback = "posthouse-keys",
+	  .help = "uses the private keys of certificates, when started as root" },
 
 	/* more clients than workers: stress, shedding */
 

@@ -20,10 +20,13 @@
 #include "base/stdfiles.h"
 #include "config/client.h"
 #include "config/dump.h"
+#include "config/listener.h"
 #include "config/programs.h"
 #include "config/secret.h"
+#include "daemon/activation.h"
 #include "daemon/background.h"
 #include "daemon/credentials.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/programs.h"
 #include "daemon/service.h"
@@ -123,12 +126,13 @@ static bool users_are_there(const struct config *cfg)
 {
 	const char *auth_user = cfg->auth_user && strcmp(cfg->auth_user, "root") != 0 ? cfg->auth_user : NULL;
 	const char *name[] = { cfg->user, cfg->smtp_user, config_offers_auth(cfg) ? auth_user : NULL,
-			       config_runs_programs(cfg) ? cfg->program_user : NULL };
+			       config_runs_programs(cfg) ? cfg->program_user : NULL,
+			       config_has_tls(cfg) ? cfg->keys_user : NULL };
 	struct rights rights;
 	bool there = true;
 	struct err e;
 
-	for (int i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
 		if (name[i] && rights_of_user(&rights, name[i], &e) < 0) {
 			report(NULL, e.text);
 			there = false;
@@ -172,7 +176,38 @@ static void open_log(const struct config *cfg, bool foreground)
 		 "posthoused");
 }
 
-static int run(const struct daemon_options *o, const struct config *cfg)
+static void tell_failure(const struct err *e)
+{
+	struct notify n;
+
+	notify_init(&n);
+	notify_failed(&n, e);
+}
+
+/* What is wrong with the configuration has been told on standard error; the supervisor hears that there is something. */
+static int refuse(const struct daemon_options *o)
+{
+	struct err e;
+
+	err_set(&e, "The configuration cannot be used: posthoused --check tells why");
+	if (o->action == DAEMON_RUN)
+		tell_failure(&e);
+	return EXIT_FAILURE;
+}
+
+/* Sockets that the supervisor opened: before anything else may open a descriptor. */
+static int take_passed(const struct daemon_options *o, struct activation *passed)
+{
+	struct err e;
+
+	if (o->action != DAEMON_RUN || activation_read(passed, &e) == 0)
+		return 0;
+	log_msg(LOG_LEVEL_ERROR, "start_failed", "%s", e.text);
+	tell_failure(&e);
+	return -1;
+}
+
+static int run(const struct daemon_options *o, const struct config *cfg, struct activation *passed)
 {
 	struct background bg = BACKGROUND_NONE;
 	struct err e;
@@ -185,17 +220,19 @@ static int run(const struct daemon_options *o, const struct config *cfg)
 		goto out;
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;
-	r = service_run(cfg, background_ready, &bg, &e);
+	r = service_run(cfg, passed, background_ready, &bg, &e);
 out:
 	if (r < 0) {
 		log_msg(LOG_LEVEL_ERROR, "start_failed", "%s", e.text);
 		background_failed(&bg, &e);
+		tell_failure(&e);
 	}
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char *argv[])
 {
+	struct activation passed = ACTIVATION_NONE;
 	struct daemon_options o;
 	struct config cfg;
 	struct err e;
@@ -218,18 +255,22 @@ int main(int argc, char *argv[])
 		puts(PACKAGE_STRING);
 		return EXIT_SUCCESS;
 	}
+	if (take_passed(&o, &passed) < 0)
+		return EXIT_FAILURE;
 	if (daemon_options_configure(&o, geteuid(), &cfg, report, NULL) < 0)
-		status = EXIT_FAILURE;
+		status = refuse(&o);
 	else if (o.action == DAEMON_DUMP)
 		status = print_configuration(&cfg);
 	else if (!machine_is_prepared(&cfg, o.action == DAEMON_CHECK))
-		status = EXIT_FAILURE;
+		status = refuse(&o);
 	else if (o.action == DAEMON_CHECK)
 		status = EXIT_SUCCESS;
 	else {
 		proctitle_init(argc, argv); /* o points into argv: nothing reads it after this */
-		status = run(&o, &cfg);
+		activation_apply(&passed, &cfg);
+		status = run(&o, &cfg, &passed);
 	}
+	activation_release(&passed);
 	config_release(&cfg);
 	return status;
 }

@@ -376,6 +376,16 @@ int monitor_prepare(struct service *s, struct err *e)
 	return 0;
 }
 
+void monitor_leave(struct service *s)
+{
+	listening_release(&s->metrics, false);
+	for (int i = 0; i < 2; i++) {
+		if (s->probe_fd[i] >= 0)
+			close(s->probe_fd[i]);
+		s->probe_fd[i] = -1;
+	}
+}
+
 void monitor_name_figures(const struct config *cfg)
 {
 	figures_names_renew();

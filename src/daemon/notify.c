@@ -189,7 +189,7 @@ void notify_tick(struct notify *n, const struct notify_facts *f, bool alive, con
 	if (alive)
 		notify_status(f, status);
 	else
-		snprintf(status, sizeof(status), "In trouble: %s", why->text);
+		snprintf(status, sizeof(status), "In trouble: %.150s", why->text);
 	if (strcmp(status, n->status) != 0)
 		tell_status(n, "", status);
 }

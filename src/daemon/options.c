@@ -341,6 +341,7 @@ static int configure_quick(const struct daemon_options *o, uid_t euid, struct co
 	replace(&cfg->smtp_user, mem_strdup("nobody"));
 	replace(&cfg->auth_user, mem_strdup("nobody"));
 	replace(&cfg->program_user, mem_strdup("nobody"));
+	replace(&cfg->keys_user, mem_strdup("nobody"));
 	spool = quick_spool(o, euid, &e);
 	if (!spool) {
 		report(ctx, e.text);
@@ -367,6 +368,7 @@ int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct 
 		replace(&cfg->smtp_user, NULL);
 		replace(&cfg->auth_user, NULL);
 		replace(&cfg->program_user, NULL);
+		replace(&cfg->keys_user, NULL);
 	}
 	return result;
 }

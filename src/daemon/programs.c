@@ -4,6 +4,7 @@
  * key of a certificate and no secret; it becomes program_user before it does
  * anything else.
  */
+#include "daemon/monitor.h"
 #include "daemon/programs.h"
 
 #include <errno.h>
@@ -87,10 +88,7 @@ bool programs_are_usable(const struct config *cfg, void (*report)(void *ctx, con
 static void close_others(struct service *s)
 {
 	listening_release(&s->listening, false);
-	for (int i = 0; i < 2; i++)
-		if (s->probe_fd[i] >= 0)
-			close(s->probe_fd[i]);
-	listening_release(&s->metrics, false);
+	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	for (int i = 0; i < 2; i++) {

@@ -13,10 +13,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/listener.h"
 #include "config/programs.h"
 #include "config/remote.h"
-#include "daemon/outbox.h"
+#include "daemon/health.h"
 #include "daemon/monitor.h"
+#include "daemon/outbox.h"
 #include "daemon/programs.h"
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
@@ -62,7 +64,7 @@ static int find_rights(struct service *s, struct err *e)
 {
 	const struct config *cfg = s->cfg;
 
-	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights =
+	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights = s->keys_rights =
 		(struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
 		return -1;
@@ -71,6 +73,8 @@ static int find_rights(struct service *s, struct err *e)
 	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
 	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0 || find_auth_rights(s, e) < 0 ||
 	    (s->has_programs && programs_find_rights(&s->program_rights, cfg, e) < 0))
+		return -1;
+	if (config_has_tls(cfg) && rights_of_user(&s->keys_rights, cfg->keys_user, e) < 0)
 		return -1;
 	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
 	if (s->relay_rights.uid != s->worker_rights.uid)
@@ -162,12 +166,15 @@ static int bind_all(struct service *s, struct err *e)
 		for (size_t k = 0; k < l->localaddr_count; k++) {
 			if (geteuid() == 0 && is_in_runtime_folder(&l->localaddr[k]))
 				make_runtime_folder();
-			if (listening_add(&s->listening, &l->localaddr[k], l->name, s->cfg->listen_backlog, e) < 0) {
+			if (listening_take(&s->listening, &s->passed->open, &l->localaddr[k], l->name, s->cfg->listen_backlog, e) < 0) {
 				err_prefix(e, "listener \"%s\"", l->name);
 				return -1;
 			}
 		}
 	}
+	if (activation_check(s->passed, &s->listening, e) < 0)
+		return -1;
+	activation_close(s->passed);
 	for (size_t i = 0; i < s->listening.count; i++) {
 		struct log_line line;
 
@@ -261,31 +268,72 @@ static void worker_ended(void *ctx, unsigned slot)
 	limits_clear_slot(&s->admission.limits, slot);
 }
 
-static bool reload_files(void *ctx)
+static void gather_status(const struct service *s, struct notify_facts *f)
 {
-	struct service *s = ctx;
+	struct scoreboard_count count;
 
-	return reload_now(s->reload);
+	scoreboard_count(s->board, &count);
+	*f = (struct notify_facts){ .workers = count.total,
+				    .busy = count.busy,
+				    .has_queue = s->has_relay,
+				    .queued = atomic_load(&s->board->shared->relay_queued) };
 }
 
-static bool tick(void *ctx)
+/* What of the files is another now. */
+static enum master_change change_of(struct service *s, bool changed)
+{
+	unsigned turn = listener_tls_turn(s->tls);
+	bool other_keys = turn != s->keys_turn;
+
+	s->keys_turn = turn;
+	if (!changed)
+		return MASTER_SAME;
+	return other_keys ? MASTER_KEYS : MASTER_WORKERS;
+}
+
+static enum master_change reload_files(void *ctx)
+{
+	struct service *s = ctx;
+	struct notify_facts facts;
+	bool changed;
+
+	notify_reloading(&s->notify);
+	changed = reload_now(s->reload);
+	gather_status(s, &facts);
+	notify_ready(&s->notify, &facts);
+	return change_of(s, changed);
+}
+
+static void stopping(void *ctx)
 {
 	struct service *s = ctx;
 
+	notify_stopping(&s->notify, s->cfg->stop_timeout_ms);
+}
+
+static enum master_change tick(void *ctx)
+{
+	struct service *s = ctx;
+	struct notify_facts facts;
+	struct err why;
+	bool alive = health_is_alive(s, &why);
+
+	gather_status(s, &facts);
+	notify_tick(&s->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
-	return reload_tick(s->reload);
+	return change_of(s, reload_tick(s->reload));
 }
 
 static void ready(void *ctx)
 {
 	struct service *s = ctx;
-	struct scoreboard_count count;
+	struct notify_facts facts;
 	struct log_line line;
 
-	scoreboard_count(s->board, &count);
+	gather_status(s, &facts);
 	log_begin(&line, LOG_LEVEL_INFO, "ready");
 	log_int(&line, "pid", getpid());
-	log_int(&line, "workers", count.total);
+	log_int(&line, "workers", facts.workers);
 	log_str(&line, "handler", s->cfg->handler);
 	if (s->has_relay) {
 		char remote[ENDPOINT_TEXT_MAX];
@@ -297,6 +345,7 @@ static void ready(void *ctx)
 	if (!s->relay_rights.change)
 		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");
 	log_end(&line);
+	notify_ready(&s->notify, &facts);
 	if (s->on_ready)
 		s->on_ready(s->on_ready_ctx);
 }
@@ -330,9 +379,11 @@ static void release(struct service *s)
 		close(s->lock_fd);
 }
 
-int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e)
+int service_run(const struct config *cfg, struct activation *passed, void (*on_ready)(void *ctx), void *ctx,
+		struct err *e)
 {
 	struct service s = { .cfg = cfg,
+			     .passed = passed,
 			     .lock_fd = -1,
 			     .notice_fd = { -1, -1 },
 			     .event_fd = { -1, -1 },
@@ -348,6 +399,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 				      .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
 				      .ready = ready,
+				      .stopping = stopping,
 				      .reload = reload_files,
 				      .tick = tick,
 				      .ctx = &s };
@@ -355,6 +407,7 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 
 	listening_init(&s.listening);
 	listening_init(&s.metrics);
+	notify_init(&s.notify);
 	s.handler = handler_kind_find(cfg->handler);
 	admission_init(&s.admission, cfg, s.handler);
 	s.reload = make_reload(&s);
@@ -370,6 +423,8 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 		roles.run[ROLE_PROGRAMS] = programs_main;
 	if (s.has_monitor)
 		roles.run[ROLE_MONITOR] = monitor_main;
+	if (config_has_tls(cfg))
+		roles.run[ROLE_KEYS] = keys_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) ||
@@ -379,13 +434,14 @@ int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
-	    scoreboard_create(&s.board, cfg->max_workers, e) < 0 ||
-	    admission_count(&s.admission, cfg->max_workers, e) < 0)
+	    scoreboard_create(&s.board, pool_slots(&limits.pool), e) < 0 ||
+	    admission_count(&s.admission, pool_slots(&limits.pool), e) < 0)
 		goto out;
 	monitor_name_figures(cfg);
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
 	rewriting_warn(&s.rewriting);
+	s.keys_turn = listener_tls_turn(s.tls);
 	r = master_run(&limits, &roles, s.board, e);
 out:
 	release(&s);

@@ -11,8 +11,10 @@
 
 #include "base/err.h"
 #include "config/config.h"
+#include "daemon/activation.h"
 #include "daemon/admission.h"
 #include "daemon/modules.h"
+#include "daemon/notify.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
 #include "listener/socket.h"
@@ -27,13 +29,14 @@ struct service {
 	const struct config *cfg;
 	struct reload *reload; /* what workers inherit of files; the relay and others that need none of it free it */
 	struct listener_tls *tls; /* of clients; belongs to reload */
+	unsigned keys_turn; /* listener_tls_turn() of those in use */
 	const struct handler_kind *handler;
 	struct listening_set listening;
 	struct scoreboard *board;
 	struct admission admission; /* who may do what */
 	struct rewriting rewriting; /* of the workers' mail */
 	struct modules modules; /* what the workers load */
-	struct rights worker_rights, relay_rights, auth_rights, program_rights;
+	struct rights worker_rights, relay_rights, auth_rights, program_rights, keys_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
 	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
@@ -47,6 +50,8 @@ struct service {
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	bool has_pid_file; /* written, so to be removed */
+	struct activation *passed; /* sockets that the supervisor opened; not owned */
+	struct notify notify; /* what the supervisor is told */
 	int64_t started_wall_us;
 	pid_t master_pid;
 	void (*on_ready)(void *ctx); /* besides the log line; may be NULL */
@@ -55,9 +60,9 @@ struct service {
 
 /*
  * Binds, prepares the spool and runs until stopped. 0 after an orderly stop; -1 and e when it could not
- * start.
+ * start. passed: sockets that are open already, which it takes over.
  */
-int service_run(const struct config *cfg, void (*on_ready)(void *ctx), void *ctx, struct err *e);
+int service_run(const struct config *cfg, struct activation *passed, void (*on_ready)(void *ctx), void *ctx, struct err *e);
 
 /*
  * What is in files besides the configuration (certificates, tables): all of it is read, what is wrong is
@@ -73,6 +78,7 @@ int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *contro
 int worker_main(void *ctx, struct child_start *start);
 int relay_main(void *ctx, struct child_start *start);
 int auth_main(void *ctx, struct child_start *start);
+int keys_main(void *ctx, struct child_start *start);
 int programs_main(void *ctx, struct child_start *start);
 int monitor_main(void *ctx, struct child_start *start);
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/listener_tls.h"
 #include "daemon/outbox.h"
 #include "daemon/proxying.h"
 #include "figures/figures.h"
@@ -335,6 +336,7 @@ int worker_main(void *ctx, struct child_start *start)
 	mallopt(M_TRIM_THRESHOLD, 32 << 10);
 	close_what_others_need(w.service);
 	listening_release(&w.service->metrics, false);
+	listener_tls_ask_keys(w.service->tls, &start->control);
 	w.access_settings = w.service->admission.settings;
 	w.access_settings.slot = (size_t)(start->slot - start->board->slot);
 	access_init(&w.access, &w.access_settings);

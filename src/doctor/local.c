@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "config/listener.h"
 #include "config/options.h"
 #include "config/programs.h"
 #include "config/secret.h"
@@ -137,6 +138,8 @@ void check_users(void *subject, struct findings *f)
 			continue;
 		if (name && o->offset == offsetof(struct config, program_user) &&
 		    !config_runs_programs(d->cfg))
+			continue;
+		if (name && o->offset == offsetof(struct config, keys_user) && !config_has_tls(d->cfg))
 			continue;
 		if (name)
 			account(d, f, o->key, name, o->type == &config_type_group);

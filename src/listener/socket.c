@@ -27,7 +27,7 @@ void listening_init(struct listening_set *set)
 void listening_release(struct listening_set *set, bool remove_files)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (remove_files && set->item[i].endpoint.kind == ENDPOINT_UNIX)
+		if (remove_files && set->item[i].endpoint.kind == ENDPOINT_UNIX && !set->item[i].keep_file)
 			unlink(set->item[i].endpoint.path);
 		close(set->item[i].fd);
 	}
@@ -151,6 +151,7 @@ static int share(struct listening_set *set, struct listening *l, const struct en
 		close(fd);
 		return -1;
 	}
+	set->item[set->count - 1].keep_file = l->keep_file;
 	l->taken = true;
 	return 0;
 }

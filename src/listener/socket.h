@@ -17,6 +17,7 @@ struct listening {
 	const char *listener; /* name of the listener in the configuration; not owned */
 	char address[ENDPOINT_TEXT_MAX]; /* what it is really bound to, the chosen port included */
 	struct endpoint endpoint; /* as configured */
+	bool keep_file; /* of a unix socket: who made it removes it */
 	bool taken; /* by listening_take, into another set: a descriptor of its own for the same socket */
 };
 

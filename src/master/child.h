@@ -27,6 +27,10 @@ struct child {
 	int control_fd; /* the master's end of its control line */
 	int64_t born_mono_ms;
 	bool told; /* was asked to retire or stop */
+	bool old; /* another one takes, or took, its place; not of workers */
+	unsigned batch; /* workers: which they were started with (turnover.c) */
+	bool foreign; /* workers: of the executable before this one; they write to another scoreboard */
+	int64_t kill_at_mono_ms; /* it has to be gone by then; 0: no such time */
 };
 
 const char *child_role_name(enum child_role role);

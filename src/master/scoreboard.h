@@ -50,23 +50,31 @@ struct scoreboard_shared {
 	struct scoreboard_slot slot[];
 };
 
+/* There is room for so many; only what is used takes memory. */
+#define SCOREBOARD_SLOTS_MAX 30000
+
 /*
  * Each process has its own of this: what is shared any worker can overwrite, and the master counts by
  * `slots`.
  */
 struct scoreboard {
-	unsigned slots;
+	unsigned slots; /* in use; a process that was forked before there were more knows of fewer */
 	struct scoreboard_shared *shared;
 	struct scoreboard_slot *slot; /* shared->slot */
 };
 
+/* slots: at most SCOREBOARD_SLOTS_MAX, here and below */
 int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e);
+/* In the master: there are as many from now on, for it and those it forks. Never fewer than there were. */
+void scoreboard_grow(struct scoreboard *board, unsigned slots);
 void scoreboard_destroy(struct scoreboard *board);
 
 struct scoreboard_count {
 	unsigned total, starting, idle, busy, leaving;
 };
 void scoreboard_count(const struct scoreboard *board, struct scoreboard_count *count);
+/* Counts one slot. */
+void scoreboard_add(const struct scoreboard *board, unsigned slot, struct scoreboard_count *count);
 
 /* By the worker: its new state; dropped when the slot has another generation by now. */
 void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot_state state);

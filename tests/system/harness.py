@@ -447,6 +447,8 @@ class Test:
                 lines.append(f'auth_user = "{AUTH_USER}"')
             if not has("program_user"):
                 lines.append(f'program_user = "{PROGRAM_USER}"')
+            if not has("keys_user"):
+                lines.append(f'keys_user = "{KEYS_USER}"')
         path = self.tmp / f"{name}.conf"
         path.write_text("\n".join([*lines, text]) + "\n")
         return path
@@ -519,6 +521,7 @@ def system_users():
 
 ROOT_USERS = (system_users() + ["nobody", "nobody"])[:2]
 AUTH_USER = (system_users() + ["nobody"] * 3)[2]
+KEYS_USER = (system_users() + ["nobody"] * 5)[4]
 PROGRAM_USER = (system_users() + ["nobody"] * 4)[3]
 
 
