@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/num.h"
 #include "config/remote.h"
+#include "config/secret.h"
 #include "config/types_internal.h"
 #include "manage/route.h"
 #include "program/command.h"
@@ -384,6 +385,14 @@ static int paths_parse(const struct config_option *o, void *object, const char *
 	return 0;
 }
 
+static int secrets_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0 || secret_name_check(text, e) != 0)
+		return -1;
+	add_text(o, object, text);
+	return 0;
+}
+
 /* A program and its arguments: the first one is the program. */
 static int command_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
@@ -406,4 +415,6 @@ static int texts_parse(const struct config_option *o, void *object, const char *
 const struct config_type config_type_command = { "command", true, command_parse, patterns_format,
 						 patterns_clear };
 const struct config_type config_type_texts = { "texts", true, texts_parse, patterns_format, patterns_clear };
+const struct config_type config_type_secrets = { "paths or credentials", true, secrets_parse, patterns_format,
+						 patterns_clear };
 const struct config_type config_type_paths = { "paths", true, paths_parse, patterns_format, patterns_clear };

@@ -36,7 +36,7 @@ static void close_others(struct service *s)
 	for (int i = 0; i < 2; i++)
 		if (s->program_fd[i] >= 0)
 			close(s->program_fd[i]);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 }
 

@@ -4,7 +4,6 @@
  * key of a certificate and no secret; it becomes program_user before it does
  * anything else.
  */
-#include "daemon/monitor.h"
 #include "daemon/programs.h"
 
 #include <errno.h>
@@ -17,6 +16,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/programs.h"
+#include "daemon/monitor.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
@@ -100,7 +100,7 @@ static void close_others(struct service *s)
 	if (s->event_fd[0] >= 0)
 		close(s->event_fd[0]);
 	close(s->program_fd[1]);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 }
 

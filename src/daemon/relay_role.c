@@ -144,7 +144,7 @@ int relay_main(void *ctx, struct child_start *start)
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
 	monitor_leave(s);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
@@ -168,7 +168,7 @@ int relay_main(void *ctx, struct child_start *start)
 		.ready = &s->board->shared->ready[ROLE_RELAY],
 		.queued = &s->board->shared->relay_queued,
 		.control = &start->control,
-		.trace = s->cfg->debug,
+		.trace = log_wants(LOG_LEVEL_DEBUG, "upstream_dialogue"),
 		.view_gid = s->view_gid,
 		.control_gid = s->control_gid,
 		.event_fd = s->event_fd[0],

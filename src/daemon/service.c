@@ -23,7 +23,9 @@
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/listener_tls.h"
+#include "daemon/logging.h"
 #include "daemon/reload.h"
+#include "daemon/turn_away.h"
 #include "figures/figures.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -311,6 +313,12 @@ static void stopping(void *ctx)
 	notify_stopping(&s->notify, s->cfg->stop_timeout_ms);
 }
 
+static void reopen(void *ctx)
+{
+	(void)ctx;
+	logging_reopen();
+}
+
 static enum master_change tick(void *ctx)
 {
 	struct service *s = ctx;
@@ -318,6 +326,7 @@ static enum master_change tick(void *ctx)
 	struct err why;
 	bool alive = health_is_alive(s, &why);
 
+	logging_tick();
 	gather_status(s, &facts);
 	notify_tick(&s->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
@@ -394,20 +403,25 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 			     .on_ready_ctx = ctx,
 			     .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
-	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
+	struct master_limits limits = { .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
+					.shed = admission_shed_policy(cfg),
+					.stop_timeout_ms = cfg->stop_timeout_ms };
 	struct master_roles roles = { .run[ROLE_WORKER] = worker_main,
 				      .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
 				      .ready = ready,
 				      .stopping = stopping,
 				      .reload = reload_files,
+				      .reopen = reopen,
 				      .tick = tick,
+				      .waiting = turn_away_waiting,
+				      .turn_away = turn_away,
 				      .ctx = &s };
 	int r = -1;
 
 	listening_init(&s.listening);
-	listening_init(&s.metrics);
 	notify_init(&s.notify);
+	listening_init(&s.metrics);
 	s.handler = handler_kind_find(cfg->handler);
 	admission_init(&s.admission, cfg, s.handler);
 	s.reload = make_reload(&s);
@@ -421,10 +435,10 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 		roles.run[ROLE_AUTH] = auth_main;
 	if (s.has_programs)
 		roles.run[ROLE_PROGRAMS] = programs_main;
-	if (s.has_monitor)
-		roles.run[ROLE_MONITOR] = monitor_main;
 	if (config_has_tls(cfg))
 		roles.run[ROLE_KEYS] = keys_main;
+	if (s.has_monitor)
+		roles.run[ROLE_MONITOR] = monitor_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) ||

@@ -49,6 +49,7 @@ struct service {
 	bool has_programs; /* some are to be run (daemon/programs.h) */
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
+	int64_t turned_away_mono_ms; /* when clients were last (daemon/turn_away.h) */
 	bool has_pid_file; /* written, so to be removed */
 	struct activation *passed; /* sockets that the supervisor opened; not owned */
 	struct notify notify; /* what the supervisor is told */

@@ -178,6 +178,7 @@ static struct session_config session_config_for_all(struct worker *w)
 		.max_recipients = cfg->max_recipients,
 		.max_received = cfg->max_received,
 		.max_errors = cfg->max_errors,
+		.max_commands = cfg->max_commands,
 		.max_transactions = cfg->max_transactions,
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
@@ -329,14 +330,15 @@ int worker_main(void *ctx, struct child_start *start)
 
 	start->control.retired = stop_listening;
 	start->control.ctx = &w;
+	start->control.wait = &start->slot->wait;
 	figures_become(FIGURES_OF_WORKERS);
 	proctitle_set("worker");
 	/* what a message needed goes back to the system: a worker is idle most of its life */
 	mallopt(M_MMAP_THRESHOLD, 32 << 10);
 	mallopt(M_TRIM_THRESHOLD, 32 << 10);
 	close_what_others_need(w.service);
-	listening_release(&w.service->metrics, false);
 	listener_tls_ask_keys(w.service->tls, &start->control);
+	listening_release(&w.service->metrics, false);
 	w.access_settings = w.service->admission.settings;
 	w.access_settings.slot = (size_t)(start->slot - start->board->slot);
 	access_init(&w.access, &w.access_settings);

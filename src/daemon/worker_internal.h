@@ -49,6 +49,7 @@ struct worker {
 	unsigned figure; /* that listener, for the figures */
 	unsigned messages; /* accepted in the present session */
 	bool in_session;
+	bool unsaid; /* of the present session there is no line in the log: it is one of a flood */
 };
 
 /* worker_session.c: closes fd; blocks until the client is gone. */

@@ -19,8 +19,18 @@ static void on_verb(void *ctx, const char *verb)
 	struct worker *w = ctx;
 
 	scoreboard_note(w->start->slot, NULL, verb);
-	if (*verb)
+	/* after AUTH or XCLIENT it is another */
+	if (!*verb)
+		atomic_store(&w->start->slot->wait.rank, access_rank(&w->access));
+	else
 		figures_add(FIGURE_COMMANDS, figure_word(FIGURE_COMMANDS, 0, verb, strlen(verb)), 0, 1);
+}
+
+static void on_content(void *ctx, size_t octets)
+{
+	struct worker *w = ctx;
+
+	atomic_fetch_add(&w->start->slot->wait.content_octets, octets);
 }
 
 /* What protects the present session, if anything does. (Mail of the outbox has no stream.) */
@@ -53,6 +63,7 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 
 	(void)reply;
 	w->messages++;
+	client_wait_new_episode(&w->start->slot->wait);
 	atomic_fetch_add(&w->start->slot->accepted, 1);
 	count_accepted(env, size_bytes);
 	log_begin(&line, LOG_LEVEL_INFO, "accepted");
@@ -94,6 +105,16 @@ static void count_rejected(const struct worker *w, const struct smtp_reply *repl
 		    figure_word(FIGURE_REJECTIONS, 1, code, strlen(code)), 1);
 }
 
+/*
+ * A connection that came to nothing costs a stranger nothing, and a line costs us: of a flood there are some
+ * in each second, and how many there were more.
+ */
+static bool is_worth_a_line(struct worker *w)
+{
+	w->unsaid = !scoreboard_may_log(w->start->board, clock_mono_ms());
+	return !w->unsaid;
+}
+
 static void on_rejected(void *ctx, const struct envelope *env, const char *verb, const char *text, size_t len,
 			const struct smtp_reply *reply)
 {
@@ -103,6 +124,9 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 
 	atomic_fetch_add(&w->start->slot->rejected, 1);
 	count_rejected(w, reply);
+	/* instead of the greeting */
+	if (!*verb && !is_worth_a_line(w))
+		return;
 	buf_init(&oneline, 2 * SMTP_REPLY_TEXT_MAX);
 	smtp_reply_oneline(reply, &oneline);
 	log_begin(&line, LOG_LEVEL_INFO, "rejected");
@@ -138,6 +162,8 @@ void worker_log_handshake(struct worker *w, const struct session_tls *tls, const
 			    tls->resumed, 1);
 	else
 		figures_add(FIGURE_TLS_FAILURES, w->figure, 0, 1);
+	if (!tls && !is_worth_a_line(w))
+		return;
 	if (tls) {
 		log_begin(&line, LOG_LEVEL_DEBUG, "tls");
 		log_str(&line, "peer", w->peer.text);
@@ -175,10 +201,11 @@ void worker_listen_to_sessions(struct worker *w)
 {
 	w->events = (struct session_events){ .verb = on_verb,
 					     .accepted = on_accepted,
+					     .content = on_content,
 					     .rejected = on_rejected,
 					     .peer = on_peer,
 					     .tls = on_tls,
-					     .trace = w->service->cfg->debug ? on_trace : NULL,
+					     .trace = log_wants(LOG_LEVEL_DEBUG, "dialogue") ? on_trace : NULL,
 					     .ctx = w };
 }
 
@@ -193,8 +220,11 @@ void worker_log_session(const struct worker *w, enum session_end end, int64_t be
 	figures_observe(FIGURE_SESSION_SECONDS, w->figure, (clock_mono_ms() - began_mono_ms) * 1000);
 	/* of a failed handshake there was a line of its own */
 	log_begin(&line,
-		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED ? LOG_LEVEL_DEBUG
-											  : LOG_LEVEL_INFO,
+		  /* those that were shed come in crowds: the master has a line for them together */
+		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED || end == SESSION_SHED ||
+				  w->unsaid
+			  ? LOG_LEVEL_DEBUG
+			  : LOG_LEVEL_INFO,
 		  "session");
 	log_str(&line, "peer", w->peer.text);
 	log_str(&line, "end", session_end_name(end));
