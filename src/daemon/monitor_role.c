@@ -386,6 +386,16 @@ void monitor_settle(struct service *s, struct service *before)
 	listening_release(&gone, false);
 }
 
+void monitor_leave(struct service *s)
+{
+	listening_release(&s->metrics, false);
+	for (int i = 0; i < 2; i++) {
+		if (s->probe_fd[i] >= 0)
+			close(s->probe_fd[i]);
+		s->probe_fd[i] = -1;
+	}
+}
+
 void monitor_name_figures(const struct config *cfg)
 {
 	figures_names_renew();
