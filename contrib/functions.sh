@@ -62,6 +62,7 @@ packages() {
 		test  mailman3             command mailman-wrapper
 		test  microsocks           command microsocks
 		test  sasl2-bin            command saslpasswd2
+		test  systemd              command systemd-analyze
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs

@@ -24,6 +24,7 @@ void control_init(struct control *c, int fd, int64_t grace_ms)
 	c->stopping = false;
 	c->old = false;
 	c->stop_by_mono_ms = CLOCK_NEVER;
+	c->wait = NULL;
 	c->retired = NULL;
 	c->heard = NULL;
 	c->ctx = NULL;
@@ -41,7 +42,8 @@ static void obey(struct control *c, char what, int fd)
 	c->retiring = c->retiring || what == CONTROL_RETIRE || what == CONTROL_STOP;
 	if (c->retiring && !was_retiring && c->retired)
 		c->retired(c->ctx);
-	if (what != CONTROL_STOP && what != CONTROL_RETIRE && what != CONTROL_OLD && c->heard)
+	if (what != CONTROL_STOP && what != CONTROL_RETIRE && what != CONTROL_OLD && what != CONTROL_SHED &&
+	    c->heard)
 		c->heard(c->ctx, what, fd);
 	else if (fd >= 0)
 		close(fd);

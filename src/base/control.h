@@ -12,9 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/client_wait.h"
+
 #define CONTROL_RETIRE 'r' /* finish what you have, take nothing new, end */
 #define CONTROL_STOP 's' /* the service stops: the same, within the grace time */
-#define CONTROL_SHED 'd' /* too many clients: the one you have goes, with a 421, unless it is being answered */
+#define CONTROL_SHED 'd' /* too many clients: look at `wait`, whether the one you have is to go */
 #define CONTROL_LOG 'l' /* with a descriptor: write the log to that from now on */
 /*
  * A new generation has one of its own in this child's place: it serves who still asks it on its line, and ends
@@ -29,6 +31,7 @@ struct control {
 	bool stopping;
 	bool old; /* CONTROL_OLD was said */
 	int64_t stop_by_mono_ms; /* when stopping: end of the grace time */
+	struct client_wait *wait; /* workers: where it says how long it waits for its client; NULL: nowhere */
 	void (*retired)(void *ctx); /* called once, from control_read, when retiring is set; NULL: nothing */
 	/* All else that is said, with its descriptor or -1, which passes to it. NULL: dropped, closed. */
 	void (*heard)(void *ctx, char what, int fd);

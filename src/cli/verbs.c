@@ -175,6 +175,15 @@ const struct cli_verb verb_table[] = {
 		.run = verb_watch,
 	},
 	{
+		.name = "log",
+		.operands = "[ID-PREFIX...]",
+		.summary = "follow messages through the log: a file, rotated ones too, or the journal",
+		.details = "Without --file or --journal it is read where the configuration says it is kept.\n"
+			   "Options about messages select messages; all of their lines are shown.\n",
+		.options = log_options,
+		.run = verb_log,
+	},
+	{
 		.name = "check",
 		.operands = "",
 		.summary = "one line and an exit status for a monitoring system",

@@ -10,6 +10,7 @@
 #include "access/access.h"
 #include "config/config.h"
 #include "daemon/reload.h"
+#include "master/shed.h"
 
 struct admission {
 	struct access_files files;
@@ -27,6 +28,8 @@ void admission_init(struct admission *a, const struct config *cfg, const struct 
 void admission_watch(struct admission *a, struct reload *r);
 /* For as many workers, before the first fork. */
 int admission_count(struct admission *a, unsigned slots, struct err *e);
+/* Who goes when there are more clients than workers. */
+struct shed_policy admission_shed_policy(const struct config *cfg);
 /* All but the tables, which are the reload's. */
 void admission_release(struct admission *a);
 

@@ -26,6 +26,7 @@
 #include "daemon/activation.h"
 #include "daemon/background.h"
 #include "daemon/credentials.h"
+#include "daemon/logging.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/programs.h"
@@ -164,16 +165,9 @@ static bool machine_is_prepared(const struct config *cfg, bool warn)
 	bool files = service_check_files(cfg, warn, report, NULL);
 	bool credentials = credentials_are_usable(cfg, report, NULL);
 	bool programs = !users || programs_are_usable(cfg, report, NULL);
+	bool log = logging_is_usable(cfg, report, NULL);
 
-	return programs && users && groups && upstreams && files && credentials;
-}
-
-static void open_log(const struct config *cfg, bool foreground)
-{
-	bool to_stderr = strcmp(cfg->log, "auto") == 0 ? foreground : strcmp(cfg->log, "stderr") == 0;
-
-	log_open(to_stderr ? LOG_TO_STDERR : LOG_TO_SYSLOG, cfg->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-		 "posthoused");
+	return programs && users && groups && upstreams && files && credentials && log;
 }
 
 static void tell_failure(const struct err *e)
@@ -214,19 +208,26 @@ static int run(const struct daemon_options *o, const struct config *cfg, struct 
 	int r = -1;
 
 	umask(022); /* the spool's modes are chosen, not inherited */
-	open_log(cfg, o->foreground);
+	if (logging_open(cfg, o->foreground, &e) < 0)
+		goto out;
 	/* only the default spool is below folders that may be missing, and not every handler has a spool */
 	if (!o->config_file && config_has_spool(cfg) && daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
 	if (!o->foreground && background_begin(&bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;
+	/* in the background, if that is wanted: what is forked here is the master's child */
+	if (logging_begin(cfg, &e) < 0)
+		goto out;
 	r = service_run(cfg, passed, background_ready, &bg, &e);
 out:
 	if (r < 0) {
 		log_msg(LOG_LEVEL_ERROR, "start_failed", "%s", e.text);
+		if (o->foreground && !logging_is_to_stderr())
+			report(NULL, e.text);
 		background_failed(&bg, &e);
 		tell_failure(&e);
 	}
+	logging_end();
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

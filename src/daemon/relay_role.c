@@ -18,6 +18,7 @@
 #include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
+#include "figures/figures.h"
 #include "relay/relay.h"
 
 /* What is made of the configuration for the relay, in one piece; all owned. */
@@ -136,10 +137,16 @@ int relay_main(void *ctx, struct child_start *start)
 	struct err e;
 	int r = -1;
 
+	figures_become(FIGURES_OF_RELAY);
+	figures_reset_gauges(FIGURES_OF_RELAY);
 	proctitle_set("relay");
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
-	reload_free(s->reload); /* keys of certificates among it */
+	listening_release(&s->metrics, false);
+	for (int i = 0; i < 2; i++)
+		if (s->probe_fd[i] >= 0)
+			close(s->probe_fd[i]);
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
@@ -163,7 +170,7 @@ int relay_main(void *ctx, struct child_start *start)
 		.ready = &s->board->shared->ready[ROLE_RELAY],
 		.queued = &s->board->shared->relay_queued,
 		.control = &start->control,
-		.trace = s->cfg->debug,
+		.trace = log_wants(LOG_LEVEL_DEBUG, "upstream_dialogue"),
 		.view_gid = s->view_gid,
 		.control_gid = s->control_gid,
 		.event_fd = s->event_fd[0],

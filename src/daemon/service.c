@@ -17,11 +17,15 @@
 #include "config/programs.h"
 #include "config/remote.h"
 #include "daemon/outbox.h"
+#include "daemon/monitor.h"
 #include "daemon/programs.h"
 #include "daemon/events.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/listener_tls.h"
+#include "daemon/logging.h"
 #include "daemon/reload.h"
+#include "daemon/turn_away.h"
+#include "figures/figures.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
 
@@ -317,6 +321,12 @@ static bool is_alive(const struct service *s, struct err *why)
 	return false;
 }
 
+static void reopen(void *ctx)
+{
+	(void)ctx;
+	logging_reopen();
+}
+
 static enum master_change tick(void *ctx)
 {
 	struct service *s = ctx;
@@ -324,6 +334,7 @@ static enum master_change tick(void *ctx)
 	struct err why;
 	bool alive = is_alive(s, &why);
 
+	logging_tick();
 	gather_status(s, &facts);
 	notify_tick(&s->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
@@ -361,6 +372,7 @@ static void release(struct service *s)
 	if (s->has_pid_file)
 		unlink(s->cfg->pid_file);
 	listening_release(&s->listening, true);
+	listening_release(&s->metrics, true);
 	reload_free(s->reload);
 	admission_release(&s->admission);
 	rewriting_release(&s->rewriting);
@@ -376,7 +388,10 @@ static void release(struct service *s)
 			close(s->auth_fd[i]);
 		if (s->program_fd[i] >= 0)
 			close(s->program_fd[i]);
+		if (s->probe_fd[i] >= 0)
+			close(s->probe_fd[i]);
 	}
+	figures_close();
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 }
@@ -391,29 +406,37 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 			     .event_fd = { -1, -1 },
 			     .auth_fd = { -1, -1 },
 			     .program_fd = { -1, -1 },
+			     .probe_fd = { -1, -1 },
 			     .on_ready = on_ready,
 			     .on_ready_ctx = ctx,
 			     .started_wall_us = clock_file_us(),
 			     .master_pid = getpid() };
-	struct master_limits limits = { { cfg->min_spare, cfg->max_spare, cfg->max_workers }, cfg->stop_timeout_ms };
+	struct master_limits limits = { .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
+					.shed = admission_shed_policy(cfg),
+					.stop_timeout_ms = cfg->stop_timeout_ms };
 	struct master_roles roles = { .run[ROLE_WORKER] = worker_main,
 				      .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
 				      .ready = ready,
 				      .stopping = stopping,
 				      .reload = reload_files,
+				      .reopen = reopen,
 				      .tick = tick,
+				      .waiting = turn_away_waiting,
+				      .turn_away = turn_away,
 				      .ctx = &s };
 	int r = -1;
 
 	listening_init(&s.listening);
 	notify_init(&s.notify);
+	listening_init(&s.metrics);
 	s.handler = handler_kind_find(cfg->handler);
 	admission_init(&s.admission, cfg, s.handler);
 	s.reload = make_reload(&s);
 	s.has_relay = s.handler->ops->facts->spools;
 	s.has_auth = config_offers_auth(cfg);
 	s.has_programs = config_runs_programs(cfg);
+	s.has_monitor = monitor_is_wanted(cfg);
 	if (s.has_relay)
 		roles.run[ROLE_RELAY] = relay_main;
 	if (s.has_auth)
@@ -422,17 +445,21 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 		roles.run[ROLE_PROGRAMS] = programs_main;
 	if (config_has_tls(cfg))
 		roles.run[ROLE_KEYS] = keys_main;
+	if (s.has_monitor)
+		roles.run[ROLE_MONITOR] = monitor_main;
 	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
 	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
 	    (s.has_relay && prepare_spool(&s, e) < 0) ||
 	    (s.has_auth && open_line(s.auth_fd, "auth", e) < 0) ||
 	    (s.has_programs && open_line(s.program_fd, "programs", e) < 0) ||
+	    (s.has_monitor && monitor_prepare(&s, e) < 0) || figures_open(e) < 0 ||
 	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
 	    scoreboard_create(&s.board, pool_slots(&limits.pool), e) < 0 ||
 	    admission_count(&s.admission, pool_slots(&limits.pool), e) < 0)
 		goto out;
+	monitor_name_figures(cfg);
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
 	rewriting_warn(&s.rewriting);

@@ -43,9 +43,13 @@ struct service {
 	int event_fd[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
 	bool has_auth; /* a listener offers AUTH */
 	int auth_fd[2]; /* workers write to the second, the auth process reads (auth/protocol.h); the master keeps both */
+	bool has_monitor; /* somebody wants figures, or to know of our health (daemon/monitor_role.c) */
+	struct listening_set metrics; /* where they are asked for */
+	int probe_fd[2]; /* the monitor's questions to whichever worker is free; workers read from the first */
 	bool has_programs; /* some are to be run (daemon/programs.h) */
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
+	int64_t turned_away_mono_ms; /* when clients were last (daemon/turn_away.h) */
 	bool has_pid_file; /* written, so to be removed */
 	struct activation *passed; /* sockets that the supervisor opened; not owned */
 	struct notify notify; /* what the supervisor is told */
@@ -77,5 +81,6 @@ int relay_main(void *ctx, struct child_start *start);
 int auth_main(void *ctx, struct child_start *start);
 int keys_main(void *ctx, struct child_start *start);
 int programs_main(void *ctx, struct child_start *start);
+int monitor_main(void *ctx, struct child_start *start);
 
 #endif

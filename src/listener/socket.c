@@ -7,6 +7,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -340,4 +342,17 @@ int listening_take(struct listening_set *set, struct listening_set *open, const 
 	if (ep->kind == ENDPOINT_UNIX)
 		return add_unix(set, ep, listener, backlog, e);
 	return add_tcp(set, open, ep, listener, backlog, e);
+}
+
+unsigned listening_waiting(const struct listening *l)
+{
+	struct pollfd pfd = { l->fd, POLLIN, 0 };
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	/* of a listening socket the kernel tells its queue there (tcp_get_info) */
+	if (l->endpoint.kind == ENDPOINT_TCP && getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	    len > offsetof(struct tcp_info, tcpi_unacked) && info.tcpi_unacked > 0)
+		return info.tcpi_unacked;
+	return poll(&pfd, 1, 0) == 1;
 }

@@ -36,6 +36,8 @@ void listening_init(struct listening_set *set);
  */
 int listening_add(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
 		  struct err *e);
+/* How many connections wait to be accepted; of a unix socket none or at least one. 0 when it cannot be told. */
+unsigned listening_waiting(const struct listening *l);
 /*
  * A socket that is open already (handed to us by who started us, or by the executable before this one) takes
  * the place of binding: fd becomes the set's, and listens, with that backlog, if it did not. ep: as configured;

@@ -11,6 +11,7 @@
 
 #include "master/backoff.h"
 #include "master/child.h"
+#include "master/overload.h"
 #include "master/supervise.h"
 
 #define TICK_MS 1000 /* how often the pool is looked at without a reason */
@@ -24,6 +25,7 @@ struct master {
 	struct child *other; /* of all other roles, present ones and old ones, and free places; owned */
 	unsigned other_count;
 	struct backoff backoff[CHILD_ROLES];
+	struct overload overload;
 	unsigned generation; /* of the last worker started: a number for each */
 	unsigned batch; /* of the workers started now: those of another are to be replaced */
 	int signal_fd;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/client_wait.h"
 #include "base/err.h"
 #include "master/child.h"
 
@@ -30,6 +31,7 @@ struct scoreboard_slot {
 	_Atomic pid_t pid;
 	_Atomic int64_t since_mono_ms; /* of the present state */
 	_Atomic uint64_t sessions, accepted, rejected; /* of this slot, over all its workers */
+	struct client_wait wait; /* for its client, while it is busy */
 	char peer[80]; /* torn reads are possible and harmless: for people only */
 	char verb[16];
 	/*
@@ -45,6 +47,11 @@ struct scoreboard_shared {
 	_Atomic bool ready[CHILD_ROLES]; /* by role: it has started; workers tell by their slots */
 	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
 	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */
+	_Atomic bool stressed; /* many workers are busy: what begins now has the time-outs of then (overload.h) */
+	/* Lines about connections that came to nothing, of all workers (scoreboard_may_log). */
+	_Atomic int64_t flood_second;
+	_Atomic unsigned flood_lines;
+	_Atomic unsigned flood_unsaid; /* since the master told how many it were */
 	_Atomic bool watched; /* an operator watches: log lines are to be sent to the relay too (daemon/events.h) */
 	_Atomic uint64_t watch_lost; /* lines that could not be */
 	struct scoreboard_slot slot[];
@@ -78,6 +85,12 @@ void scoreboard_add(const struct scoreboard *board, unsigned slot, struct scoreb
 
 /* By the worker: its new state; dropped when the slot has another generation by now. */
 void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot_state state);
+/*
+ * By the worker: a line in the log that costs a stranger one connection. False: there were
+ * SCOREBOARD_FLOOD_LINES in this second, and this one is only counted.
+ */
+#define SCOREBOARD_FLOOD_LINES 20
+bool scoreboard_may_log(struct scoreboard *board, int64_t now_mono_ms);
 /* By the worker: that code is called, and is back. */
 void scoreboard_guest_enters(struct scoreboard_slot *slot, const char *guest, const char *function,
 			     int64_t deadline_mono_ms);

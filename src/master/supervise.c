@@ -135,13 +135,13 @@ static void handle_signals(struct master *m)
 			if (!m->stopping)
 				reload(m);
 			break;
+		case SIGUSR1:
+			if (m->roles->reopen)
+				m->roles->reopen(m->roles->ctx);
+			break;
 		case SIGUSR2:
 			if (!m->stopping)
 				upgrade(m);
-			break;
-		case SIGUSR1:
-			log_msg(LOG_LEVEL_WARNING, "signal_ignored",
-				"USR1 means nothing to this version: HUP reads the configuration again");
 			break;
 		default: /* SIGCHLD: reap looks anyway */
 			break;
@@ -169,15 +169,25 @@ static void announce_when_ready(struct master *m)
 	m->reload_wanted = false;
 }
 
+static void mind_overload(struct master *m)
+{
+	struct scoreboard_count count;
+
+	turnover_count(m, &count);
+	overload_turn(&m->overload, m->limits, m->roles, m->board, &count, m->worker);
+}
+
 /* Until the next thing that is due without an event. */
 static int next_wait_ms(const struct master *m)
 {
-	int64_t now = clock_mono_ms(), wait = TICK_MS;
+	int64_t now = clock_mono_ms(), wait = TICK_MS, look = overload_due_mono_ms(&m->overload);
 
 	if (!m->announced || m->turning)
 		wait = 20;
 	if (m->stopping && m->kill_at_mono_ms - now < wait)
 		wait = m->kill_at_mono_ms - now;
+	if (!m->stopping && look != CLOCK_NEVER && look - now < wait)
+		wait = look - now;
 	for (int role = 0; role < CHILD_ROLES && !m->stopping; role++) {
 		int64_t left = m->backoff[role].not_before_mono_ms - now;
 
@@ -200,6 +210,7 @@ static void loop(struct master *m)
 			turnover_step(m);
 			family_shrink_pool(m);
 			announce_when_ready(m);
+			mind_overload(m);
 		} else if (clock_mono_ms() >= m->kill_at_mono_ms) {
 			kill_the_rest(m);
 		}

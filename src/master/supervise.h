@@ -20,6 +20,7 @@
 #include "master/child.h"
 #include "master/pool.h"
 #include "master/scoreboard.h"
+#include "master/shed.h"
 
 /* What a child is born with. */
 struct child_start {
@@ -57,6 +58,7 @@ struct master_roles {
 	void (*stopping)(void *ctx);
 	enum master_change (*reload)(void *ctx); /* HUP; NULL: it is refused */
 	enum master_change (*upgrade)(void *ctx); /* USR2; NULL: it is refused */
+	void (*reopen)(void *ctx); /* USR1: the log was moved away and is opened anew */
 	/* Called about once a second, for what the master does by time. */
 	enum master_change (*tick)(void *ctx);
 	/* A process that is no child of the master's list has ended: one that a hook has started. */
@@ -73,6 +75,10 @@ struct master_roles {
 	 * there is nothing to go back to.
 	 */
 	void (*revert)(void *ctx, const struct child *const *child, unsigned count);
+	/* Connections in the backlogs of all listening sockets. NULL: nobody knows, and nobody has to go for them. */
+	unsigned (*waiting)(void *ctx);
+	/* So many of them, those that wait longest, are to hear 421. Returns how many do. */
+	unsigned (*turn_away)(void *ctx, unsigned count);
 	void *ctx;
 	/* Children of this process from before its executable was replaced. */
 	const struct child *inherited;
@@ -82,6 +88,7 @@ struct master_roles {
 struct master_limits {
 	struct pool_limits pool;
 	int64_t stop_timeout_ms;
+	struct shed_policy shed; /* stress_workers 0: there is none */
 };
 
 /*

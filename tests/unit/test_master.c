@@ -282,7 +282,7 @@ START_TEST(sockets_listen_and_say_who_called)
 
 	ck_assert_int_eq(control_pair(line), 0);
 	control_init(&control, line[0], 0);
-	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0);
+	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, -1, &e), 0);
 	/* nobody there, and its time has come; then it sleeps on */
 	acceptor.wake_mono_ms = clock_mono_ms();
 	ck_assert_int_eq(acceptor_next(&acceptor, &from), ACCEPTOR_WAKE);
@@ -305,7 +305,7 @@ START_TEST(sockets_listen_and_say_who_called)
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	acceptor_close(&acceptor);
-	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0); /* the line is seen first */
+	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, -1, &e), 0); /* the line is seen first */
 	accepted = acceptor_next(&acceptor, &from);
 	ck_assert_int_ge(accepted, 0);
 	ck_assert(control.retiring);
@@ -455,7 +455,7 @@ static void stop_at_once(void *ctx)
 
 START_TEST(the_master_starts_waits_and_stops)
 {
-	struct master_limits limits = { { 3, 5, 10 }, 5000 };
+	struct master_limits limits = { .pool = { 3, 5, 10 }, .stop_timeout_ms = 5000 };
 	int ready_calls = 0;
 	struct master_roles roles = { .run = { [ROLE_WORKER] = idle_worker, [ROLE_RELAY] = failing_relay }, .ready = stop_at_once,
 				      .ctx = &ready_calls };
@@ -477,7 +477,7 @@ END_TEST
 
 START_TEST(the_master_does_not_trust_shared_memory)
 {
-	struct master_limits limits = { { 1, 5, 10 }, 5000 };
+	struct master_limits limits = { .pool = { 1, 5, 10 }, .stop_timeout_ms = 5000 };
 	int ready_calls = 0;
 	struct master_roles roles = { .run[ROLE_WORKER] = hostile_worker, .ready = stop_at_once, .ctx = &ready_calls };
 	struct scoreboard *board;
@@ -540,7 +540,7 @@ static int unable_relay(void *ctx, struct child_start *start)
 
 START_TEST(a_child_that_cannot_work_fails_the_start)
 {
-	struct master_limits limits = { { 3, 5, 10 }, 5000 };
+	struct master_limits limits = { .pool = { 3, 5, 10 }, .stop_timeout_ms = 5000 };
 	int ready_calls = 0;
 	struct master_roles roles = { .run = { [ROLE_WORKER] = idle_worker, [ROLE_RELAY] = unable_relay }, .ready = stop_at_once,
 				      .ctx = &ready_calls };
