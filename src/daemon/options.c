@@ -236,18 +236,33 @@ int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[],
 	return choose_form(o, quick, argc - optind, argv + optind, e);
 }
 
+/* "./hello.so" where smtpd would have "module.Class" */
+static bool is_module(const char *class)
+{
+	size_t len = strlen(class);
+
+	return len > 3 && strcmp(class + len - 3, ".so") == 0;
+}
+
+/* Of a name as it was given; NULL stays NULL, and nothing is resolved. */
+static char *absolute(const char *name)
+{
+	char *here, *path;
+
+	if (!name || name[0] == '/' || !name[0])
+		return mem_strdup_or_null(name);
+	here = getcwd(NULL, 0);
+	path = here ? mem_printf("%s/%s", strcmp(here, "/") == 0 ? "" : here, name) : mem_strdup(name);
+	free(here);
+	return path;
+}
+
 void daemon_options_keep(struct daemon_options *o)
 {
-	char *here;
-
-	if (!o->config_file || o->config_file[0] == '/') {
-		o->config_file = mem_strdup_or_null(o->config_file);
-		return;
-	}
-	here = getcwd(NULL, 0);
-	o->config_file = here ? mem_printf("%s/%s", strcmp(here, "/") == 0 ? "" : here, o->config_file) :
-				mem_strdup(o->config_file);
-	free(here);
+	o->config_file = absolute(o->config_file);
+	o->spool = absolute(o->spool);
+	o->class_name = o->class_name && is_module(o->class_name) ? absolute(o->class_name) :
+								    mem_strdup_or_null(o->class_name);
 }
 
 /* ---- the configuration -------------------------------------------------------------- */
@@ -288,14 +303,6 @@ static char *quick_spool(const struct daemon_options *o, uid_t euid, struct err 
 		return mem_strdup(private);
 	err_prefix(e, "no place for a spool without --spool DIR");
 	return NULL;
-}
-
-/* "./hello.so" where smtpd would have "module.Class" */
-static bool is_module(const char *class)
-{
-	size_t len = strlen(class);
-
-	return len > 3 && strcmp(class + len - 3, ".so") == 0;
 }
 
 static int take_module(struct config *cfg, const char *class, struct err *e)

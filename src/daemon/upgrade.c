@@ -83,7 +83,7 @@ static char **command_line(const struct service_setup *setup, const char *const 
 
 	while (setup->argv[count])
 		count++;
-	argv = mem_array(count + 8, sizeof(*argv));
+	argv = mem_array(count + 10, sizeof(*argv));
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(setup->argv[i], "--") == 0) {
 			while (*more)
@@ -97,19 +97,35 @@ static char **command_line(const struct service_setup *setup, const char *const 
 	return argv;
 }
 
+/* In these words, as by the executable before this one: else the command line would grow with each. */
+static bool is_given(const struct service_setup *setup, const char *option, const char *value)
+{
+	for (size_t i = 0; setup->argv[i]; i++)
+		if (strcmp(setup->argv[i], option) == 0 && setup->argv[i + 1] && strcmp(setup->argv[i + 1], value) == 0)
+			return true;
+	return false;
+}
+
 /* fd: of the handover. Only returns when it failed. exe_fd: a file that is executed, -1: the program. */
 static void execute(const struct service_setup *setup, int exe_fd, int fd, bool check)
 {
+	/* the names of files are absolute, as the background has another directory */
+	const struct {
+		const char *option, *value;
+	} names[] = { { "--config", setup->options->config_file },
+		      { "--spool", setup->options->spool },
+		      { "--class", setup->options->class_name } };
 	char handover[32];
-	/* the file's name is made absolute, as the background has another directory */
-	const char *more[6] = { handover };
+	const char *more[9] = { handover };
 	size_t n = 1;
 	char **argv;
 
 	snprintf(handover, sizeof(handover), "--handover=%d", fd);
-	if (setup->options->config_file) {
-		more[n++] = "--config";
-		more[n++] = setup->options->config_file;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!names[i].value || is_given(setup, names[i].option, names[i].value))
+			continue;
+		more[n++] = names[i].option;
+		more[n++] = names[i].value;
 	}
 	if (check)
 		more[n++] = "--check";

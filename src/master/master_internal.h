@@ -34,6 +34,8 @@ struct master {
 	bool was_ready; /* ready() was called at least once */
 	bool worker_lost; /* one died, perhaps when it alone had been woken for a client: the next looks at the sockets */
 	bool turning; /* there are workers of an earlier batch that have not been told yet */
+	bool held_back; /* for may_retire() */
+	int64_t told_mono_ms; /* when they were */
 	bool reload_wanted; /* HUP came before all was ready for the first time */
 	bool stopping;
 	bool never_ready; /* a child could not even start, before the service was ready */
@@ -65,6 +67,8 @@ void turnover_inherit(struct master *m);
 void turnover_begin(struct master *m, enum master_change change);
 /* Call in each turn: tells the old workers when the new ones are there. */
 void turnover_step(struct master *m);
+/* Whether who comes now is served by the present batch; but for clients for whom old workers are held back. */
+bool turnover_is_over(const struct master *m);
 /* Whether a worker is of an earlier batch. */
 bool turnover_is_stale(const struct master *m, const struct child *worker);
 /* What counts for the size of the pool: those of the present batch, and sessions of earlier ones. */

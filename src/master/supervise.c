@@ -153,7 +153,7 @@ static void announce_when_ready(struct master *m)
 {
 	struct scoreboard_count count;
 
-	if (m->announced)
+	if (m->announced || !turnover_is_over(m))
 		return;
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
 		if (m->roles->run[role] && !atomic_load(&m->board->shared->ready[role]))
