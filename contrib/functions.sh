@@ -44,6 +44,7 @@ packages() {
 		build python3              command python3
 		test  libsystemd-dev       library libsystemd 246
 		test  libpam0g-dev         library pam 1.3
+		test  libseccomp-dev       library libseccomp 2.5
 		test  dovecot-core         command dovecot
 		test  dovecot-lmtpd        file /usr/lib/dovecot/lmtp
 		test  python3-aiosmtpd     python aiosmtpd
@@ -62,6 +63,7 @@ packages() {
 		test  mailman3             command mailman-wrapper
 		test  microsocks           command microsocks
 		test  sasl2-bin            command saslpasswd2
+		test  systemd              command systemd-analyze
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs

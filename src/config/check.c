@@ -475,6 +475,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, check_program_rules, check_program_rule_count);
 	run_rules(&c, check_module_rules, check_module_rule_count);
 	run_rules(&c, check_mailman_rules, check_mailman_rule_count);
+	run_rules(&c, check_metrics_rules, check_metrics_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

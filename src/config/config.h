@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "listener/tls.h" /* enum tls_profile, tls_client_cert */
 #include "oauth/grant.h" /* enum oauth_grant */
+#include "sandbox/filter.h" /* enum sandbox_mode */
 #include "session/session.h" /* enum bare_newline */
 #include "spool/spool.h" /* enum spool_sync */
 #include "upstream/upstream.h" /* enum upstream_tls, upstream_eightbit */
@@ -271,6 +272,8 @@ struct config {
 	int64_t deliver_by_minimum_ms; /* RFC 2852: a client may not ask for less; 0: it may */
 
 	/* sandbox: seccomp, Landlock */
+	enum sandbox_mode seccomp;
+	bool landlock;
 
 	/* the process with the private keys */
 	char *keys_user; /* runs it; NULL: no change of user; owned */
@@ -280,6 +283,11 @@ struct config {
 	/* the log: sinks, format, levels */
 
 	/* figures and health */
+	struct endpoint *metrics_listen; /* where figures and health are asked for over HTTP; owned */
+	size_t metrics_listen_count;
+	struct cidr *metrics_from; /* who may ask besides this machine; owned */
+	size_t metrics_from_count;
+	char *metrics_file; /* figures for node_exporter's textfile collector; NULL: none; owned */
 
 	/* supervision by systemd; reload and upgrade */
 

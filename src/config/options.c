@@ -36,13 +36,14 @@ bool config_section_has_name(enum config_section section)
 
 /*
  * In the order of the enums in spool/spool.h, session/session.h, listener/tls.h, upstream/upstream.h,
- * oauth/grant.h.
+ * oauth/grant.h, sandbox/filter.h.
  */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", "journal", NULL };
 static const char *const log_format_words[] = { "text", "json", NULL }; /* enum log_format */
 static const char *const newline_words[] = { "reject", "normalize", NULL };
 static const char *const program_newline_words[] = { "lf", "crlf", NULL };
+static const char *const seccomp_words[] = { "enforce", "log", "off", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
 static const char *const verify_words[] = { "ca", "pin", NULL };
 static const char *const tls_version_words[] = { "auto", "1.0", "1.1", "1.2", "1.3", NULL };
@@ -172,7 +173,7 @@ const struct config_option config_options[] = {
 	  .help = "networks whose clients have no limits" },
 
 	/* the credentials of clients (AUTH) */
-	{ "auth_users_file", TOP(auth_users_file), TYPE(path),
+	{ "auth_users_file", TOP(auth_users_file), TYPE(secret),
 	  .help = "clients' names and passwords: this file ('posthouse user')" },
 	{ "auth_pam_service", TOP(auth_pam_service), TYPE(text),
 	  .help = "clients' names and passwords: what PAM says for this service" },
@@ -369,6 +370,10 @@ const struct config_option config_options[] = {
 	  .help = "shortest time to deliver by that clients may ask for (RFC 2852); 0: any" },
 
 	/* sandbox: seccomp, Landlock */
+	{ "seccomp", TOP(seccomp), TYPE(word), .words = seccomp_words, .fallback = "enforce",
+	  .help = "system calls that a process does not need end it" },
+	{ "landlock", TOP(landlock), TYPE(bool), .fallback = "yes",
+	  .help = "each process reaches only the files it needs" },
 
 	/* the process with the private keys */
 	{ "keys_user", TOP(keys_user), TYPE(account), .fallback = "posthouse-keys",
@@ -379,6 +384,12 @@ const struct config_option config_options[] = {
 	/* the log: sinks, format, levels */
 
 	/* figures and health */
+	{ "metrics_listen", TOP(metrics_listen), .count_offset = offsetof(struct config, metrics_listen_count),
+	  TYPE(door), .help = "addresses where figures and health are asked for over HTTP; default: none" },
+	{ "metrics_from", TOP(metrics_from), .count_offset = offsetof(struct config, metrics_from_count),
+	  TYPE(networks), .help = "networks that may ask there, besides this machine" },
+	{ "metrics_file", TOP(metrics_file), TYPE(path),
+	  .help = "file for node_exporter's textfile collector; default: none" },
 
 	/* supervision by systemd; reload and upgrade */
 
@@ -398,16 +409,16 @@ const struct config_option config_options[] = {
 	{ "tls", LISTENER(tls), .also_top = true, TYPE(word), .words = listener_tls_words, .fallback = "none",
 	  .help = "encryption of clients" },
 	{ "tls_cert", LISTENER(tls_cert), .count_offset = offsetof(struct config_listener, tls_cert_count),
-	  .also_top = true, TYPE(paths),
+	  .also_top = true, TYPE(secrets),
 	  .help = "certificates with their chains (PEM); by the name a client asks for" },
 	{ "tls_key", LISTENER(tls_key), .count_offset = offsetof(struct config_listener, tls_key_count),
-	  .also_top = true, TYPE(paths), .help = "their private keys (PEM); default: they are in tls_cert" },
+	  .also_top = true, TYPE(secrets), .help = "their private keys (PEM); default: they are in tls_cert" },
 	{ "tls_profile", LISTENER(tls_profile), .also_top = true, TYPE(word), .words = profile_words,
 	  .fallback = "intermediate", .help = "versions and ciphers of TLS" },
 	{ "tls_client_cert", LISTENER(tls_client_cert), .also_top = true, TYPE(word),
 	  .words = client_cert_words, .fallback = "none",
 	  .help = "whether clients show certificates of their own" },
-	{ "tls_client_ca", LISTENER(tls_client_ca), .also_top = true, TYPE(path),
+	{ "tls_client_ca", LISTENER(tls_client_ca), .also_top = true, TYPE(secret),
 	  .help = "authorities that sign clients' certificates (PEM)" },
 
 	/* listener: AUTH */

@@ -20,6 +20,7 @@
 #include "daemon/events.h"
 #include "daemon/house.h"
 #include "daemon/listener_tls.h"
+#include "daemon/monitor.h"
 #include "daemon/outbox.h"
 #include "daemon/programs.h"
 #include "daemon/relay_tokens.h"
@@ -294,14 +295,17 @@ struct service *generation_new(struct house *h, struct config *cfg)
 			       .event_fd = { -1, -1 },
 			       .auth_fd = { -1, -1 },
 			       .program_fd = { -1, -1 },
+			       .probe_fd = { -1, -1 },
 			       .started_wall_us = h->started_wall_us,
 			       .master_pid = getpid() };
 	listening_init(&s->listening);
+	listening_init(&s->metrics);
 	admission_init(&s->admission, cfg, s->handler);
 	s->reload = make_reload(s);
 	s->has_relay = s->handler->ops->facts->spools;
 	s->has_auth = config_offers_auth(cfg);
 	s->has_programs = config_runs_programs(cfg);
+	s->has_monitor = monitor_is_wanted(cfg);
 	return s;
 }
 
@@ -335,9 +339,10 @@ int generation_open(struct service *s, struct house *h, struct listening_set *op
 	    (s->has_relay && prepare_spool(s, h, e) < 0) ||
 	    (s->has_auth && open_line(s->auth_fd, "auth", e) < 0) ||
 	    (s->has_programs && open_line(s->program_fd, "programs", e) < 0) ||
+	    (s->has_monitor && monitor_prepare(s, h->now ? &h->now->metrics : &h->metrics, e) < 0) ||
 	    (s->has_relay && relay_tokens_make_folder(cfg, s->relay_rights.uid, s->relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s->worker_rights.uid, s->worker_rights.gid, e) < 0) ||
-	    listen_on_all(s, h, open, e) < 0)
+	    listen_on_all(s, h, open, e) < 0 || confine_prepare(&s->confine, cfg, e) < 0)
 		return -1;
 	log_listening(s, h->now ? open : NULL);
 	take_room(s, h);
@@ -360,10 +365,13 @@ void generation_free(struct service *s)
 	if (!s)
 		return;
 	listening_release(&s->listening, true);
+	listening_release(&s->metrics, true);
+	confine_release(&s->confine);
 	reload_free(s->reload);
 	rewriting_release(&s->rewriting);
 	close_both(s->auth_fd);
 	close_both(s->program_fd);
+	close_both(s->probe_fd);
 	if (s->shared)
 		munmap(s->shared, sizeof(*s->shared));
 	config_release(s->cfg);

@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 #include "config/listener.h"
 #include "keys/client.h"
 #include "listener/tls_pairs.h"
@@ -324,6 +325,18 @@ static void log_ending(void *ctx, const struct tls_certificate *cert, bool early
 	log_end(&line);
 }
 
+static void set_figures(const struct listener_tls *t)
+{
+	struct tls_certificate cert;
+
+	for (size_t i = 0; i < t->cfg->listener_count; i++)
+		for (size_t k = 0; listener_tls_server(t, i) &&
+				   tls_server_certificate(listener_tls_server(t, i), k, &cert);
+		     k++)
+			figures_set(FIGURE_CERTIFICATE_EXPIRY, figures_name(FIGURES_CERTIFICATES, cert.file), 0,
+				    cert.ends_wall_us);
+}
+
 void listener_tls_tick(struct listener_tls *t)
 {
 	if (t->tickets)
@@ -331,6 +344,7 @@ void listener_tls_tick(struct listener_tls *t)
 	if (t->warned_mono_ms != 0 && clock_mono_ms() - t->warned_mono_ms < DAY_MS)
 		return;
 	t->warned_mono_ms = clock_mono_ms();
+	set_figures(t);
 	for_ending(t, log_ending, NULL);
 }
 

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "config/credential.h"
 #include "config/mailman.h"
 #include "config/options.h"
 #include "config/paths.h"
@@ -36,6 +37,7 @@ enum {
 	OPTION_SPOOL,
 	OPTION_DEBUG,
 	OPTION_HANDOVER,
+	OPTION_PID_FILE,
 	OPTION_VERSION,
 	OPTION_HELP,
 	OPTION_COUNT
@@ -60,6 +62,7 @@ const struct daemon_option daemon_option_table[] = {
 	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL, "log every line of the SMTP dialogues too" },
 	[OPTION_HANDOVER] = { 0, "handover", "FD", NULL,
 			      "given by a running posthoused to the one that takes its place" },
+	[OPTION_PID_FILE] = { 0, "pid-file", "FILE", NULL, "write the master's process id to FILE" },
 	[OPTION_VERSION] = { 'V', "version", NULL, NULL, "print the version and exit" },
 	[OPTION_HELP] = { 'h', "help", NULL, NULL, "print this text and exit" },
 };
@@ -144,6 +147,12 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 			break;
 		}
 		err_set(e, "--handover: \"%s\" is no descriptor", argument);
+		return -1;
+	case OPTION_PID_FILE:
+		o->pid_file = argument;
+		if (argument[0] == '/')
+			break;
+		err_set(e, "--pid-file: \"%s\" is not an absolute path", argument);
 		return -1;
 	default:
 		ASSERT(false); /* the table has an option that is not taken here */
@@ -395,8 +404,12 @@ int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct 
 		result = config_load(cfg, o->config_file, report, ctx);
 	else
 		result = configure_quick(o, euid, cfg, report, ctx);
+	if (result == 0 && o->action != DAEMON_DUMP) /* which shows the file as it is */
+		result = config_find_credentials(cfg, report, ctx);
 	if (o->debug)
 		log_levels_set(&cfg->log_levels, LOG_LEVEL_DEBUG);
+	if (o->pid_file)
+		replace(&cfg->pid_file, mem_strdup(o->pid_file));
 	if (euid != 0 || o->no_setuid) {
 		replace(&cfg->user, NULL);
 		replace(&cfg->smtp_user, NULL);
@@ -432,8 +445,8 @@ void daemon_options_usage(struct buf *out)
 {
 	buf_adds(out,
 		 "usage: posthoused [-F] [-dntu] [--dump] [-c CLASS] [-s LIMIT] [--spool DIR]\n"
-		 "                  LOCALHOST:PORT [REMOTEHOST:PORT]\n"
-		 "       posthoused [-F] [-dnt] [--dump] [-f FILE]\n\n"
+		 "                  [--pid-file FILE] LOCALHOST:PORT [REMOTEHOST:PORT]\n"
+		 "       posthoused [-F] [-dnt] [--dump] [--pid-file FILE] [-f FILE]\n\n"
 		 "Takes mail on LOCALHOST:PORT, keeps it safe on disk and delivers it to REMOTEHOST:PORT\n"
 		 "(default: " DEFAULT_REMOTE "); or does as the configuration file says.\n\n");
 	for (int i = 0; i < OPTION_COUNT; i++) {

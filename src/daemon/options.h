@@ -30,6 +30,7 @@ struct daemon_options {
 	bool foreground;
 	bool no_setuid; /* stay who we are, also as root */
 	bool debug; /* log_level = debug, whatever the file says */
+	const char *pid_file; /* instead of the file's; NULL: not given */
 	const char *config_file; /* NULL: the quick form; the pointers are into argv */
 	int handover_fd; /* of what another executable left to this one (handover.h); -1: none did */
 

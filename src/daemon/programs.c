@@ -18,6 +18,7 @@
 #include "config/programs.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
+#include "figures/figures.h"
 #include "program/server.h"
 
 int programs_find_rights(struct rights *rights, const struct config *cfg, struct err *e)
@@ -86,6 +87,10 @@ bool programs_are_usable(const struct config *cfg, void (*report)(void *ctx, con
 static void close_others(struct service *s)
 {
 	listening_release(&s->listening, false);
+	for (int i = 0; i < 2; i++)
+		if (s->probe_fd[i] >= 0)
+			close(s->probe_fd[i]);
+	listening_release(&s->metrics, false);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	for (int i = 0; i < 2; i++) {
@@ -97,7 +102,7 @@ static void close_others(struct service *s)
 	if (s->event_fd[0] >= 0)
 		close(s->event_fd[0]);
 	close(s->program_fd[1]);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 }
 
@@ -126,11 +131,12 @@ int programs_main(void *ctx, struct child_start *start)
 	struct err e;
 	int r = -1;
 
+	figures_become_nobody();
 	proctitle_set("programs");
 	config_programs_init(&programs, s->cfg);
 	config.command = programs.setting;
 	close_others(s);
-	if (rights_drop(&s->program_rights, &e) == 0)
+	if (rights_drop(&s->program_rights, &e) == 0 && confine_enter(&s->confine, ROLE_PROGRAMS, &e) == 0)
 		r = program_server_run(&config, &e);
 	if (r < 0)
 		log_msg(LOG_LEVEL_ERROR, "programs_failed", "%s", e.text);

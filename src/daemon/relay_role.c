@@ -18,6 +18,7 @@
 #include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
+#include "figures/figures.h"
 #include "relay/relay.h"
 
 /* What is made of the configuration for the relay, in one piece; all owned. */
@@ -136,10 +137,16 @@ int relay_main(void *ctx, struct child_start *start)
 	struct err e;
 	int r = -1;
 
+	figures_become(FIGURES_OF_RELAY);
+	figures_reset_gauges(FIGURES_OF_RELAY);
 	proctitle_set("relay");
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
-	reload_free(s->reload); /* keys of certificates among it */
+	listening_release(&s->metrics, false);
+	for (int i = 0; i < 2; i++)
+		if (s->probe_fd[i] >= 0)
+			close(s->probe_fd[i]);
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
@@ -151,6 +158,8 @@ int relay_main(void *ctx, struct child_start *start)
 		close(s->program_fd[0]);
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
+		goto out;
+	if (confine_enter(&s->confine, ROLE_RELAY, &e) < 0)
 		goto out;
 	relay_mailman_open(settings.mailman, &spool);
 	make_config(&settings, s->cfg);

@@ -27,11 +27,13 @@
 #include "daemon/house.h"
 #include "daemon/listener_tls.h"
 #include "daemon/logging.h"
+#include "daemon/monitor.h"
 #include "daemon/options.h"
 #include "daemon/prepared.h"
 #include "daemon/reload.h"
 #include "daemon/turn_away.h"
 #include "daemon/upgrade.h"
+#include "figures/figures.h"
 #include "relay/relay.h"
 
 #define TRY_CONFIGURATION_MS 120000 /* a module has its time, too, and users may be known elsewhere */
@@ -92,19 +94,30 @@ static void set_roles(struct house *h, struct service *s)
 	h->roles.run[ROLE_AUTH] = s->has_auth ? auth_main : NULL;
 	h->roles.run[ROLE_PROGRAMS] = s->has_programs ? programs_main : NULL;
 	h->roles.run[ROLE_KEYS] = config_has_tls(cfg) ? keys_main : NULL;
+	h->roles.run[ROLE_MONITOR] = s->has_monitor ? monitor_main : NULL;
+	h->roles.watch_fd = confine_fd(&s->confine);
 	h->roles.ctx = s;
 }
 
 /* From here on children are forked with it. What it takes the place of is freed when the old ones have been told. */
 static void use(struct house *h, struct service *s, struct listening_set *open)
 {
+	struct listening_set dropped;
+
+	listening_init(&dropped);
 	listener_tls_take_over(s->tls);
 	listening_settle(&s->listening, open, &h->going);
 	h->going_since_mono_ms = clock_mono_ms();
+	/* who asked for figures asks again */
+	listening_settle(&s->metrics, h->now ? &h->now->metrics : &h->metrics, &dropped);
+	listening_release(&dropped, false);
+	if (h->now)
+		confine_follow(&s->confine, &h->now->confine);
 	h->before = h->now;
 	h->now = s;
 	set_roles(h, s);
 	log_tap(s->has_relay ? events_send : NULL, s); /* the workers inherit it */
+	monitor_name_figures(s->cfg);
 	activation_close(h->setup->passed);
 }
 
@@ -184,6 +197,7 @@ static struct service *make_next(struct house *h)
 	if (e.text[0])
 		log_refused(h, e.text);
 	listening_give_back(&h->now->listening);
+	listening_give_back(&h->now->metrics);
 	generation_free(s);
 	return NULL;
 }
@@ -422,6 +436,13 @@ static enum master_change tick(void *ctx)
 	return change_of(s, reload_tick(s->reload));
 }
 
+static void watch(void *ctx)
+{
+	struct service *s = ctx;
+
+	confine_watch(&s->confine);
+}
+
 static void ready(void *ctx)
 {
 	struct service *s = ctx;
@@ -461,6 +482,8 @@ static void release(struct house *h)
 	trial_abandon(&h->trial, true);
 	generation_free(h->now);
 	listening_release(&h->going, false);
+	listening_release(&h->metrics, false);
+	figures_close();
 	limits_destroy(&h->limits);
 	if (h->board)
 		scoreboard_destroy(h->board);
@@ -487,11 +510,12 @@ static int open_house(struct house *h, struct config *cfg, struct err *e)
 	}
 	s = generation_new(h, cfg);
 	if (scoreboard_create(&h->board, 1, e) < 0 || limits_create(&h->limits, SCOREBOARD_SLOTS_MAX, e) < 0 ||
-	    generation_open(s, h, open, e) < 0 || move_pid_file(h, cfg->pid_file, e) < 0) {
+	    figures_open(e) < 0 || generation_open(s, h, open, e) < 0 || move_pid_file(h, cfg->pid_file, e) < 0) {
 		generation_free(s);
 		return -1;
 	}
 	use(h, s, open);
+	upgrade_watch(h);
 	return 0;
 }
 
@@ -510,6 +534,7 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 				      .upgrade = upgrade,
 				      .reopen = reopen,
 				      .tick = tick,
+				      .watch = watch,
 				      .waiting = turn_away_waiting,
 				      .turn_away = turn_away,
 				      .ended = ended,
@@ -524,6 +549,7 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 	notify_init(&h.notify);
 	trial_init(&h.trial);
 	listening_init(&h.going);
+	listening_init(&h.metrics);
 	r = open_house(&h, cfg, e);
 	if (r == 0)
 		r = master_run(&h.master_limits, &h.roles, h.board, e);

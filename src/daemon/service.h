@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "daemon/activation.h"
 #include "daemon/admission.h"
+#include "daemon/confine.h"
 #include "daemon/modules.h"
 #include "daemon/rewriting.h"
 #include "handler/handler.h"
@@ -54,10 +55,14 @@ struct service {
 	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
 	bool has_auth; /* a listener offers AUTH */
 	int auth_fd[2]; /* workers write to the second, the auth process reads (auth/protocol.h); the master keeps both */
+	bool has_monitor; /* somebody wants figures, or to know of our health (daemon/monitor_role.c) */
+	struct listening_set metrics; /* where they are asked for */
+	int probe_fd[2]; /* the monitor's questions to whichever worker is free; workers read from the first */
 	bool has_programs; /* some are to be run (daemon/programs.h) */
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	struct service_shared *shared;
 	int64_t turned_away_mono_ms; /* when clients were last (daemon/turn_away.h) */
+	struct confine confine; /* what each role may still do */
 
 	/* lasts */
 	struct house *house; /* the master's: for its children there is nothing in it */
@@ -92,5 +97,6 @@ int relay_main(void *ctx, struct child_start *start);
 int auth_main(void *ctx, struct child_start *start);
 int keys_main(void *ctx, struct child_start *start);
 int programs_main(void *ctx, struct child_start *start);
+int monitor_main(void *ctx, struct child_start *start);
 
 #endif

@@ -24,6 +24,7 @@
 #include "daemon/handover.h"
 #include "daemon/house.h"
 #include "daemon/options.h"
+#include "sandbox/watch.h"
 
 #define TRY_EXECUTABLE_MS 120000
 #define SESSION_MARGIN_MS 60000 /* a session that lasts longer than it may hangs */
@@ -204,6 +205,11 @@ static int64_t gone_by(const struct config *cfg)
 	return clock_mono_ms() + cfg->session_timeout_ms + cfg->message_timeout_ms + SESSION_MARGIN_MS;
 }
 
+static void add_watched(void *ctx, const struct sandbox_subject *subject, int listener)
+{
+	handover_add_watch(ctx, listener, subject);
+}
+
 static void describe(struct handover *o, const struct house *h, const struct child *const *child, unsigned count)
 {
 	const struct service *s = h->now;
@@ -219,6 +225,11 @@ static void describe(struct handover *o, const struct house *h, const struct chi
 	for (size_t i = 0; i < s->listening.count; i++)
 		handover_add_socket(o, s->listening.item[i].fd, s->listening.item[i].listener,
 				    &s->listening.item[i].endpoint);
+	/* a listener of the configuration has a name */
+	for (size_t i = 0; i < s->metrics.count; i++)
+		handover_add_socket(o, s->metrics.item[i].fd, "", &s->metrics.item[i].endpoint);
+	if (s->confine.watch)
+		sandbox_watch_each(s->confine.watch, add_watched, o);
 	for (unsigned i = 0; i < count; i++) {
 		struct child c = *child[i];
 
@@ -337,9 +348,11 @@ int upgrade_enter(struct house *h, struct err *e)
 	h->started_wall_us = o->started_wall_us;
 	for (unsigned i = 0; i < o->socket_count; i++) {
 		const struct handover_socket *s = &o->socket[i];
+		bool is_ours = !s->listener[0];
 		int fd = copy_of(s->fd);
 
-		if (fd < 0 || listening_adopt(&h->setup->passed->open, fd, &s->endpoint, s->listener, SOMAXCONN, e) < 0) {
+		if (fd < 0 || listening_adopt(is_ours ? &h->metrics : &h->setup->passed->open, fd, &s->endpoint,
+					      is_ours ? "metrics" : s->listener, SOMAXCONN, e) < 0) {
 			err_prefix(e, "a socket of the executable before this one");
 			return -1;
 		}
@@ -349,4 +362,19 @@ int upgrade_enter(struct house *h, struct err *e)
 	h->roles.inherited = o->child;
 	h->roles.inherited_count = o->child_count;
 	return 0;
+}
+
+void upgrade_watch(struct house *h)
+{
+	const struct handover *o = h->setup->handover;
+	struct confine *c = &h->now->confine;
+	struct err e;
+
+	for (unsigned i = 0; o && c->watch && i < o->watch_count; i++) {
+		int fd = copy_of(o->watch[i].fd);
+
+		/* who is not watched is refused what is not allowed all the same, and nobody hears of it */
+		if (fd >= 0 && sandbox_watch_add(c->watch, &o->watch[i].subject, fd, &e) < 0)
+			close(fd);
+	}
 }

@@ -18,6 +18,7 @@
 #include "daemon/listener_tls.h"
 #include "daemon/outbox.h"
 #include "daemon/proxying.h"
+#include "figures/figures.h"
 #include "handler/filter_handler.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
@@ -103,7 +104,9 @@ static int next_client(struct worker *w, const struct listening **from)
 		w->acceptor.wake_mono_ms = idle < w->outbox_due_mono_ms ? idle : w->outbox_due_mono_ms;
 		scoreboard_set(w->start->slot, w->start->generation, SLOT_IDLE);
 		fd = acceptor_next(&w->acceptor, from);
-	} while (fd == ACCEPTOR_WAKE);
+		if (fd >= 0 && !*from)
+			worker_answer_probe(w, fd);
+	} while (fd == ACCEPTOR_WAKE || (fd >= 0 && !*from));
 	return fd;
 }
 
@@ -274,7 +277,9 @@ static int open_all(struct worker *w, struct err *e)
 	if (w->programs.setting[PROGRAM_FILTER].word_count > 0)
 		w->handler = filter_handler_open(w->handler, &w->program_line);
 	worker_use_module(w);
-	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
+	if (acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, w->service->probe_fd[0], e) < 0)
+		return -1;
+	return confine_enter(&w->service->confine, ROLE_WORKER, e);
 }
 
 /*
@@ -295,7 +300,7 @@ static void stop_listening(void *ctx)
 static void close_what_others_need(const struct service *s)
 {
 	const int fds[] = { s->lock_fd, /* an old worker may finish its session beside a new service */
-			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0] };
+			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0], s->probe_fd[1] };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -328,12 +333,14 @@ int worker_main(void *ctx, struct child_start *start)
 	start->control.retired = stop_listening;
 	start->control.ctx = &w;
 	start->control.wait = &start->slot->wait;
+	figures_become(FIGURES_OF_WORKERS);
 	proctitle_set("worker");
 	/* what a message needed goes back to the system: a worker is idle most of its life */
 	mallopt(M_MMAP_THRESHOLD, 32 << 10);
 	mallopt(M_TRIM_THRESHOLD, 32 << 10);
 	close_what_others_need(w.service);
 	listener_tls_ask_keys(w.service->tls, &start->control);
+	listening_release(&w.service->metrics, false);
 	w.access_settings = w.service->admission.settings;
 	w.access_settings.slot = (size_t)(start->slot - start->board->slot);
 	access_init(&w.access, &w.access_settings);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/proctitle.h"
 #include "daemon/listener_tls.h"
+#include "figures/figures.h"
 #include "listener/proxy.h"
 
 #define PROXY_TIMEOUT_MS 10000 /* a proxy sends its header at once */
@@ -154,9 +155,11 @@ void worker_serve(struct worker *w, int fd, const struct listening *from)
 	enum session_end end;
 
 	w->messages = 0;
+	w->unsaid = false;
 	client_wait_new_episode(&w->start->slot->wait);
 	atomic_store(&w->start->slot->wait.rank, CLIENT_STRANGER);
 	w->listener = from->listener;
+	w->figure = figures_find(FIGURES_LISTENERS, from->listener);
 	peer_of(fd, &w->peer);
 	scoreboard_note(w->start->slot, w->peer.text, "");
 	proctitle_set("worker %s", w->peer.text);

@@ -182,8 +182,7 @@ static void secret(const struct doctor_local *d, struct findings *f, const char 
 	size_t len;
 	struct err e;
 
-	if (strncmp(file, SECRET_CREDENTIAL, strlen(SECRET_CREDENTIAL)) == 0 &&
-	    !getenv("CREDENTIALS_DIRECTORY")) {
+	if (secret_is_elsewhere(file)) {
 		finding_add(f, FINDING_SKIPPED, "%s: %s is known to the service only: systemd hands it over",
 			    what, file);
 		return;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const ends[] = { "quit", "lost", "timeout", "errors", "stopped", "refused", "tls", "other", NULL };
+static const char *const ends[] = { "quit", "lost", "timeout", "errors", "stopped", "refused", "tls-failed", "shed", "other", NULL };
 static const char *const verbs[] = { "EHLO", "HELO", "STARTTLS", "AUTH", "XCLIENT", "MAIL", "RCPT", "DATA", "BDAT",
 				     "RSET", "NOOP", "QUIT", "VRFY", "EXPN", "HELP", "ETRN", "other", NULL };
 /* What access/access.c names a rule; "session" is no rule: protocol, handler, filter, module. */

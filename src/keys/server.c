@@ -38,13 +38,28 @@ static pid_t pid_of(int fd)
 }
 
 /*
- * A free place. A process has one connection: with the next one it has no use for the first. When there is none,
- * who was quiet for longest makes room: it is shut down here, closed by the thread that finds it so, and
- * comes back when it has something to ask. NULL: not yet.
+ * Whether there is a free place. When there is none, who was quiet for longest makes room: it is shut down here,
+ * closed by the thread that finds it so, and comes back when it has something to ask. Until then nobody is taken.
  */
+static bool make_room(struct keys_server *s)
+{
+	struct keys_client *quiet = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	s->full = s->clients == s->cfg->max_clients;
+	for (unsigned i = 0; i < s->cfg->max_clients && s->full; i++)
+		if (!quiet || atomic_load(&s->client[i].used_mono_us) < atomic_load(&quiet->used_mono_us))
+			quiet = &s->client[i];
+	if (quiet)
+		shutdown(quiet->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&s->lock);
+	return !s->full;
+}
+
+/* A free place. A process has one connection: with the next one it has no use for the first. */
 static struct keys_client *find_place(struct keys_server *s, pid_t pid)
 {
-	struct keys_client *place = NULL, *quiet = NULL;
+	struct keys_client *place = NULL;
 
 	for (unsigned i = 0; i < s->cfg->max_clients; i++) {
 		struct keys_client *c = &s->client[i];
@@ -53,11 +68,7 @@ static struct keys_client *find_place(struct keys_server *s, pid_t pid)
 			place = place ? place : c;
 		else if (c->pid == pid && pid != 0)
 			shutdown(c->fd, SHUT_RDWR);
-		else if (!quiet || atomic_load(&c->used_mono_us) < atomic_load(&quiet->used_mono_us))
-			quiet = c;
 	}
-	if (!place && quiet)
-		shutdown(quiet->fd, SHUT_RDWR);
 	return place;
 }
 
@@ -165,7 +176,7 @@ static void loop(struct keys_server *s)
 
 	while (!is_over(s)) {
 		struct pollfd fds[3] = { { control->fd, POLLIN, 0 },
-					 { s->line_ended ? -1 : s->cfg->line_fd, POLLIN, 0 },
+					 { s->line_ended || s->full ? -1 : s->cfg->line_fd, POLLIN, 0 },
 					 { s->wake_fd, POLLIN, 0 } };
 
 		/* told to stop, nothing more is said; the end of the file would be seen for ever */
@@ -174,10 +185,12 @@ static void loop(struct keys_server *s)
 		poll(fds, 3, wait_ms(s));
 		if (fds[0].revents)
 			control_read(control);
-		if (fds[2].revents)
+		if (fds[2].revents) {
 			(void)!read(s->wake_fd, &calls, sizeof(calls));
+			s->full = false;
+		}
 		if (fds[1].revents)
-			for (int i = 0; i < CONNECTIONS_AT_ONCE && take(s); i++)
+			for (int i = 0; i < CONNECTIONS_AT_ONCE && make_room(s) && take(s); i++)
 				;
 		tell_refused(s);
 	}

@@ -29,6 +29,7 @@ struct keys_server {
 	_Atomic unsigned long refused;
 	/* of the first thread */
 	bool line_ended;
+	bool full; /* no place is free: the next connection waits for the end of one */
 	unsigned long refused_told;
 	int64_t tell_mono_ms; /* not before */
 };

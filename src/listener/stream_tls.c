@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "keys/client.h"
 #include "listener/tls_internal.h"
 #include "listener/tls_names.h"
 
@@ -238,6 +239,7 @@ static enum io_result shake_hands(struct stream_tls *t)
 	enum io_result r;
 	int n;
 
+	keys_client_forget_trouble();
 	do {
 		ERR_clear_error();
 		n = SSL_do_handshake(t->ssl);
@@ -271,6 +273,8 @@ static void explain(const struct stream_tls *t, enum io_result r, struct err *e)
 		err_set(e, "the client's part of the handshake is too large");
 	else if (t->result == IO_ERROR)
 		err_set(e, "the connection broke");
+	else if (keys_client_trouble()) /* OpenSSL only knows that something went wrong inside */
+		err_set(e, "%s", keys_client_trouble());
 	else
 		tls_reason(t->ssl, e);
 }

@@ -14,6 +14,7 @@
 #include "base/control.h"
 #include "base/descriptors.h"
 #include "base/log.h"
+#include "figures/figures.h"
 
 const char *child_role_name(enum child_role role)
 {
@@ -106,6 +107,7 @@ bool child_bury(struct child *c, int wait_status, const char *guest, const char 
 	bool failed = !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0 || guest;
 	struct log_line line;
 
+	figures_add(FIGURE_PROCESS_EXITS, c->role, WIFSIGNALED(wait_status) ? 2 : failed, 1);
 	log_begin(&line, failed ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "child_exited");
 	log_str(&line, "role", child_role_name(c->role));
 	log_int(&line, "pid", c->pid);

@@ -38,6 +38,8 @@ struct master {
 	int64_t told_mono_ms; /* when they were */
 	bool reload_wanted; /* HUP came before all was ready for the first time */
 	bool stopping;
+	int64_t revert_at_mono_ms; /* with an executable before this one: when it has to be ready */
+	int64_t reminded_mono_ms;
 	bool never_ready; /* a child could not even start, before the service was ready */
 	int64_t kill_at_mono_ms;
 	int64_t last_shrink_mono_ms;
@@ -63,6 +65,8 @@ void family_kill_overdue(struct master *m);
 
 /* Takes those over who were children of this process before the executable was replaced. */
 void turnover_inherit(struct master *m);
+/* About once a second: what strangers may have committed without a word that reached us is looked for. */
+void turnover_remind(struct master *m);
 /* What is to be replaced is known from now on, and begins to be. */
 void turnover_begin(struct master *m, enum master_change change);
 /* Call in each turn: tells the old workers when the new ones are there. */

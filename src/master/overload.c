@@ -49,9 +49,23 @@ static void say_what_was_done(struct overload *o, unsigned waiting, int64_t now)
 	o->said_mono_ms = now;
 }
 
+/* What workers did not say each for himself (scoreboard_may_log). */
+static void say_flood(struct overload *o, struct scoreboard *board, int64_t now)
+{
+	struct log_line line;
+	unsigned count;
+
+	if (now - o->flood_said_mono_ms < SAY_MS || (count = atomic_exchange(&board->shared->flood_unsaid, 0)) == 0)
+		return;
+	log_begin(&line, LOG_LEVEL_WARNING, "flood");
+	log_int(&line, "not_logged", count);
+	log_end(&line);
+	o->flood_said_mono_ms = now;
+}
+
 /* ---- clients that go -------------------------------------------------------------------- */
 
-static void tell(struct overload *o, struct scoreboard *board, struct child *child, const struct shed_client *c)
+static void tell(struct overload *o, struct scoreboard *board, struct child *worker, const struct shed_client *c)
 {
 	struct scoreboard_slot *slot = &board->slot[c->slot];
 
@@ -64,11 +78,11 @@ static void tell(struct overload *o, struct scoreboard *board, struct child *chi
 	}
 	/* first the decision, then the byte that makes the worker look */
 	atomic_store(&slot->wait.shed_episode, c->episode);
-	child_pass(&child[c->slot], CONTROL_SHED, -1);
+	child_pass(&worker[c->slot], CONTROL_SHED, -1);
 }
 
 /* Clients that a worker waits for; *going: those that were told and are not gone yet. */
-static size_t collect(const struct shed_policy *policy, const struct scoreboard *board, const struct child *child,
+static size_t collect(const struct shed_policy *policy, const struct scoreboard *board, const struct child *worker,
 		      struct shed_client *clients, unsigned *going, int64_t now)
 {
 	size_t n = 0;
@@ -77,7 +91,7 @@ static size_t collect(const struct shed_policy *policy, const struct scoreboard 
 	for (unsigned i = 0; i < board->slots; i++) {
 		const struct scoreboard_slot *slot = &board->slot[i];
 
-		if (child[i].pid == 0 || atomic_load(&slot->state) != SLOT_BUSY)
+		if (worker[i].pid == 0 || atomic_load(&slot->state) != SLOT_BUSY)
 			continue;
 		clients[n].slot = i;
 		*going += client_wait_is_shed(&slot->wait) && atomic_load(&slot->wait.since_mono_ms) != 0;
@@ -88,7 +102,7 @@ static size_t collect(const struct shed_policy *policy, const struct scoreboard 
 
 /* Those whose time is up in stress; the others are moved to the front. */
 static size_t end_overdue(struct overload *o, const struct shed_policy *policy, struct scoreboard *board,
-			  struct child *child, struct shed_client *clients, size_t count, unsigned *going)
+			  struct child *worker, struct shed_client *clients, size_t count, unsigned *going)
 {
 	size_t left = 0;
 
@@ -97,7 +111,7 @@ static size_t end_overdue(struct overload *o, const struct shed_policy *policy, 
 			clients[left++] = clients[i];
 			continue;
 		}
-		tell(o, board, child, &clients[i]);
+		tell(o, board, worker, &clients[i]);
 		o->count.slow++;
 		(*going)++;
 	}
@@ -106,18 +120,18 @@ static size_t end_overdue(struct overload *o, const struct shed_policy *policy, 
 
 /* room: that many of those who wait in the backlog have no worker yet */
 static void end_slow_ones(struct overload *o, const struct shed_policy *policy, struct scoreboard *board,
-			  struct child *child, unsigned room, int64_t now)
+			  struct child *worker, unsigned room, int64_t now)
 {
 	struct shed_client *clients = mem_array(board->slots, sizeof(*clients));
 	unsigned going;
-	size_t count = collect(policy, board, child, clients, &going, now);
+	size_t count = collect(policy, board, worker, clients, &going, now);
 
-	count = end_overdue(o, policy, board, child, clients, count, &going);
+	count = end_overdue(o, policy, board, worker, clients, count, &going);
 	if (room > going) {
 		size_t chosen = shed_choose(clients, count, policy, room - going);
 
 		for (size_t i = 0; i < chosen; i++)
-			tell(o, board, child, &clients[i]);
+			tell(o, board, worker, &clients[i]);
 		o->count.shed += (unsigned)chosen;
 	}
 	free(clients);
@@ -152,32 +166,31 @@ static void tell_overdue(struct overload *o, const struct shed_policy *policy, c
  * that no more may be started, and that connections wait for more than those who are free.
  */
 static void look(struct overload *o, const struct master_limits *limits, const struct master_roles *roles,
-		 struct scoreboard *board, struct child *child, const struct scoreboard_count *count, int64_t now)
+		 struct scoreboard *board, struct child *worker, const struct scoreboard_count *count, int64_t now)
 {
 	bool full = count->total >= limits->pool.max_workers && roles->waiting;
 	unsigned waiting = full ? roles->waiting(roles->ctx) : 0, free_workers = count->idle + count->starting;
 
 	o->look_mono_ms = now + OVERLOAD_LOOK_MS;
-	end_slow_ones(o, &limits->shed, board, child, waiting > free_workers ? waiting - free_workers : 0, now);
+	end_slow_ones(o, &limits->shed, board, worker, waiting > free_workers ? waiting - free_workers : 0, now);
 	tell_overdue(o, &limits->shed, roles, taken(board, count), waiting, now);
 	say_what_was_done(o, waiting, now);
 }
 
 void overload_turn(struct overload *o, const struct master_limits *limits, const struct master_roles *roles,
-		   struct scoreboard *board, struct child *child)
+		   struct scoreboard *board, const struct scoreboard_count *count, struct child *worker)
 {
 	int64_t now = clock_mono_ms();
-	struct scoreboard_count count;
 
+	say_flood(o, board, now);
 	if (limits->shed.stress_workers == 0 || now < o->look_mono_ms)
 		return;
-	scoreboard_count(board, &count);
-	if (stress_update(&o->stress, &limits->shed, count.busy, now)) {
+	if (stress_update(&o->stress, &limits->shed, count->busy, now)) {
 		atomic_store(&board->shared->stressed, o->stress.on);
-		say_stress(o, &count, limits->pool.max_workers);
+		say_stress(o, count, limits->pool.max_workers);
 	}
 	if (o->stress.on)
-		look(o, limits, roles, board, child, &count, now);
+		look(o, limits, roles, board, worker, count, now);
 }
 
 int64_t overload_due_mono_ms(const struct overload *o)

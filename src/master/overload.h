@@ -25,12 +25,12 @@ struct overload {
 	} count;
 	char peer[80]; /* the one that waited longest of those who went */
 	int64_t peer_waited_ms;
-	int64_t said_mono_ms;
+	int64_t said_mono_ms, flood_said_mono_ms;
 };
 
-/* One turn: child[i] is the worker of slot i. */
+/* One turn: worker[i] is that of slot i; count is what counts for the size of the pool. */
 void overload_turn(struct overload *o, const struct master_limits *limits, const struct master_roles *roles,
-		   struct scoreboard *board, struct child *child);
+		   struct scoreboard *board, const struct scoreboard_count *count, struct child *worker);
 /* When the next turn is wanted; CLOCK_NEVER: whenever the loop comes by. */
 int64_t overload_due_mono_ms(const struct overload *o);
 

@@ -79,6 +79,20 @@ void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot
 	atomic_store(&slot->state, state);
 }
 
+bool scoreboard_may_log(struct scoreboard *board, int64_t now_mono_ms)
+{
+	struct scoreboard_shared *shared = board->shared;
+	int64_t second = now_mono_ms / 1000;
+
+	/* two that begin a second at one moment may lose a line each from its count: it is about floods */
+	if (atomic_exchange(&shared->flood_second, second) != second)
+		atomic_store(&shared->flood_lines, 0);
+	if (atomic_fetch_add(&shared->flood_lines, 1) < SCOREBOARD_FLOOD_LINES)
+		return true;
+	atomic_fetch_add(&shared->flood_unsaid, 1);
+	return false;
+}
+
 void scoreboard_note(struct scoreboard_slot *slot, const char *peer, const char *verb)
 {
 	if (peer)

@@ -18,6 +18,8 @@
 #include "base/proctitle.h"
 #include "master/master_internal.h"
 
+#define REVERT_AFTER_MS 60000 /* besides stop_timeout, which the relay before may need */
+
 /* ---- changes ------------------------------------------------------------------- */
 
 static void execute(struct master *m, void (*how)(void *ctx, const struct child *const *child, unsigned count))
@@ -75,6 +77,9 @@ static void tick(struct master *m)
 		return;
 	m->last_tick_mono_ms = clock_mono_ms();
 	family_kill_overdue(m);
+	turnover_remind(m);
+	if (!m->was_ready && m->roles->inherited_count > 0 && clock_mono_ms() >= m->revert_at_mono_ms)
+		master_failed_to_start(m);
 	if (m->roles->tick)
 		master_take(m, m->roles->tick(m->roles->ctx));
 }
@@ -169,6 +174,14 @@ static void announce_when_ready(struct master *m)
 	m->reload_wanted = false;
 }
 
+static void mind_overload(struct master *m)
+{
+	struct scoreboard_count count;
+
+	turnover_count(m, &count);
+	overload_turn(&m->overload, m->limits, m->roles, m->board, &count, m->worker);
+}
+
 /* Until the next thing that is due without an event. */
 static int next_wait_ms(const struct master *m)
 {
@@ -192,7 +205,9 @@ static int next_wait_ms(const struct master *m)
 static void loop(struct master *m)
 {
 	while (!m->stopping || family_alive(m) > 0) {
-		struct pollfd fds[2] = { { m->signal_fd, POLLIN, 0 }, { m->wake_fd[0], POLLIN, 0 } };
+		struct pollfd fds[3] = { { m->signal_fd, POLLIN, 0 },
+					 { m->wake_fd[0], POLLIN, 0 },
+					 { m->roles->watch ? m->roles->watch_fd : -1, POLLIN, 0 } };
 		char drain[256];
 
 		if (!m->stopping) {
@@ -202,14 +217,16 @@ static void loop(struct master *m)
 			turnover_step(m);
 			family_shrink_pool(m);
 			announce_when_ready(m);
-			overload_turn(&m->overload, m->limits, m->roles, m->board, m->worker);
+			mind_overload(m);
 		} else if (clock_mono_ms() >= m->kill_at_mono_ms) {
 			kill_the_rest(m);
 		}
-		poll(fds, 2, next_wait_ms(m));
+		poll(fds, 3, next_wait_ms(m));
 		if (fds[1].revents)
 			while (read(m->wake_fd[0], drain, sizeof(drain)) > 0)
 				;
+		if (fds[2].revents)
+			m->roles->watch(m->roles->ctx);
 		handle_signals(m);
 		family_reap(m);
 	}
@@ -249,6 +266,7 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 		return -1;
 	}
 	m.worker = mem_array(SCOREBOARD_SLOTS_MAX, sizeof(*m.worker));
+	m.revert_at_mono_ms = clock_mono_ms() + limits->stop_timeout_ms + REVERT_AFTER_MS;
 	turnover_inherit(&m);
 	proctitle_set("master");
 	loop(&m);

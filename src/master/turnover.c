@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "master/master_internal.h"
 
+#define REMIND_MS 60000
 #define TELLING_MS 2000 /* in which a worker that waits for clients hears that it is to go */
 
 bool turnover_is_stale(const struct master *m, const struct child *worker)
@@ -88,6 +89,19 @@ void turnover_inherit(struct master *m)
 		m->turning = m->turning || !from->told;
 		slot++;
 	}
+}
+
+/* Their notices come by the same pipe as ever, but when it is full the flag that they set stands in their own board. */
+void turnover_remind(struct master *m)
+{
+	if (!m->roles->worker_lost || clock_mono_ms() - m->reminded_mono_ms < REMIND_MS)
+		return;
+	m->reminded_mono_ms = clock_mono_ms();
+	for (unsigned i = 0; i < m->board->slots; i++)
+		if (m->worker[i].pid != 0 && m->worker[i].foreign) {
+			m->roles->worker_lost(m->roles->ctx);
+			return;
+		}
 }
 
 /* ---- beginning, and going on -------------------------------------------------------- */

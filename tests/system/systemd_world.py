@@ -9,7 +9,7 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
+import threading
 import time
 
 import harness
@@ -18,7 +18,7 @@ from harness import BUILDDIR, SRCDIR, Skip, need_program, need_root, wait_until
 SYSTEMD = "/lib/systemd/systemd"
 CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 
-# $1: a folder of ours; $2: the top of the control groups; then what else is to be seen in there
+# $1: a folder of ours; $2: what is laid over this machine's files; $3: systemd; $4: a terminal for what it says
 BOOT = r"""
 set -e
 mount --make-rprivate /
@@ -31,14 +31,15 @@ mount -t sysfs sysfs sys
 mkdir -p sys/fs/cgroup
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount --rbind /dev dev
-: > "$1/console"
-mount --bind "$1/console" dev/console
+mount --bind "$4" dev/console
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp -o mode=1777
 mount -t tmpfs tmpfs etc/systemd/system
 mkdir -p run/lock run/systemd
 ip link set lo up
 cp -a "$2"/. .
+# credentials get to a service through this; elsewhere systemd does it by itself
+mount --make-rshared .
 exec env -i container=posthouse-test PATH="$PATH" chroot . "$3" --system --unit=posthouse-test.target \
 	--log-target=console --log-level=info --show-status=no
 """
@@ -116,10 +117,9 @@ class World:
         enter = f'echo $$ > "{group}/cgroup.procs" && exec "$@"'
         self.process = self.test.start(
             ["sh", "-c", enter, "sh", "unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork",
-             "--kill-child", "sh", "-c", BOOT, "sh", self.mount, self.seed, SYSTEMD], name="systemd")
+             "--kill-child", "sh", "-c", BOOT, "sh", self.mount, self.seed, SYSTEMD, self.console()], name="systemd")
         self.pid = 0
         self.test.later(self.stop)
-        self.test.later(self.comment_console)
         self.pid = wait_until(self.find_pid, "process 1 of the namespace")
         wait_until(self.is_up, f"systemd to be up: {self.process.lines[-5:]}")
 
@@ -147,12 +147,22 @@ class World:
         """The same file, from out here."""
         return pathlib.Path(f"/proc/{self.pid}/root{path}")
 
-    def comment_console(self):
-        """What systemd said, for who reads a failure."""
-        try:
-            self.test.comments += self.path("/dev/console").read_text("utf-8", "replace").splitlines()[-60:]
-        except OSError:
-            pass
+    def console(self):
+        """A terminal; what comes there is among the lines of the process, for who reads a failure."""
+        ours, theirs = os.openpty()
+
+        def read():
+            with open(ours, "rb", buffering=0) as terminal:
+                try:
+                    while data := terminal.read(4096):
+                        self.said += data.decode("utf-8", "replace")
+                except OSError:
+                    pass
+        self.said = ""
+        threading.Thread(target=read, daemon=True).start()
+        self.test.later(os.close, theirs)
+        self.test.later(lambda: self.process.lines.extend(self.said.splitlines()[-40:]))
+        return os.ttyname(theirs)
 
     def stop(self):
         self.process.popen.kill()  # unshare: the kernel ends the namespace with it

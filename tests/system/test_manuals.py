@@ -126,6 +126,28 @@ def test_events(_t):
     equal(sorted(events - documented), [], "events that posthoused(8) does not tell of")
 
 
+def test_figures(_t):
+    """posthouse-metrics(7) has every figure with its type, unit, labels and their words, and no other."""
+    helper = BUILDDIR / "tests/unit/print_figures"
+    if not helper.exists():
+        raise Skip(f"{helper} is not built (make check builds it)")
+    expected = {}
+    for line in subprocess.run([helper], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
+        name, kind, unit, labels, _help = line.split("\t")
+        expected[name] = (", ".join(filter(None, (kind, unit))),
+                          {label.split("=")[0]: label.split("=")[1].replace("|", " , ") for label in labels.split()})
+    section = page("posthouse-metrics.7").split(".Sh FIGURES\n")[1].split("\n.Sh ")[0]
+    documented = {}
+    for name, what, body in re.findall(r"^\.It Li (\S+) Pq (.*)\n((?:(?!\.It |\.El).*\n)*)", section, re.M):
+        words = dict(re.findall(r"^\.Sy (\w+) :\n(?:\.Cm (.*) \.\n)?", body, re.M))
+        if name in documented:
+            raise AssertionError(f"{name} stands twice")
+        documented[name] = (what, words)
+    equal(sorted(documented), sorted(expected), "figures in posthouse-metrics(7)")
+    for name, value in expected.items():
+        equal(documented[name], value, name)
+
+
 def test_presets(_t):
     """PRESETS of posthouse.conf(5) has each preset with its values and its sources, and no other."""
     section = page("posthouse.conf.5").split(".Sh PRESETS\n")[1].split("\n.Sh ")[0]

@@ -397,6 +397,22 @@ def test_stress_and_the_share_of_a_client(t):
         client.quit()
 
 
+def test_a_flood_of_refusals_is_no_flood_of_lines(t):
+    relay = t.daemon(9, config=pool(6, "client_connections = 1\nstress_threshold = 100")).ready()
+    with Client(relay, source="127.0.0.3"):
+        for _ in range(500):
+            with connect(relay, source="127.0.0.3") as client:
+                client.expect(421)
+    wait_until(lambda: sum(int(e["not_logged"]) for e in relay.events("flood"))
+               + len(relay.events("rejected")) == 500, "all 500, said or counted")
+    seconds = relay.events("rejected")[-1].when - relay.events("rejected")[0].when + 2
+    assert len(relay.events("rejected")) <= 20 * seconds, (len(relay.events("rejected")), seconds)
+    assert len(relay.events("session", end="refused")) <= len(relay.events("rejected")), "a line for each end"
+    lines = relay.events("flood")
+    for before, after in zip(lines, lines[1:]):
+        assert after.when - before.when > 0.9, f"{before}, then {after}"
+
+
 # ---- with everything else that happens ---------------------------------------------------
 
 

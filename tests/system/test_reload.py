@@ -72,6 +72,9 @@ class World:
         self.seen = self.relay.events_seen[-1]
         os.kill(self.relay.pid, number)
 
+    def wait_first(self, name, **fields):
+        return self.relay.wait_for(name, **fields)
+
     def wait(self, name, **fields):
         return self.relay.wait_for(name, after=self.seen, **fields)
 
@@ -207,7 +210,8 @@ def check_all_arrived(world, load):
 def test_load_over_reloads_and_upgrades(t):
     """Thousands of sessions over 20 reloads and 5 executables: each is served, each message arrives once."""
     pki = Pki(t)
-    world = World(t, auth_config(t, pki), own_program=True)
+    world = World(t, auth_config(t, pki) + 'metrics_listen = {"127.0.0.1:0"}\n', own_program=True)
+    figures = world.wait_first("metrics_listening")["localaddr"]
     world.pki, world.load_slowness = pki, threading.Event()
     load = Load(world, [look_in, look_in, send_one, send_one, send_slowly, send_slowly, log_in_and_send])
     for turn in range(25):
@@ -225,6 +229,11 @@ def test_load_over_reloads_and_upgrades(t):
     check_all_arrived(world, load)
     world.is_clean()
     equal(world.relay.events("tls_failed") + world.relay.events("auth_error"), [], "trouble in the log")
+    # figures are asked for where they were, and nothing was done that a role may not do
+    with socket.create_connection(("127.0.0.1", int(figures.rpartition(":")[2]))) as client:
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1."), "figures"
+    equal(world.relay.events("sandbox_violation"), [], "violations")
     wait_until(lambda: len(world.relay.children("auth")) == 1, "the auth processes of old generations to be gone")
 
 
@@ -630,7 +639,7 @@ def test_bad_executables(t):
 
 def test_way_back(t):
     """One that passes every test and then cannot start: the old one goes on in its place."""
-    for where in ("start", "worker"):
+    for where in ("start", "worker", "crash"):
         world = World(t, own_program=True, name=f"relay{where}", env={**os.environ, "PH_OTHER": where})
         before, old = world.executable(), Client(world.relay)
         for turn in range(2):

@@ -6,8 +6,9 @@ import re
 import time
 
 import harness
-from harness import equal, need_program, wait_until
-from systemd_world import World
+from harness import equal, wait_until
+from smtp_peers import Client
+from systemd_world import World, prefix_paths
 
 CONFIG = """
 hostname = "relay.test"
@@ -38,7 +39,6 @@ with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
 
 class Service(World):
     def __init__(self, t, more="", dropin="", files=(), wants=("posthouse.service", "sink.service"), config=None):
-        from systemd_world import prefix_paths
         self.where = prefix_paths()
         config = (config or CONFIG).format(run=self.where["runstatedir"], more=more)
         loose = LOOSE + f"[Service]\nStandardError=append:{LOG}\n"
@@ -57,7 +57,7 @@ class Service(World):
 
     def comment_logs(self):
         """For who reads a failure."""
-        self.test.comments += self.text(LOG).splitlines()[-40:]
+        self.process.lines += self.text(LOG).splitlines()[-60:]
 
     def start(self, unit, check=0):
         return self.run("systemctl", "start", unit, check=check)
@@ -81,24 +81,164 @@ class Service(World):
     def master(self):
         return int(self.show("posthouse.service", "MainPID"))
 
-    def users(self):
-        """{role: user} of the processes."""
-        found = {}
-        for line in self.run("ps", "ax", "-o", "user:32=,args=").stdout.decode().splitlines():
-            match = re.match(r"(\S+) +posthoused: (\w+)", line)
-            if match:
-                found[match[2]] = match[1]
-        return found
+
+def processes(w):
+    """[(role, pid in there, lines of /proc/PID/status)] of the service."""
+    group = w.show("posthouse.service", "ControlGroup")
+    found = []
+    for pid in w.run("cat", f"/sys/fs/cgroup{group}/cgroup.procs").stdout.split():
+        title = w.run("cat", f"/proc/{int(pid)}/cmdline").stdout.replace(b"\0", b" ").decode()
+        status = w.run("cat", f"/proc/{int(pid)}/status").stdout.decode()
+        found.append((re.match(r"posthoused: (\w+)", title)[1], int(pid),
+                      dict(line.split(":\t", 1) for line in status.splitlines())))
+    return found
 
 
 def test_the_unit(t):
-    """Start, mail, status, reload, a low port and the unix socket, the check, stop: all without root."""
+    """Start, mail by a low port and by the unix socket, status, reload, stop: without any process of root."""
     w = Service(t)
     equal(w.show("posthouse.service", "ActiveState"), "active", "state")
-    assert w.show("posthouse.service", "StatusText").startswith("Ready: 2 workers"), w.show("posthouse.service", "StatusText")
+    status = w.show("posthouse.service", "StatusText")
+    assert re.match(r"Ready: \d+ workers, 0 with a client; 0 messages", status), status
     w.delivers("first")
-    equal(set(w.users().values()), {"posthouse", "root"} if "sink" in w.users() else set(w.users().values()), "users")
-    print(w.users())
+    with Client(str(w.path(f"{w.where['runstatedir']}/posthouse/submit"))) as client:
+        client.message(b"Subject: second\r\n\r\nby the unix socket\r\n")
+        client.quit()
+    w.arrives("second")
+    seen = processes(w)
+    assert {role for role, _, _ in seen} >= {"master", "worker", "relay"}, seen
+    uid = w.run("id", "-u", "posthouse").stdout.decode().strip()
+    for role, _, facts in seen:
+        equal(set(facts["Uid"].split()), {uid}, f"users of {role}")
+        equal(facts["NoNewPrivs"], "1", f"no new privileges of {role}")
+        equal(facts["Seccomp"], "2", f"filter of {role}")
+        equal(int(facts["CapBnd"], 16), 1 << 10, f"capabilities {role} could have")  # NET_BIND_SERVICE
+        equal(int(facts["CapAmb"], 16), 1 << 10 if role == "master" else 0, f"what programs of {role} would have")
+    master = w.master()
+    w.run("systemctl", "reload", "posthouse.service")
+    wait_until(lambda: w.show("posthouse.service", "ActiveState") == "active", "the end of the reload")
+    equal(w.master(), master, "the master's process")
+    w.delivers("third")
+    w.run("systemctl", "stop", "posthouse.service")
+    equal(w.show("posthouse.service", "Result"), "success", "result")
+
+
+def test_reload_is_refused(t):
+    """systemctl reload says so, and the service goes on as it was."""
+    w = Service(t)
+    conf = w.path(w.where["sysconfdir"] + "/posthouse/posthouse.conf")
+    conf.write_text(conf.read_text() + "min_spares = 1\n")
+    assert w.run("systemctl", "reload", "posthouse.service", check=None).returncode != 0
+    equal(w.show("posthouse.service", "ActiveState"), "active", "state")
+    w.delivers("after")
+
+
+def test_failed_start(t):
+    w = Service(t, more="min_spares = 1", wants=(), dropin="Restart=no\n")
+    assert w.start("posthouse.service", check=None).returncode != 0
+    equal(w.show("posthouse.service", "Result"), "exit-code", "result")
+    assert "--check" in w.show("posthouse.service", "StatusText"), w.show("posthouse.service", "StatusText")
+    assert "min_spares" in w.text(LOG), w.text(LOG)
+
+
+def test_it_comes_back(t):
+    """A master that is killed; and one that hangs, which the watchdog sees."""
+    w = Service(t, dropin="RestartSec=100ms\nWatchdogSec=4s\n")
+
+    def restarted(count):
+        return w.show("posthouse.service", "NRestarts") == str(count) and w.show("posthouse.service", "SubState") == "running"
+
+    w.run("kill", "-KILL", str(w.master()))
+    wait_until(lambda: restarted(1), "the first restart")
+    w.delivers("after a kill")
+    w.run("kill", "-STOP", str(w.master()))
+    wait_until(lambda: restarted(2), "the second restart", 60)
+    w.delivers("after a hang")
+
+
+def test_stop_takes_its_time(t):
+    """stop_timeout counts, though TimeoutStopSec is shorter: the service asks for more."""
+    w = Service(t, more="stop_timeout = 20s", dropin="TimeoutStopSec=500ms\n")
+    with Client(str(w.path(f"{w.where['runstatedir']}/posthouse/submit"))) as client:
+        client.mail()
+        client.cmd("DATA", 354)
+        w.run("systemctl", "stop", "--no-block", "posthouse.service")
+        wait_until(lambda: "event=stopping" in w.text(LOG), "the stop")
+        time.sleep(1.5)  # what is tested is that nothing happens
+        client.send(b"Subject: patience\r\n\r\nhello\r\n.\r\n")
+        client.expect(250)
+    wait_until(lambda: w.show("posthouse.service", "ActiveState") == "inactive", "the end")
+    equal(w.show("posthouse.service", "Result"), "success", "result")
+
+
+def test_the_socket(t):
+    """Its client starts the service, which has no right to low ports; a stop leaves the sockets, and no client is refused."""
+    w = Service(t, wants=("sink.service", "posthouse.socket"), dropin="CapabilityBoundingSet=\nAmbientCapabilities=\n",
+                files=[("/etc/systemd/system/posthouse.socket.d/address.conf", LOOSE)])
+    equal(w.show("posthouse.service", "ActiveState"), "inactive", "state before")
+    w.delivers("first")
+    equal(w.show("posthouse.service", "ActiveState"), "active", "state behind")
+    equal(int(processes(w)[0][2]["CapBnd"], 16), 0, "capabilities")
+    w.run("systemctl", "stop", "posthouse.service")
+    with Client(str(w.path(f"{w.where['runstatedir']}/posthouse/submit"))) as client:
+        client.message(b"Subject: second\r\n\r\nit starts again\r\n")
+        client.quit()
+    w.arrives("second")
+    for i in range(3):
+        w.run("systemctl", "restart", "--no-block", "posthouse.service")
+        w.delivers(f"restart {i}")
+
+
+def test_credentials(t):
+    """The password of the upstream, which the service's user cannot read by itself."""
+    password = ("secret\n", 0o400)
+    w = Service(t, wants=("sink.service",), dropin="LoadCredential=smarthost:/etc/smarthost\nRestart=no\n",
+                files=[("/etc/smarthost", password)],
+                config=CONFIG.replace('remoteaddr = "127.0.0.1:2525"',
+                                      'upstream "u" {{ remoteaddr = "127.0.0.1:2525"\n tls = none\n user = "me"\n'
+                                      ' password_file = "credential:smarthost" }}'))
+    w.start("posthouse.service")
+    equal(w.show("posthouse.service", "ActiveState"), "active", "state")
+
+
+def test_the_check(t):
+    """Fails when there is too much in the queue."""
+    w = Service(t, wants=("posthouse.service",), dropin="", files=[
+        ("/etc/systemd/system/posthouse-check.service.d/limits.conf", '[Service]\nEnvironment="LIMITS=--max-count 1"\n')])
+    w.start("posthouse-check.service")
+    w.send("one")
+    w.send("two")
+    assert w.start("posthouse-check.service", check=None).returncode != 0
+    equal(w.show("posthouse-check.service", "ExecMainStatus"), "1", "exit status")  # WARNING
+    w.start("sink.service")
+
+
+def test_separate_users(t):
+    """The drop-in: a user for each role, and root for the master alone. One can go there and back with mail in the
+    queue."""
+    w = Service(t, wants=("posthouse.service",))
+    w.send("queued by one user")
+    dropin = w.path("/etc/systemd/system/posthouse.service.d/separate-users.conf")
+    dropin.write_text((harness.BUILDDIR / "contrib/systemd/separate-users.conf").read_text())
+    w.run("systemctl", "daemon-reload")
+    w.run("systemctl", "restart", "posthouse.service")
+    names = {}
+    for role, _, facts in processes(w):
+        names[role] = w.run("id", "-un", facts["Uid"].split()[1]).stdout.decode().strip()
+        capabilities = int(facts["CapEff"], 16)
+        assert (capabilities != 0) == (role == "master"), (role, facts["CapEff"])
+    equal(names["master"], "root", "user of the master")
+    equal(names["relay"], "posthouse", "user of the relay")
+    equal(names["worker"], "posthouse-smtp", "user of a worker")
+    w.send("queued by another")
+    w.run("systemctl", "stop", "posthouse.service")
+    dropin.unlink()
+    w.run("systemctl", "daemon-reload")
+    w.start("posthouse.service")
+    w.start("sink.service")
+    w.arrives("queued by one user")
+    w.arrives("queued by another")
+    w.delivers("and back")
 
 
 if __name__ == "__main__":

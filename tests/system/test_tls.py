@@ -421,7 +421,9 @@ def test_resumed_client_certificates(t):
         wait_until(lambda: not resumed(relay, context, session), "the old sessions to be of no use")
         authorities.write_bytes(pki.file.read_bytes())
         os.kill(relay.pid, signal.SIGHUP)
+        old = set(relay.children("worker"))  # some may know the other authority
         relay.wait_for("reloaded", what="certificates", after=relay.wait_for("reloaded", after=seen, what="certificates"))
+        wait_until(lambda: not old & set(relay.children("worker")), "other workers")
         wait_until(lambda: resumed(relay, context, ticket(relay, context)), "the new ones to be")
 
 

@@ -124,6 +124,7 @@ static const char every_key[] =
 	"relay_from = { 0.0.0.0/0, 2001:db8::/32, \"192.0.2.1\" }\nrelay_from_anyone = yes\n"
 	"data_size_limit = 7K\nmax_recipients = 108\nmax_received = 9\nmax_errors = 10\nmax_transactions = 11\n"
 	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0 enable_binarymime = yes vrfy_table = /vt vrfy_for_anyone = yes deliver_by_minimum = 61m\n"
+	"seccomp = log\nlandlock = no\n"
 	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
@@ -180,7 +181,7 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->user, "u");
 	ck_assert_str_eq(cfg->smtp_user, "v");
 	ck_assert_str_eq(cfg->log, "syslog");
-	ck_assert(cfg->debug);
+	ck_assert_int_eq(cfg->log_levels.of[LOG_PART_CLIENT], LOG_LEVEL_DEBUG);
 	ck_assert_str_eq(cfg->pid_file, "/run/p");
 	ck_assert_uint_eq(cfg->min_spare, 1);
 	ck_assert_uint_eq(cfg->max_spare, 2);
@@ -211,6 +212,8 @@ static void check_every_key(const struct config *cfg)
 	ck_assert(cfg->enable_binarymime && cfg->vrfy_for_anyone);
 	ck_assert_str_eq(cfg->vrfy_table, "/vt");
 	ck_assert_int_eq(cfg->deliver_by_minimum_ms, 61 * 60000);
+	ck_assert_int_eq(cfg->seccomp, SANDBOX_LOG);
+	ck_assert(!cfg->landlock);
 	ck_assert(!cfg->decode_data);
 	ck_assert_int_eq(cfg->command_timeout_ms, 12000);
 	ck_assert_int_eq(cfg->client_data_timeout_ms, 780000);

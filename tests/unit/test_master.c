@@ -282,7 +282,7 @@ START_TEST(sockets_listen_and_say_who_called)
 
 	ck_assert_int_eq(control_pair(line), 0);
 	control_init(&control, line[0], 0);
-	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0);
+	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, -1, &e), 0);
 	/* nobody there, and its time has come; then it sleeps on */
 	acceptor.wake_mono_ms = clock_mono_ms();
 	ck_assert_int_eq(acceptor_next(&acceptor, &from), ACCEPTOR_WAKE);
@@ -305,7 +305,7 @@ START_TEST(sockets_listen_and_say_who_called)
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	acceptor_close(&acceptor);
-	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0); /* the line is seen first */
+	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, -1, &e), 0); /* the line is seen first */
 	accepted = acceptor_next(&acceptor, &from);
 	ck_assert_int_ge(accepted, 0);
 	ck_assert(control.retiring);

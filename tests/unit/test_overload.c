@@ -348,8 +348,11 @@ static void end_world(struct world *w)
 
 static void turn(struct world *w, int64_t now)
 {
+	struct scoreboard_count count;
+
 	clock_freeze(1, now);
-	overload_turn(&w->overload, &w->limits, &w->roles, w->board, w->child);
+	scoreboard_count(w->board, &count);
+	overload_turn(&w->overload, &w->limits, &w->roles, w->board, &count, w->child);
 }
 
 /* The workers that were told since the last time, a bit each. */
@@ -477,6 +480,21 @@ START_TEST(without_a_policy_nothing_happens)
 }
 END_TEST
 
+START_TEST(some_lines_a_second)
+{
+	struct scoreboard *board;
+	struct err e;
+	unsigned said = 0;
+
+	ck_assert_int_eq(scoreboard_create(&board, 1, &e), 0);
+	for (int64_t now = 5000; now < 7000; now += 10)
+		said += scoreboard_may_log(board, now);
+	ck_assert_uint_eq(said, 2 * SCOREBOARD_FLOOD_LINES);
+	ck_assert_uint_eq(atomic_load(&board->shared->flood_unsaid), 200 - said);
+	scoreboard_destroy(board);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("overload");
@@ -486,6 +504,6 @@ int main(void)
 		  the_backlog_knows_how_long_its_first_have_waited, without_a_time_out_nobody_is_turned_away,
 		  who_waits_for_a_client_is_told, an_answer_that_is_owed_is_not_cut_short,
 		  a_turn_sheds_as_many_as_wait, nobody_is_shed_while_more_workers_may_be_started,
-		  who_waits_too_long_is_turned_away, without_a_policy_nothing_happens);
+		  who_waits_too_long_is_turned_away, without_a_policy_nothing_happens, some_lines_a_second);
 	return unit_run(s);
 }
