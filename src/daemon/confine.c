@@ -156,17 +156,6 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	since = 0;
 }
 
-int confine_fd(const struct confine *c)
-{
-	return c->watch ? sandbox_watch_fd(c->watch) : -1;
-}
-
-void confine_watch(struct confine *c)
-{
-	if (c->watch)
-		sandbox_watch_run(c->watch);
-}
-
 /* ---- in the master -------------------------------------------------------------------------- */
 
 static bool uses_seccomp(const struct confine *c)
@@ -196,7 +185,7 @@ static void tell(const struct confine *c)
 	log_end(&line);
 }
 
-int confine_prepare(struct confine *c, const struct config *cfg, struct err *e)
+int confine_prepare(struct confine *c, const struct config *cfg, struct sandbox_watch **watch, struct err *e)
 {
 	bool notify;
 
@@ -213,16 +202,18 @@ int confine_prepare(struct confine *c, const struct config *cfg, struct err *e)
 		if (!c->filter[role])
 			return -1;
 	}
-	if (notify)
-		c->watch = sandbox_watch_new(on_violation, NULL, e);
-	return notify && !c->watch ? -1 : 0;
+	if (!notify)
+		return 0;
+	if (!*watch)
+		*watch = sandbox_watch_new(on_violation, NULL, e);
+	c->watch = *watch;
+	return c->watch ? 0 : -1;
 }
 
 void confine_release(struct confine *c)
 {
 	for (int role = 0; role < CHILD_ROLES; role++)
 		sandbox_filter_free(c->filter[role]);
-	sandbox_watch_free(c->watch);
 }
 
 /* ---- in a child -------------------------------------------------------------------------------- */

@@ -46,7 +46,6 @@ struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool ready[CHILD_ROLES]; /* by role: it has started; workers tell by their slots */
 	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
-	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */
 	_Atomic bool stressed; /* many workers are busy: what begins now has the time-outs of then (overload.h) */
 	/* Lines about connections that came to nothing, of all workers (scoreboard_may_log). */
 	_Atomic int64_t flood_second;
