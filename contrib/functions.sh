@@ -53,6 +53,7 @@ packages() {
 		test  fish                 command fish
 		test  openssl              command openssl
 		test  curl                 command curl
+		test  prometheus           command promtool
 		test  swaks                command swaks
 		test  gsasl                command gsasl
 		test  libnet-ssleay-perl   perl Net::SSLeay

@@ -39,15 +39,9 @@ static bool is_proxy(const struct config *cfg)
 	return handler_find(cfg->handler) == HANDLER_PROXY;
 }
 
-/* syslog(3) connects again when the one that listens was restarted. */
-static unsigned calls_of_log(const struct config *cfg)
-{
-	return strcmp(cfg->log, "stderr") == 0 ? 0 : CALLS_LOCAL;
-}
-
 static unsigned calls_of_worker(const struct config *cfg)
 {
-	unsigned calls = calls_of_log(cfg);
+	unsigned calls = 0;
 
 	if (cfg->module)
 		return CALLS_ANY;
@@ -60,7 +54,7 @@ static unsigned calls_of_worker(const struct config *cfg)
 
 static unsigned calls_of_auth(const struct config *cfg)
 {
-	unsigned calls = calls_of_log(cfg);
+	unsigned calls = 0;
 
 	if (cfg->auth_pam_service)
 		return CALLS_ANY | CALLS_KEYRING;
@@ -91,10 +85,9 @@ static const struct confinement table[CHILD_ROLES] = {
 	/* runs what the operator likes; it has no secret, and its limits would be its programs' */
 	[ROLE_PROGRAMS] = { .calls = CALLS_ANY, .domain = DOMAIN_SIGNALS },
 	[ROLE_KEYS] = { .calls = CALLS_LIVE | CALLS_THREADS | CALLS_LIMITS, /* and no files at all */
-			.more_calls = calls_of_log,
 			.domain = OURS,
 			.limits = LIMIT_SECRET },
-	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT | CALLS_LOCAL,
+	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT,
 			   .domain = OURS,
 			   .paths = confine_monitor_paths,
 			   .limits = LIMIT_SECRET | LIMIT_ALONE | LIMIT_FILES },
@@ -128,7 +121,7 @@ static const char *action_name(enum sandbox_action action)
 	return "?";
 }
 
-/* One that goes on and on, refused or allowed, is told of once a second. */
+/* Who goes on and on, refused or allowed, is told of once a second; who is ended cannot go on. */
 static void on_violation(void *ctx, const struct sandbox_violation *v)
 {
 	static int last_role = -1, last_number, since;
@@ -137,7 +130,7 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	struct log_line line;
 
 	(void)ctx;
-	if (v->role == last_role && v->number == last_number && now - last_mono_ms < 1000) {
+	if (v->action != SANDBOX_KILLED && v->role == last_role && v->number == last_number && now - last_mono_ms < 1000) {
 		since++;
 		return;
 	}

@@ -16,6 +16,8 @@ bool monitor_is_wanted(const struct config *cfg);
 int monitor_prepare(struct service *s, struct listening_set *open, struct err *e);
 /* It comes into use in the place of that one (NULL: the first). */
 void monitor_settle(struct service *s, struct service *before);
+/* By a child that has nothing to do with it: closes what is the monitor's. */
+void monitor_leave(struct service *s);
 /* Names what the configuration has, for the figures; again for each configuration that is taken into use. */
 void monitor_name_figures(const struct config *cfg);
 
