@@ -39,15 +39,9 @@ static bool is_proxy(const struct config *cfg)
 	return handler_find(cfg->handler) == HANDLER_PROXY;
 }
 
-/* syslog(3) connects again when the one that listens was restarted. */
-static unsigned calls_of_log(const struct config *cfg)
-{
-	return strcmp(cfg->log, "stderr") == 0 ? 0 : CALLS_LOCAL;
-}
-
 static unsigned calls_of_worker(const struct config *cfg)
 {
-	unsigned calls = calls_of_log(cfg);
+	unsigned calls = 0; /* the log needs none: base/log_out.c sends by a socket that is open */
 
 	if (cfg->module)
 		return CALLS_ANY;
@@ -60,7 +54,7 @@ static unsigned calls_of_worker(const struct config *cfg)
 
 static unsigned calls_of_auth(const struct config *cfg)
 {
-	unsigned calls = calls_of_log(cfg);
+	unsigned calls = 0;
 
 	if (cfg->auth_pam_service)
 		return CALLS_ANY | CALLS_KEYRING;
@@ -91,7 +85,6 @@ static const struct confinement table[CHILD_ROLES] = {
 	/* runs what the operator likes; it has no secret, and its limits would be its programs' */
 	[ROLE_PROGRAMS] = { .calls = CALLS_ANY, .domain = DOMAIN_SIGNALS },
 	[ROLE_KEYS] = { .calls = CALLS_LIVE | CALLS_THREADS | CALLS_LIMITS, /* and no files at all */
-			.more_calls = calls_of_log,
 			.domain = OURS,
 			.limits = LIMIT_SECRET },
 	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT | CALLS_LOCAL,
@@ -275,4 +268,23 @@ int confine_enter(struct confine *c, enum child_role role, struct err *e)
 
 	set_limits(c, what, foreign);
 	return enter_domain(c, what, foreign, e) < 0 ? -1 : enter_filter(c, role, foreign, e);
+}
+
+/* Nothing can be opened: it looks at its path, and writes to what it has. */
+int confine_log_writer(const struct config *cfg, struct err *e)
+{
+	static const struct confinement what = { .domain = OURS };
+	struct confine c = { .cfg = cfg };
+	struct sandbox_filter *filter;
+	int listener, r;
+
+	sandbox_support_find(&c.support);
+	if (enter_domain(&c, &what, false, e) < 0)
+		return -1;
+	if (!uses_seccomp(&c))
+		return 0;
+	filter = sandbox_filter_new(CALLS_LIVE | CALLS_FILES, cfg->seccomp, false, e);
+	r = filter ? sandbox_filter_enter(filter, &listener, e) : -1;
+	sandbox_filter_free(filter);
+	return r;
 }
