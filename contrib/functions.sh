@@ -44,6 +44,7 @@ packages() {
 		build python3              command python3
 		test  libsystemd-dev       library libsystemd 246
 		test  libpam0g-dev         library pam 1.3
+		test  libseccomp-dev       library libseccomp 2.5
 		test  dovecot-core         command dovecot
 		test  dovecot-lmtpd        file /usr/lib/dovecot/lmtp
 		test  python3-aiosmtpd     python aiosmtpd

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "listener/tls.h" /* enum tls_profile, tls_client_cert */
 #include "oauth/grant.h" /* enum oauth_grant */
+#include "sandbox/filter.h" /* enum sandbox_mode */
 #include "session/session.h" /* enum bare_newline */
 #include "spool/spool.h" /* enum spool_sync */
 #include "upstream/upstream.h" /* enum upstream_tls, upstream_eightbit */
@@ -271,6 +272,8 @@ struct config {
 	int64_t deliver_by_minimum_ms; /* RFC 2852: a client may not ask for less; 0: it may */
 
 	/* sandbox: seccomp, Landlock */
+	enum sandbox_mode seccomp;
+	bool landlock;
 
 	/* the process with the private keys */
 	char *keys_user; /* runs it; NULL: no change of user; owned */

@@ -36,13 +36,14 @@ bool config_section_has_name(enum config_section section)
 
 /*
  * In the order of the enums in spool/spool.h, session/session.h, listener/tls.h, upstream/upstream.h,
- * oauth/grant.h.
+ * oauth/grant.h, sandbox/filter.h.
  */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
 static const char *const log_words[] = { "auto", "stderr", "syslog", "journal", NULL };
 static const char *const log_format_words[] = { "text", "json", NULL }; /* enum log_format */
 static const char *const newline_words[] = { "reject", "normalize", NULL };
 static const char *const program_newline_words[] = { "lf", "crlf", NULL };
+static const char *const seccomp_words[] = { "enforce", "log", "off", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
 static const char *const verify_words[] = { "ca", "pin", NULL };
 static const char *const tls_version_words[] = { "auto", "1.0", "1.1", "1.2", "1.3", NULL };
@@ -369,6 +370,10 @@ const struct config_option config_options[] = {
 	  .help = "shortest time to deliver by that clients may ask for (RFC 2852); 0: any" },
 
 	/* sandbox: seccomp, Landlock */
+	{ "seccomp", TOP(seccomp), TYPE(word), .words = seccomp_words, .fallback = "enforce",
+	  .help = "system calls that a process does not need end it" },
+	{ "landlock", TOP(landlock), TYPE(bool), .fallback = "yes",
+	  .help = "each process reaches only the files it needs" },
 
 	/* the process with the private keys */
 	{ "keys_user", TOP(keys_user), TYPE(account), .fallback = "posthouse-keys",

@@ -77,7 +77,7 @@ static int serve(struct service *s, struct child_start *start, char *client_secr
 			err_prefix(e, "as user \"%s\" (auth_user)", cfg->auth_user);
 		return -1;
 	}
-	r = auth_server_run(&config, e);
+	r = confine_enter(&s->confine, ROLE_AUTH, e) == 0 ? auth_server_run(&config, e) : -1;
 	config.backend->ops->close(config.backend);
 	return r;
 }

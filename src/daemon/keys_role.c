@@ -62,7 +62,7 @@ int keys_main(void *ctx, struct child_start *start)
 	if (rights_drop(&s->keys_rights, &e) == 0 && vault_read(&vault, vault_fd, &e) == 0) {
 		close(vault_fd);
 		config.vault = &vault;
-		r = keys_server_run(&config, &e);
+		r = confine_enter(&s->confine, ROLE_KEYS, &e) == 0 ? keys_server_run(&config, &e) : -1;
 		vault_release(&vault);
 	}
 	if (r < 0)

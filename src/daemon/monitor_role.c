@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/confine.h"
 #include "daemon/health.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
@@ -331,7 +332,8 @@ int monitor_main(void *ctx, struct child_start *start)
 	figures_reset_gauges(FIGURES_OF_MONITOR);
 	proctitle_set("monitor");
 	close_others(m.service);
-	if (rights_drop(&m.service->worker_rights, &e) == 0 && open_all(&m, &e) == 0) {
+	if (rights_drop(&m.service->worker_rights, &e) == 0 && open_all(&m, &e) == 0 &&
+	    confine_enter(&m.service->confine, ROLE_MONITOR, &e) == 0) {
 		atomic_store(&start->board->shared->ready[ROLE_MONITOR], true);
 		r = event_base_dispatch(m.base);
 		if (r < 0)

@@ -134,7 +134,7 @@ int programs_main(void *ctx, struct child_start *start)
 	config_programs_init(&programs, s->cfg);
 	config.command = programs.setting;
 	close_others(s);
-	if (rights_drop(&s->program_rights, &e) == 0)
+	if (rights_drop(&s->program_rights, &e) == 0 && confine_enter(&s->confine, ROLE_PROGRAMS, &e) == 0)
 		r = program_server_run(&config, &e);
 	if (r < 0)
 		log_msg(LOG_LEVEL_ERROR, "programs_failed", "%s", e.text);

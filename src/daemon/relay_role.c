@@ -157,6 +157,8 @@ int relay_main(void *ctx, struct child_start *start)
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;
+	if (confine_enter(&s->confine, ROLE_RELAY, &e) < 0)
+		goto out;
 	relay_mailman_open(settings.mailman, &spool);
 	make_config(&settings, s->cfg);
 	setup = (struct relay_setup){

@@ -333,6 +333,13 @@ static enum master_change tick(void *ctx)
 	return change_of(s, reload_tick(s->reload));
 }
 
+static void watch(void *ctx)
+{
+	struct service *s = ctx;
+
+	confine_watch(&s->confine);
+}
+
 static void ready(void *ctx)
 {
 	struct service *s = ctx;
@@ -386,6 +393,7 @@ static void release(struct service *s)
 	figures_close();
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	confine_release(&s->confine);
 }
 
 int service_run(const struct config *cfg, struct activation *passed, void (*on_ready)(void *ctx), void *ctx,
@@ -416,6 +424,7 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 				      .tick = tick,
 				      .waiting = turn_away_waiting,
 				      .turn_away = turn_away,
+				      .watch = watch,
 				      .ctx = &s };
 	int r = -1;
 
@@ -449,9 +458,10 @@ int service_run(const struct config *cfg, struct activation *passed, void (*on_r
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
 	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
 	    scoreboard_create(&s.board, pool_slots(&limits.pool), e) < 0 ||
-	    admission_count(&s.admission, pool_slots(&limits.pool), e) < 0)
+	    admission_count(&s.admission, pool_slots(&limits.pool), e) < 0 || confine_prepare(&s.confine, cfg, e) < 0)
 		goto out;
 	monitor_name_figures(cfg);
+	roles.watch_fd = confine_fd(&s.confine);
 	if (s.has_relay)
 		log_tap(events_send, &s); /* the workers inherit it */
 	rewriting_warn(&s.rewriting);

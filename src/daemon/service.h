@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "daemon/activation.h"
 #include "daemon/admission.h"
+#include "daemon/confine.h"
 #include "daemon/modules.h"
 #include "daemon/notify.h"
 #include "daemon/rewriting.h"
@@ -50,6 +51,7 @@ struct service {
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	int64_t turned_away_mono_ms; /* when clients were last (daemon/turn_away.h) */
+	struct confine confine; /* what each role may still do */
 	bool has_pid_file; /* written, so to be removed */
 	struct activation *passed; /* sockets that the supervisor opened; not owned */
 	struct notify notify; /* what the supervisor is told */

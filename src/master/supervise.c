@@ -200,7 +200,9 @@ static int next_wait_ms(const struct master *m)
 static void loop(struct master *m)
 {
 	while (!m->stopping || family_alive(m) > 0) {
-		struct pollfd fds[2] = { { m->signal_fd, POLLIN, 0 }, { m->wake_fd[0], POLLIN, 0 } };
+		struct pollfd fds[3] = { { m->signal_fd, POLLIN, 0 },
+					 { m->wake_fd[0], POLLIN, 0 },
+					 { m->roles->watch ? m->roles->watch_fd : -1, POLLIN, 0 } };
 		char drain[256];
 
 		if (!m->stopping) {
@@ -214,10 +216,12 @@ static void loop(struct master *m)
 		} else if (clock_mono_ms() >= m->kill_at_mono_ms) {
 			kill_the_rest(m);
 		}
-		poll(fds, 2, next_wait_ms(m));
+		poll(fds, 3, next_wait_ms(m));
 		if (fds[1].revents)
 			while (read(m->wake_fd[0], drain, sizeof(drain)) > 0)
 				;
+		if (fds[2].revents)
+			m->roles->watch(m->roles->ctx);
 		handle_signals(m);
 		family_reap(m);
 	}

@@ -79,6 +79,9 @@ struct master_roles {
 	unsigned (*waiting)(void *ctx);
 	/* So many of them, those that wait longest, are to hear 421. Returns how many do. */
 	unsigned (*turn_away)(void *ctx, unsigned count);
+	/* The master waits for this descriptor, too, and calls that when it is readable. NULL: there is none. */
+	int watch_fd;
+	void (*watch)(void *ctx);
 	void *ctx;
 	/* Children of this process from before its executable was replaced. */
 	const struct child *inherited;

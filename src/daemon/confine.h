@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What each role may still do when it has begun: one table (confine.c) of the system calls, files, ports and
+ * limits of every role. A role enters it when it has its rights and all that it opens once, and before a stranger
+ * can say a word to it. SECURITY.md tells what that is worth.
+ */
+#ifndef DAEMON_CONFINE_H
+#define DAEMON_CONFINE_H
+
+#include "base/err.h"
+#include "config/config.h"
+#include "master/child.h"
+#include "sandbox/filter.h"
+#include "sandbox/support.h"
+
+struct sandbox_watch;
+
+struct confine {
+	const struct config *cfg;
+	struct sandbox_support support;
+	struct sandbox_filter *filter[CHILD_ROLES]; /* NULL: none for that role */
+	struct sandbox_watch *watch; /* NULL: there are no listeners */
+};
+
+/* In the master, before the first fork. Says in the log what there is, and what this machine cannot do. */
+int confine_prepare(struct confine *c, const struct config *cfg, struct err *e);
+void confine_release(struct confine *c);
+
+/* In the master: readable when confine_watch has something to do; -1: never. */
+int confine_fd(const struct confine *c);
+/* Logs what was not allowed, and ends who did it. */
+void confine_watch(struct confine *c);
+
+/* In a child, as its last step before it works; its rights are dropped. Once. */
+int confine_enter(struct confine *c, enum child_role role, struct err *e);
+
+#endif
