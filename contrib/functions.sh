@@ -21,7 +21,8 @@ warn() { printf '%s\n' "$*" >&2; }
 
 # One package a line: what it is for, its name, how to see that it is there.
 # build: nothing works without it. test: its tests say SKIP without it.
-# ci: only .ci/run looks for it.
+# ci: only .ci/run looks for it. package: contrib/build-deb and contrib/test-deb.
+# root: contrib/test-deb alone.
 packages() {
 	cat <<-'TABLE'
 		build autoconf             command autoreconf
@@ -42,6 +43,7 @@ packages() {
 		build check                library check 0.15
 		build python3              command python3
 		test  libpam0g-dev         library pam 1.3
+		test  libseccomp-dev       library libseccomp 2.5
 		test  dovecot-core         command dovecot
 		test  dovecot-lmtpd        file /usr/lib/dovecot/lmtp
 		test  python3-aiosmtpd     python aiosmtpd
@@ -51,6 +53,7 @@ packages() {
 		test  fish                 command fish
 		test  openssl              command openssl
 		test  curl                 command curl
+		test  prometheus           command promtool
 		test  swaks                command swaks
 		test  gsasl                command gsasl
 		test  libnet-ssleay-perl   perl Net::SSLeay
@@ -60,6 +63,7 @@ packages() {
 		test  mailman3             command mailman-wrapper
 		test  microsocks           command microsocks
 		test  sasl2-bin            command saslpasswd2
+		test  systemd              command systemd-analyze
 		test  e2fsprogs            command mkfs.ext4
 		test  mount                command mount
 		ci    xfsprogs             command mkfs.xfs
@@ -68,6 +72,12 @@ packages() {
 		ci    cppcheck             command cppcheck
 		ci    shellcheck           command shellcheck
 		ci    xz-utils             command xz
+		package xz-utils           command xz
+		package dpkg-dev           command dpkg-buildpackage
+		package debhelper          command dh
+		package lintian            command lintian
+		root  debootstrap          command debootstrap
+		root  util-linux           command unshare
 	TABLE
 }
 

@@ -5,7 +5,7 @@ _posthoused()
 {
 	COMPREPLY=()
 	case $3 in
-	-f | --config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+	-f | --config | --pid-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	-c | --class) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -W 'spool proxy mailman exec module debug
 		PureProxy MailmanProxy DebuggingServer' -- "$2"; compgen -f -X '!*.so' -- "$2") ;;
 	--spool) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;

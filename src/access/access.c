@@ -180,6 +180,13 @@ enum policy_verdict access_begin(struct access *a, const struct session_peer *pe
 	return receive(a, peer, sessions, reply);
 }
 
+enum client_rank access_rank(const struct access *a)
+{
+	if (a->family == AF_UNIX)
+		return CLIENT_LOCAL;
+	return a->exempt || a->user_key != 0 ? CLIENT_PRIVILEGED : CLIENT_STRANGER;
+}
+
 void access_end(struct access *a)
 {
 	start_over(a);

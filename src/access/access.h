@@ -16,6 +16,7 @@
 #include "access/owners.h"
 #include "access/rules.h"
 #include "base/cidr.h"
+#include "base/client_wait.h"
 #include "session/policy.h"
 #include "smtp/path.h"
 
@@ -90,6 +91,8 @@ void access_release(struct access *a);
  */
 enum policy_verdict access_begin(struct access *a, const struct session_peer *peer, struct access_login login,
 				 unsigned sessions, struct smtp_reply *reply);
+/* Who it is when some have to go for others; after AUTH it may be more. */
+enum client_rank access_rank(const struct access *a);
 /* It is gone: what it counted for is given back. */
 void access_end(struct access *a);
 

@@ -135,7 +135,9 @@ static void end_probe(struct server *s)
 		if (atomic_load(s->cfg->mechanisms) == 0)
 			atomic_store(s->cfg->mechanisms, complete(s, UNKNOWN_MECHANISMS));
 	}
-	atomic_store(s->cfg->ready, true);
+	/* who is old says nothing for the one in its place */
+	if (!s->cfg->control->old)
+		atomic_store(s->cfg->ready, true);
 }
 
 static void reap(struct server *s)
@@ -167,9 +169,11 @@ static bool take_request(struct server *s)
 		return false;
 	if (len == 0 && count == 0) {
 		/*
-		 * only a worker that is no longer ours can shut the pair down; as the listening sockets, too
+		 * the last of an old generation is gone; else only a worker that is no longer ours can shut the
+		 * pair down; as the listening sockets, too
 		 */
-		s->channel_lost = true;
+		s->line_ended = s->cfg->control->old;
+		s->channel_lost = !s->line_ended;
 		return false;
 	}
 	if (count != 1)
@@ -186,7 +190,7 @@ static bool take_request(struct server *s)
 
 static bool may_take(const struct server *s)
 {
-	return s->free_jobs > 0 && !s->cfg->control->retiring && !s->channel_lost;
+	return s->free_jobs > 0 && !s->cfg->control->retiring && !s->channel_lost && !s->line_ended;
 }
 
 static void fill_poll(const struct server *s, struct pollfd *fds)
@@ -259,8 +263,9 @@ static bool is_idle(const struct server *s)
 static void loop(struct server *s)
 {
 	struct pollfd *fds = mem_array(FD_JOBS + s->cfg->max_exchanges, sizeof(*fds));
+	const struct control *control = s->cfg->control;
 
-	while (!s->cfg->control->stopping && !(s->cfg->control->retiring && is_idle(s)) && !s->channel_lost) {
+	while (!control->stopping && !((control->retiring || s->line_ended) && is_idle(s)) && !s->channel_lost) {
 		run_due(s);
 		fill_poll(s, fds);
 		if (poll(fds, FD_JOBS + s->cfg->max_exchanges, wait_ms(s)) > 0)

@@ -34,6 +34,7 @@ struct server {
 	int64_t probe_due_mono_ms, probed_mono_ms;
 	bool probe_failed; /* the last one did, and it was logged */
 	bool channel_lost;
+	bool line_ended; /* with the last of an old generation */
 	unsigned free_jobs;
 };
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "figures/figures.h"
 
 /* An exchange is a few responses of a client, each with its own time; this only ends what would never. */
 #define EXCHANGE_STEPS 4
@@ -84,6 +85,15 @@ static void log_ban(const struct server *s, const struct job *j, const struct ex
 	log_end(&line);
 }
 
+/* o NULL: it did not come to a mechanism. */
+static void count_attempt(const struct exchange_outcome *o, const char *result)
+{
+	const char *mechanism = o ? o->mechanism : "";
+
+	figures_add(FIGURE_AUTH_ATTEMPTS, figure_word(FIGURE_AUTH_ATTEMPTS, 0, mechanism, strlen(mechanism)),
+		    figure_word(FIGURE_AUTH_ATTEMPTS, 1, result, strlen(result)), 1);
+}
+
 /* Its worker hung up: nobody waits for an answer. */
 static bool is_abandoned(const struct job *j)
 {
@@ -102,6 +112,8 @@ static void hold_back(struct server *s, struct job *j, const struct exchange_out
 	log_outcome(j, o, LOG_LEVEL_INFO, "auth_failed", note.failures);
 	if (note.banned)
 		log_ban(s, j, o, note.failures);
+	figures_add(FIGURE_AUTH_BANS, 0, 0, note.banned);
+	count_attempt(o, "failed");
 	j->state = JOB_HELD_BACK;
 	j->pid = 0;
 	j->until_mono_ms = now + note.delay_ms;
@@ -113,9 +125,11 @@ static void hold_back(struct server *s, struct job *j, const struct exchange_out
 static void admit(struct server *s, struct job *j, const struct exchange_outcome *o)
 {
 	if (ban_is_banned(&s->bans, &j->client, clock_mono_ms())) {
+		count_attempt(o, "banned");
 		answer_and_release(s, j, "banned", NULL);
 		return;
 	}
+	count_attempt(o, "ok");
 	if (o->name)
 		ban_pardon(&s->bans, &j->client, o->name, clock_mono_ms());
 	log_outcome(j, o, LOG_LEVEL_INFO, "authenticated", 0);
@@ -164,24 +178,29 @@ void job_reaped(struct server *s, struct job *j, int wait_status)
 		return;
 	case EXCHANGE_MALFORMED:
 		log_outcome(j, &o, LOG_LEVEL_INFO, "auth_malformed", 0);
+		count_attempt(&o, "malformed");
 		answer_and_release(s, j, "malformed", NULL);
 		return;
 	case EXCHANGE_NO_MECHANISM:
 		log_outcome(j, &o, LOG_LEVEL_INFO, "auth_malformed", 0);
+		count_attempt(&o, "malformed");
 		answer_and_release(s, j, "no_mechanism", NULL);
 		return;
 	case EXCHANGE_CANCELLED:
+		count_attempt(&o, "cancelled");
 		job_release(s, j);
 		return;
 	case EXCHANGE_DIED:
 		if (!is_abandoned(j) || !WIFSIGNALED(wait_status) || WTERMSIG(wait_status) != SIGKILL)
 			break;
 		/* we did, because its client has cancelled */
+		count_attempt(&o, "cancelled");
 		job_release(s, j);
 		return;
 	case EXCHANGE_TEMPORARY:
 		break;
 	}
+	count_attempt(&o, "error");
 	log_outcome(j, &o, LOG_LEVEL_ERROR, "auth_error", 0);
 	answer_and_release(s, j, "temporary", NULL);
 }
@@ -242,6 +261,7 @@ void job_begin(struct server *s, int fd, const struct auth_address *client)
 		return;
 	}
 	if (ban_is_banned(&s->bans, client, now)) {
+		count_attempt(NULL, "banned");
 		answer(fd, "banned", NULL);
 		close(fd);
 		return;

@@ -3,6 +3,7 @@
 #include "base/descriptors.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -91,4 +92,30 @@ bool descriptors_is_seqpacket(int fd)
 
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+static void close_one_by_one(unsigned from, unsigned end)
+{
+	long most = sysconf(_SC_OPEN_MAX);
+
+	for (unsigned fd = from; fd < end && (most < 0 || fd < (unsigned long)most); fd++)
+		close((int)fd);
+}
+
+void descriptors_close_others(const int *keep, size_t count)
+{
+	unsigned from = STDERR_FILENO + 1;
+
+	for (;;) {
+		unsigned next = UINT_MAX;
+
+		for (size_t i = 0; i < count; i++)
+			if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+				next = (unsigned)keep[i];
+		if (next > from && close_range(from, next == UINT_MAX ? UINT_MAX : next - 1, 0) < 0)
+			close_one_by_one(from, next); /* before Linux 5.9 */
+		if (next == UINT_MAX)
+			return;
+		from = next + 1;
+	}
 }

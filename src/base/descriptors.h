@@ -23,6 +23,9 @@ int descriptors_send(int fd, const void *data, size_t len, const int *pass, size
 bool descriptors_receive(int fd, void *data, size_t cap, size_t *data_len, int *taken, size_t most,
 			 size_t *count);
 
+/* Closes all but standard input, output and error, and these: for what runs foreign code. */
+void descriptors_close_others(const int *keep, size_t count);
+
 /* A socket as this is meant for: AF_UNIX, SOCK_SEQPACKET. */
 bool descriptors_is_seqpacket(int fd);
 

@@ -254,6 +254,8 @@ static void add_process_counts(const json_t *counts, struct buf *out)
 		{ "workers_leaving", "", " leaving" },
 	};
 
+	const json_t *keys = json_object_get(counts, "keys");
+
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		int64_t n = json_get_int(counts, rows[i].key, 0);
 
@@ -261,6 +263,9 @@ static void add_process_counts(const json_t *counts, struct buf *out)
 			buf_addf(out, "%s%s%" PRId64 "%s", out->len > 0 ? ", " : "", rows[i].before, n,
 				 rows[i].behind);
 	}
+	if (json_is_boolean(keys))
+		buf_addf(out, "%skeys %s", out->len > 0 ? ", " : "",
+			 json_is_true(keys) ? "ready" : "missing: TLS waits for them");
 }
 
 static void put_processes(const struct printer *p)

@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
+#include "config/secret.h"
 
 enum {
 	OPT_FILE = ARGS_LONG_ONLY,
@@ -182,6 +183,11 @@ static enum cli_status find_file(struct user_job *job, const struct arguments *a
 		job->auth_user = mem_strdup(cfg.auth_user);
 	}
 	config_release(&cfg);
+	if (job->file && secret_is_elsewhere(job->file)) {
+		cli_error("auth_users_file is %s, which systemd hands to the service: name the file that it is made of with --file",
+			  job->file);
+		return CLI_UNREACHABLE;
+	}
 	if (job->file)
 		return CLI_DONE;
 	cli_error("auth_users_file is not set in the configuration: set it, or name the file with --file");

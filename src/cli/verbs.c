@@ -175,12 +175,30 @@ const struct cli_verb verb_table[] = {
 		.run = verb_watch,
 	},
 	{
+		.name = "log",
+		.operands = "[ID-PREFIX...]",
+		.summary = "follow messages through the log: a file, rotated ones too, or the journal",
+		.details = "Without --file or --journal it is read where the configuration says it is kept.\n"
+			   "Options about messages select messages; all of their lines are shown.\n",
+		.options = log_options,
+		.run = verb_log,
+	},
+	{
 		.name = "check",
 		.operands = "",
 		.summary = "one line and an exit status for a monitoring system",
 		.details = "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
 		.options = check_options,
 		.run = verb_check,
+	},
+	{
+		.name = "health",
+		.operands = "",
+		.summary = "tell whether the service does its work, with an exit status",
+		.details = "The relay answers, a worker answers EHLO, a message could be begun.\n"
+			   "Exit status: 0 healthy, 1 not, 3 nothing could be found out.\n",
+		.options = health_options,
+		.run = verb_health,
 	},
 	{
 		.name = "doctor",

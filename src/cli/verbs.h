@@ -67,11 +67,14 @@ enum cli_status verb_summary(struct cli *cli);
 enum cli_status verb_top(struct cli *cli);
 enum cli_status verb_user(struct cli *cli);
 enum cli_status verb_watch(struct cli *cli);
+enum cli_status verb_log(struct cli *cli);
 extern const struct args_option doctor_options[], export_options[], fsck_options[], import_options[];
 extern const struct args_option queue_options[], show_options[];
 extern const struct args_segment send_segments[];
 extern const struct args_option check_options[], explain_options[], status_options[], summary_options[];
-extern const struct args_option user_options[], top_options[], watch_options[];
+extern const struct args_option user_options[], top_options[], watch_options[], log_options[];
+enum cli_status verb_health(struct cli *cli);
+extern const struct args_option health_options[];
 enum cli_status verb_oauth(struct cli *cli);
 extern const struct args_option oauth_options[];
 

@@ -7,12 +7,10 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "base/kv.h"
 #include "cli/daemon.h"
+#include "cli/event_print.h"
 #include "cli/json.h"
 #include "cli/lookup.h"
-#include "cli/style.h"
 #include "cli/verbs.h"
 
 enum { OPT_EVENT = ARGS_LONG_ONLY, OPT_ID, OPT_FOLLOW, OPT_JSON };
@@ -26,7 +24,6 @@ const struct args_option watch_options[] = {
 };
 
 #define NAMES_MAX 32
-#define LINE_CEILING 65536
 #define RECONNECT_MS 500
 
 struct watch {
@@ -60,59 +57,12 @@ static bool wanted(const struct watch *w, const json_t *o)
 	return of_event && of_id;
 }
 
-/* In the notation of the log, base/kv.h: nothing in a value can move a terminal. */
-static void add_pair(const char *key, const json_t *value, struct buf *out)
-{
-	char *text;
-
-	if (json_is_string(value)) {
-		kv_put(out, key, json_string_value(value), json_string_length(value));
-	} else if (json_is_integer(value)) {
-		kv_puti(out, key, json_integer_value(value));
-	} else if (!json_is_null(value)) {
-		text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-		kv_puts(out, key, text);
-		free(text);
-	}
-}
-
-static bool is_key(const char *key)
-{
-	return key[0] && strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(key);
-}
-
 static void put_event(const struct watch *w, const json_t *o)
 {
-	int64_t when_ms = json_get_int(o, "time_ms", clock_wall_us() / 1000);
-	time_t seconds = (time_t)(when_ms / 1000);
-	struct buf line, name, pairs;
-	const char *key;
-	json_t *value;
-	struct tm tm;
-	char stamp[32];
-
-	if (w->json) {
+	if (w->json)
 		json_put(o, JSON_ONE_LINE, stdout);
-		return;
-	}
-	if (!localtime_r(&seconds, &tm) || strftime(stamp, sizeof(stamp), "%H:%M:%S", &tm) == 0)
-		strcpy(stamp, "--:--:--");
-	buf_init(&line, 2 * LINE_CEILING);
-	buf_init(&name, LINE_CEILING);
-	buf_init(&pairs, LINE_CEILING);
-	term_paint(&w->cli->out, TERM_DIM, stamp, &line);
-	buf_addc(&line, ' ');
-	term_escapes(&w->cli->out, json_get_text(o, "event"), &name);
-	term_paint(&w->cli->out, style_of_word(name.data), name.data, &line);
-	json_object_foreach((json_t *)o, key, value)
-		if (strcmp(key, "event") != 0 && strcmp(key, "time_ms") != 0 && is_key(key))
-			add_pair(key, value, &pairs);
-	if (pairs.len > 0)
-		buf_addf(&line, " %s", pairs.data);
-	puts(line.data);
-	buf_release(&line);
-	buf_release(&name);
-	buf_release(&pairs);
+	else
+		event_print(&w->cli->out, o, false);
 }
 
 /* Until the daemon goes, or nobody reads any more. */

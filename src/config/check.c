@@ -84,6 +84,14 @@ static void warned_before_it_expires(struct check *c)
 			      "is for none");
 }
 
+/* auto may come to be the journal: there log_format counts where it is standard error or syslog after all. */
+static void log_format_has_an_effect(struct check *c)
+{
+	if (c->cfg->log_format == LOG_FORMAT_JSON && strcmp(c->cfg->log, "journal") == 0)
+		check_fail(c, "log_format = json has no effect on log = journal: it gets each pair as a field "
+			      "of its own");
+}
+
 static void hostname_is_valid(struct check *c)
 {
 	if (!c->cfg->hostname || !config_is_hostname(c->cfg->hostname))
@@ -402,6 +410,7 @@ static void route_can_be_reached(struct check *c)
 
 static const struct check_rule rules[] = {
 	{ CONFIG_TOP, { "hostname" }, hostname_is_valid },
+	{ CONFIG_TOP, { "log_format", "log" }, log_format_has_an_effect },
 	{ CONFIG_TOP, { "handler" }, handler_exists },
 	{ CONFIG_TOP, { "handler" }, relay_has_an_upstream },
 	{ CONFIG_TOP, { "localaddr" }, something_to_listen_on },
@@ -466,6 +475,7 @@ void check_run(const struct config *cfg, const struct check_source *source)
 	run_rules(&c, check_program_rules, check_program_rule_count);
 	run_rules(&c, check_module_rules, check_module_rule_count);
 	run_rules(&c, check_mailman_rules, check_mailman_rule_count);
+	run_rules(&c, check_metrics_rules, check_metrics_rule_count);
 }
 
 /* ---- without a file ----------------------------------------------------------------- */

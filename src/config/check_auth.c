@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "config/check_internal.h"
+#include "config/listener.h"
 #include "smtp/mechanism.h"
 
 #define TOKENS (SMTP_MECHANISM_BIT(SMTP_MECHANISM_OAUTHBEARER) | SMTP_MECHANISM_BIT(SMTP_MECHANISM_XOAUTH2))
@@ -78,10 +79,29 @@ static void auth_user_is_apart(struct check *c)
 		check_fail(c, "auth_user = root is for auth_pam_service only");
 }
 
+/* Who could be taken over by a client, or an upstream, must not be who has the private keys. */
+static void keys_user_is_apart(struct check *c)
+{
+	const struct config *cfg = c->cfg;
+	const struct {
+		const char *key, *user;
+	} others[] = { { "user", cfg->user }, { "smtp_user", cfg->smtp_user }, { "auth_user", cfg->auth_user } };
+
+	if (!config_has_tls(cfg) || !cfg->keys_user || strcmp(cfg->keys_user, "nobody") == 0)
+		return;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (others[i].user && strcmp(others[i].user, cfg->keys_user) == 0)
+			check_fail(c,
+				   "keys_user and %s are the same: private keys are to be within reach of nobody "
+				   "else",
+				   others[i].key);
+}
+
 const struct check_rule check_auth_rules[] = {
 	{ CONFIG_LISTENER, { "auth" }, auth_has_a_backend },
 	{ CONFIG_LISTENER, { "auth", "auth_without_tls", "tls" }, auth_is_encrypted },
 	{ CONFIG_LISTENER, { "auth", "auth_mechanisms" }, mechanisms_can_be_done },
 	{ CONFIG_TOP, { "auth_user", "smtp_user" }, auth_user_is_apart },
+	{ CONFIG_TOP, { "keys_user", "user", "smtp_user", "auth_user" }, keys_user_is_apart },
 };
 const size_t check_auth_rule_count = sizeof(check_auth_rules) / sizeof(check_auth_rules[0]);

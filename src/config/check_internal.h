@@ -43,6 +43,8 @@ extern const struct check_rule check_program_rules[];
 extern const size_t check_program_rule_count;
 extern const struct check_rule check_module_rules[];
 extern const size_t check_module_rule_count;
+extern const struct check_rule check_metrics_rules[];
+extern const size_t check_metrics_rule_count;
 extern const struct check_rule check_oauth_rules[];
 extern const size_t check_oauth_rule_count;
 

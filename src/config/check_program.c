@@ -20,7 +20,8 @@ static void programs_are_apart(struct check *c)
 		const char *key, *user;
 	} others[] = { { "user", cfg->user },
 		       { "smtp_user", cfg->smtp_user },
-		       { "auth_user", cfg->auth_user } };
+		       { "auth_user", cfg->auth_user },
+		       { "keys_user", cfg->keys_user } };
 
 	if (!config_runs_programs(cfg) || !cfg->program_user)
 		return;
@@ -34,6 +35,6 @@ static void programs_are_apart(struct check *c)
 
 const struct check_rule check_program_rules[] = {
 	{ CONFIG_TOP, { "handler", "exec_command" }, exec_has_a_program },
-	{ CONFIG_TOP, { "program_user", "user", "smtp_user", "auth_user" }, programs_are_apart },
+	{ CONFIG_TOP, { "program_user", "user", "smtp_user", "auth_user", "keys_user" }, programs_are_apart },
 };
 const size_t check_program_rule_count = sizeof(check_program_rules) / sizeof(check_program_rules[0]);

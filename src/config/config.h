@@ -18,8 +18,10 @@
 #include "base/cidr.h"
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "listener/tls.h" /* enum tls_profile, tls_client_cert */
 #include "oauth/grant.h" /* enum oauth_grant */
+#include "sandbox/filter.h" /* enum sandbox_mode */
 #include "session/session.h" /* enum bare_newline */
 #include "spool/spool.h" /* enum spool_sync */
 #include "upstream/upstream.h" /* enum upstream_tls, upstream_eightbit */
@@ -150,13 +152,20 @@ struct config {
 	uint64_t min_free_bytes; /* of the spool's file system, kept free: 452 below it */
 	char *handler; /* one of its names (handler/facts.h) */
 	char *user, *smtp_user; /* NULL: no change of user (not started as root, or -n) */
-	char *log; /* "stderr", "syslog", or "auto": stderr in the foreground, else syslog */
-	bool debug; /* log_level = debug */
+	char *log; /* "stderr", "syslog", "journal", a path, or "auto" (daemon/logging.c) */
+	enum log_format log_format;
+	struct log_levels log_levels;
 	char *pid_file; /* NULL: none */
 
 	unsigned min_spare, max_spare, max_workers, max_requests;
 	int64_t stop_timeout_ms;
 	unsigned listen_backlog;
+	/* more clients than workers (master/shed.h) */
+	unsigned stress_threshold; /* percent of max_workers */
+	int64_t stress_timeout_ms, shed_after_ms, backlog_timeout_ms; /* 0: none */
+	unsigned stress_max_errors;
+	unsigned stress_client_connections; /* 0: an eighth of max_workers */
+	unsigned min_data_rate; /* octets a second */
 
 	struct config_listener *listener;
 	size_t listener_count;
@@ -213,7 +222,7 @@ struct config {
 
 	/* the session (see session/session.h) */
 	uint64_t data_size_limit_bytes;
-	unsigned max_recipients, max_received, max_errors, max_transactions;
+	unsigned max_recipients, max_received, max_errors, max_commands, max_transactions;
 	enum bare_newline bare_newline;
 	bool enable_smtputf8, decode_data;
 	int64_t command_timeout_ms, client_data_timeout_ms, message_timeout_ms, session_timeout_ms;
@@ -261,6 +270,26 @@ struct config {
 	bool vrfy_for_anyone; /* also for clients that may not relay */
 	bool enable_binarymime; /* RFC 3030: what is behind us takes it */
 	int64_t deliver_by_minimum_ms; /* RFC 2852: a client may not ask for less; 0: it may */
+
+	/* sandbox: seccomp, Landlock */
+	enum sandbox_mode seccomp;
+	bool landlock;
+
+	/* the process with the private keys */
+	char *keys_user; /* runs it; NULL: no change of user; owned */
+
+	/* more clients than workers: stress, shedding */
+
+	/* the log: sinks, format, levels */
+
+	/* figures and health */
+	struct endpoint *metrics_listen; /* where figures and health are asked for over HTTP; owned */
+	size_t metrics_listen_count;
+	struct cidr *metrics_from; /* who may ask besides this machine; owned */
+	size_t metrics_from_count;
+	char *metrics_file; /* figures for node_exporter's textfile collector; NULL: none; owned */
+
+	/* supervision by systemd; reload and upgrade */
 
 	/* for operators and local programs */
 	char *view_group; /* may look: posthouse queue, show, status ...; NULL: the group of `user`; owned */

@@ -15,3 +15,20 @@ struct tls_settings config_listener_tls(const struct config_listener *l)
 		.client_cert = l->tls_client_cert,
 	};
 }
+
+bool config_listener_has_tls(const struct config_listener *l)
+{
+	bool tcp = false;
+
+	for (size_t i = 0; i < l->localaddr_count; i++)
+		tcp = tcp || l->localaddr[i].kind == ENDPOINT_TCP;
+	return tcp && l->tls != SESSION_TLS_NONE;
+}
+
+bool config_has_tls(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->listener_count; i++)
+		if (config_listener_has_tls(&cfg->listener[i]))
+			return true;
+	return false;
+}

@@ -36,13 +36,14 @@ bool config_section_has_name(enum config_section section)
 
 /*
  * In the order of the enums in spool/spool.h, session/session.h, listener/tls.h, upstream/upstream.h,
- * oauth/grant.h.
+ * oauth/grant.h, sandbox/filter.h.
  */
 static const char *const sync_words[] = { "auto", "file", "strict", NULL };
-static const char *const log_words[] = { "auto", "stderr", "syslog", NULL };
-static const char *const level_words[] = { "info", "debug", NULL };
+static const char *const log_words[] = { "auto", "stderr", "syslog", "journal", NULL };
+static const char *const log_format_words[] = { "text", "json", NULL }; /* enum log_format */
 static const char *const newline_words[] = { "reject", "normalize", NULL };
 static const char *const program_newline_words[] = { "lf", "crlf", NULL };
+static const char *const seccomp_words[] = { "enforce", "log", "off", NULL };
 static const char *const tls_words[] = { "none", "opportunistic", "required", "implicit", NULL };
 static const char *const verify_words[] = { "ca", "pin", NULL };
 static const char *const tls_version_words[] = { "auto", "1.0", "1.1", "1.2", "1.3", NULL };
@@ -94,10 +95,12 @@ const struct config_option config_options[] = {
 	  .help = "runs the relay, when started as root" },
 	{ "smtp_user", TOP(smtp_user), TYPE(account), .fallback = "posthouse-smtp",
 	  .help = "runs the workers, when started as root" },
-	{ "log", TOP(log), TYPE(word_text), .words = log_words, .fallback = "auto",
+	{ "log", TOP(log), TYPE(word_path), .words = log_words, .fallback = "auto",
 	  .help = "where the log goes" },
-	{ "log_level", TOP(debug), TYPE(switch), .words = level_words, .fallback = "info",
-	  .help = "how much is logged" },
+	{ "log_format", TOP(log_format), TYPE(word), .words = log_format_words, .fallback = "text",
+	  .help = "how a line of it looks, except to the journal" },
+	{ "log_level", TOP(log_levels), TYPE(log_levels), .fallback = "{ \"info\" }",
+	  .help = "how much is logged, of all or of parts: { \"info\", \"relay=debug\" }" },
 	{ "pid_file", TOP(pid_file), TYPE(path), .help = "file for the master's process id; default: none" },
 
 	/* the pool of workers */
@@ -113,6 +116,22 @@ const struct config_option config_options[] = {
 	  .help = "time for open sessions to finish when the service stops" },
 	{ "listen_backlog", TOP(listen_backlog), TYPE(count), RANGE(1, 65535), .fallback = "1024",
 	  .help = "connections the kernel keeps until a worker is free" },
+
+	/* more clients than workers; the values of stress are Postfix's where it has them */
+	{ "stress_threshold", TOP(stress_threshold), TYPE(count), RANGE(1, 100), .fallback = "80",
+	  .help = "busy workers, in percent of max_workers, that are stress" },
+	{ "stress_timeout", TOP(stress_timeout_ms), TYPE(time), RANGE(0, DAY), .fallback = "10s",
+	  .help = "command_timeout and data_timeout in stress; 0: as ever" },
+	{ "stress_max_errors", TOP(stress_max_errors), TYPE(count), RANGE(1, 1000000), .fallback = "5",
+	  .help = "max_errors of sessions that begin in stress" },
+	{ "stress_client_connections", TOP(stress_client_connections), TYPE(count), RANGE(0, 10000),
+	  .fallback = "0", .help = "client_connections in stress; 0: an eighth of max_workers" },
+	{ "min_data_rate", TOP(min_data_rate), TYPE(count), RANGE(0, 1000000000), .fallback = "500",
+	  .help = "octets of content a second that are not slow" },
+	{ "shed_after", TOP(shed_after_ms), TYPE(time), RANGE(0, HOUR), .fallback = "5s",
+	  .help = "waiting for a client, before it may have to go for others; 0: never" },
+	{ "backlog_timeout", TOP(backlog_timeout_ms), TYPE(time), RANGE(0, HOUR), .fallback = "30s",
+	  .help = "waiting for a worker, before a client is told 421; 0: it is not told" },
 
 	/* who may relay */
 	{ "relay_from", TOP(relay_from), .count_offset = offsetof(struct config, relay_from_count),
@@ -154,7 +173,7 @@ const struct config_option config_options[] = {
 	  .help = "networks whose clients have no limits" },
 
 	/* the credentials of clients (AUTH) */
-	{ "auth_users_file", TOP(auth_users_file), TYPE(path),
+	{ "auth_users_file", TOP(auth_users_file), TYPE(secret),
 	  .help = "clients' names and passwords: this file ('posthouse user')" },
 	{ "auth_pam_service", TOP(auth_pam_service), TYPE(text),
 	  .help = "clients' names and passwords: what PAM says for this service" },
@@ -231,6 +250,8 @@ const struct config_option config_options[] = {
 	  .help = "Received headers before a message is taken for a loop" },
 	{ "max_errors", TOP(max_errors), TYPE(count), RANGE(1, 1000000), .fallback = "20",
 	  .help = "refused commands before the session is ended" },
+	{ "max_commands", TOP(max_commands), TYPE(count), RANGE(0, 1000000), .fallback = "1000",
+	  .help = "commands between two accepted messages that end a session; 0: no limit" },
 	{ "max_transactions", TOP(max_transactions), TYPE(count), RANGE(0, 1000000000), .fallback = "0",
 	  .help = "messages in one session; 0: no limit" },
 	{ "bare_newline", TOP(bare_newline), TYPE(word), .words = newline_words, .fallback = "reject",
@@ -348,6 +369,30 @@ const struct config_option config_options[] = {
 	{ "deliver_by_minimum", TOP(deliver_by_minimum_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "0s",
 	  .help = "shortest time to deliver by that clients may ask for (RFC 2852); 0: any" },
 
+	/* sandbox: seccomp, Landlock */
+	{ "seccomp", TOP(seccomp), TYPE(word), .words = seccomp_words, .fallback = "enforce",
+	  .help = "system calls that a process does not need end it" },
+	{ "landlock", TOP(landlock), TYPE(bool), .fallback = "yes",
+	  .help = "each process reaches only the files it needs" },
+
+	/* the process with the private keys */
+	{ "keys_user", TOP(keys_user), TYPE(account), .fallback = "posthouse-keys",
+	  .help = "uses the private keys of certificates, when started as root" },
+
+	/* more clients than workers: stress, shedding */
+
+	/* the log: sinks, format, levels */
+
+	/* figures and health */
+	{ "metrics_listen", TOP(metrics_listen), .count_offset = offsetof(struct config, metrics_listen_count),
+	  TYPE(door), .help = "addresses where figures and health are asked for over HTTP; default: none" },
+	{ "metrics_from", TOP(metrics_from), .count_offset = offsetof(struct config, metrics_from_count),
+	  TYPE(networks), .help = "networks that may ask there, besides this machine" },
+	{ "metrics_file", TOP(metrics_file), TYPE(path),
+	  .help = "file for node_exporter's textfile collector; default: none" },
+
+	/* supervision by systemd; reload and upgrade */
+
 	/* operators and local programs */
 	{ "view_group", TOP(view_group), TYPE(group),
 	  .help = "group that may look at the queue; default: that of user" },
@@ -364,16 +409,16 @@ const struct config_option config_options[] = {
 	{ "tls", LISTENER(tls), .also_top = true, TYPE(word), .words = listener_tls_words, .fallback = "none",
 	  .help = "encryption of clients" },
 	{ "tls_cert", LISTENER(tls_cert), .count_offset = offsetof(struct config_listener, tls_cert_count),
-	  .also_top = true, TYPE(paths),
+	  .also_top = true, TYPE(secrets),
 	  .help = "certificates with their chains (PEM); by the name a client asks for" },
 	{ "tls_key", LISTENER(tls_key), .count_offset = offsetof(struct config_listener, tls_key_count),
-	  .also_top = true, TYPE(paths), .help = "their private keys (PEM); default: they are in tls_cert" },
+	  .also_top = true, TYPE(secrets), .help = "their private keys (PEM); default: they are in tls_cert" },
 	{ "tls_profile", LISTENER(tls_profile), .also_top = true, TYPE(word), .words = profile_words,
 	  .fallback = "intermediate", .help = "versions and ciphers of TLS" },
 	{ "tls_client_cert", LISTENER(tls_client_cert), .also_top = true, TYPE(word),
 	  .words = client_cert_words, .fallback = "none",
 	  .help = "whether clients show certificates of their own" },
-	{ "tls_client_ca", LISTENER(tls_client_ca), .also_top = true, TYPE(path),
+	{ "tls_client_ca", LISTENER(tls_client_ca), .also_top = true, TYPE(secret),
 	  .help = "authorities that sign clients' certificates (PEM)" },
 
 	/* listener: AUTH */

@@ -38,6 +38,11 @@ int secret_name_check(const char *name, struct err *e)
 	return 0;
 }
 
+bool secret_is_elsewhere(const char *name)
+{
+	return credential_of(name) && !getenv("CREDENTIALS_DIRECTORY");
+}
+
 int secret_path(const char *name, char **path, struct err *e)
 {
 	const char *credential = credential_of(name), *folder = getenv("CREDENTIALS_DIRECTORY");

@@ -25,6 +25,8 @@
 
 /* Whether it is one of the two. */
 int secret_name_check(const char *name, struct err *e);
+/* Whether only the service could read it: a credential, which this process was not passed. */
+bool secret_is_elsewhere(const char *name);
 /* The path behind the name, allocated; -1: there are no credentials. */
 int secret_path(const char *name, char **path, struct err *e);
 

@@ -283,6 +283,20 @@ static int word_text_parse(const struct config_option *o, void *object, const ch
 	return 0;
 }
 
+static int word_path_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	struct err no_word;
+
+	if (text[0] == '/')
+		return path_parse(o, object, text, e);
+	if (word_find(o, text, &no_word) >= 0) {
+		set_text(o, object, text);
+		return 0;
+	}
+	err_set(e, "%s, and no absolute path", no_word.text);
+	return -1;
+}
+
 static bool word_text_format(const struct config_option *o, const void *object, struct buf *out)
 {
 	return buf_adds(out, *(char *const *)types_const_field(o, object));
@@ -325,6 +339,8 @@ const struct config_type config_type_flags = { "list of words", true, flags_pars
 const struct config_type config_type_word = { "word", false, word_parse, word_format, NULL };
 const struct config_type config_type_switch = { "word", false, switch_parse, switch_format, NULL };
 const struct config_type config_type_word_text = { "word", false, word_text_parse, word_text_format,
+						   text_clear };
+const struct config_type config_type_word_path = { "word or path", false, word_path_parse, text_format,
 						   text_clear };
 const struct config_type config_type_preset = { "preset", false, preset_parse, text_format, text_clear };
 const struct config_type config_type_bool = { "yes or no", false, bool_parse, bool_format, NULL };

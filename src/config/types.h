@@ -39,8 +39,11 @@ extern const struct config_type config_type_factor; /* double, three decimals */
 extern const struct config_type config_type_word; /* an enum, by words */
 extern const struct config_type config_type_switch; /* a bool, by two words: the second one is true */
 extern const struct config_type config_type_word_text; /* char *, one of words */
+extern const struct config_type config_type_word_path; /* char *, one of words, or an absolute path */
+extern const struct config_type config_type_log_levels; /* struct log_levels */
 extern const struct config_type config_type_preset; /* char *, the name of a preset (presets.h) */
 extern const struct config_type config_type_local; /* endpoints to listen on */
+extern const struct config_type config_type_door; /* the same for another protocol: with a port */
 extern const struct config_type config_type_remote; /* TCP endpoints to connect to, with weights */
 extern const struct config_type config_type_networks;
 extern const struct config_type config_type_certificates; /* fingerprints and names, as config.h has them */
@@ -51,6 +54,7 @@ extern const struct config_type config_type_senders; /* patterns of a route (man
 extern const struct config_type config_type_recipients;
 extern const struct config_type config_type_auth_users;
 extern const struct config_type config_type_secret; /* absolute path, or "credential:NAME" (secret.h) */
+extern const struct config_type config_type_secrets; /* list of these */
 extern const struct config_type config_type_set; /* unsigned: 1 << index of each word that is in the list */
 extern const struct config_type config_type_pins; /* char *: keys of servers, joined with ';' */
 extern const struct config_type config_type_proxy; /* char *: URL with host and port */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What types.c (one value) and types_list.c (lists) share. */
+/* What types.c (one value), types_list.c (lists) and the other files of types share. */
 #ifndef CONFIG_TYPES_INTERNAL_H
 #define CONFIG_TYPES_INTERNAL_H
 

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/num.h"
 #include "config/remote.h"
+#include "config/secret.h"
 #include "config/types_internal.h"
 #include "manage/route.h"
 #include "program/command.h"
@@ -38,17 +39,27 @@ static void list_clear(const struct config_option *o, void *object)
 
 #define SMTP_PORT 25
 
-static int local_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+static int endpoint_add(const struct config_option *o, void *object, const char *text, int port, struct err *e)
 {
 	struct endpoint **at = types_field(o, object);
 	size_t *count = count_field(o, object);
 	struct endpoint ep;
 
-	if (types_check_text(text, e) != 0 || endpoint_parse(text, SMTP_PORT, &ep, e) != 0)
+	if (types_check_text(text, e) != 0 || endpoint_parse(text, port, &ep, e) != 0)
 		return -1;
 	*at = mem_resize(*at, *count + 1, sizeof(**at));
 	(*at)[(*count)++] = ep;
 	return 0;
+}
+
+static int local_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return endpoint_add(o, object, text, SMTP_PORT, e);
+}
+
+static int door_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	return endpoint_add(o, object, text, -1, e);
 }
 
 static bool local_format(const struct config_option *o, const void *object, struct buf *out)
@@ -61,7 +72,7 @@ static bool local_format(const struct config_option *o, const void *object, stru
 		buf_adds(out, i ? ", " : "");
 		config_quote(out, endpoint_format(&ep[i], text));
 	}
-	return buf_adds(out, " }");
+	return buf_adds(out, count_of(o, object) ? " }" : "}");
 }
 
 /* What may stand behind an address: "weight=N". at points behind the address. */
@@ -167,6 +178,7 @@ static bool networks_format(const struct config_option *o, const void *object, s
 }
 
 const struct config_type config_type_local = { "addresses", true, local_parse, local_format, list_clear };
+const struct config_type config_type_door = { "addresses", true, door_parse, local_format, list_clear };
 const struct config_type config_type_remote = { "addresses", true, remote_parse, remote_format, list_clear };
 const struct config_type config_type_networks = { "networks", true, networks_parse, networks_format,
 						  list_clear };
@@ -373,6 +385,14 @@ static int paths_parse(const struct config_option *o, void *object, const char *
 	return 0;
 }
 
+static int secrets_parse(const struct config_option *o, void *object, const char *text, struct err *e)
+{
+	if (types_check_text(text, e) != 0 || secret_name_check(text, e) != 0)
+		return -1;
+	add_text(o, object, text);
+	return 0;
+}
+
 /* A program and its arguments: the first one is the program. */
 static int command_parse(const struct config_option *o, void *object, const char *text, struct err *e)
 {
@@ -395,4 +415,6 @@ static int texts_parse(const struct config_option *o, void *object, const char *
 const struct config_type config_type_command = { "command", true, command_parse, patterns_format,
 						 patterns_clear };
 const struct config_type config_type_texts = { "texts", true, texts_parse, patterns_format, patterns_clear };
+const struct config_type config_type_secrets = { "paths or credentials", true, secrets_parse, patterns_format,
+						 patterns_clear };
 const struct config_type config_type_paths = { "paths", true, paths_parse, patterns_format, patterns_clear };

@@ -7,9 +7,23 @@
 #include "base/log.h"
 #include "handler/handler.h"
 
-/* When four fifths of the workers have a client, each client may have an eighth of them. */
-#define CROWD(max_workers) ((max_workers) - (max_workers) / 5)
+/* Of one client in stress, when nothing is configured: an eighth of the workers. */
 #define SHARE(max_workers) ((max_workers) >= 16 ? (max_workers) / 8 : 2)
+
+/* So many busy workers are stress. */
+static unsigned stress_workers(const struct config *cfg)
+{
+	return (cfg->max_workers * cfg->stress_threshold + 99) / 100;
+}
+
+struct shed_policy admission_shed_policy(const struct config *cfg)
+{
+	return (struct shed_policy){ .stress_workers = stress_workers(cfg),
+				     .stress_timeout_ms = cfg->stress_timeout_ms,
+				     .shed_after_ms = cfg->shed_after_ms,
+				     .backlog_timeout_ms = cfg->backlog_timeout_ms,
+				     .min_rate = cfg->min_data_rate };
+}
 
 void admission_init(struct admission *a, const struct config *cfg, const struct handler_kind *handler)
 {
@@ -34,23 +48,18 @@ void admission_init(struct admission *a, const struct config *cfg, const struct 
 			    cfg->client_recipients_per_minute },
 		.user = { cfg->user_connections, cfg->user_messages_per_minute,
 			  cfg->user_recipients_per_minute },
-		.crowd = CROWD(cfg->max_workers),
-		.share = SHARE(cfg->max_workers),
+		.crowd = stress_workers(cfg),
+		.share = cfg->stress_client_connections ? cfg->stress_client_connections
+							: SHARE(cfg->max_workers),
 		.tables = &a->tables,
 	};
 }
 
-int admission_count(struct admission *a, unsigned slots, struct err *e)
+void admission_count(struct admission *a, const struct limits *limits, unsigned slots)
 {
-	if (limits_create(&a->limits, slots, e) < 0)
-		return -1;
+	a->limits = *limits;
+	a->limits.slots = slots;
 	a->settings.limits = &a->limits;
-	return 0;
-}
-
-void admission_release(struct admission *a)
-{
-	limits_destroy(&a->limits);
 }
 
 /* ---- tables (reload.h) ------------------------------------------------------------ */

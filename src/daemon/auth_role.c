@@ -13,8 +13,10 @@
 #include "base/proctitle.h"
 #include "config/secret.h"
 #include "daemon/credentials.h"
+#include "daemon/monitor.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
+#include "figures/figures.h"
 
 #define HASHINGS_PER_CPU 2 /* one more than computes, to be there when it ends */
 
@@ -22,6 +24,7 @@
 static void close_others(struct service *s)
 {
 	listening_release(&s->listening, false);
+	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	for (int i = 0; i < 2; i++)
@@ -33,7 +36,7 @@ static void close_others(struct service *s)
 	for (int i = 0; i < 2; i++)
 		if (s->program_fd[i] >= 0)
 			close(s->program_fd[i]);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 }
 
@@ -63,8 +66,8 @@ static int serve(struct service *s, struct child_start *start, char *client_secr
 		.max_hashings = hashings_at_a_time(),
 		.client_timeout_ms = cfg->command_timeout_ms,
 		.ban = { cfg->auth_ban_after, cfg->auth_ban_time_ms, cfg->auth_failure_delay_ms },
-		.mechanisms = &s->board->shared->auth_mechanisms,
-		.ready = &s->board->shared->auth_ready,
+		.mechanisms = &s->shared->auth_mechanisms,
+		.ready = &s->board->shared->ready[ROLE_AUTH],
 	};
 	int r;
 
@@ -74,7 +77,7 @@ static int serve(struct service *s, struct child_start *start, char *client_secr
 			err_prefix(e, "as user \"%s\" (auth_user)", cfg->auth_user);
 		return -1;
 	}
-	r = auth_server_run(&config, e);
+	r = confine_enter(&s->confine, ROLE_AUTH, e) == 0 ? auth_server_run(&config, e) : -1;
 	config.backend->ops->close(config.backend);
 	return r;
 }
@@ -86,6 +89,7 @@ int auth_main(void *ctx, struct child_start *start)
 	struct err e;
 	int r = -1;
 
+	figures_become(FIGURES_OF_AUTH);
 	proctitle_set("auth");
 	close_others(s);
 	/* the file may be root's alone */

@@ -2,73 +2,125 @@
 /* See listener_tls.h. */
 #include "daemon/listener_tls.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 #include "config/listener.h"
+#include "keys/client.h"
+#include "listener/tls_pairs.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 /* The contexts by listener of the configuration; NULL: that one has no TLS. */
 struct set {
 	struct tls_server **server; /* owned; NULL: nothing is loaded */
+	struct tls_pairs *pairs; /* owned; NULL: no listener has TLS */
+	int line_fd[2]; /* with pairs: workers write to the second, their key process reads (keys/protocol.h) */
 };
 
 struct listener_tls {
 	const struct config *cfg;
 	struct tls_tickets *tickets; /* NULL: no resumption */
+	struct listener_tls *before; /* whose tickets these may be still; NULL: nobody's */
 	struct set used, loaded;
+	unsigned turn; /* how often there were new ones */
 	int64_t warned_mono_ms; /* 0: not since the certificates in use were loaded */
 };
 
 /* ---- contexts --------------------------------------------------------------------------- */
+
+static void close_line(struct set *set)
+{
+	for (int i = 0; i < 2; i++) {
+		if (set->pairs && set->line_fd[i] >= 0)
+			close(set->line_fd[i]);
+		set->line_fd[i] = -1;
+	}
+}
 
 static void set_release(const struct listener_tls *t, struct set *set)
 {
 	for (size_t i = 0; set->server && i < t->cfg->listener_count; i++)
 		tls_server_free(set->server[i]);
 	free(set->server);
-	set->server = NULL;
+	close_line(set);
+	tls_pairs_free(set->pairs);
+	*set = (struct set){ .server = NULL };
 }
 
-static struct tls_server *make_server(const struct listener_tls *t, const struct config_listener *l,
-				      struct err *e)
+/* Its certificates were in use, and had expired: nobody is better off when they are refused now. */
+static bool had_expired(const struct listener_tls *t, const struct config_listener *l)
 {
-	struct tls_settings settings = config_listener_tls(l);
-	struct tls_server *server;
+	int64_t now_us = clock_wall_us();
+	struct tls_certificate cert;
 
+	for (size_t i = 0; i < t->cfg->listener_count; i++)
+		for (size_t k = 0; listener_tls_server(t, i) && tls_server_certificate(t->used.server[i], k, &cert); k++)
+			for (size_t n = 0; n < l->tls_cert_count; n++)
+				if (strcmp(l->tls_cert[n], cert.file) == 0 && cert.ends_wall_us <= now_us)
+					return true;
+	return false;
+}
+
+static struct tls_settings settings_of(const struct listener_tls *t, size_t index)
+{
+	const struct config_listener *l = &t->cfg->listener[index];
+	struct tls_settings settings = config_listener_tls(l);
+
+	if (!config_listener_has_tls(l))
+		settings.cert_count = 0;
 	settings.tickets = t->tickets;
 	/* with an old one mail goes on, if only for clients that do not look; a renewal must be one */
-	settings.in_date = t->used.server;
-	server = tls_server_new(&settings, e);
-	if (!server)
-		err_prefix(e, "listener \"%s\"", l->name);
-	return server;
+	settings.in_date = t->used.server || (t->before && !had_expired(t->before, l));
+	settings.pairs = t->loaded.pairs;
+	settings.pairs_index = index;
+	return settings;
 }
 
-/* A unix socket has no TLS, whatever the listener says: config/check.c has the reason. */
-static bool wants_tls(const struct config_listener *l)
+/* All certificates, and the keys as far as this process is to have them: a vault, and a line to who opens it. */
+static int load_pairs(struct listener_tls *t, struct err *e)
 {
-	bool tcp = false;
+	struct tls_settings *settings = mem_array(t->cfg->listener_count, sizeof(*settings));
+	int result = -1;
 
-	for (size_t i = 0; i < l->localaddr_count; i++)
-		tcp = tcp || l->localaddr[i].kind == ENDPOINT_TCP;
-	return tcp && l->tls != SESSION_TLS_NONE;
+	for (size_t i = 0; i < t->cfg->listener_count; i++)
+		settings[i] = settings_of(t, i);
+	t->loaded.line_fd[0] = t->loaded.line_fd[1] = -1;
+	t->loaded.pairs = tls_pairs_read(settings, t->cfg->listener_count, e);
+	if (t->loaded.pairs)
+		result = keys_client_line(t->loaded.line_fd, e);
+	free(settings);
+	return result;
+}
+
+static int make_server(struct listener_tls *t, size_t index, struct err *e)
+{
+	struct tls_settings settings = settings_of(t, index);
+
+	t->loaded.server[index] = tls_server_new(&settings, e);
+	if (t->loaded.server[index])
+		return 0;
+	err_prefix(e, "listener \"%s\"", t->cfg->listener[index].name);
+	return -1;
 }
 
 /* Once: they outlive the certificates that sessions began with. */
 static int make_tickets(struct listener_tls *t, struct err *e)
 {
-	bool any = false;
-
-	for (size_t i = 0; i < t->cfg->listener_count; i++)
-		any = any || wants_tls(&t->cfg->listener[i]);
-	if (!any || t->tickets || t->cfg->tls_ticket_lifetime_ms == 0)
+	if (!config_has_tls(t->cfg) || t->tickets || t->cfg->tls_ticket_lifetime_ms == 0)
 		return 0;
+	if (t->before && t->before->tickets &&
+	    tls_tickets_lifetime_ms(t->before->tickets) == t->cfg->tls_ticket_lifetime_ms) {
+		t->tickets = t->before->tickets;
+		return 0;
+	}
 	t->tickets = tls_tickets_new(t->cfg->tls_ticket_lifetime_ms, e);
 	return t->tickets ? 0 : -1;
 }
@@ -76,22 +128,18 @@ static int make_tickets(struct listener_tls *t, struct err *e)
 static int load(void *ctx, struct err *e)
 {
 	struct listener_tls *t = ctx;
+	int result;
 
 	t->loaded.server = mem_array(t->cfg->listener_count, sizeof(*t->loaded.server));
-	if (make_tickets(t, e) < 0) {
+	result = make_tickets(t, e);
+	if (result == 0 && config_has_tls(t->cfg))
+		result = load_pairs(t, e);
+	for (size_t i = 0; i < t->cfg->listener_count && result == 0; i++)
+		if (config_listener_has_tls(&t->cfg->listener[i]))
+			result = make_server(t, i, e);
+	if (result < 0)
 		set_release(t, &t->loaded);
-		return -1;
-	}
-	for (size_t i = 0; i < t->cfg->listener_count; i++) {
-		if (!wants_tls(&t->cfg->listener[i]))
-			continue;
-		t->loaded.server[i] = make_server(t, &t->cfg->listener[i], e);
-		if (!t->loaded.server[i]) {
-			set_release(t, &t->loaded);
-			return -1;
-		}
-	}
-	return 0;
+	return result;
 }
 
 static void swap(void *ctx)
@@ -100,7 +148,8 @@ static void swap(void *ctx)
 
 	set_release(t, &t->used);
 	t->used = t->loaded;
-	t->loaded.server = NULL;
+	t->loaded = (struct set){ .server = NULL };
+	t->turn++;
 	t->warned_mono_ms = 0;
 }
 
@@ -117,6 +166,8 @@ static void release(void *ctx)
 
 	set_release(t, &t->loaded);
 	set_release(t, &t->used);
+	if (t->before && t->tickets == t->before->tickets)
+		t->tickets = NULL;
 	tls_tickets_free(t->tickets);
 	free(t);
 }
@@ -139,7 +190,7 @@ static const char *file(void *ctx, size_t index)
 		const struct config_listener *l = &t->cfg->listener[i];
 		size_t count = l->tls_cert_count + l->tls_key_count + (l->tls_client_ca ? 1 : 0);
 
-		if (!wants_tls(l))
+		if (!config_listener_has_tls(l))
 			continue;
 		if (index < count)
 			return file_of(l, index);
@@ -156,6 +207,22 @@ struct listener_tls *listener_tls_new(const struct config *cfg)
 	return t;
 }
 
+void listener_tls_follow(struct listener_tls *t, struct listener_tls *before)
+{
+	t->before = before;
+}
+
+void listener_tls_take_over(struct listener_tls *t)
+{
+	if (!t->before)
+		return;
+	/* others: sessions of workers that are still there issue tickets with them */
+	if (t->before->tickets != t->tickets)
+		tls_tickets_leave(t->before->tickets);
+	t->before->tickets = NULL;
+	t->before = NULL;
+}
+
 void listener_tls_register(struct listener_tls *t, struct reload *r)
 {
 	reload_add(r, &(struct reloadable){ .what = "certificates",
@@ -170,6 +237,35 @@ void listener_tls_register(struct listener_tls *t, struct reload *r)
 const struct tls_server *listener_tls_server(const struct listener_tls *t, size_t index)
 {
 	return t->used.server ? t->used.server[index] : NULL;
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+unsigned listener_tls_turn(const struct listener_tls *t)
+{
+	return t->turn;
+}
+
+void listener_tls_ask_keys(struct listener_tls *t, struct control *control)
+{
+	struct set *set = &t->used;
+
+	if (!set->pairs)
+		return;
+	tls_pairs_close_vault(set->pairs);
+	close(set->line_fd[0]);
+	set->line_fd[0] = -1;
+	keys_client_use(set->line_fd[1], control);
+}
+
+void listener_tls_take_keys(struct listener_tls *t, int *vault_fd, int *line_fd)
+{
+	struct set *set = &t->used;
+
+	/* copies: the set goes with all else that is read of files */
+	*vault_fd = fcntl(tls_pairs_vault(set->pairs), F_DUPFD_CLOEXEC, 0);
+	*line_fd = set->line_fd[0];
+	set->line_fd[0] = -1;
 }
 
 /* ---- the end of certificates ---------------------------------------------------------------- */
@@ -229,6 +325,18 @@ static void log_ending(void *ctx, const struct tls_certificate *cert, bool early
 	log_end(&line);
 }
 
+static void set_figures(const struct listener_tls *t)
+{
+	struct tls_certificate cert;
+
+	for (size_t i = 0; i < t->cfg->listener_count; i++)
+		for (size_t k = 0; listener_tls_server(t, i) &&
+				   tls_server_certificate(listener_tls_server(t, i), k, &cert);
+		     k++)
+			figures_set(FIGURE_CERTIFICATE_EXPIRY, figures_name(FIGURES_CERTIFICATES, cert.file), 0,
+				    cert.ends_wall_us);
+}
+
 void listener_tls_tick(struct listener_tls *t)
 {
 	if (t->tickets)
@@ -236,6 +344,7 @@ void listener_tls_tick(struct listener_tls *t)
 	if (t->warned_mono_ms != 0 && clock_mono_ms() - t->warned_mono_ms < DAY_MS)
 		return;
 	t->warned_mono_ms = clock_mono_ms();
+	set_figures(t);
 	for_ending(t, log_ending, NULL);
 }
 

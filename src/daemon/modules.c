@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "master/rights.h"
 
@@ -48,6 +49,8 @@ static _Noreturn void try_it(const struct config *cfg, int module_fd, int pipe_f
 	ssize_t n;
 
 	log_tap(NULL, NULL);
+	/* nothing that the master holds is for it: sockets, the spool's lock, private keys */
+	descriptors_close_others((const int[]){ module_fd, pipe_fd }, 2);
 	settings_of(cfg, module_fd, &settings);
 	if (become_worker(cfg, &e) == 0)
 		m = module_open(&settings, &e);

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/num.h"
+#include "config/credential.h"
 #include "config/mailman.h"
 #include "config/options.h"
 #include "config/paths.h"
@@ -35,6 +36,8 @@ enum {
 	OPTION_SMTPUTF8,
 	OPTION_SPOOL,
 	OPTION_DEBUG,
+	OPTION_HANDOVER,
+	OPTION_PID_FILE,
 	OPTION_VERSION,
 	OPTION_HELP,
 	OPTION_COUNT
@@ -57,6 +60,9 @@ const struct daemon_option daemon_option_table[] = {
 			      "offer SMTPUTF8 (RFC 6531)" },
 	[OPTION_SPOOL] = { 0, "spool", "DIR", "set spool in the file", "spool directory" },
 	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL, "log every line of the SMTP dialogues too" },
+	[OPTION_HANDOVER] = { 0, "handover", "FD", NULL,
+			      "given by a running posthoused to the one that takes its place" },
+	[OPTION_PID_FILE] = { 0, "pid-file", "FILE", NULL, "write the master's process id to FILE" },
 	[OPTION_VERSION] = { 'V', "version", NULL, NULL, "print the version and exit" },
 	[OPTION_HELP] = { 'h', "help", NULL, NULL, "print this text and exit" },
 };
@@ -97,6 +103,8 @@ static int option_index(int val)
 
 static int take_option(struct daemon_options *o, int index, const char *argument, struct err *e)
 {
+	uint64_t number;
+
 	switch (index) {
 	case OPTION_FOREGROUND:
 		o->foreground = true;
@@ -133,6 +141,19 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 	case OPTION_DEBUG:
 		o->debug = true;
 		break;
+	case OPTION_HANDOVER:
+		if (num_parse_u64(argument, strlen(argument), INT_MAX, &number)) {
+			o->handover_fd = (int)number;
+			break;
+		}
+		err_set(e, "--handover: \"%s\" is no descriptor", argument);
+		return -1;
+	case OPTION_PID_FILE:
+		o->pid_file = argument;
+		if (argument[0] == '/')
+			break;
+		err_set(e, "--pid-file: \"%s\" is not an absolute path", argument);
+		return -1;
 	default:
 		ASSERT(false); /* the table has an option that is not taken here */
 	}
@@ -192,6 +213,7 @@ int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[],
 	int val, index;
 
 	memset(o, 0, sizeof(*o));
+	o->handover_fd = -1;
 	make_getopt_tables(letters, names);
 	opterr = 0;
 	optind = 0; /* glibc: start anew */
@@ -221,6 +243,35 @@ int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[],
 			return -1;
 	}
 	return choose_form(o, quick, argc - optind, argv + optind, e);
+}
+
+/* "./hello.so" where smtpd would have "module.Class" */
+static bool is_module(const char *class)
+{
+	size_t len = strlen(class);
+
+	return len > 3 && strcmp(class + len - 3, ".so") == 0;
+}
+
+/* Of a name as it was given; NULL stays NULL, and nothing is resolved. */
+static char *absolute(const char *name)
+{
+	char *here, *path;
+
+	if (!name || name[0] == '/' || !name[0])
+		return mem_strdup_or_null(name);
+	here = getcwd(NULL, 0);
+	path = here ? mem_printf("%s/%s", strcmp(here, "/") == 0 ? "" : here, name) : mem_strdup(name);
+	free(here);
+	return path;
+}
+
+void daemon_options_keep(struct daemon_options *o)
+{
+	o->config_file = absolute(o->config_file);
+	o->spool = absolute(o->spool);
+	o->class_name = o->class_name && is_module(o->class_name) ? absolute(o->class_name) :
+								    mem_strdup_or_null(o->class_name);
 }
 
 /* ---- the configuration -------------------------------------------------------------- */
@@ -261,14 +312,6 @@ static char *quick_spool(const struct daemon_options *o, uid_t euid, struct err 
 		return mem_strdup(private);
 	err_prefix(e, "no place for a spool without --spool DIR");
 	return NULL;
-}
-
-/* "./hello.so" where smtpd would have "module.Class" */
-static bool is_module(const char *class)
-{
-	size_t len = strlen(class);
-
-	return len > 3 && strcmp(class + len - 3, ".so") == 0;
 }
 
 static int take_module(struct config *cfg, const char *class, struct err *e)
@@ -341,6 +384,7 @@ static int configure_quick(const struct daemon_options *o, uid_t euid, struct co
 	replace(&cfg->smtp_user, mem_strdup("nobody"));
 	replace(&cfg->auth_user, mem_strdup("nobody"));
 	replace(&cfg->program_user, mem_strdup("nobody"));
+	replace(&cfg->keys_user, mem_strdup("nobody"));
 	spool = quick_spool(o, euid, &e);
 	if (!spool) {
 		report(ctx, e.text);
@@ -360,13 +404,18 @@ int daemon_options_configure(const struct daemon_options *o, uid_t euid, struct 
 		result = config_load(cfg, o->config_file, report, ctx);
 	else
 		result = configure_quick(o, euid, cfg, report, ctx);
+	if (result == 0 && o->action != DAEMON_DUMP) /* which shows the file as it is */
+		result = config_find_credentials(cfg, report, ctx);
 	if (o->debug)
-		cfg->debug = true;
+		log_levels_set(&cfg->log_levels, LOG_LEVEL_DEBUG);
+	if (o->pid_file)
+		replace(&cfg->pid_file, mem_strdup(o->pid_file));
 	if (euid != 0 || o->no_setuid) {
 		replace(&cfg->user, NULL);
 		replace(&cfg->smtp_user, NULL);
 		replace(&cfg->auth_user, NULL);
 		replace(&cfg->program_user, NULL);
+		replace(&cfg->keys_user, NULL);
 	}
 	return result;
 }
@@ -396,8 +445,8 @@ void daemon_options_usage(struct buf *out)
 {
 	buf_adds(out,
 		 "usage: posthoused [-F] [-dntu] [--dump] [-c CLASS] [-s LIMIT] [--spool DIR]\n"
-		 "                  LOCALHOST:PORT [REMOTEHOST:PORT]\n"
-		 "       posthoused [-F] [-dnt] [--dump] [-f FILE]\n\n"
+		 "                  [--pid-file FILE] LOCALHOST:PORT [REMOTEHOST:PORT]\n"
+		 "       posthoused [-F] [-dnt] [--dump] [--pid-file FILE] [-f FILE]\n\n"
 		 "Takes mail on LOCALHOST:PORT, keeps it safe on disk and delivers it to REMOTEHOST:PORT\n"
 		 "(default: " DEFAULT_REMOTE "); or does as the configuration file says.\n\n");
 	for (int i = 0; i < OPTION_COUNT; i++) {

@@ -87,7 +87,7 @@ enum outbox_fate outbox_play_apart(const struct outbox_player *p, int fd, const 
 	struct control control;
 	pid_t pid = -1;
 
-	if (pipe2(result, O_CLOEXEC) == 0 && pipe2(line, O_CLOEXEC | O_NONBLOCK) == 0)
+	if (pipe2(result, O_CLOEXEC) == 0 && control_pair(line) == 0)
 		pid = fork();
 	if (pid == 0) {
 		close(result[0]);

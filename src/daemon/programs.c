@@ -16,8 +16,10 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/programs.h"
+#include "daemon/monitor.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
+#include "figures/figures.h"
 #include "program/server.h"
 
 int programs_find_rights(struct rights *rights, const struct config *cfg, struct err *e)
@@ -86,6 +88,7 @@ bool programs_are_usable(const struct config *cfg, void (*report)(void *ctx, con
 static void close_others(struct service *s)
 {
 	listening_release(&s->listening, false);
+	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	for (int i = 0; i < 2; i++) {
@@ -97,7 +100,7 @@ static void close_others(struct service *s)
 	if (s->event_fd[0] >= 0)
 		close(s->event_fd[0]);
 	close(s->program_fd[1]);
-	reload_free(s->reload); /* keys of certificates among it */
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 }
 
@@ -119,18 +122,19 @@ int programs_main(void *ctx, struct child_start *start)
 		.request_fd = s->program_fd[0],
 		.control = &start->control,
 		.max_programs = s->cfg->max_programs,
-		.ready = &s->board->shared->programs_ready,
+		.ready = &s->board->shared->ready[ROLE_PROGRAMS],
 		.wanted = sessions_are_open,
 		.ctx = s,
 	};
 	struct err e;
 	int r = -1;
 
+	figures_become_nobody();
 	proctitle_set("programs");
 	config_programs_init(&programs, s->cfg);
 	config.command = programs.setting;
 	close_others(s);
-	if (rights_drop(&s->program_rights, &e) == 0)
+	if (rights_drop(&s->program_rights, &e) == 0 && confine_enter(&s->confine, ROLE_PROGRAMS, &e) == 0)
 		r = program_server_run(&config, &e);
 	if (r < 0)
 		log_msg(LOG_LEVEL_ERROR, "programs_failed", "%s", e.text);

@@ -56,7 +56,7 @@ struct proxying *proxying_new(const struct config *cfg, struct control *control,
 					 .routes = &p->routes.routes,
 					 .control = control,
 					 .x_peer = cfg->x_peer,
-					 .trace = cfg->debug };
+					 .trace = log_wants(LOG_LEVEL_DEBUG, "upstream_dialogue") };
 	for (size_t i = 0; i < cfg->upstream_count; i++) {
 		if (make_upstream(p, cfg, i, e) == 0)
 			continue;

@@ -13,11 +13,13 @@
 #include "config/client.h"
 #include "config/remote.h"
 #include "config/routes.h"
+#include "daemon/monitor.h"
 #include "daemon/processes.h"
 #include "daemon/relay_lists.h"
 #include "daemon/relay_tokens.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
+#include "figures/figures.h"
 #include "relay/relay.h"
 
 /* What is made of the configuration for the relay, in one piece; all owned. */
@@ -136,10 +138,13 @@ int relay_main(void *ctx, struct child_start *start)
 	struct err e;
 	int r = -1;
 
+	figures_become(FIGURES_OF_RELAY);
+	figures_reset_gauges(FIGURES_OF_RELAY);
 	proctitle_set("relay");
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
-	reload_free(s->reload); /* keys of certificates among it */
+	monitor_leave(s);
+	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
@@ -152,6 +157,8 @@ int relay_main(void *ctx, struct child_start *start)
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;
+	if (confine_enter(&s->confine, ROLE_RELAY, &e) < 0)
+		goto out;
 	relay_mailman_open(settings.mailman, &spool);
 	make_config(&settings, s->cfg);
 	setup = (struct relay_setup){
@@ -160,10 +167,10 @@ int relay_main(void *ctx, struct child_start *start)
 		.started_wall_us = s->started_wall_us,
 		.notice_fd = s->notice_fd[0],
 		.rescan_wanted = &s->board->shared->rescan_wanted,
-		.ready = &s->board->shared->relay_ready,
+		.ready = &s->board->shared->ready[ROLE_RELAY],
 		.queued = &s->board->shared->relay_queued,
 		.control = &start->control,
-		.trace = s->cfg->debug,
+		.trace = log_wants(LOG_LEVEL_DEBUG, "upstream_dialogue"),
 		.view_gid = s->view_gid,
 		.control_gid = s->control_gid,
 		.event_fd = s->event_fd[0],

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 
 #define LOOK_MS 2000 /* between two looks at the files */
 
@@ -110,6 +111,7 @@ static void log_refused(const struct reloadable *what, const struct err *e)
 {
 	struct log_line line;
 
+	figures_add(FIGURE_RELOADS, 1, 0, 1);
 	log_begin(&line, LOG_LEVEL_ERROR, "reload_refused");
 	log_str(&line, "what", what->what);
 	log_str(&line, "msg", e->text);
@@ -121,6 +123,7 @@ static void log_reloaded(const struct reloadable *what)
 {
 	struct log_line line;
 
+	figures_add(FIGURE_RELOADS, 0, 0, 1);
 	log_begin(&line, LOG_LEVEL_INFO, "reloaded");
 	log_str(&line, "what", what->what);
 	log_end(&line);
@@ -207,6 +210,31 @@ int reload_start(struct reload *r, struct err *e)
 		n->what.swap(n->what.ctx);
 	}
 	return 0;
+}
+
+bool reload_beside(struct reload *r)
+{
+	bool good = true;
+	struct err e;
+
+	for (size_t i = 0; i < r->count; i++) {
+		struct entry *n = &r->entry[i];
+
+		versions_set(&n->judged, look(&n->what));
+		if (n->what.load(n->what.ctx, &e) < 0) {
+			log_refused(&n->what, &e);
+			good = false;
+			continue;
+		}
+		n->what.swap(n->what.ctx);
+	}
+	return good;
+}
+
+void reload_tell(const struct reload *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		log_reloaded(&r->entry[i].what);
 }
 
 bool reload_check(struct reload *r, void (*report)(void *ctx, const char *text), void *ctx)

@@ -15,8 +15,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/listener_tls.h"
 #include "daemon/outbox.h"
 #include "daemon/proxying.h"
+#include "figures/figures.h"
 #include "handler/filter_handler.h"
 #include "relay/relay.h"
 #include "rewrite/rewrite_handler.h"
@@ -102,7 +104,9 @@ static int next_client(struct worker *w, const struct listening **from)
 		w->acceptor.wake_mono_ms = idle < w->outbox_due_mono_ms ? idle : w->outbox_due_mono_ms;
 		scoreboard_set(w->start->slot, w->start->generation, SLOT_IDLE);
 		fd = acceptor_next(&w->acceptor, from);
-	} while (fd == ACCEPTOR_WAKE);
+		if (fd >= 0 && !*from)
+			worker_answer_probe(w, fd);
+	} while (fd == ACCEPTOR_WAKE || (fd >= 0 && !*from));
 	return fd;
 }
 
@@ -117,6 +121,7 @@ static void loop(struct worker *w)
 
 		if (fd < 0)
 			break;
+		atomic_fetch_add(&w->start->slot->clients, 1);
 		become_busy(w);
 		worker_serve(w, fd, from);
 		atomic_fetch_add(&w->start->slot->sessions, 1);
@@ -156,7 +161,7 @@ static enum session_flush on_flush(void *ctx, enum session_flush_of what, const 
 		found = strcmp(cfg->upstream[i].name, name) == 0;
 	if (!found)
 		return SESSION_FLUSH_NO_SUCH;
-	if (atomic_load(&shared->relay_ready) && atomic_load(&shared->relay_queued) == 0)
+	if (atomic_load(&shared->ready[ROLE_RELAY]) && atomic_load(&shared->relay_queued) == 0)
 		return SESSION_FLUSH_NOTHING;
 	if (!relay_ask_flush(w->service->notice_fd[1], kinds[what], name))
 		return SESSION_FLUSH_FAILED;
@@ -174,6 +179,7 @@ static struct session_config session_config_for_all(struct worker *w)
 		.max_recipients = cfg->max_recipients,
 		.max_received = cfg->max_received,
 		.max_errors = cfg->max_errors,
+		.max_commands = cfg->max_commands,
 		.max_transactions = cfg->max_transactions,
 		.bare_newline = cfg->bare_newline,
 		.enable_smtputf8 = cfg->enable_smtputf8,
@@ -214,7 +220,7 @@ static void configure_sessions(struct worker *w)
 	w->asker = mem_array(cfg->listener_count, sizeof(*w->asker));
 	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1],
 						 .control = &w->start->control,
-						 .mechanisms = &w->service->board->shared->auth_mechanisms };
+						 .mechanisms = &w->service->shared->auth_mechanisms };
 	for (size_t i = 0; i < cfg->listener_count; i++) {
 		w->session[i] = w->local_session[i] = session_config_for_all(w);
 		w->session[i].tls = cfg->listener[i].tls;
@@ -272,7 +278,9 @@ static int open_all(struct worker *w, struct err *e)
 	if (w->programs.setting[PROGRAM_FILTER].word_count > 0)
 		w->handler = filter_handler_open(w->handler, &w->program_line);
 	worker_use_module(w);
-	return acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, e);
+	if (acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, w->service->probe_fd[0], e) < 0)
+		return -1;
+	return confine_enter(&w->service->confine, ROLE_WORKER, e);
 }
 
 /*
@@ -293,7 +301,7 @@ static void stop_listening(void *ctx)
 static void close_what_others_need(const struct service *s)
 {
 	const int fds[] = { s->lock_fd, /* an old worker may finish its session beside a new service */
-			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0] };
+			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0], s->probe_fd[1] };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -325,11 +333,15 @@ int worker_main(void *ctx, struct child_start *start)
 
 	start->control.retired = stop_listening;
 	start->control.ctx = &w;
+	start->control.wait = &start->slot->wait;
+	figures_become(FIGURES_OF_WORKERS);
 	proctitle_set("worker");
 	/* what a message needed goes back to the system: a worker is idle most of its life */
 	mallopt(M_MMAP_THRESHOLD, 32 << 10);
 	mallopt(M_TRIM_THRESHOLD, 32 << 10);
 	close_what_others_need(w.service);
+	listener_tls_ask_keys(w.service->tls, &start->control);
+	listening_release(&w.service->metrics, false);
 	w.access_settings = w.service->admission.settings;
 	w.access_settings.slot = (size_t)(start->slot - start->board->slot);
 	access_init(&w.access, &w.access_settings);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker in four files: worker.c (the process and its loop), worker_session.c (one client, from accept to
- * close), worker_module.c (a module that takes part), worker_log.c (what of it is logged). This is what they
- * share.
+ * The worker in five files: worker.c (the process and its loop), worker_session.c (one client, from accept to
+ * close), worker_probe.c (a health check of our own), worker_module.c (a module that takes part), worker_log.c
+ * (what of it is logged and counted). This is what they share.
  */
 #ifndef DAEMON_WORKER_INTERNAL_H
 #define DAEMON_WORKER_INTERNAL_H
@@ -46,12 +46,17 @@ struct worker {
 	struct peer peer; /* of the present session */
 	struct stream stream; /* of the present session */
 	const char *listener; /* it came in by */
+	unsigned figure; /* that listener, for the figures */
 	unsigned messages; /* accepted in the present session */
 	bool in_session;
+	bool unsaid; /* of the present session there is no line in the log: it is one of a flood */
 };
 
 /* worker_session.c: closes fd; blocks until the client is gone. */
 void worker_serve(struct worker *w, int fd, const struct listening *from);
+
+/* worker_probe.c: the same for a health check of our own. */
+void worker_answer_probe(struct worker *w, int fd);
 
 /* worker_module.c: the module, if there is one; before there is a handler. */
 int worker_open_module(struct worker *w, struct err *e);

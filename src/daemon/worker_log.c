@@ -12,12 +12,25 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "figures/figures.h"
 
 static void on_verb(void *ctx, const char *verb)
 {
 	struct worker *w = ctx;
 
 	scoreboard_note(w->start->slot, NULL, verb);
+	/* after AUTH or XCLIENT it is another */
+	if (!*verb)
+		atomic_store(&w->start->slot->wait.rank, access_rank(&w->access));
+	else
+		figures_add(FIGURE_COMMANDS, figure_word(FIGURE_COMMANDS, 0, verb, strlen(verb)), 0, 1);
+}
+
+static void on_content(void *ctx, size_t octets)
+{
+	struct worker *w = ctx;
+
+	atomic_fetch_add(&w->start->slot->wait.content_octets, octets);
 }
 
 /* What protects the present session, if anything does. (Mail of the outbox has no stream.) */
@@ -32,6 +45,16 @@ static void add_tls(const struct worker *w, struct log_line *line)
 	log_str(line, "fingerprint", tls->fingerprint);
 }
 
+static void count_accepted(const struct envelope *env, uint64_t size_bytes)
+{
+	unsigned listener = figures_find(FIGURES_LISTENERS, env->listener);
+
+	figures_add(FIGURE_MESSAGES_ACCEPTED, listener, 0, 1);
+	figures_add(FIGURE_RECIPIENTS_ACCEPTED, listener, 0, env->rcpt_count);
+	figures_observe(FIGURE_MESSAGE_BYTES, 0, (int64_t)size_bytes);
+	figures_observe(FIGURE_RECEIVE_SECONDS, 0, clock_wall_us() - env->arrived_wall_us);
+}
+
 static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_bytes,
 			const struct smtp_reply *reply)
 {
@@ -40,7 +63,9 @@ static void on_accepted(void *ctx, const struct envelope *env, uint64_t size_byt
 
 	(void)reply;
 	w->messages++;
+	client_wait_new_episode(&w->start->slot->wait);
 	atomic_fetch_add(&w->start->slot->accepted, 1);
+	count_accepted(env, size_bytes);
 	log_begin(&line, LOG_LEVEL_INFO, "accepted");
 	if (env->id[0])
 		log_str(&line, "id", env->id);
@@ -70,6 +95,26 @@ static void add_rule(struct worker *w, struct log_line *line)
 	w->access.rule[0] = '\0';
 }
 
+static void count_rejected(const struct worker *w, const struct smtp_reply *reply)
+{
+	const char *rule = w->access.rule[0] ? w->access.rule : "session";
+	char code[12];
+
+	snprintf(code, sizeof(code), "%d", reply->code);
+	figures_add(FIGURE_REJECTIONS, figure_word(FIGURE_REJECTIONS, 0, rule, strcspn(rule, ":")),
+		    figure_word(FIGURE_REJECTIONS, 1, code, strlen(code)), 1);
+}
+
+/*
+ * A connection that came to nothing costs a stranger nothing, and a line costs us: of a flood there are some
+ * in each second, and how many there were more.
+ */
+static bool is_worth_a_line(struct worker *w)
+{
+	w->unsaid = !scoreboard_may_log(w->start->board, clock_mono_ms());
+	return !w->unsaid;
+}
+
 static void on_rejected(void *ctx, const struct envelope *env, const char *verb, const char *text, size_t len,
 			const struct smtp_reply *reply)
 {
@@ -78,6 +123,10 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 	struct buf oneline;
 
 	atomic_fetch_add(&w->start->slot->rejected, 1);
+	count_rejected(w, reply);
+	/* instead of the greeting */
+	if (!*verb && !is_worth_a_line(w))
+		return;
 	buf_init(&oneline, 2 * SMTP_REPLY_TEXT_MAX);
 	smtp_reply_oneline(reply, &oneline);
 	log_begin(&line, LOG_LEVEL_INFO, "rejected");
@@ -108,6 +157,13 @@ void worker_log_handshake(struct worker *w, const struct session_tls *tls, const
 {
 	struct log_line line;
 
+	if (tls)
+		figures_add(FIGURE_TLS_SESSIONS, figure_word(FIGURE_TLS_SESSIONS, 0, tls->version, strlen(tls->version)),
+			    tls->resumed, 1);
+	else
+		figures_add(FIGURE_TLS_FAILURES, w->figure, 0, 1);
+	if (!tls && !is_worth_a_line(w))
+		return;
 	if (tls) {
 		log_begin(&line, LOG_LEVEL_DEBUG, "tls");
 		log_str(&line, "peer", w->peer.text);
@@ -145,10 +201,11 @@ void worker_listen_to_sessions(struct worker *w)
 {
 	w->events = (struct session_events){ .verb = on_verb,
 					     .accepted = on_accepted,
+					     .content = on_content,
 					     .rejected = on_rejected,
 					     .peer = on_peer,
 					     .tls = on_tls,
-					     .trace = w->service->cfg->debug ? on_trace : NULL,
+					     .trace = log_wants(LOG_LEVEL_DEBUG, "dialogue") ? on_trace : NULL,
 					     .ctx = w };
 }
 
@@ -156,12 +213,18 @@ void worker_listen_to_sessions(struct worker *w)
 
 void worker_log_session(const struct worker *w, enum session_end end, int64_t began_mono_ms)
 {
+	const char *name = session_end_name(end);
 	struct log_line line;
 
+	figures_add(FIGURE_SESSIONS, w->figure, figure_word(FIGURE_SESSIONS, 1, name, strlen(name)), 1);
+	figures_observe(FIGURE_SESSION_SECONDS, w->figure, (clock_mono_ms() - began_mono_ms) * 1000);
 	/* of a failed handshake there was a line of its own */
 	log_begin(&line,
-		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED ? LOG_LEVEL_DEBUG
-											  : LOG_LEVEL_INFO,
+		  /* those that were shed come in crowds: the master has a line for them together */
+		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED || end == SESSION_SHED ||
+				  w->unsaid
+			  ? LOG_LEVEL_DEBUG
+			  : LOG_LEVEL_INFO,
 		  "session");
 	log_str(&line, "peer", w->peer.text);
 	log_str(&line, "end", session_end_name(end));

@@ -12,10 +12,12 @@
 #include "base/clock.h"
 #include "base/proctitle.h"
 #include "daemon/listener_tls.h"
+#include "figures/figures.h"
 #include "listener/proxy.h"
 
 #define PROXY_TIMEOUT_MS 10000 /* a proxy sends its header at once */
 #define LINGER_MS 500 /* for a client that we sent away to hear why */
+#define LINGER_SHED_MS 50 /* the same when others wait for this worker */
 
 static size_t listener_index(const struct worker *w, const struct listening *from)
 {
@@ -90,6 +92,27 @@ static bool begin_tls(struct worker *w, const struct session_config *cfg)
 	return result == IO_OK;
 }
 
+static int64_t shorter(int64_t a, int64_t b)
+{
+	return b > 0 && b < a ? b : a;
+}
+
+/*
+ * What begins in stress has short time-outs by itself; what began before is told to go when it has used them
+ * up (master/overload.c).
+ */
+static void configure_for_stress(const struct worker *w, struct session_config *session)
+{
+	const struct config *cfg = w->service->cfg;
+
+	if (!atomic_load(&w->start->board->shared->stressed) || access_rank(&w->access) == CLIENT_LOCAL)
+		return;
+	session->command_timeout_ms = shorter(session->command_timeout_ms, cfg->stress_timeout_ms);
+	session->data_timeout_ms = shorter(session->data_timeout_ms, cfg->stress_timeout_ms);
+	if (cfg->stress_max_errors < session->max_errors)
+		session->max_errors = cfg->stress_max_errors;
+}
+
 static enum session_end converse(struct worker *w, int fd, const struct listening *from, size_t index)
 {
 	const struct config_listener *l = &w->service->cfg->listener[index];
@@ -101,20 +124,22 @@ static enum session_end converse(struct worker *w, int fd, const struct listenin
 					     peer_is_in(&w->peer, l->xclient_from, l->xclient_from_count) };
 	struct smtp_reply refusal = { .code = 0 };
 	enum session_end end = SESSION_TLS_FAILED;
-	const struct session_config *session;
+	struct session_config session;
 
 	if (access_begin(&w->access, &peer, login_of(l, from), w->busy, &refusal) == POLICY_REFUSE)
 		peer.refusal = &refusal;
-	session = prepare_stream(w, fd, from, index);
+	atomic_store(&w->start->slot->wait.rank, access_rank(&w->access));
+	session = *prepare_stream(w, fd, from, index);
+	configure_for_stress(w, &session);
 	if (w->module)
 		module_connected(w->module, fd);
 	w->in_session = true;
-	if (session->tls == SESSION_TLS_IMPLICIT && peer.refusal) {
+	if (session.tls == SESSION_TLS_IMPLICIT && peer.refusal) {
 		/* Not worth a handshake, and without one nothing can be said that the client understands. */
 		worker_log_refused(w, peer.refusal);
 		end = SESSION_REFUSED;
-	} else if (session->tls != SESSION_TLS_IMPLICIT || begin_tls(w, session)) {
-		end = session_run(session, &peer, &w->stream.io, w->handler, &w->events);
+	} else if (session.tls != SESSION_TLS_IMPLICIT || begin_tls(w, &session)) {
+		end = session_run(&session, &peer, &w->stream.io, w->handler, &w->events);
 	}
 	w->in_session = false;
 	if (w->module)
@@ -130,11 +155,17 @@ void worker_serve(struct worker *w, int fd, const struct listening *from)
 	enum session_end end;
 
 	w->messages = 0;
+	w->unsaid = false;
+	client_wait_new_episode(&w->start->slot->wait);
+	atomic_store(&w->start->slot->wait.rank, CLIENT_STRANGER);
 	w->listener = from->listener;
+	w->figure = figures_find(FIGURES_LISTENERS, from->listener);
 	peer_of(fd, &w->peer);
 	scoreboard_note(w->start->slot, w->peer.text, "");
+	proctitle_set("worker %s", w->peer.text);
 	if (!learn_client(w, fd, &w->service->cfg->listener[index])) {
 		close(fd);
+		proctitle_set("worker");
 		return;
 	}
 	scoreboard_note(w->start->slot, w->peer.text, NULL);
@@ -143,7 +174,7 @@ void worker_serve(struct worker *w, int fd, const struct listening *from)
 	worker_log_session(w, end, began_mono_ms);
 	stream_close(&w->stream);
 	if (end != SESSION_QUIT && end != SESSION_LOST)
-		stream_linger(&w->stream, LINGER_MS); /* our 421 is to arrive */
+		stream_linger(&w->stream, end == SESSION_SHED ? LINGER_SHED_MS : LINGER_MS); /* our 421 is to arrive */
 	close(fd);
 	proctitle_set("worker");
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "config/listener.h"
 #include "config/options.h"
 #include "config/programs.h"
 #include "config/secret.h"
@@ -35,6 +36,7 @@ const struct doctor_check doctor_local_checks[] = {
 	{ "hostname", "configuration", NULL, check_hostname },
 	{ "clock", NULL, NULL, check_clock },
 	{ "limits", "configuration", NULL, check_limits },
+	{ "sandbox", "configuration", NULL, check_sandbox },
 };
 const size_t doctor_local_check_count = sizeof(doctor_local_checks) / sizeof(doctor_local_checks[0]);
 
@@ -138,6 +140,8 @@ void check_users(void *subject, struct findings *f)
 		if (name && o->offset == offsetof(struct config, program_user) &&
 		    !config_runs_programs(d->cfg))
 			continue;
+		if (name && o->offset == offsetof(struct config, keys_user) && !config_has_tls(d->cfg))
+			continue;
 		if (name)
 			account(d, f, o->key, name, o->type == &config_type_group);
 	}
@@ -179,8 +183,7 @@ static void secret(const struct doctor_local *d, struct findings *f, const char 
 	size_t len;
 	struct err e;
 
-	if (strncmp(file, SECRET_CREDENTIAL, strlen(SECRET_CREDENTIAL)) == 0 &&
-	    !getenv("CREDENTIALS_DIRECTORY")) {
+	if (secret_is_elsewhere(file)) {
 		finding_add(f, FINDING_SKIPPED, "%s: %s is known to the service only: systemd hands it over",
 			    what, file);
 		return;

@@ -19,6 +19,7 @@
 #include "base/endpoint.h"
 #include "base/url.h"
 #include "config/listener.h"
+#include "config/secret.h"
 #include "doctor/local.h"
 #include "listener/tls.h"
 #include "rewrite/aliases.h"
@@ -60,6 +61,26 @@ static void certificate(const struct doctor_local *d, struct findings *f, const 
 	}
 }
 
+/* Files that systemd hands over are none that we could look at. */
+static bool is_elsewhere(struct findings *f, const char *what, const char *file)
+{
+	if (!file || !secret_is_elsewhere(file))
+		return false;
+	finding_add(f, FINDING_SKIPPED, "%s: %s is known to the service only: systemd hands it over", what, file);
+	return true;
+}
+
+static bool certificates_are_elsewhere(struct findings *f, const struct config_listener *l)
+{
+	bool elsewhere = is_elsewhere(f, "tls_client_ca", l->tls_client_ca);
+
+	for (size_t i = 0; i < l->tls_cert_count; i++)
+		elsewhere = is_elsewhere(f, "tls_cert", l->tls_cert[i]) || elsewhere;
+	for (size_t i = 0; i < l->tls_key_count; i++)
+		elsewhere = is_elsewhere(f, "tls_key", l->tls_key[i]) || elsewhere;
+	return elsewhere;
+}
+
 void check_certificates(void *subject, struct findings *f)
 {
 	const struct doctor_local *d = subject;
@@ -71,7 +92,7 @@ void check_certificates(void *subject, struct findings *f)
 		struct tls_server *server;
 		struct err e;
 
-		if (l->tls_cert_count == 0 || l->tls == SESSION_TLS_NONE)
+		if (l->tls_cert_count == 0 || l->tls == SESSION_TLS_NONE || certificates_are_elsewhere(f, l))
 			continue; /* nobody asks for it there */
 		settings.in_date = true;
 		server = tls_server_new(&settings, &e);
@@ -222,6 +243,8 @@ static void users(const struct doctor_local *d, struct findings *f)
 	struct users_file u;
 	struct err e;
 
+	if (is_elsewhere(f, "auth_users_file", file))
+		return;
 	if (users_file_read(&u, file, &e) < 0) {
 		cannot_use(d, f, &e,
 			   e.os_error == ENOENT ? "nobody can log in: posthouse user add NAME makes it"

@@ -12,15 +12,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 
 #define CONTROL_MARK UINT64_MAX
+#define PROBE_MARK (UINT64_MAX - 1)
 
-int acceptor_open(struct acceptor *a, const struct listening_set *set, struct control *control, struct err *e)
+int acceptor_open(struct acceptor *a, const struct listening_set *set, struct control *control, int probe_fd,
+		  struct err *e)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = CONTROL_MARK };
 
 	a->set = set;
 	a->control = control;
+	a->probe_fd = probe_fd;
 	a->wake_mono_ms = CLOCK_NEVER;
 	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (a->epoll_fd < 0 || epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, control->fd, &ev) < 0) {
@@ -34,6 +38,12 @@ int acceptor_open(struct acceptor *a, const struct listening_set *set, struct co
 			err_set_os(e, errno, "%s: cannot wait for clients", set->item[i].address);
 			return -1;
 		}
+	}
+	ev.events = EPOLLIN | EPOLLEXCLUSIVE;
+	ev.data.u64 = PROBE_MARK;
+	if (probe_fd >= 0 && epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, probe_fd, &ev) < 0) {
+		err_set_os(e, errno, "cannot wait for health checks");
+		return -1;
 	}
 	return 0;
 }
@@ -56,6 +66,25 @@ static int take(const struct listening *l)
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	}
 	return fd;
+}
+
+/* -1: another worker was faster, or the line is shut. */
+static int take_probe(struct acceptor *a)
+{
+	size_t len, count;
+	int fd = -1;
+	char byte;
+
+	if (descriptors_receive(a->probe_fd, &byte, 1, &len, &fd, 1, &count)) {
+		if (count == 1)
+			return fd;
+		if (len == 0) { /* for good: it would be readable for ever */
+			(void)epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->probe_fd, NULL);
+			a->probe_fd = -1;
+		}
+	}
+	errno = EAGAIN;
+	return -1;
 }
 
 /* Milliseconds until a->wake_mono_ms as epoll_wait wants them. */
@@ -89,8 +118,8 @@ int acceptor_next(struct acceptor *a, const struct listening **from)
 			control_read(a->control);
 			continue;
 		}
-		*from = &a->set->item[ev.data.u64];
-		fd = take(*from);
+		*from = ev.data.u64 == PROBE_MARK ? NULL : &a->set->item[ev.data.u64];
+		fd = *from ? take(*from) : take_probe(a);
 		if (fd >= 0)
 			return fd;
 		/*

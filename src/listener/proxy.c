@@ -181,6 +181,9 @@ static enum io_result failed(enum io_result result, size_t len, struct err *e)
 	case IO_STOP:
 		err_set(e, "the service stops");
 		break;
+	case IO_SHED:
+		err_set(e, "no PROXY header yet, and others wait for a worker");
+		break;
 	}
 	return result;
 }

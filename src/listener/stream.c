@@ -20,7 +20,8 @@ bool stream_must_stop(const struct stream *s)
  * Waits for events on the socket until the deadline. The control line is
  * watched until it has said "stop" (after that it stays readable).
  */
-static enum io_result wait_for(struct stream *s, short events, int64_t deadline_mono_ms, bool stoppable)
+static enum io_result wait_until(struct stream *s, short events, int64_t deadline_mono_ms, bool stoppable,
+				 bool sheddable)
 {
 	for (;;) {
 		struct pollfd fds[2] = { { s->fd, events, 0 },
@@ -30,6 +31,8 @@ static enum io_result wait_for(struct stream *s, short events, int64_t deadline_
 
 		if (stoppable && stream_must_stop(s))
 			return IO_STOP;
+		if (sheddable && s->control->wait && client_wait_is_shed(s->control->wait))
+			return IO_SHED;
 		if (stoppable && s->control->stop_by_mono_ms < until)
 			until = s->control->stop_by_mono_ms;
 		left = until == CLOCK_NEVER ? -1 : until - clock_mono_ms();
@@ -45,6 +48,21 @@ static enum io_result wait_for(struct stream *s, short events, int64_t deadline_
 		if (clock_mono_ms() >= deadline_mono_ms)
 			return IO_TIMEOUT;
 	}
+}
+
+/* The same, and the master may know of it. */
+static enum io_result wait_for(struct stream *s, short events, int64_t deadline_mono_ms, bool stoppable,
+			       bool sheddable)
+{
+	struct client_wait *wait = s->control->wait;
+	enum io_result r;
+
+	if (wait)
+		client_wait_begins(wait, clock_mono_ms());
+	r = wait_until(s, events, deadline_mono_ms, stoppable, sheddable);
+	if (wait)
+		client_wait_ends(wait, clock_mono_ms());
+	return r;
 }
 
 enum io_result stream_receive(struct stream *s, void *data, size_t cap, int64_t deadline_mono_ms,
@@ -68,7 +86,7 @@ enum io_result stream_receive(struct stream *s, void *data, size_t cap, int64_t 
 			continue;
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			return IO_ERROR;
-		r = wait_for(s, POLLIN, deadline_mono_ms, stoppable);
+		r = wait_for(s, POLLIN, deadline_mono_ms, stoppable, stoppable);
 		if (r != IO_OK)
 			return r;
 	}
@@ -91,7 +109,7 @@ enum io_result stream_send(struct stream *s, const void *data, size_t len, int64
 			continue;
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			return IO_ERROR;
-		r = wait_for(s, POLLOUT, deadline_mono_ms, false);
+		r = wait_for(s, POLLOUT, deadline_mono_ms, false, !s->io.owes_answer);
 		if (r != IO_OK)
 			return r;
 	}
@@ -110,7 +128,7 @@ void stream_linger(struct stream *s, int64_t most_ms)
 		n = recv(s->fd, drop, sizeof(drop), 0);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return;
-		if (n < 0 && wait_for(s, POLLIN, deadline, false) != IO_OK)
+		if (n < 0 && wait_for(s, POLLIN, deadline, false, false) != IO_OK)
 			return;
 	}
 }

@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "keys/client.h"
 #include "listener/tls_internal.h"
 #include "listener/tls_names.h"
 
@@ -54,6 +55,7 @@ static int give_up(BIO *bio, struct stream_tls *t, enum io_result result)
 	switch (result) {
 	case IO_TIMEOUT:
 	case IO_STOP:
+	case IO_SHED:
 		BIO_set_retry_read(bio); /* the state stays good for our last words */
 		return -1;
 	case IO_EOF:
@@ -237,6 +239,7 @@ static enum io_result shake_hands(struct stream_tls *t)
 	enum io_result r;
 	int n;
 
+	keys_client_forget_trouble();
 	do {
 		ERR_clear_error();
 		n = SSL_do_handshake(t->ssl);
@@ -256,6 +259,9 @@ static void explain(const struct stream_tls *t, enum io_result r, struct err *e)
 	case IO_STOP:
 		err_set(e, "the service is stopping");
 		return;
+	case IO_SHED:
+		err_set(e, "the handshake took too long for a busy server");
+		return;
 	case IO_OK:
 	case IO_EOF:
 	case IO_ERROR:
@@ -267,6 +273,8 @@ static void explain(const struct stream_tls *t, enum io_result r, struct err *e)
 		err_set(e, "the client's part of the handshake is too large");
 	else if (t->result == IO_ERROR)
 		err_set(e, "the connection broke");
+	else if (keys_client_trouble()) /* OpenSSL only knows that something went wrong inside */
+		err_set(e, "%s", keys_client_trouble());
 	else
 		tls_reason(t->ssl, e);
 }

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "listener/tls_internal.h"
+#include "listener/tls_pairs.h"
 
 /* ---- profiles ------------------------------------------------------------------------- */
 
@@ -166,11 +167,17 @@ static int load_pairs(struct tls_server *server, const struct tls_settings *sett
 {
 	server->pair = mem_array(settings->cert_count, sizeof(*server->pair));
 	for (size_t i = 0; i < settings->cert_count; i++) {
-		if (tls_pair_load(&server->pair[i], settings->cert[i],
-				  settings->key_count ? settings->key[i] : NULL, settings->in_date, e) < 0)
+		const char *key_file = settings->key_count ? settings->key[i] : NULL;
+		int result = settings->pairs ? tls_pairs_get(settings->pairs, settings->pairs_index, i,
+							     settings->cert[i], &server->pair[i], e)
+					     : tls_pair_load(&server->pair[i], settings->cert[i], key_file,
+							     settings->in_date, e);
+
+		if (result < 0)
 			return -1;
 		server->pair_count++;
 	}
+	server->keys_are_apart = settings->pairs;
 	return 0;
 }
 
@@ -280,14 +287,39 @@ static bool shake_hands(SSL *server, SSL *client)
 	return false;
 }
 
+/* A pair for nothing else than warming up: where the keys are apart nobody here can sign for the real ones. */
+static void use_throwaway(SSL *server)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+
+	if (key && cert && X509_set_version(cert, X509_VERSION_3) == 1 &&
+	    X509_gmtime_adj(X509_getm_notBefore(cert), 0) && X509_gmtime_adj(X509_getm_notAfter(cert), 3600) &&
+	    X509_set_pubkey(cert, key) == 1 && X509_sign(cert, key, EVP_sha256()) > 0) {
+		SSL_certs_clear(server);
+		SSL_use_cert_and_key(server, cert, key, NULL, 1);
+	}
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
+/* OpenSSL looks up how to sign with each of the keys that are apart. */
+static void warm_up_keys(const struct tls_server *server)
+{
+	for (size_t i = 0; i < server->pair_count; i++) {
+		(void)EVP_PKEY_digestsign_supports_digest(server->pair[i].key, NULL, "SHA256", NULL);
+		(void)EVP_PKEY_digestsign_supports_digest(server->pair[i].key, NULL, NULL, NULL);
+	}
+}
+
 /*
  * A handshake with ourselves, in memory. OpenSSL makes much of what it needs when it first needs it; made here it is
  * shared by all workers, and not made by each. It does not matter whether it succeeds.
  */
-static void warm_up(SSL_CTX *ctx)
+static void warm_up(const struct tls_server *tls)
 {
 	SSL_CTX *client_ctx = SSL_CTX_new(TLS_client_method());
-	SSL *server = SSL_new(ctx), *client = client_ctx ? SSL_new(client_ctx) : NULL;
+	SSL *server = SSL_new(tls->ctx), *client = client_ctx ? SSL_new(client_ctx) : NULL;
 	BIO *one = NULL, *other = NULL;
 	char c;
 
@@ -297,6 +329,8 @@ static void warm_up(SSL_CTX *ctx)
 		SSL_set_bio(client, other, other);
 		SSL_set_accept_state(server);
 		SSL_set_connect_state(client);
+		if (tls->keys_are_apart)
+			use_throwaway(server);
 		if (shake_hands(server, client)) {
 			SSL_write(client, "", 1);
 			SSL_read(server, &c, 1);
@@ -307,6 +341,8 @@ static void warm_up(SSL_CTX *ctx)
 	SSL_free(server);
 	SSL_free(client);
 	SSL_CTX_free(client_ctx);
+	if (tls->keys_are_apart)
+		warm_up_keys(tls);
 	ERR_clear_error();
 }
 
@@ -328,7 +364,7 @@ struct tls_server *tls_server_new(const struct tls_settings *settings, struct er
 	    judge_clients(server, settings, e) < 0)
 		goto failed;
 	tls_tickets_use(server->ctx, server);
-	warm_up(server->ctx);
+	warm_up(server);
 	return server;
 failed:
 	ERR_clear_error();

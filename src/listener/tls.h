@@ -3,10 +3,10 @@
  * TLS of a listener, server side, with OpenSSL: certificates by name, versions
  * and ciphers by profile, clients' certificates, session tickets.
  *
- * Made by the master from files that only root may be able to read, before it
- * forks; the workers inherit it and make the streams of their clients with it
- * (listener/stream.h). Who is forked and takes no clients frees it, keys
- * included. Nothing changes in it later: new files mean a new one.
+ * Made by the master before it forks; the workers inherit it and make the
+ * streams of their clients with it (listener/stream.h). The private keys are
+ * not in it but in the key process (tls_pairs.h), unless files are read
+ * without one. Nothing changes in it later: new files mean a new one.
  */
 #ifndef LISTENER_TLS_H
 #define LISTENER_TLS_H
@@ -37,6 +37,8 @@ struct tls_settings {
 	size_t cert_count;
 	char *const *key;
 	size_t key_count; /* 0: the keys are in the files of cert */
+	const struct tls_pairs *pairs; /* where they have been read (tls_pairs.h); NULL: read here, keys included */
+	size_t pairs_index; /* in there */
 	enum tls_profile profile;
 	const char *client_ca; /* file; NULL: none */
 	enum tls_client_cert client_cert;
@@ -45,6 +47,7 @@ struct tls_settings {
 };
 
 struct tls_server;
+struct tls_pairs;
 
 /* Reads and checks all files. NULL: e names the file, what is wrong and what to do. Copies what it needs. */
 struct tls_server *tls_server_new(const struct tls_settings *settings, struct err *e);

@@ -247,13 +247,14 @@ static char *names_text(const struct tls_names *names)
 	return copy;
 }
 
-static void take(struct tls_pair *pair, const char *file, STACK_OF(X509) * certs, EVP_PKEY *key)
+void tls_pair_take(struct tls_pair *pair, const char *file, STACK_OF(X509) * certs, EVP_PKEY *key)
 {
+	memset(pair, 0, sizeof(*pair));
 	pair->file = mem_strdup(file);
 	pair->cert = sk_X509_shift(certs);
 	pair->chain = certs;
 	pair->key = key;
-	pair->key_type = EVP_PKEY_get_base_id(key);
+	pair->key_type = EVP_PKEY_get_base_id(X509_get0_pubkey(pair->cert));
 	pair->begins_wall_us = wall_us_of(X509_get0_notBefore(pair->cert));
 	pair->ends_wall_us = tls_certificate_ends_wall_us(pair->cert);
 	tls_names_of(pair->cert, false, &pair->names);
@@ -279,7 +280,7 @@ int tls_pair_load(struct tls_pair *pair, const char *cert_file, const char *key_
 	    (in_date && check_dates(cert_file, sk_X509_value(certs, 0), e) < 0) ||
 	    check_chain(cert_file, certs, e) < 0)
 		goto out;
-	take(pair, cert_file, certs, key);
+	tls_pair_take(pair, cert_file, certs, key);
 	result = 0;
 out:
 	text_release(&cert_text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Overwrites what OpenSSL gives back. It clears keys as it knows them, but not what it made on its way to them (the
- * decoded file, numbers as parameters), and the relay and the auth process are forked from the master, which read them.
+ * decoded file, numbers as parameters).
  */
 #ifndef LISTENER_TLS_MEMORY_H
 #define LISTENER_TLS_MEMORY_H

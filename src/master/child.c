@@ -3,7 +3,6 @@
 #include "master/child.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +11,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/control.h"
+#include "base/descriptors.h"
 #include "base/log.h"
+#include "figures/figures.h"
 
 const char *child_role_name(enum child_role role)
 {
@@ -25,6 +27,10 @@ const char *child_role_name(enum child_role role)
 		return "auth";
 	case ROLE_PROGRAMS:
 		return "programs";
+	case ROLE_KEYS:
+		return "keys";
+	case ROLE_MONITOR:
+		return "monitor";
 	}
 	return "?";
 }
@@ -46,7 +52,7 @@ pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct
 	int line[2];
 	pid_t pid;
 
-	if (pipe2(line, O_CLOEXEC | O_NONBLOCK) < 0) {
+	if (control_pair(line) < 0) {
 		err_set_os(e, errno, "cannot make a control line for a new %s", child_role_name(role));
 		return -1;
 	}
@@ -74,10 +80,26 @@ pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct
 
 void child_tell(struct child *c, char what)
 {
-	c->told = true;
-	if (write(c->control_fd, &what, 1) < 0) {
+	c->told = c->told || what == CONTROL_RETIRE || what == CONTROL_STOP;
+	child_pass(c, what, -1);
+}
+
+void child_pass(struct child *c, char what, int fd)
+{
+	if (descriptors_send(c->control_fd, &what, 1, &fd, fd >= 0) < 0) {
 		/* EPIPE: it is on its way out; waitpid will tell */
 	}
+}
+
+bool child_hear(struct child *c, char *what, int *fd)
+{
+	size_t len, count;
+
+	if (!descriptors_receive(c->control_fd, what, 1, &len, fd, 1, &count) || len == 0)
+		return false;
+	if (count != 1)
+		*fd = -1;
+	return true;
 }
 
 bool child_bury(struct child *c, int wait_status, const char *guest, const char *function)
@@ -85,6 +107,7 @@ bool child_bury(struct child *c, int wait_status, const char *guest, const char 
 	bool failed = !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0 || guest;
 	struct log_line line;
 
+	figures_add(FIGURE_PROCESS_EXITS, c->role, WIFSIGNALED(wait_status) ? 2 : failed, 1);
 	log_begin(&line, failed ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "child_exited");
 	log_str(&line, "role", child_role_name(c->role));
 	log_int(&line, "pid", c->pid);

@@ -9,29 +9,48 @@
 
 #include "base/err.h"
 
-enum child_role { ROLE_WORKER, ROLE_RELAY, ROLE_AUTH, ROLE_PROGRAMS };
-#define CHILD_ROLES 4
+enum child_role {
+	ROLE_WORKER, /* many */
+	/* one of each, or none */
+	ROLE_RELAY,
+	ROLE_AUTH,
+	ROLE_PROGRAMS,
+	ROLE_KEYS, /* private keys of certificates */
+	ROLE_MONITOR /* figures and health */
+};
+#define CHILD_ROLES 6
 
 struct child {
 	pid_t pid; /* 0: this place is free */
 	enum child_role role;
 	unsigned slot; /* of the scoreboard, workers only */
-	int control_fd; /* write end of its control line */
+	int control_fd; /* the master's end of its control line */
 	int64_t born_mono_ms;
 	bool told; /* was asked to retire or stop */
+	bool old; /* another one takes, or took, its place; not of workers */
+	unsigned batch; /* workers: which they were started with (turnover.c) */
+	bool foreign; /* workers: of the executable before this one; they write to another scoreboard */
+	int64_t kill_at_mono_ms; /* it has to be gone by then; 0: no such time */
 };
 
 const char *child_role_name(enum child_role role);
 
 /*
  * fork() with a control line between. In the child 0 is returned, *control_fd
- * is its read end and signals are as a child wants them: those meant for the
+ * is its end and signals are as a child wants them: those meant for the
  * master are ignored (the control line speaks), nothing is blocked. In the
  * master c is filled and the pid returned. -1 on failure.
  */
 pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct err *e);
 /* One byte down the control line; a child that does not read any more is dying anyway. */
 void child_tell(struct child *c, char what);
+/* The same with a descriptor, which stays the caller's; for what does not end it (base/control.h). */
+void child_pass(struct child *c, char what, int fd);
+/*
+ * What it said: a byte, and a descriptor that is the caller's now, or -1. False: nothing, or it is gone. Never
+ * blocks. It may say anything: who was taken over says it, too.
+ */
+bool child_hear(struct child *c, char *what, int *fd);
 /*
  * It is gone: closes the line, logs how it ended; true when that was not in order. guest: whose code it died
  * in, and in which function of that; NULL: none's but ours. Who dies in there is not in order, whatever its

@@ -2,6 +2,11 @@
 /* See pool.h. */
 #include "master/pool.h"
 
+unsigned pool_slots(const struct pool_limits *limits)
+{
+	return limits->max_workers + (limits->min_spare > 0 ? limits->min_spare : 1);
+}
+
 unsigned pool_to_start(const struct pool_limits *limits, const struct scoreboard_count *count)
 {
 	unsigned spare = count->idle + count->starting;

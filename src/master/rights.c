@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -74,14 +76,31 @@ void rights_add_groups_of(struct rights *r, const char *user)
 			rights_add_group(r, gid[i]);
 }
 
+/*
+ * Started with capabilities and not as root (systemd's AmbientCapabilities=): they were for listening, which is done.
+ * Nobody that we execute has them any more; we neither, where a filter of system calls does not forbid to give up what
+ * it takes for a privilege (systemd's @privileged does).
+ */
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	(void)syscall(SYS_capset, &header, none);
+}
+
 int rights_drop(const struct rights *r, struct err *e)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
 		err_set_os(e, errno, "cannot give up new privileges");
 		return -1;
 	}
-	if (!r->change)
+	if (!r->change) {
+		if (geteuid() != 0) /* root that stays root was told to */
+			drop_capabilities();
 		return 0;
+	}
 	if (setgroups(r->extra_count, r->extra_gid) < 0 ||
 	    setresgid(r->gid, r->gid, r->gid) < 0 || setresuid(r->uid, r->uid, r->uid) < 0) {
 		err_set_os(e, errno, "cannot become user id %ld", (long)r->uid);

@@ -29,7 +29,8 @@ void rights_add_groups_of(struct rights *r, const char *user);
 /*
  * In a child, after the fork: becomes that user, with those groups, and
  * makes sure that there is no way back; no exec gains rights from here on
- * (PR_SET_NO_NEW_PRIVS, also when nothing is changed).
+ * (PR_SET_NO_NEW_PRIVS, also when nothing is changed), and capabilities that an
+ * ordinary user was started with are given up.
  */
 int rights_drop(const struct rights *r, struct err *e);
 

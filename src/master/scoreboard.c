@@ -8,17 +8,17 @@
 #include <sys/mman.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/clock.h"
 
-static size_t size_of(unsigned slots)
-{
-	return sizeof(struct scoreboard_shared) + slots * sizeof(struct scoreboard_slot);
-}
+static const size_t board_bytes =
+	sizeof(struct scoreboard_shared) + SCOREBOARD_SLOTS_MAX * sizeof(struct scoreboard_slot);
 
 int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e)
 {
-	void *p = mmap(NULL, size_of(slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, board_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
+	ASSERT(slots <= SCOREBOARD_SLOTS_MAX);
 	if (p == MAP_FAILED) {
 		err_set_os(e, errno, "cannot map shared memory for %u workers", slots);
 		return -1;
@@ -32,32 +32,43 @@ int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e)
 
 void scoreboard_destroy(struct scoreboard *board)
 {
-	munmap(board->shared, size_of(board->slots));
+	munmap(board->shared, board_bytes);
 	free(board);
+}
+
+void scoreboard_grow(struct scoreboard *board, unsigned slots)
+{
+	ASSERT(slots <= SCOREBOARD_SLOTS_MAX);
+	if (slots > board->slots)
+		board->slots = slots;
+}
+
+void scoreboard_add(const struct scoreboard *board, unsigned slot, struct scoreboard_count *count)
+{
+	switch (atomic_load(&board->slot[slot].state)) {
+	case SLOT_FREE:
+		return;
+	case SLOT_STARTING:
+		count->starting++;
+		break;
+	case SLOT_IDLE:
+		count->idle++;
+		break;
+	case SLOT_BUSY:
+		count->busy++;
+		break;
+	case SLOT_LEAVING:
+		count->leaving++;
+		break;
+	}
+	count->total++;
 }
 
 void scoreboard_count(const struct scoreboard *board, struct scoreboard_count *count)
 {
 	*count = (struct scoreboard_count){ 0 };
-	for (unsigned i = 0; i < board->slots; i++) {
-		switch (atomic_load(&board->slot[i].state)) {
-		case SLOT_FREE:
-			continue;
-		case SLOT_STARTING:
-			count->starting++;
-			break;
-		case SLOT_IDLE:
-			count->idle++;
-			break;
-		case SLOT_BUSY:
-			count->busy++;
-			break;
-		case SLOT_LEAVING:
-			count->leaving++;
-			break;
-		}
-		count->total++;
-	}
+	for (unsigned i = 0; i < board->slots; i++)
+		scoreboard_add(board, i, count);
 }
 
 void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot_state state)
@@ -66,6 +77,20 @@ void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot
 		return;
 	atomic_store(&slot->since_mono_ms, clock_mono_ms());
 	atomic_store(&slot->state, state);
+}
+
+bool scoreboard_may_log(struct scoreboard *board, int64_t now_mono_ms)
+{
+	struct scoreboard_shared *shared = board->shared;
+	int64_t second = now_mono_ms / 1000;
+
+	/* two that begin a second at one moment may lose a line each from its count: it is about floods */
+	if (atomic_exchange(&shared->flood_second, second) != second)
+		atomic_store(&shared->flood_lines, 0);
+	if (atomic_fetch_add(&shared->flood_lines, 1) < SCOREBOARD_FLOOD_LINES)
+		return true;
+	atomic_fetch_add(&shared->flood_unsaid, 1);
+	return false;
 }
 
 void scoreboard_note(struct scoreboard_slot *slot, const char *peer, const char *verb)

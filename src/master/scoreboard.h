@@ -13,7 +13,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/client_wait.h"
 #include "base/err.h"
+#include "master/child.h"
 
 enum slot_state {
 	SLOT_FREE, /* no process */
@@ -28,7 +30,9 @@ struct scoreboard_slot {
 	_Atomic unsigned generation;
 	_Atomic pid_t pid;
 	_Atomic int64_t since_mono_ms; /* of the present state */
-	_Atomic uint64_t sessions, accepted, rejected; /* of this slot, over all its workers */
+	/* of this slot, over all its workers; clients counts when they are accepted, sessions when they are over */
+	_Atomic uint64_t clients, sessions, accepted, rejected;
+	struct client_wait wait; /* for its client, while it is busy */
 	char peer[80]; /* torn reads are possible and harmless: for people only */
 	char verb[16];
 	/*
@@ -41,36 +45,53 @@ struct scoreboard_slot {
 
 struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
-	_Atomic bool relay_ready;
+	_Atomic bool ready[CHILD_ROLES]; /* by role: it has started; workers tell by their slots */
 	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
-	_Atomic bool auth_ready;
-	_Atomic bool programs_ready;
-	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */
+	_Atomic unsigned turned_away; /* clients that heard 421 in the backlog, since the master looked (overload.c) */
+	_Atomic bool stressed; /* many workers are busy: what begins now has the time-outs of then (overload.h) */
+	/* Lines about connections that came to nothing, of all workers (scoreboard_may_log). */
+	_Atomic int64_t flood_second;
+	_Atomic unsigned flood_lines;
+	_Atomic unsigned flood_unsaid; /* since the master told how many it were */
 	_Atomic bool watched; /* an operator watches: log lines are to be sent to the relay too (daemon/events.h) */
 	_Atomic uint64_t watch_lost; /* lines that could not be */
 	struct scoreboard_slot slot[];
 };
+
+/* There is room for so many; only what is used takes memory. */
+#define SCOREBOARD_SLOTS_MAX 30000
 
 /*
  * Each process has its own of this: what is shared any worker can overwrite, and the master counts by
  * `slots`.
  */
 struct scoreboard {
-	unsigned slots;
+	unsigned slots; /* in use; a process that was forked before there were more knows of fewer */
 	struct scoreboard_shared *shared;
 	struct scoreboard_slot *slot; /* shared->slot */
 };
 
+/* slots: at most SCOREBOARD_SLOTS_MAX, here and below */
 int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e);
+/* In the master: there are as many from now on, for it and those it forks. Never fewer than there were. */
+void scoreboard_grow(struct scoreboard *board, unsigned slots);
 void scoreboard_destroy(struct scoreboard *board);
 
 struct scoreboard_count {
 	unsigned total, starting, idle, busy, leaving;
 };
 void scoreboard_count(const struct scoreboard *board, struct scoreboard_count *count);
+/* Counts one slot. */
+void scoreboard_add(const struct scoreboard *board, unsigned slot, struct scoreboard_count *count);
 
 /* By the worker: its new state; dropped when the slot has another generation by now. */
 void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot_state state);
+/*
+ * By the worker: a line in the log that costs a stranger one connection. False: there were
+ * SCOREBOARD_FLOOD_LINES in this second, and this one is only counted.
+ */
+#define SCOREBOARD_FLOOD_LINES 20
+bool scoreboard_may_log(struct scoreboard *board, int64_t now_mono_ms);
 /* By the worker: that code is called, and is back. */
 void scoreboard_guest_enters(struct scoreboard_slot *slot, const char *guest, const char *function,
 			     int64_t deadline_mono_ms);

@@ -16,211 +16,59 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
-#include "master/backoff.h"
-#include "master/child.h"
+#include "master/master_internal.h"
 
-#define TICK_MS 1000 /* how often the pool is looked at without a reason */
-#define KILL_GRACE_MS 2000 /* after stop_timeout: for a child's own last words */
+#define REVERT_AFTER_MS 60000 /* besides stop_timeout, which the relay before may need */
 
-struct master {
-	const struct master_limits *limits;
-	const struct master_roles *roles;
-	struct scoreboard *board;
-	struct child *child; /* board->slots workers, then the relay, auth, programs */
-	unsigned child_count;
-	struct backoff backoff[CHILD_ROLES];
-	unsigned generation; /* of the last worker started */
-	int signal_fd;
-	int wake_fd[2]; /* workers write: idle ones run out */
-	bool announced; /* ready() was called */
-	bool worker_lost; /* one died, perhaps when it alone had been woken for a client: the next looks at the sockets */
-	bool stopping;
-	bool never_ready; /* a child could not even start, before the service was ready */
-	int64_t kill_at_mono_ms;
-	int64_t last_shrink_mono_ms;
-	int64_t last_tick_mono_ms;
-};
+/* ---- changes ------------------------------------------------------------------- */
 
-/* What runs at most once: its place, and what it runs. NULL: this service has none. */
-static int (*single_role(const struct master *m, enum child_role role))(void *ctx, struct child_start *start)
+static void execute(struct master *m, void (*how)(void *ctx, const struct child *const *child, unsigned count))
 {
-	switch (role) {
-	case ROLE_WORKER:
-		return NULL;
-	case ROLE_RELAY:
-		return m->roles->relay;
-	case ROLE_AUTH:
-		return m->roles->auth;
-	case ROLE_PROGRAMS:
-		return m->roles->programs;
-	}
-	return NULL;
+	const struct child **alive = mem_array(family_places(m) + 1, sizeof(*alive));
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < family_places(m); i++)
+		if (family_at(m, i)->pid != 0)
+			alive[count++] = family_at(m, i);
+	how(m->roles->ctx, alive, count);
+	free(alive);
 }
 
-static unsigned single_index(const struct master *m, enum child_role role)
+void master_take(struct master *m, enum master_change change)
 {
-	return m->board->slots + (unsigned)role - ROLE_RELAY;
-}
-
-static _Atomic bool *single_ready(const struct master *m, enum child_role role)
-{
-	switch (role) {
-	case ROLE_AUTH:
-		return &m->board->shared->auth_ready;
-	case ROLE_PROGRAMS:
-		return &m->board->shared->programs_ready;
-	case ROLE_WORKER:
-	case ROLE_RELAY:
+	switch (change) {
+	case MASTER_SAME:
+		break;
+	case MASTER_WORKERS:
+	case MASTER_KEYS:
+	case MASTER_GENERATION:
+		if (!m->stopping)
+			turnover_begin(m, change);
+		break;
+	case MASTER_EXECUTE:
+		if (!m->stopping)
+			execute(m, m->roles->execute);
 		break;
 	}
-	return &m->board->shared->relay_ready;
-}
-
-/* ---- being born -------------------------------------------------------------- */
-
-/* In the child: what belongs to the master is closed, then the role runs. */
-static _Noreturn void live(struct master *m, enum child_role role, struct child_start *start)
-{
-	int status;
-
-	close(m->signal_fd);
-	close(m->wake_fd[0]);
-	for (unsigned i = 0; i < m->child_count; i++)
-		if (m->child[i].pid != 0)
-			close(m->child[i].control_fd);
-	free(m->child);
-	status = role == ROLE_WORKER ? m->roles->worker(m->roles->ctx, start)
-				     : single_role(m, role)(m->roles->ctx, start);
-	exit(status);
-}
-
-static bool spawn(struct master *m, enum child_role role, unsigned index)
-{
-	struct child_start start = { .board = m->board, .wake_fd = m->wake_fd[1] };
-	struct child *c = &m->child[index];
-	struct err e;
-	int control_fd;
-	pid_t pid;
-
-	if (role == ROLE_WORKER) {
-		start.slot = &m->board->slot[index];
-		start.generation = ++m->generation;
-		atomic_store(&start.slot->generation, start.generation);
-		scoreboard_set(start.slot, start.generation, SLOT_STARTING);
-		scoreboard_note(start.slot, "", "");
-	}
-	pid = child_spawn(c, role, &control_fd, &e);
-	if (pid == 0) {
-		control_init(&start.control, control_fd, m->limits->stop_timeout_ms);
-		live(m, role, &start);
-	}
-	if (pid < 0) {
-		log_msg(LOG_LEVEL_ERROR, "spawn_failed", "%s", e.text);
-		if (role == ROLE_WORKER)
-			atomic_store(&start.slot->state, SLOT_FREE);
-		backoff_note(&m->backoff[role], true, 0, clock_mono_ms());
-		return false;
-	}
-	c->slot = index;
-	if (role == ROLE_WORKER)
-		atomic_store(&start.slot->pid, pid);
-	return true;
-}
-
-static void spawn_single(struct master *m, enum child_role role)
-{
-	unsigned index = single_index(m, role);
-
-	if (single_role(m, role) && m->child[index].pid == 0 &&
-	    clock_mono_ms() >= m->backoff[role].not_before_mono_ms)
-		spawn(m, role, index);
-}
-
-static void grow_pool(struct master *m)
-{
-	struct scoreboard_count count;
-	unsigned want;
-
-	if (clock_mono_ms() < m->backoff[ROLE_WORKER].not_before_mono_ms)
-		return;
-	scoreboard_count(m->board, &count);
-	want = pool_to_start(&m->limits->pool, &count);
-	if (want == 0 && m->worker_lost)
-		want = 1;
-	m->worker_lost = false;
-	for (unsigned i = 0; i < m->board->slots && want > 0; i++) {
-		if (m->child[i].pid != 0)
-			continue;
-		if (!spawn(m, ROLE_WORKER, i))
-			return;
-		want--;
-	}
-}
-
-static void shrink_pool(struct master *m)
-{
-	struct scoreboard_count count;
-	unsigned want;
-
-	if (clock_mono_ms() - m->last_shrink_mono_ms < TICK_MS)
-		return;
-	m->last_shrink_mono_ms = clock_mono_ms();
-	scoreboard_count(m->board, &count);
-	want = pool_to_retire(&m->limits->pool, &count);
-	for (unsigned i = m->board->slots; i-- > 0 && want > 0;) {
-		struct child *c = &m->child[i];
-
-		if (c->pid == 0 || c->told || atomic_load(&m->board->slot[i].state) != SLOT_IDLE)
-			continue;
-		child_tell(c, CONTROL_RETIRE);
-		want--;
-	}
-}
-
-/* ---- being replaced ------------------------------------------------------------ */
-
-/*
- * What workers inherit has changed: those there are leave, grow_pool() starts others. The sockets stay open
- * here.
- */
-static void replace_workers(struct master *m)
-{
-	for (unsigned i = 0; i < m->board->slots; i++)
-		if (m->child[i].pid != 0 && !m->child[i].told)
-			child_tell(&m->child[i], CONTROL_RETIRE);
 }
 
 static void reload(struct master *m)
 {
-	if (!m->roles->reload) {
+	if (!m->roles->reload)
 		log_msg(LOG_LEVEL_WARNING, "reload_refused", "there is nothing to read again");
-		return;
-	}
-	if (m->roles->reload(m->roles->ctx))
-		replace_workers(m);
+	else if (!m->was_ready)
+		m->reload_wanted = true;
+	else
+		master_take(m, m->roles->reload(m->roles->ctx));
 }
 
-/* What does not come back cannot be asked to. */
-static void end_overdue_guests(struct master *m)
+static void upgrade(struct master *m)
 {
-	int64_t now = clock_mono_ms();
-
-	for (unsigned i = 0; i < m->board->slots; i++) {
-		struct scoreboard_slot *slot = &m->board->slot[i];
-		int64_t deadline = atomic_load(&slot->guest_deadline_mono_ms);
-		struct log_line line;
-
-		if (m->child[i].pid == 0 || deadline == 0 || now < deadline)
-			continue;
-		log_begin(&line, LOG_LEVEL_ERROR, "module_timeout");
-		log_int(&line, "pid", m->child[i].pid);
-		log_strn(&line, "module", slot->guest, strnlen(slot->guest, sizeof(slot->guest)));
-		log_strn(&line, "function", slot->guest_function,
-			 strnlen(slot->guest_function, sizeof(slot->guest_function)));
-		log_end(&line);
-		kill(m->child[i].pid, SIGKILL);
-		atomic_store(&slot->guest_deadline_mono_ms, INT64_MAX); /* once */
-	}
+	if (!m->roles->upgrade || !m->was_ready)
+		log_msg(LOG_LEVEL_WARNING, "upgrade_refused", "%s",
+			m->roles->upgrade ? "the service is still starting" : "there is no way to do that");
+	else
+		master_take(m, m->roles->upgrade(m->roles->ctx));
 }
 
 static void tick(struct master *m)
@@ -228,14 +76,17 @@ static void tick(struct master *m)
 	if (clock_mono_ms() - m->last_tick_mono_ms < TICK_MS)
 		return;
 	m->last_tick_mono_ms = clock_mono_ms();
-	end_overdue_guests(m);
-	if (m->roles->tick && m->roles->tick(m->roles->ctx))
-		replace_workers(m);
+	family_kill_overdue(m);
+	turnover_remind(m);
+	if (!m->was_ready && m->roles->inherited_count > 0 && clock_mono_ms() >= m->revert_at_mono_ms)
+		master_failed_to_start(m);
+	if (m->roles->tick)
+		master_take(m, m->roles->tick(m->roles->ctx));
 }
 
-/* ---- dying ------------------------------------------------------------------- */
+/* ---- the stop ------------------------------------------------------------------- */
 
-static void begin_stop(struct master *m)
+void master_begin_stop(struct master *m)
 {
 	if (m->stopping)
 		return;
@@ -244,92 +95,31 @@ static void begin_stop(struct master *m)
 	log_msg(LOG_LEVEL_INFO, "stopping", "sessions and deliveries under way have %lld ms",
 		(long long)m->limits->stop_timeout_ms);
 	proctitle_set("master (stopping)");
-	for (unsigned i = 0; i < m->child_count; i++)
-		if (m->child[i].pid != 0)
-			child_tell(&m->child[i], CONTROL_STOP);
+	if (m->roles->stopping)
+		m->roles->stopping(m->roles->ctx);
+	for (unsigned i = 0; i < family_places(m); i++)
+		if (family_at(m, i)->pid != 0)
+			child_tell(family_at(m, i), CONTROL_STOP);
 }
 
-/*
- * Whose code a worker died in. It said so itself, so this decides nothing but what is logged and when the
- * next is born.
- */
-struct guest {
-	const char *name, *function; /* NULL: nobody's; in shared memory, and ended there */
-	bool had_client;
-};
-
-static struct guest guest_of(const struct master *m, const struct child *c)
+void master_failed_to_start(struct master *m)
 {
-	struct scoreboard_slot *slot = &m->board->slot[c->slot];
-
-	if (c->role != ROLE_WORKER || atomic_load(&slot->guest_deadline_mono_ms) == 0)
-		return (struct guest){ .name = NULL };
-	slot->guest[sizeof(slot->guest) - 1] = slot->guest_function[sizeof(slot->guest_function) - 1] = '\0';
-	return (struct guest){ slot->guest, slot->guest_function, atomic_load(&slot->state) == SLOT_BUSY };
-}
-
-static void bury(struct master *m, struct child *c, int wait_status)
-{
-	bool is_worker = c->role == ROLE_WORKER;
-	int64_t now = clock_mono_ms(), lived = now - c->born_mono_ms;
-	struct guest guest = guest_of(m, c);
-	bool failed = child_bury(c, wait_status, guest.name, guest.function);
-
-	if (is_worker) {
-		atomic_store(&m->board->slot[c->slot].generation, 0); /* nobody reports here any more */
-		atomic_store(&m->board->slot[c->slot].pid, 0);
-		atomic_store(&m->board->slot[c->slot].state, SLOT_FREE);
-		scoreboard_guest_left(&m->board->slot[c->slot]);
-		if (m->roles->worker_ended)
-			m->roles->worker_ended(m->roles->ctx, c->slot);
-		m->worker_lost = m->worker_lost || failed;
-		if (failed && m->roles->worker_lost)
-			m->roles->worker_lost(m->roles->ctx);
-		/*
-		 * a client brought it to that, not its start: the other clients are not to wait for a new one
-		 */
-		if (!guest.had_client)
-			backoff_note(&m->backoff[ROLE_WORKER], failed, lived, now);
-	} else {
-		atomic_store(single_ready(m, c->role), false);
-		/* one that ends by itself did so for a reason it has logged: not a hot loop either */
-		backoff_note(&m->backoff[c->role], failed || !c->told, lived, now);
-	}
-	/* who cannot do its work at the start will not learn it: whoever started us is to hear of it */
-	if (WIFEXITED(wait_status) && failed && !guest.had_client && !m->announced && !m->stopping) {
-		m->never_ready = true;
-		begin_stop(m);
-	}
-}
-
-static void reap(struct master *m)
-{
-	int wait_status;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
-		for (unsigned i = 0; i < m->child_count; i++)
-			if (m->child[i].pid == pid)
-				bury(m, &m->child[i], wait_status);
-}
-
-static unsigned alive(const struct master *m)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < m->child_count; i++)
-		n += m->child[i].pid != 0;
-	return n;
+	if (m->roles->inherited_count > 0 && m->roles->revert)
+		execute(m, m->roles->revert);
+	m->never_ready = true;
+	master_begin_stop(m);
 }
 
 static void kill_the_rest(struct master *m)
 {
-	for (unsigned i = 0; i < m->child_count; i++) {
-		if (m->child[i].pid == 0)
+	for (unsigned i = 0; i < family_places(m); i++) {
+		const struct child *c = family_at(m, i);
+
+		if (c->pid == 0)
 			continue;
-		log_msg(LOG_LEVEL_WARNING, "killed", "%s %ld did not stop in time", child_role_name(m->child[i].role),
-			(long)m->child[i].pid);
-		kill(m->child[i].pid, SIGKILL);
+		log_msg(LOG_LEVEL_WARNING, "killed", "%s %ld did not stop in time", child_role_name(c->role),
+			(long)c->pid);
+		kill(c->pid, SIGKILL);
 	}
 	m->kill_at_mono_ms = CLOCK_NEVER;
 }
@@ -344,17 +134,19 @@ static void handle_signals(struct master *m)
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
-			begin_stop(m);
+			master_begin_stop(m);
 			break;
 		case SIGHUP:
 			if (!m->stopping)
 				reload(m);
 			break;
 		case SIGUSR1:
+			if (m->roles->reopen)
+				m->roles->reopen(m->roles->ctx);
+			break;
 		case SIGUSR2:
-			log_msg(LOG_LEVEL_WARNING, "signal_ignored",
-				"USR1 and USR2 mean nothing to this version: HUP reads certificates and "
-				"tables again");
+			if (!m->stopping)
+				upgrade(m);
 			break;
 		default: /* SIGCHLD: reap looks anyway */
 			break;
@@ -366,29 +158,41 @@ static void announce_when_ready(struct master *m)
 {
 	struct scoreboard_count count;
 
-	if (m->announced)
+	if (m->announced || !turnover_is_over(m))
 		return;
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
-		if (single_role(m, (enum child_role)role) &&
-		    !atomic_load(single_ready(m, (enum child_role)role)))
+		if (m->roles->run[role] && !atomic_load(&m->board->shared->ready[role]))
 			return;
-	scoreboard_count(m->board, &count);
+	turnover_count(m, &count);
 	if (count.idle + count.busy == 0)
 		return;
-	m->announced = true;
+	m->announced = m->was_ready = true;
 	if (m->roles->ready)
 		m->roles->ready(m->roles->ctx);
+	if (m->reload_wanted)
+		reload(m);
+	m->reload_wanted = false;
+}
+
+static void mind_overload(struct master *m)
+{
+	struct scoreboard_count count;
+
+	turnover_count(m, &count);
+	overload_turn(&m->overload, m->limits, m->roles, m->board, &count, m->worker);
 }
 
 /* Until the next thing that is due without an event. */
 static int next_wait_ms(const struct master *m)
 {
-	int64_t now = clock_mono_ms(), wait = TICK_MS;
+	int64_t now = clock_mono_ms(), wait = TICK_MS, look = overload_due_mono_ms(&m->overload);
 
-	if (!m->announced)
+	if (!m->announced || m->turning)
 		wait = 20;
 	if (m->stopping && m->kill_at_mono_ms - now < wait)
 		wait = m->kill_at_mono_ms - now;
+	if (!m->stopping && look != CLOCK_NEVER && look - now < wait)
+		wait = look - now;
 	for (int role = 0; role < CHILD_ROLES && !m->stopping; role++) {
 		int64_t left = m->backoff[role].not_before_mono_ms - now;
 
@@ -400,27 +204,31 @@ static int next_wait_ms(const struct master *m)
 
 static void loop(struct master *m)
 {
-	while (!m->stopping || alive(m) > 0) {
-		struct pollfd fds[2] = { { m->signal_fd, POLLIN, 0 }, { m->wake_fd[0], POLLIN, 0 } };
+	while (!m->stopping || family_alive(m) > 0) {
+		struct pollfd fds[3] = { { m->signal_fd, POLLIN, 0 },
+					 { m->wake_fd[0], POLLIN, 0 },
+					 { m->roles->watch ? m->roles->watch_fd : -1, POLLIN, 0 } };
 		char drain[256];
 
 		if (!m->stopping) {
 			tick(m);
-			spawn_single(m, ROLE_RELAY);
-			spawn_single(m, ROLE_AUTH);
-			spawn_single(m, ROLE_PROGRAMS);
-			grow_pool(m);
-			shrink_pool(m);
+			family_start_others(m);
+			family_grow_pool(m);
+			turnover_step(m);
+			family_shrink_pool(m);
 			announce_when_ready(m);
+			mind_overload(m);
 		} else if (clock_mono_ms() >= m->kill_at_mono_ms) {
 			kill_the_rest(m);
 		}
-		poll(fds, 2, next_wait_ms(m));
+		poll(fds, 3, next_wait_ms(m));
 		if (fds[1].revents)
 			while (read(m->wake_fd[0], drain, sizeof(drain)) > 0)
 				;
+		if (fds[2].revents)
+			m->roles->watch(m->roles->ctx);
 		handle_signals(m);
-		reap(m);
+		family_reap(m);
 	}
 }
 
@@ -457,16 +265,18 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 		close(m.signal_fd);
 		return -1;
 	}
-	m.child_count = board->slots + CHILD_ROLES - 1;
-	m.child = mem_array(m.child_count, sizeof(*m.child));
+	m.worker = mem_array(SCOREBOARD_SLOTS_MAX, sizeof(*m.worker));
+	m.revert_at_mono_ms = clock_mono_ms() + limits->stop_timeout_ms + REVERT_AFTER_MS;
+	turnover_inherit(&m);
 	proctitle_set("master");
 	loop(&m);
 	if (m.never_ready)
-		err_set(e, "a worker, the relay, auth or programs could not start: its own line in the log "
+		err_set(e, "a worker or another process of the service could not start: its own line in the log "
 			   "says why");
 	else
 		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
-	free(m.child);
+	free(m.worker);
+	free(m.other);
 	close(m.signal_fd);
 	close(m.wake_fd[0]);
 	close(m.wake_fd[1]);

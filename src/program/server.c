@@ -41,6 +41,7 @@ struct server {
 	pid_t pid; /* our own */
 	int signal_fd;
 	bool channel_lost;
+	bool line_ended; /* with the last of an old generation */
 	bool has_orphans; /* a run died, and what it had started is ours now */
 };
 
@@ -145,8 +146,12 @@ static bool take_request(struct server *s)
 	if (!descriptors_receive(s->cfg->request_fd, &request, sizeof(request), &len, &fd, 1, &count))
 		return false;
 	if (len == 0 && count == 0) {
-		/* only a worker that is no longer ours can shut the pair down */
-		s->channel_lost = true;
+		/*
+		 * the last of an old generation is gone; else only a worker that is no longer ours can shut the
+		 * pair down
+		 */
+		s->line_ended = s->cfg->control->old;
+		s->channel_lost = !s->line_ended;
 		return false;
 	}
 	if (count != 1)
@@ -163,7 +168,7 @@ static bool take_request(struct server *s)
 
 static bool may_take(const struct server *s)
 {
-	return s->free_jobs > 0 && !s->channel_lost;
+	return s->free_jobs > 0 && !s->channel_lost && !s->line_ended;
 }
 
 static int wait_ms(const struct server *s)
@@ -186,7 +191,7 @@ static bool is_over(const struct server *s)
 {
 	const struct control *control = s->cfg->control;
 
-	if (s->channel_lost)
+	if (s->channel_lost || (s->line_ended && is_idle(s)))
 		return true;
 	if (!control->retiring)
 		return false;

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 #include "spool/recover.h"
 
 static ssize_t read_content(struct upstream_txn *t, uint64_t offset, void *data, size_t cap, struct err *e)
@@ -27,6 +28,7 @@ static void quarantine(const struct spool *s, const char *id, const char *reason
 	struct err e;
 	bool moved = spool_quarantine(s, id, reason, &e) == 0;
 
+	figures_add(FIGURE_SPOOL_QUARANTINED, 0, 0, moved);
 	log_begin(&line, LOG_LEVEL_ERROR, "quarantined");
 	log_str(&line, "id", id);
 	log_str(&line, "reason", reason);

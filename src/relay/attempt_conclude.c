@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 
 static char *oneline(const struct smtp_reply *reply)
 {
@@ -75,6 +76,17 @@ static const struct fate fates[] = {
 };
 static const struct fate fate_expired = { "expired", LOG_LEVEL_WARNING, RATE_EXPIRED };
 
+static void count_recipient(const struct attempt *a, const struct rcpt_state *r, const struct fate *fate)
+{
+	unsigned upstream = r->upstream ? figures_find(FIGURES_UPSTREAMS, r->upstream) : FIGURES_NAMES_MAX - 1;
+
+	if (a->rules->rates)
+		rates_count(a->rules->rates, fate->rate, clock_mono_ms());
+	figures_add(FIGURE_RECIPIENTS, upstream, figure_word(FIGURE_RECIPIENTS, 1, fate->what, strlen(fate->what)), 1);
+	if (fate->rate == RATE_DELIVERED)
+		figures_observe(FIGURE_QUEUE_SECONDS, upstream, clock_wall_us() - a->message.env.arrived_wall_us);
+}
+
 static void log_recipient(const struct attempt *a, size_t index, const struct fate *fate)
 {
 	const struct rcpt_state *r = &a->state.rcpt[index];
@@ -82,8 +94,7 @@ static void log_recipient(const struct attempt *a, size_t index, const struct fa
 	char next[CLOCK_UTC_MAX];
 	struct log_line line;
 
-	if (a->rules->rates)
-		rates_count(a->rules->rates, fate->rate, clock_mono_ms());
+	count_recipient(a, r, fate);
 	log_begin(&line, fate->level, fate->what);
 	log_str(&line, "id", env->id);
 	log_str(&line, "from", env->sender);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 
 #define OPENED_AT_ONCE 64 /* messages that come to nothing, before other events get their turn */
 
@@ -154,6 +155,29 @@ static bool another_may_requiretls(const struct relay_conn *rc, const struct ups
 	return false;
 }
 
+static void count_attempt(const struct attempt *a, const struct upstream_outcome *outcome)
+{
+	unsigned upstream = figures_find(FIGURES_UPSTREAMS, a->rules->routes->upstream_name[a->upstream]);
+	char word[12] = "";
+
+	switch (outcome->how) {
+	case UPSTREAM_ANSWERED:
+		snprintf(word, sizeof(word), "%d", outcome->reply.code);
+		break;
+	case UPSTREAM_NO_ANSWER:
+		strcpy(word, "none");
+		break;
+	case UPSTREAM_UNSUPPORTED:
+		strcpy(word, "unsupported");
+		break;
+	case UPSTREAM_SOURCE_FAILED:
+	case UPSTREAM_NOT_STARTED: /* as if it had never been handed out */
+		return;
+	}
+	figures_add(FIGURE_UPSTREAM_REPLIES, upstream, figure_word(FIGURE_UPSTREAM_REPLIES, 1, word, strlen(word)), 1);
+	figures_observe(FIGURE_ATTEMPT_SECONDS, upstream, clock_wall_us() - a->since_wall_us);
+}
+
 static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *outcome)
 {
 	struct attempt *a = (struct attempt *)t;
@@ -165,6 +189,7 @@ static void attempt_done(struct upstream_txn *t, const struct upstream_outcome *
 
 	relay_follow_clock(r);
 	list_remove(&r->attempts, a);
+	count_attempt(a, outcome);
 	if (another_may_requiretls(rc, outcome, &otherwise))
 		outcome = &otherwise;
 	result = attempt_conclude(a, outcome, relay_luck());

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 
 #define IDLE_IS_NORMAL_MS 1000 /* a peer may close a connection that was unused this long */
 #define ALIVE_MS 60000 /* an upstream that answered this recently is not down because it refuses a connection */
@@ -92,6 +93,7 @@ void lane_trouble(struct relay_upstream *u, struct relay_remote *remote, const c
 	bool probed = b->state == BREAKER_PROBING, news;
 	int64_t pause = breaker_failed(b, &u->config->probe, relay_luck(), clock_mono_ms(), &news);
 
+	figures_add(FIGURE_UPSTREAM_TROUBLES, figures_find(FIGURES_UPSTREAMS, u->config->name), 0, 1);
 	remember_trouble(u, remote, reason);
 	remote->probe = NULL; /* what is still to come of it counts, but nobody waits for that */
 	/* each probe is told: who looks during the night must not search the log for its first line */
@@ -121,6 +123,7 @@ static void log_pace(const struct relay_upstream *u, const char *event, const ch
 
 void lane_slow_down(struct relay_upstream *u, const char *reply)
 {
+	figures_add(FIGURE_UPSTREAM_SLOWDOWNS, figures_find(FIGURES_UPSTREAMS, u->config->name), 0, 1);
 	if (u->config->max_connections == 1)
 		return;
 	if (throttle_slow(&u->throttle, u->conn_count, clock_mono_ms()))

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 #include "spool/recover.h"
 
 #define RESCAN_RETRY_MS 5000 /* a spool that could not be listed */
@@ -32,6 +33,7 @@ void relay_add_new(void *ctx, const char *id)
 	if (!queue_add(&r->queue, id, relay_first_lane(r), due_by_id(id), QUEUE_FRESH | QUEUE_OPENED))
 		return;
 	rates_count(&r->rates, RATE_QUEUED, clock_mono_ms());
+	figures_add(FIGURE_QUEUED, 0, 0, 1);
 	sweep_note(r, id);
 	r->service_wanted = true;
 }

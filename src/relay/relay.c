@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "figures/figures.h"
 #include "spool/recover.h"
 
 #define ORPHANS_MARGIN_MS 1000 /* after the grace time of a stopped worker, for its last commit */
@@ -265,6 +266,7 @@ static void recover(struct relay *r)
 		log_msg(LOG_LEVEL_ERROR, "spool_error", "%s", e.text);
 	if (found.unfinished + found.orphans + found.quarantined == 0)
 		return;
+	figures_add(FIGURE_SPOOL_QUARANTINED, 0, 0, found.quarantined);
 	log_begin(&line, LOG_LEVEL_WARNING, "recovered");
 	log_int(&line, "unfinished", (int64_t)found.unfinished);
 	log_int(&line, "orphans", (int64_t)found.orphans);
@@ -304,6 +306,8 @@ static void close_events(struct relay *r)
 		event_free(r->notice_event);
 	if (r->timer)
 		event_free(r->timer);
+	if (r->beat)
+		event_free(r->beat);
 	for (size_t i = 0; r->client && i < r->upstream_count; i++)
 		lane_stop(&r->upstream[i]);
 	if (r->client && r->config->lists)
@@ -392,6 +396,7 @@ int relay_run(const struct relay_setup *setup, struct err *e)
 	r.orphans_mono_ms = clock_mono_ms() + setup->control->grace_ms + ORPHANS_MARGIN_MS;
 	r.sweep_most_mono_ms = clock_mono_ms();
 	relay_service(&r);
+	relay_beat_begin(&r);
 	atomic_store(setup->ready, true);
 	if (event_base_dispatch(r.base) < 0) {
 		err_set(e, "the event loop failed");

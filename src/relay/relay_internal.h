@@ -11,6 +11,7 @@
  *   overdue.c   what was to be delivered by a time that its sender named
  *   sweep.c     what is too old, and who is to be told of a delay
  *   flush_run.c what clients want tried now (relay/flush.h)
+ *   beat.c      once a second: that the loop turns, and the figures of what there is
  *   operate.c   what operators want (relay/door.h), and status.c what they see
  */
 #ifndef RELAY_RELAY_INTERNAL_H
@@ -90,7 +91,8 @@ struct relay {
 	const struct relay_config *config; /* setup's */
 	struct event_base *base;
 	struct upstream *client; /* the SMTP client */
-	struct event *control_event, *notice_event, *timer;
+	struct event *control_event, *notice_event, *timer, *beat;
+	int64_t oldest_due_mono_ms; /* when the oldest message is looked for again, for the figures */
 	struct door *door;
 	struct attempt_rules rules;
 	struct rates rates;
@@ -246,6 +248,11 @@ void overdue_add_new(void *ctx, const char *id);
 /* One slice of those whose moment has come. */
 void overdue_step(struct relay *r, int64_t by_mono_ms);
 int64_t overdue_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: none */
+
+/* ---- beat.c ---- */
+
+void relay_beat_begin(struct relay *r);
+void relay_beat(struct relay *r); /* now */
 
 /* ---- operate.c, status.c ---- */
 

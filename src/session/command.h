@@ -42,7 +42,8 @@ enum command_flag {
 	 * As many octets as its argument says follow, whatever it is answered (RFC 3030 2): a refusal reads
 	 * them first, and nobody may put another argument in its place.
 	 */
-	COMMAND_OCTETS = 512
+	COMMAND_OCTETS = 512,
+	COMMAND_BRINGS_MAIL = 2048 /* as many as a message wants: not counted (max_commands) where it is accepted */
 };
 
 struct command_verb {

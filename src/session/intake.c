@@ -132,6 +132,13 @@ bool intake_take(struct session *s, const char **at, const char *end)
 	return false;
 }
 
+void intake_tell(const struct session *s, size_t octets)
+{
+	/* what is thrown away is worth nothing to anybody */
+	if (octets > 0 && !s->intake.aborted && s->events && s->events->content)
+		s->events->content(s->events->ctx, octets);
+}
+
 /* What was held back, and the end of the last line, which a message whose length was told need not have. */
 static void complete_lines(struct session *s)
 {
@@ -158,6 +165,7 @@ static void reply_accepted(struct session *s, struct smtp_reply *reply)
 		smtp_reply_set(reply, 250, "2.0.0", "OK%s%s", s->env.id[0] ? " queued as " : "", s->env.id);
 	ASSERT(smtp_reply_is_positive(reply));
 	s->errors = 0;
+	s->commands = 0;
 	if (s->events && s->events->accepted)
 		s->events->accepted(s->events->ctx, &s->env, s->intake.size_bytes, reply);
 	session_send(s, reply);
@@ -182,5 +190,6 @@ void intake_finish(struct session *s)
 		ASSERT(reply.code >= 400);
 		session_send(s, &reply);
 	}
+	s->io->owes_answer = true; /* until it is written */
 	session_end_transaction(s, true);
 }

@@ -44,6 +44,9 @@ bool intake_begin(struct session *s, enum intake_kind kind, struct smtp_reply *r
  */
 bool intake_take(struct session *s, const char **at, const char *end);
 
+/* So much was taken of it just now, for whoever wants to know (session_events.content). */
+void intake_tell(const struct session *s, size_t octets);
+
 /* All of it is there, or it is known that it will be refused: the reply, and the end of the transaction. */
 void intake_finish(struct session *s);
 

@@ -18,7 +18,8 @@ enum io_result {
 	IO_EOF, /* the client closed its side */
 	IO_TIMEOUT, /* the deadline passed */
 	IO_ERROR, /* the connection broke */
-	IO_STOP /* read only: the service is stopping and wants this session to end (421) */
+	IO_STOP, /* read only: the service is stopping and wants this session to end (421) */
+	IO_SHED /* others wait for a worker, and this client has kept its own waiting for too long (421) */
 };
 
 struct session_io;
@@ -67,6 +68,11 @@ struct session_io_ops {
 
 struct session_io { /* embedded as first member */
 	const struct session_io_ops *ops;
+	/*
+	 * What is written next answers an end of data. A client that does not hear it sends the message again,
+	 * so this write ends with its deadline and not with IO_SHED.
+	 */
+	bool owes_answer;
 };
 
 #endif

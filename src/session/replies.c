@@ -25,8 +25,11 @@ bool session_flush_by(struct session *s, int64_t deadline)
 	if (s->out.len > 0)
 		result = s->io->ops->write(s->io, s->out.data, s->out.len, deadline);
 	buf_clear(&s->out);
+	s->io->owes_answer = false;
 	if (result != IO_OK)
-		session_finish(s, result == IO_TIMEOUT ? SESSION_TIMED_OUT : SESSION_LOST);
+		session_finish(s, result == IO_TIMEOUT ? SESSION_TIMED_OUT
+				  : result == IO_SHED  ? SESSION_SHED
+						       : SESSION_LOST);
 	return result == IO_OK;
 }
 
@@ -76,6 +79,12 @@ void session_hang_up(struct session *s, enum session_end end, const char *enhanc
 	session_queue(s, &reply);
 }
 
+void session_spend_command(struct session *s)
+{
+	if (++s->commands == s->cfg->max_commands && !s->over)
+		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: too many commands and no message");
+}
+
 void session_send(struct session *s, const struct smtp_reply *reply)
 {
 	session_queue(s, reply);
@@ -87,6 +96,8 @@ void session_send(struct session *s, const struct smtp_reply *reply)
 		session_finish(s, SESSION_REFUSED);
 	else if (reply->code >= 500 && ++s->errors == s->cfg->max_errors)
 		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: too many errors");
+	else if (reply->code < 500)
+		session_spend_command(s);
 }
 
 void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)

@@ -72,6 +72,10 @@ bool session_fill(struct session *s, int64_t deadline_mono_ms)
 	case IO_TIMEOUT:
 		session_hang_up(s, SESSION_TIMED_OUT, "4.4.2", "Error: timeout exceeded, closing connection");
 		return false;
+	case IO_SHED:
+		session_hang_up(s, SESSION_SHED, "4.3.2",
+				"Error: too busy to wait for you any longer, try again later");
+		return false;
 	case IO_STOP:
 		break;
 	}
@@ -290,6 +294,8 @@ static bool run_line(struct session *s, const struct command *cmd)
 	tell_verb(s, s->verb);
 	dispatch(s, cmd);
 	tell_verb(s, "");
+	if (!(cmd->verb->flags & COMMAND_BRINGS_MAIL))
+		session_spend_command(s);
 	if (cmd->verb->flags & COMMAND_SECRET)
 		s->secret_may_follow = !s->env.auth_user;
 	return cmd->verb->flags & COMMAND_GATHERS;
@@ -442,6 +448,8 @@ const char *session_end_name(enum session_end end)
 		return "errors";
 	case SESSION_STOPPED:
 		return "stopped";
+	case SESSION_SHED:
+		return "shed";
 	case SESSION_REFUSED:
 		return "refused";
 	case SESSION_TLS_FAILED:

@@ -46,6 +46,7 @@ struct session_config {
 	unsigned max_received; /* Received: headers before a message is taken for a loop (554 5.4.6); 0: no limit */
 	/* 5yz replies since the last accepted message before 421 4.7.0 ends the session; 0: no limit */
 	unsigned max_errors;
+	unsigned max_commands; /* since the last accepted message, but recipients and chunks, before 421 4.7.0; 0: no limit */
 	unsigned max_transactions; /* messages in one session before 421 4.7.0; 0: no limit */
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
@@ -90,6 +91,7 @@ enum session_end {
 	SESSION_TIMED_OUT, /* 421 4.4.2 was sent */
 	SESSION_TOO_MANY_ERRORS, /* 421 4.7.0 was sent */
 	SESSION_STOPPED, /* 421 4.3.2 was sent: the service stops */
+	SESSION_SHED, /* 421 4.3.2 was sent: there are more clients than workers */
 	SESSION_REFUSED, /* the handler or a limit ended it with 421, or peer->refusal was sent */
 	SESSION_TLS_FAILED /* the handshake after STARTTLS failed */
 };
@@ -102,6 +104,8 @@ struct session_events {
 	void (*verb)(void *ctx, const char *verb); /* a command begins ("MAIL", "DATA" ...), "" between commands */
 	/* a message was accepted: the positive reply to the end of data is about to be sent */
 	void (*accepted)(void *ctx, const struct envelope *env, uint64_t size_bytes, const struct smtp_reply *reply);
+	/* so much of a message came in, and is taken */
+	void (*content)(void *ctx, size_t octets);
 	/*
 	 * A command or message was refused (4yz, 5yz). verb is "?" for what is no command; line is the raw
 	 * command line, cut and unescaped, "." for the end of data.

@@ -30,6 +30,7 @@ struct session {
 	struct intake intake; /* of DATA, or in COMMAND_BDAT */
 	bool chunks_refused; /* the last command was a BDAT, and was refused: more of them may be on their way */
 	unsigned errors; /* since the last accepted message */
+	unsigned commands; /* the same, as session_config.max_commands counts */
 	unsigned messages; /* that came to their end of data */
 
 	/* the client that a proxy told of: s->peer points to told_peer then */
@@ -86,6 +87,9 @@ int64_t session_deadline_in(int64_t timeout_ms); /* a deadline from now; 0 or le
 void session_begin_transaction(struct session *s);
 /* Forgets the transaction, if there is one; told_handler: data_end or abort was called already. */
 void session_end_transaction(struct session *s, bool told_handler);
+
+/* One more of the commands that bring no message nearer. */
+void session_spend_command(struct session *s);
 
 /* Whether there is anybody to send content to; else the refusal. */
 bool session_wants_content(const struct session *s, struct smtp_reply *refusal);

@@ -62,8 +62,10 @@ static bool receive(struct session *s, uint64_t left, bool keep)
 
 		if (there > left)
 			there = (size_t)left;
-		if (keep && there > 0)
+		if (keep && there > 0) {
 			intake_take(s, &at, at + there);
+			intake_tell(s, there);
+		}
 		left -= there;
 		/* a block that filled the buffer: more is waiting, take it in larger ones */
 		if (s->in.end == s->in.cap)

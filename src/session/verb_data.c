@@ -13,6 +13,7 @@ static bool receive(struct session *s)
 		const char *start = s->in.data + s->in.start, *at = start;
 		bool is_over = intake_take(s, &at, s->in.data + s->in.end);
 
+		intake_tell(s, (size_t)(at - start));
 		/* a block that filled the buffer: more is waiting, take it in larger ones */
 		if (s->in.end == s->in.cap)
 			input_widen(&s->in);

@@ -20,7 +20,7 @@
  *
  * The syncs: syncfs is one journal commit for all of them, where fsync is one or two each. For a few fsync is
  * better, as it does not wait for what others write on that file system. When nothing staged must last both
- * are left out, as in state.c: lost or torn, it costs an early retry. Before Linux 5.8 syncfs does not tell of
+ * are left out, as in state_file.c: lost or torn, it costs an early retry. Before Linux 5.8 syncfs does not tell of
  * a write that failed: then a state may be torn behind a power cut, which shows, and not behind less.
  */
 #include "spool/batch.h"

@@ -2,7 +2,7 @@
 /*
  * A small file of the spool that is replaced whole: written beside the old
  * one, then renamed over it, so that a crash leaves the old or the new. States
- * (state.c) and files of the spool's root (manage/suspend.c).
+ * (state_file.c) and files of the spool's root (manage/suspend.c).
  */
 #ifndef SPOOL_FILE_H
 #define SPOOL_FILE_H

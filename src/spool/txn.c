@@ -37,6 +37,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "spool/checksum.h"
 #include "spool/format.h"
 #include "spool/message.h"
@@ -323,4 +324,23 @@ void spool_txn_abort(struct spool_txn *t)
 	if (t->fd >= 0)
 		(void)sys_unlink(t->spool->incoming_fd, t->id.text);
 	release(t);
+}
+
+enum spool_result spool_try(struct spool *s, struct err *e)
+{
+	enum spool_result result;
+	struct spool_txn *t;
+	struct envelope env;
+
+	envelope_init(&env);
+	env.arrived_wall_us = clock_wall_us();
+	envelope_set(&env.sender, "", 0);
+	envelope_add_rcpt(&env, "postmaster", sizeof("postmaster") - 1);
+	t = spool_txn_begin(s, &env);
+	result = t->result == SPOOL_OK ? flush(t) : t->result;
+	if (result != SPOOL_OK)
+		*e = t->why;
+	spool_txn_abort(t);
+	envelope_release(&env);
+	return result;
 }

@@ -41,4 +41,10 @@ enum spool_result spool_txn_commit(struct spool_txn *t, struct err *e);
 /* Leaves nothing behind. Frees t; NULL is allowed. */
 void spool_txn_abort(struct spool_txn *t);
 
+/*
+ * Whether a message could be begun now: makes a file in incoming/, writes an envelope into it and removes it.
+ * Nothing is synced, so it costs next to nothing and does not prove that the disk keeps what it takes.
+ */
+enum spool_result spool_try(struct spool *s, struct err *e);
+
 #endif

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 from auths import measure_auth
+from crowds import measure_crowd
 from disk import Disk
 from measures import MEASURES, Bench
 from procs import BenchError
@@ -24,7 +25,7 @@ from report import figures, print_report, targets
 from scale import measure_scale
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-MEASURES = {**MEASURES, "auth": measure_auth}
+MEASURES = {**MEASURES, "auth": measure_auth, "crowd": measure_crowd}
 ALL = {**MEASURES, "scale": measure_scale}  # the long queues take minutes: only when asked for
 IMAGE_MEGABYTES = 8192  # sparse; a round of 1 MB messages takes some of it
 

@@ -77,13 +77,20 @@ class Posthouse(Relay):
                 f.write(f'tls = starttls\ntls_cert = "{self.tls[0]}"\ntls_key = "{self.tls[1]}"\n')
             f.write(self.more)
             if os.geteuid() == 0:
-                # separate users, as an installation has them; any two will do
+                # separate users, as an installation has them; any will do
                 f.write('user = "nobody"\nsmtp_user = "daemon"\n')
+                if self.tls and self._knows("keys_user"):
+                    f.write('keys_user = "bin"\n')
         with open(self.log, "wb") as log:
             self.child = Child([self.program, "-F", "-f", config], stdin=subprocess.DEVNULL, stdout=log,
                                stderr=log)
         self.port = wait_until(self._listening, 20, f"{self.name} listens")
         self.wait_for_greeting()
+
+    def _knows(self, key):
+        """Whether it has this configuration key: what we are measured against may be older."""
+        with open(self.program, "rb") as f:
+            return key.encode() in f.read()
 
     def _listening(self):
         with open(self.log, "rb") as f:

@@ -10,7 +10,7 @@ from harness import need_program
 from smtp_peers import Authority, Client
 
 KEYS = {"ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"], "rsa": ["-newkey", "rsa:2048"],
-        "rsa1024": ["-newkey", "rsa:1024"]}
+        "rsa1024": ["-newkey", "rsa:1024"], "ed25519": ["-newkey", "ed25519"]}
 HERE = "IP:127.0.0.1"  # the subjectAltName of an upstream of a test
 
 

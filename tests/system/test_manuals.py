@@ -104,7 +104,7 @@ def logged_events():
     """The events that the daemon's code names: in calls of log_begin and log_msg, of what stands in front of them, and in tables."""
     events = set()
     for path in SRCDIR.glob("src/*/*.c"):
-        if path.parent.name in ("cli", "doctor", "sendmail"):
+        if path.parent.name in ("cli", "doctor", "sendmail", "base", "config"):
             continue
         text = path.read_text()
         for name, call in re.findall(r"\b((?:\w+_)?log(?:_\w+)?|begin)\(((?:[^;\"]|\"(?:[^\"\\]|\\.)*\")*)\);", text):
@@ -124,6 +124,30 @@ def test_events(_t):
     if len(events) < 60:
         raise AssertionError(f"only {sorted(events)} were found in the code")
     equal(sorted(events - documented), [], "events that posthoused(8) does not tell of")
+    table = re.search(r"events\[LOG_PART_COUNT\].*?^};", (SRCDIR / "src/base/log_level.c").read_text(), re.S | re.M)[0]
+    equal(sorted(set(re.findall(r'"(\w+)"', table)) - documented), [], "events that have a part of log_level, and are none")
+
+
+def test_figures(_t):
+    """posthouse-metrics(7) has every figure with its type, unit, labels and their words, and no other."""
+    helper = BUILDDIR / "tests/unit/print_figures"
+    if not helper.exists():
+        raise Skip(f"{helper} is not built (make check builds it)")
+    expected = {}
+    for line in subprocess.run([helper], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
+        name, kind, unit, labels, _help = line.split("\t")
+        expected[name] = (", ".join(filter(None, (kind, unit))),
+                          {label.split("=")[0]: label.split("=")[1].replace("|", " , ") for label in labels.split()})
+    section = page("posthouse-metrics.7").split(".Sh FIGURES\n")[1].split("\n.Sh ")[0]
+    documented = {}
+    for name, what, body in re.findall(r"^\.It Li (\S+) Pq (.*)\n((?:(?!\.It |\.El).*\n)*)", section, re.M):
+        words = dict(re.findall(r"^\.Sy (\w+) :\n(?:\.Cm (.*) \.\n)?", body, re.M))
+        if name in documented:
+            raise AssertionError(f"{name} stands twice")
+        documented[name] = (what, words)
+    equal(sorted(documented), sorted(expected), "figures in posthouse-metrics(7)")
+    for name, value in expected.items():
+        equal(documented[name], value, name)
 
 
 def test_presets(_t):

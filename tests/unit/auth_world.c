@@ -116,7 +116,7 @@ void auth_world_init(struct auth_world *w)
 	ck_assert(shared != MAP_FAILED);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, w->request_fd),
 			 0);
-	ck_assert_int_eq(pipe2(w->worker_line, O_CLOEXEC | O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(w->worker_line), 0);
 	w->log_fd = memfd_create("log", MFD_CLOEXEC);
 	control_init(&w->worker_control, w->worker_line[0], 1000);
 	w->config = (struct auth_server_config){ .request_fd = w->request_fd[0],
@@ -156,7 +156,7 @@ static _Noreturn void serve(struct auth_world *w)
 void auth_world_start(struct auth_world *w)
 {
 	atomic_store(&w->shared->ready, false);
-	ck_assert_int_eq(pipe2(w->server_line, O_CLOEXEC | O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(w->server_line), 0);
 	w->pid = fork();
 	if (w->pid == 0)
 		serve(w);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* master/: the size of the pool, back-off, scoreboard; control lines and streams of listener/. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -118,7 +119,7 @@ START_TEST(control_lines_say_retire_stop_or_nothing)
 	struct control c;
 	int line[2];
 
-	ck_assert_int_eq(pipe2(line, O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(line), 0);
 	clock_freeze(0, 1000);
 	control_init(&c, line[0], 500);
 	control_read(&c); /* nothing there */
@@ -151,7 +152,7 @@ static void connect_wires(struct wires *w)
 	int s[2], line[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s), 0);
-	ck_assert_int_eq(pipe2(line, O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(line), 0);
 	w->client = s[1];
 	w->control = line[1];
 	control_init(&w->line, line[0], 0);
@@ -279,9 +280,9 @@ START_TEST(sockets_listen_and_say_who_called)
 	ck_assert_ptr_nonnull(strstr(e.text, "in use"));
 	ck_assert_uint_eq(set.count, 2);
 
-	ck_assert_int_eq(pipe2(line, O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(line), 0);
 	control_init(&control, line[0], 0);
-	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0);
+	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, -1, &e), 0);
 	/* nobody there, and its time has come; then it sleeps on */
 	acceptor.wake_mono_ms = clock_mono_ms();
 	ck_assert_int_eq(acceptor_next(&acceptor, &from), ACCEPTOR_WAKE);
@@ -304,7 +305,7 @@ START_TEST(sockets_listen_and_say_who_called)
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	acceptor_close(&acceptor);
-	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, &e), 0); /* the line is seen first */
+	ck_assert_int_eq(acceptor_open(&acceptor, &set, &control, -1, &e), 0); /* the line is seen first */
 	accepted = acceptor_next(&acceptor, &from);
 	ck_assert_int_ge(accepted, 0);
 	ck_assert(control.retiring);
@@ -325,6 +326,94 @@ START_TEST(sockets_listen_and_say_who_called)
 }
 END_TEST
 
+static int connect_to(const struct listening *l)
+{
+	struct endpoint ep = endpoint(l->address);
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(ep.port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(inet_pton(AF_INET, ep.host, &sin.sin_addr), 1);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	return fd;
+}
+
+/* Who waits in the backlog of the old set is served by the new one. */
+START_TEST(open_sockets_are_taken_and_not_bound_anew)
+{
+	struct endpoint any = endpoint("127.0.0.1:0"), chosen;
+	struct listening_set old, set;
+	struct err e = { 0 };
+	char first[ENDPOINT_TEXT_MAX], second[ENDPOINT_TEXT_MAX];
+	int client, accepted;
+
+	listening_init(&old);
+	listening_init(&set);
+	ck_assert_int_eq(listening_add(&old, &any, "a", 10, &e), 0);
+	ck_assert_int_eq(listening_add(&old, &any, "b", 10, &e), 0);
+	strcpy(first, old.item[0].address);
+	strcpy(second, old.item[1].address);
+	client = connect_to(&old.item[1]);
+
+	/* each its own, in whichever order they are asked for; one more is bound */
+	ck_assert_msg(listening_take(&set, &old, &any, "b", 20, &e) == 0, "%s", e.text);
+	ck_assert_int_eq(listening_take(&set, &old, &any, "a", 20, &e), 0);
+	ck_assert_int_eq(listening_take(&set, &old, &any, "c", 20, &e), 0);
+	ck_assert_uint_eq(set.count, 3);
+	ck_assert_str_eq(set.item[0].address, second);
+	ck_assert_str_eq(set.item[1].address, first);
+	ck_assert(old.item[0].taken && old.item[1].taken);
+	ck_assert_int_ne(set.item[0].fd, old.item[1].fd);
+	listening_release(&set, true);
+	listening_give_back(&old);
+
+	/* renamed; and by its address where it is written in another way */
+	ck_assert_int_eq(listening_take(&set, &old, &any, "new name", 20, &e), 0);
+	ck_assert_str_eq(set.item[0].address, first);
+	ck_assert_str_eq(set.item[0].listener, "new name");
+	chosen = endpoint(second);
+	ck_assert_msg(listening_take(&set, &old, &chosen, "b", 20, &e) == 0, "%s", e.text);
+	ck_assert_str_eq(set.item[1].address, second);
+	/* what is taken is taken */
+	ck_assert_int_eq(listening_take(&set, &old, &chosen, "twice", 20, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "in use"));
+	ck_assert_uint_eq(set.count, 2);
+	listening_release(&old, true);
+	accepted = accept(set.item[1].fd, NULL, NULL);
+	ck_assert_int_ge(accepted, 0);
+	close(accepted);
+	close(client);
+	listening_release(&set, true);
+}
+END_TEST
+
+START_TEST(a_foreign_socket_is_looked_at_before_it_is_adopted)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct listening_set set;
+	struct err e = { 0 };
+	int fd, line[2];
+
+	listening_init(&set);
+	ck_assert_int_eq(pipe(line), 0);
+	ck_assert_int_eq(listening_adopt(&set, line[0], NULL, "a", 10, &e), -1);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	ck_assert_int_eq(listening_adopt(&set, fd, NULL, "a", 10, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "stream"));
+	close(fd);
+	ck_assert_uint_eq(set.count, 0);
+
+	/* bound by somebody else, and not listening yet */
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	ck_assert_msg(listening_adopt(&set, fd, NULL, "a", 10, &e) == 0, "%s", e.text);
+	ck_assert_uint_ne(set.item[0].endpoint.port, 0);
+	ck_assert_int_eq(accept(set.item[0].fd, NULL, NULL), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(connect_to(&set.item[0]));
+	listening_release(&set, true);
+}
+END_TEST
+
 /* ---- the master with children that are no mail ---------------------------------------------------- */
 
 static int idle_worker(void *ctx, struct child_start *start)
@@ -342,7 +431,7 @@ static int failing_relay(void *ctx, struct child_start *start)
 	char byte;
 
 	(void)ctx;
-	atomic_store(&start->board->shared->relay_ready, true);
+	atomic_store(&start->board->shared->ready[ROLE_RELAY], true);
 	fcntl(start->control.fd, F_SETFL, 0);
 	return read(start->control.fd, &byte, 1) < 0 ? 1 : 3;
 }
@@ -366,9 +455,9 @@ static void stop_at_once(void *ctx)
 
 START_TEST(the_master_starts_waits_and_stops)
 {
-	struct master_limits limits = { { 3, 5, 10 }, 5000 };
+	struct master_limits limits = { .pool = { 3, 5, 10 }, .stop_timeout_ms = 5000 };
 	int ready_calls = 0;
-	struct master_roles roles = { .worker = idle_worker, .relay = failing_relay, .ready = stop_at_once,
+	struct master_roles roles = { .run = { [ROLE_WORKER] = idle_worker, [ROLE_RELAY] = failing_relay }, .ready = stop_at_once,
 				      .ctx = &ready_calls };
 	struct scoreboard *board;
 	struct scoreboard_count count;
@@ -388,9 +477,9 @@ END_TEST
 
 START_TEST(the_master_does_not_trust_shared_memory)
 {
-	struct master_limits limits = { { 1, 5, 10 }, 5000 };
+	struct master_limits limits = { .pool = { 1, 5, 10 }, .stop_timeout_ms = 5000 };
 	int ready_calls = 0;
-	struct master_roles roles = { .worker = hostile_worker, .ready = stop_at_once, .ctx = &ready_calls };
+	struct master_roles roles = { .run[ROLE_WORKER] = hostile_worker, .ready = stop_at_once, .ctx = &ready_calls };
 	struct scoreboard *board;
 	struct err e;
 
@@ -451,9 +540,9 @@ static int unable_relay(void *ctx, struct child_start *start)
 
 START_TEST(a_child_that_cannot_work_fails_the_start)
 {
-	struct master_limits limits = { { 3, 5, 10 }, 5000 };
+	struct master_limits limits = { .pool = { 3, 5, 10 }, .stop_timeout_ms = 5000 };
 	int ready_calls = 0;
-	struct master_roles roles = { .worker = idle_worker, .relay = unable_relay, .ready = stop_at_once,
+	struct master_roles roles = { .run = { [ROLE_WORKER] = idle_worker, [ROLE_RELAY] = unable_relay }, .ready = stop_at_once,
 				      .ctx = &ready_calls };
 	struct scoreboard *board;
 	struct err e = { 0 };
@@ -478,6 +567,8 @@ int main(void)
 		  stop_reaches_who_waits_for_a_client, retiring_does_not_touch_a_session,
 		  last_words_arrive_though_the_client_is_talking,
 		  sockets_listen_and_say_who_called, a_busy_socket_file_is_not_taken,
+		  open_sockets_are_taken_and_not_bound_anew,
+		  a_foreign_socket_is_looked_at_before_it_is_adopted,
 		  the_master_starts_waits_and_stops,
 		  a_child_that_cannot_work_fails_the_start, the_master_does_not_trust_shared_memory);
 	return unit_run(s);

@@ -127,7 +127,7 @@ START_TEST(test_file_is_read)
 	configure(&cfg, line, ROOT, "");
 	ck_assert_str_eq(cfg.user, "u");
 	ck_assert_str_eq(cfg.smtp_user, "v");
-	ck_assert(!cfg.debug);
+	ck_assert_int_eq(cfg.log_levels.of[LOG_PART_CLIENT], LOG_LEVEL_INFO);
 	config_release(&cfg);
 	configure(&cfg, line, ORDINARY, "");
 	ck_assert_ptr_null(cfg.user);
@@ -136,7 +136,7 @@ START_TEST(test_file_is_read)
 	configure(&cfg, same, ROOT, "");
 	ck_assert_ptr_null(cfg.user);
 	ck_assert_ptr_null(cfg.smtp_user);
-	ck_assert(cfg.debug);
+	ck_assert_int_eq(cfg.log_levels.of[LOG_PART_CLIENT], LOG_LEVEL_DEBUG);
 	config_release(&cfg);
 	unlink(path);
 	free(line);
@@ -177,7 +177,7 @@ START_TEST(test_quick_form)
 	ck_assert_uint_eq(cfg.listener[0].localaddr[0].port, 8025);
 	ck_assert_uint_eq(cfg.data_size_limit_bytes, 1000);
 	ck_assert(cfg.enable_smtputf8);
-	ck_assert(cfg.debug);
+	ck_assert_int_eq(cfg.log_levels.of[LOG_PART_CLIENT], LOG_LEVEL_DEBUG);
 	config_release(&cfg);
 	configure(&cfg, "-s 0 unix:/run/x", ORDINARY, "");
 	ck_assert_uint_eq(cfg.data_size_limit_bytes, 0);
@@ -281,7 +281,7 @@ START_TEST(test_table)
 	daemon_options_usage(&usage);
 	for (size_t i = 0; i < daemon_option_count; i++) {
 		const struct daemon_option *o = &daemon_option_table[i];
-		const char *argument = !o->argument ? "" : strcmp(o->argument, "LIMIT") == 0 ? "7" : "/x";
+		const char *argument = !o->argument ? "" : strcmp(o->argument, "LIMIT") == 0 || strcmp(o->argument, "FD") == 0 ? "7" : "/x";
 		char *by_name = mem_printf("--%s %s", o->name, argument), *by_letter, *mention;
 		struct daemon_options x, y;
 

@@ -64,7 +64,7 @@ START_TEST(want_of_descriptors_refuses_nothing)
 	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR, "test");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	ck_assert_int_eq(outbox_prepare(folder, (uid_t)-1, (gid_t)-1, &e), 0);
-	ck_assert_int_eq(pipe(line), 0);
+	ck_assert_int_eq(control_pair(line), 0);
 	control_init(&control, line[0], 0);
 	fd = open(path_of(OUTBOX_MESSAGE "1"), O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
 	ck_assert_int_eq(write(fd, "QUIT\r\n", 6), 6);

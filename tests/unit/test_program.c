@@ -264,7 +264,7 @@ static void init(void)
 	w.ready = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, w.request_fd),
 			 0);
-	ck_assert_int_eq(pipe2(w.worker_line, O_CLOEXEC | O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(w.worker_line), 0);
 	control_init(&w.control, w.worker_line[0], 300);
 	w.log_fd = memfd_create("log", MFD_CLOEXEC);
 	w.file = memfd_create("message", MFD_CLOEXEC);
@@ -293,7 +293,7 @@ static _Noreturn void serve(void)
 static void start(void)
 {
 	atomic_store(w.ready, false);
-	ck_assert_int_eq(pipe2(w.server_line, O_CLOEXEC | O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(w.server_line), 0);
 	w.pid = fork();
 	if (w.pid == 0)
 		serve();

@@ -215,6 +215,11 @@ static const struct {
 	{ TO_DATA "x\r\n", IO_STOP, SESSION_STOPPED,
 	  "421 4.3.2 relay.example.org Service shutting down, closing connection",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
+	{ HELLO, IO_SHED, SESSION_SHED,
+	  "421 4.3.2 relay.example.org Error: too busy to wait for you any longer, try again later", "" },
+	{ TO_DATA "x\r\n", IO_SHED, SESSION_SHED,
+	  "421 4.3.2 relay.example.org Error: too busy to wait for you any longer, try again later",
+	  "mail <alice@example.net>;rcpt <bob@example.org>;begin;abort;" },
 	{ "", IO_EOF, SESSION_LOST, "220 relay.example.org ESMTP Posthouse", "" },
 	{ HELLO MAIL RCPT, IO_ERROR, SESSION_LOST, "250 2.1.5 OK",
 	  "mail <alice@example.net>;rcpt <bob@example.org>;abort;" },
@@ -683,7 +688,7 @@ END_TEST
 
 START_TEST(end_names)
 {
-	static const char *const names[] = { "quit", "lost", "timeout", "errors", "stopped", "refused" };
+	static const char *const names[] = { "quit", "lost", "timeout", "errors", "stopped", "shed", "refused" };
 
 	for (enum session_end end = SESSION_QUIT; end <= SESSION_REFUSED; end++)
 		ck_assert_str_eq(session_end_name(end), names[end]);

@@ -412,15 +412,15 @@ START_TEST(the_service_stops)
 {
 	struct control control;
 	struct world w;
-	int pipe_fd[2];
+	int line[2];
 
-	ck_assert_int_eq(pipe2(pipe_fd, O_NONBLOCK), 0);
-	control_init(&control, pipe_fd[0], 100);
+	ck_assert_int_eq(control_pair(line), 0);
+	control_init(&control, line[0], 100);
 	begin(&w, SCRIPT(HELLO(), "< NOOP", "eof"));
 	talk_free(w.talk);
 	w.talk = talk_new(&w.settings, &(struct talk_options){ .control = &control });
 	ck_assert_int_eq(talk_connect(w.talk, &w.o), 0);
-	ck_assert_int_eq(write(pipe_fd[1], "s", 1), 1);
+	ck_assert_int_eq(write(line[1], "s", 1), 1);
 	ck_assert_int_eq(talk_command(w.talk, UPSTREAM_IDLE, "NOOP", 4, &w.o), -1);
 	gone(&w, UPSTREAM_IDLE, "this service stops");
 	ck_assert(control.stopping);

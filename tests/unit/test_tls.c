@@ -368,7 +368,7 @@ static void connect_world(struct world *w, const struct tls_server *server)
 	int s[2], line[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
-	ck_assert_int_eq(pipe2(line, O_NONBLOCK), 0);
+	ck_assert_int_eq(control_pair(line), 0);
 	ck_assert_int_eq(fcntl(s[0], F_SETFL, O_NONBLOCK), 0);
 	control_init(&w->control, line[0], 0);
 	w->control_fd = line[1];

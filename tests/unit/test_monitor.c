@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: ISC */
+/* monitor/: the HTTP server against slow, many and rude clients, the question to a worker, the file. */
+#include <event2/event.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/descriptors.h"
+#include "monitor/probe.h"
+#include "monitor/server.h"
+#include "monitor/textfile.h"
+#include "unit.h"
+
+static struct event_base *base;
+static struct server *server;
+static int listening, answers, last_status;
+static bool allowed;
+static struct sockaddr_in address;
+
+static bool may_ask(void *ctx, int fd)
+{
+	(void)ctx;
+	(void)fd;
+	return allowed;
+}
+
+static int answer(void *ctx, const struct http_request *request, struct buf *body, const char **content_type)
+{
+	(void)ctx;
+	(void)content_type;
+	buf_addf(body, "you asked for %s\n", request->path);
+	answers++;
+	return strcmp(request->path, "/") == 0 ? 200 : 404;
+}
+
+static void answered(void *ctx, int status)
+{
+	(void)ctx;
+	last_status = status;
+}
+
+static void begin(int deadline_ms)
+{
+	const struct server_ops ops = { may_ask, answer, answered, NULL };
+	socklen_t len = sizeof(address);
+
+	base = event_base_new();
+	address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(listening, 64), 0);
+	ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&address, &len), 0);
+	server = server_new(base, &ops, deadline_ms);
+	server_listen(server, listening);
+	allowed = true;
+}
+
+static void end(void)
+{
+	server_free(server);
+	event_base_free(base);
+	close(listening);
+}
+
+static int client(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	ck_assert_int_eq((int)write(fd, text, strlen(text)), (int)strlen(text));
+}
+
+/* Lets the server work until this client hears the end; what it heard. */
+static const char *hear(int fd)
+{
+	static char text[4096];
+	size_t len = 0;
+
+	for (;;) {
+		ssize_t n = read(fd, text + len, sizeof(text) - 1 - len);
+
+		if (n > 0)
+			len += (size_t)n;
+		if (n == 0)
+			break;
+		ck_assert(n > 0 || errno == EAGAIN || errno == ECONNRESET);
+		if (n < 0 && errno == ECONNRESET)
+			break;
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	text[len] = '\0';
+	close(fd);
+	return text;
+}
+
+static void turn(int times)
+{
+	while (times-- > 0)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+START_TEST(it_answers)
+{
+	int fd;
+
+	begin(10000);
+	fd = client();
+	say(fd, "GET / HT");
+	turn(3);
+	ck_assert_int_eq(answers, 0);
+	say(fd, "TP/1.0\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(hear(fd), "200 OK"));
+	fd = client();
+	say(fd, "GET /x HTTP/1.0\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(hear(fd), "you asked for /x\n"));
+	ck_assert_int_eq(last_status, 404);
+	fd = client();
+	say(fd, "GET / HTTP/1.0\r\n\r\n");
+	shutdown(fd, SHUT_WR); /* as nc -N does */
+	ck_assert_ptr_nonnull(strstr(hear(fd), "200 OK"));
+	end();
+}
+END_TEST
+
+START_TEST(it_answers_once_and_for_those_who_may)
+{
+	int fd;
+
+	begin(10000);
+	fd = client();
+	say(fd, "GET / HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n");
+	hear(fd);
+	ck_assert_int_eq(answers, 1);
+	allowed = false;
+	fd = client();
+	say(fd, "GET / HTTP/1.0\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(hear(fd), "403 Forbidden"));
+	ck_assert_int_eq(answers, 1);
+	end();
+}
+END_TEST
+
+START_TEST(rubbish_is_told_so)
+{
+	static char much[10000];
+	int fd;
+
+	begin(10000);
+	fd = client();
+	say(fd, "EHLO there\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(hear(fd), "400 Bad Request"));
+	fd = client();
+	memset(much, 'x', sizeof(much) - 1);
+	say(fd, much);
+	ck_assert_ptr_nonnull(strstr(hear(fd), "431 "));
+	fd = client();
+	say(fd, "DELETE / HTTP/1.0\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(hear(fd), "405 "));
+	ck_assert_int_eq(answers, 0);
+	end();
+}
+END_TEST
+
+START_TEST(who_is_slow_has_a_deadline)
+{
+	const char *heard;
+	int fd;
+
+	begin(50);
+	fd = client();
+	say(fd, "GET / HTTP/1.0\r\n");
+	heard = hear(fd);
+	ck_assert_msg(strstr(heard, "408 Request Timeout") != NULL, "%s", heard);
+	end();
+}
+END_TEST
+
+START_TEST(a_crowd_is_in_nobodys_way)
+{
+	int slow[3 * SERVER_CONNECTIONS_MAX], fd;
+	char byte;
+
+	begin(600000);
+	for (size_t i = 0; i < sizeof(slow) / sizeof(*slow); i++) {
+		slow[i] = client();
+		say(slow[i], "GET ");
+		turn(2);
+	}
+	fd = client();
+	say(fd, "GET / HTTP/1.0\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(hear(fd), "200 OK"));
+	/* the first ones had to go, the last ones have not */
+	turn(3);
+	ck_assert_int_eq((int)read(slow[0], &byte, 1), 0);
+	ck_assert_int_eq((int)read(slow[sizeof(slow) / sizeof(*slow) - 1], &byte, 1), -1);
+	for (size_t i = 0; i < sizeof(slow) / sizeof(*slow); i++)
+		close(slow[i]);
+	end();
+}
+END_TEST
+
+START_TEST(who_goes_away_leaves_nothing)
+{
+	begin(600000);
+	for (int i = 0; i < 100; i++) {
+		int fd = client();
+		struct linger reset = { 1, 0 };
+
+		say(fd, i % 2 ? "GET / HTTP/1.0\r\n\r\n" : "GET");
+		if (i % 3 == 0)
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		turn(1);
+		close(fd);
+		turn(3);
+	}
+	end();
+}
+END_TEST
+
+/* ---- the question to a worker -------------------------------------------------------- */
+
+static int probed = -1, line[2];
+
+static void on_probed(void *ctx, enum probe_result result, int64_t took_us)
+{
+	(void)ctx;
+	ck_assert_int_ge(took_us, 0);
+	probed = (int)result;
+}
+
+/* As a worker: takes the question and answers it with the lines; "" means it hangs up. */
+static void answer_probe(const char *const *lines, const char *expected)
+{
+	char byte, heard[512] = "";
+	size_t len, count, n = 0;
+	ssize_t got;
+	int fd;
+
+	ck_assert(descriptors_receive(line[0], &byte, 1, &len, &fd, 1, &count) && count == 1);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (; *lines && **lines; lines++) {
+		say(fd, *lines);
+		for (int i = 0; i < 3; i++) {
+			event_base_loop(base, EVLOOP_NONBLOCK);
+			got = read(fd, heard + n, sizeof(heard) - 1 - n);
+			n += got > 0 ? (size_t)got : 0;
+		}
+	}
+	heard[n] = '\0';
+	close(fd);
+	turn(3);
+	ck_assert_str_eq(heard, expected);
+}
+
+START_TEST(a_worker_is_asked)
+{
+	static const struct {
+		const char *answers[6], *expected;
+		enum probe_result result;
+	} cases[] = {
+		{ { "220 x\r\n", "250-x\r\n250 SIZE\r\n", "250 ok\r\n", "221 bye\r\n" },
+		  "EHLO monitor\r\nMAIL FROM:<>\r\nQUIT\r\n", PROBE_GOOD },
+		{ { "220-a\r\n", "220 x\r\n", "250 x\r\n", "452 full\r\n", "221 bye\r\n" },
+		  "EHLO monitor\r\nMAIL FROM:<>\r\nQUIT\r\n", PROBE_NO_STORE },
+		{ { "421 stopping\r\n" }, "", PROBE_LOST },
+		{ { "220 x\r\n", "250 x\r\n", "421 late\r\n" }, "EHLO monitor\r\nMAIL FROM:<>\r\n", PROBE_LOST },
+		{ { "220 x\r\n", "500 what\r\n" }, "EHLO monitor\r\n", PROBE_LOST },
+		{ { "220 x\r\n", "" }, "EHLO monitor\r\n", PROBE_LOST },
+		{ { "hi\r\n" }, "", PROBE_LOST },
+	};
+	struct probe *p;
+
+	base = event_base_new();
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, line), 0);
+	p = probe_new(base, line[1], true, on_probed, NULL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		probed = -1;
+		ck_assert(!probe_is_open(p));
+		probe_ask(p);
+		ck_assert(probe_is_open(p));
+		probe_ask(p); /* one at a time */
+		answer_probe(cases[i].answers, cases[i].expected);
+		ck_assert_msg(probed == (int)cases[i].result, "%zu: %d", i, probed);
+	}
+	/* nobody takes it: it waits, and there is no second one on the line */
+	probe_ask(p);
+	turn(3);
+	ck_assert(probe_is_open(p));
+	probe_free(p);
+	event_base_free(base);
+}
+END_TEST
+
+START_TEST(endless_answers_end)
+{
+	static char much[6000];
+	const char *answers_[] = { much, NULL };
+	struct probe *p;
+
+	memset(much, 'x', sizeof(much) - 1);
+	base = event_base_new();
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, line), 0);
+	p = probe_new(base, line[1], false, on_probed, NULL);
+	probe_ask(p);
+	answer_probe(answers_, "");
+	ck_assert_int_eq(probed, PROBE_LOST);
+	probe_free(p);
+	event_base_free(base);
+}
+END_TEST
+
+/* ---- the file --------------------------------------------------------------------------- */
+
+START_TEST(the_file_is_replaced_as_a_whole)
+{
+	char folder[] = "/tmp/posthouse-textfile-XXXXXX", path[80], made[100], text[32] = "";
+	struct buf b;
+	struct err e;
+	struct stat st;
+	FILE *f;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/x.prom", folder);
+	snprintf(made, sizeof(made), "%s.new", path);
+	buf_init(&b, 100);
+	buf_adds(&b, "one\n");
+	/* what somebody put in the place of the new one is not followed */
+	ck_assert_int_eq(symlink("/dev/null", made), 0);
+	ck_assert_int_eq(textfile_write(path, &b, &e), 0);
+	ck_assert_int_eq(lstat(path, &st), 0);
+	ck_assert(S_ISREG(st.st_mode) && (st.st_mode & 07777) == 0644);
+	buf_adds(&b, "two\n");
+	ck_assert_int_eq(textfile_write(path, &b, &e), 0);
+	f = fopen(path, "r");
+	ck_assert_uint_eq(fread(text, 1, sizeof(text) - 1, f), 8);
+	fclose(f);
+	ck_assert_int_ne(access(made, F_OK), 0);
+	unlink(path);
+	rmdir(folder);
+	ck_assert_int_eq(textfile_write(path, &b, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "x.prom"));
+	buf_release(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("monitor");
+
+	UNIT_CASE(suite, it_answers, it_answers_once_and_for_those_who_may, rubbish_is_told_so,
+		  who_is_slow_has_a_deadline, a_crowd_is_in_nobodys_way, who_goes_away_leaves_nothing, a_worker_is_asked,
+		  endless_answers_end, the_file_is_replaced_as_a_whole);
+	return unit_run(suite);
+}
