@@ -249,6 +249,7 @@ void daemon_options_keep(struct daemon_options *o)
 {
 	char *here;
 
+	o->pid_file = mem_strdup_or_null(o->pid_file);
 	if (!o->config_file || o->config_file[0] == '/') {
 		o->config_file = mem_strdup_or_null(o->config_file);
 		return;
