@@ -349,7 +349,7 @@ int generation_open(struct service *s, struct house *h, struct listening_set *op
 	    (s->has_relay && prepare_spool(s, h, e) < 0) ||
 	    (s->has_auth && open_line(s->auth_fd, "auth", e) < 0) ||
 	    (s->has_programs && open_line(s->program_fd, "programs", e) < 0) ||
-	    (s->has_monitor && monitor_prepare(s, h->now ? &h->now->metrics : open, e) < 0) ||
+	    (s->has_monitor && monitor_prepare(s, h->now ? &h->now->metrics : &h->metrics, e) < 0) ||
 	    (s->has_relay && relay_tokens_make_folder(cfg, s->relay_rights.uid, s->relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s->worker_rights.uid, s->worker_rights.gid, e) < 0) ||
 	    listen_on_all(s, h, open, e) < 0 || confine_prepare(&s->confine, cfg, &h->watch, e) < 0)
@@ -375,13 +375,13 @@ void generation_free(struct service *s)
 	if (!s)
 		return;
 	listening_release(&s->listening, true);
+	listening_release(&s->metrics, true);
+	confine_release(&s->confine);
 	reload_free(s->reload);
 	rewriting_release(&s->rewriting);
 	close_both(s->auth_fd);
 	close_both(s->program_fd);
 	close_both(s->probe_fd);
-	listening_release(&s->metrics, true);
-	confine_release(&s->confine);
 	if (s->shared)
 		munmap(s->shared, sizeof(*s->shared));
 	config_release(s->cfg);
