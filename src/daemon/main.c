@@ -88,6 +88,7 @@ static int take_passed(const struct daemon_options *o, struct activation *passed
 		return 0;
 	log_msg(LOG_LEVEL_ERROR, "start_failed", "%s", e.text);
 	tell_failure(&e);
+	activation_release(passed);
 	return -1;
 }
 

@@ -272,6 +272,7 @@ void daemon_options_keep(struct daemon_options *o)
 	o->spool = absolute(o->spool);
 	o->class_name = o->class_name && is_module(o->class_name) ? absolute(o->class_name) :
 								    mem_strdup_or_null(o->class_name);
+	o->pid_file = mem_strdup_or_null(o->pid_file);
 }
 
 /* ---- the configuration -------------------------------------------------------------- */

@@ -80,6 +80,7 @@ def a_life(s):
     equal(s.pid(), pid, "process after a second start")
     s.run("reload")
     wait_until(lambda: "event=reload" in s.text(), "the reload")
+    wait_until(lambda: "event=reloaded" in s.text(), "the end of the reload")
     equal(s.pid(), pid, "process after a reload")
     s.run("restart")
     assert s.pid() != pid, "a restart makes another process"
