@@ -75,6 +75,11 @@ def need_root():
         raise Skip("needs root")
 
 
+def can_look_into(pid):
+    """Our processes are not dumpable: what they have open, and their memory, is for root alone to see."""
+    return os.access(f"/proc/{pid}/fd", os.R_OK)
+
+
 def equal(seen, expected, what):
     """Compares; the message of a failure shows where long values part."""
     if seen == expected:

@@ -60,23 +60,11 @@ def test_killed_in_a_session(t):
 
 
 def worker_of(relay, client):
-    """The process that holds the other end of the client's connection."""
-    wanted = f"{socket.inet_aton('127.0.0.1')[::-1].hex().upper()}:{client.socket.getsockname()[1]:04X}"
+    """The process whose title says that it has this client."""
+    peer = f"127.0.0.1:{client.socket.getsockname()[1]}"
 
     def find():
-        inodes = set()
-        for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[2] == wanted:
-                inodes.add(f"socket:[{fields[9]}]")
-        for pid in relay.children("worker"):
-            try:
-                for fd in os.listdir(f"/proc/{pid}/fd"):
-                    if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
-                        return pid
-            except OSError:
-                continue
-        return 0
+        return next((pid for pid in relay.children("worker") if peer in harness.process_title(pid).split()), 0)
     return wait_until(find, "the worker of the session")
 
 
