@@ -258,6 +258,13 @@ void listener_tls_ask_keys(struct listener_tls *t, struct control *control)
 	keys_client_use(set->line_fd[1], control);
 }
 
+void listener_tls_forget_keys(struct listener_tls *t)
+{
+	if (t->used.pairs)
+		tls_pairs_close_vault(t->used.pairs);
+	close_line(&t->used);
+}
+
 void listener_tls_take_keys(struct listener_tls *t, int *vault_fd, int *line_fd)
 {
 	struct set *set = &t->used;

@@ -35,6 +35,8 @@ const struct tls_server *listener_tls_server(const struct listener_tls *t, size_
 unsigned listener_tls_turn(const struct listener_tls *t);
 /* In a worker: asks the key process from now on, and can have nothing else of the keys. */
 void listener_tls_ask_keys(struct listener_tls *t, struct control *control);
+/* In a child that makes no handshakes: neither keys nor the line are its business. (Who frees all has no need of this.) */
+void listener_tls_forget_keys(struct listener_tls *t);
 /* In the key process: what is in use, to be closed: keys (keys/vault.h), and the line on which it is asked. */
 void listener_tls_take_keys(struct listener_tls *t, int *vault_fd, int *line_fd);
 

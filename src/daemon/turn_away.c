@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "daemon/confine.h"
+#include "daemon/listener_tls.h"
 #include "daemon/service.h"
 
 #define AT_ONCE 128 /* clients of one child; a worker's limits (confine.h) may make it less */
@@ -112,6 +113,7 @@ static _Noreturn void refuse(struct service *s, unsigned count)
 	proctitle_set("turning clients away");
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	listener_tls_forget_keys(s->tls);
 	if (rights_drop(&s->worker_rights, &e) < 0)
 		fail(&e);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the change of user, which clears it */

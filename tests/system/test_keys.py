@@ -176,6 +176,16 @@ def test_only_one_process_has_them(t):
     look(gone)
 
 
+def held(pid):
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:
+            pass
+    return found
+
+
 def test_descriptors_and_rights(t):
     """Nobody but the master holds the file with the keys; the process that read it holds no file, no port."""
     need_root()
@@ -187,15 +197,6 @@ def test_descriptors_and_rights(t):
     equal(status["Uid"].split(), [str(user.pw_uid)] * 4, "users")
     equal(status["Gid"].split(), [str(user.pw_gid)] * 4, "groups")
     equal(status["NoNewPrivs"].strip(), "1", "no new privileges")
-
-    def held(pid):
-        found = []
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
-            except FileNotFoundError:
-                pass
-        return found
 
     listening = {line.split()[9] for line in open("/proc/net/tcp").read().splitlines()[1:] if line.split()[3] == "0A"}
     ours = held(keys)
@@ -338,6 +339,48 @@ def test_other_files_leave_it_alone(t):
     wait_until(lambda: not workers & set(w.relay.children("worker")), "other workers")
     equal(w.wait_keys(), keys, "the process with keys")
     equal(w.shown("ec"), "first-ec", "certificate")
+
+
+def test_another_configuration(t):
+    """TLS is configured, its profile is changed, and it is taken out again, while the service runs."""
+    pki = Pki(t)
+    pair = pki.pair(key="rsa")
+    spool, path = t.tmp / "spool-posthoused", None
+
+    def write(more):
+        return t.config(f"min_spare = 2\n{more}", upstream, spool=spool, listen=port)
+
+    upstream, port = Upstream(t), "127.0.0.1:0"
+    relay = t.daemon(upstream, config="min_spare = 2\n").ready()
+    equal(relay.children("keys"), [], "processes with keys")
+    port = f"127.0.0.1:{relay.port}"
+    path = t.tmp / "posthoused.conf"
+
+    def change(more):
+        last = relay.events("ready")[-1]
+        equal(write(more), path, "the file")
+        os.kill(relay.pid, signal.SIGHUP)
+        relay.wait_for("ready", after=last)
+
+    change("")  # the port has a number from here on
+    change(f"tls = starttls\n{pair.config()}")
+    with TlsClient(relay, pki.context()) as session:
+        session.message(CONTENT)
+        first = relay.child("keys")
+        change(f"tls = starttls\ntls_profile = legacy\n{pair.config()}")
+        wait_until(lambda: "221 2.0.0" in openssl_client(t, relay.port, "-tls1_2", "-cipher", "AES128-GCM-SHA256")[0], "legacy")
+        equal(len(relay.children("keys")), 2, "processes with keys beside an old session")
+        if os.geteuid() == 0:
+            for pid in [*relay.children("keys"), *relay.children("worker"), relay.child("relay")]:
+                equal([name for name in held(pid) if "memfd:keys" in name], [], f"the keys' file in {pid}")
+        session.message(CONTENT)
+        session.cmd("QUIT", 221)
+    wait_until(lambda: first not in relay.children("keys"), "the first set to be gone")
+    change("")
+    wait_until(lambda: relay.children("keys") == [], "no process with keys")
+    with Client(relay) as client:
+        assert "STARTTLS" not in client.ehlo.lines, client.ehlo
+    equal([e for e in relay.events("child_exited") if e["status"] != "done"], [], "disorderly ends")
 
 
 # ---- what operators see -----------------------------------------------------------------------------------------
