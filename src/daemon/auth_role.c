@@ -13,6 +13,7 @@
 #include "base/proctitle.h"
 #include "config/secret.h"
 #include "daemon/credentials.h"
+#include "daemon/monitor.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
@@ -23,10 +24,7 @@
 static void close_others(struct service *s)
 {
 	listening_release(&s->listening, false);
-	for (int i = 0; i < 2; i++)
-		if (s->probe_fd[i] >= 0)
-			close(s->probe_fd[i]);
-	listening_release(&s->metrics, false);
+	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	for (int i = 0; i < 2; i++)

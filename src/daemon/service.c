@@ -24,6 +24,7 @@
 #include "daemon/events.h"
 #include "daemon/generation.h"
 #include "daemon/handover.h"
+#include "daemon/health.h"
 #include "daemon/house.h"
 #include "daemon/listener_tls.h"
 #include "daemon/logging.h"
@@ -35,6 +36,7 @@
 #include "daemon/upgrade.h"
 #include "figures/figures.h"
 #include "relay/relay.h"
+#include "sandbox/watch.h"
 
 #define TRY_CONFIGURATION_MS 120000 /* a module has its time, too, and users may be known elsewhere */
 #define GOING_LEAST_MS 500 /* for handshakes that were under way when nobody new was let in */
@@ -95,29 +97,22 @@ static void set_roles(struct house *h, struct service *s)
 	h->roles.run[ROLE_PROGRAMS] = s->has_programs ? programs_main : NULL;
 	h->roles.run[ROLE_KEYS] = config_has_tls(cfg) ? keys_main : NULL;
 	h->roles.run[ROLE_MONITOR] = s->has_monitor ? monitor_main : NULL;
-	h->roles.watch_fd = confine_fd(&s->confine);
+	h->roles.watch_fd = h->watch ? sandbox_watch_fd(h->watch) : -1;
 	h->roles.ctx = s;
 }
 
 /* From here on children are forked with it. What it takes the place of is freed when the old ones have been told. */
 static void use(struct house *h, struct service *s, struct listening_set *open)
 {
-	struct listening_set dropped;
-
-	listening_init(&dropped);
 	listener_tls_take_over(s->tls);
 	listening_settle(&s->listening, open, &h->going);
 	h->going_since_mono_ms = clock_mono_ms();
-	/* who asked for figures asks again */
-	listening_settle(&s->metrics, h->now ? &h->now->metrics : &h->metrics, &dropped);
-	listening_release(&dropped, false);
-	if (h->now)
-		confine_follow(&s->confine, &h->now->confine);
+	monitor_settle(s, h->now);
+	monitor_name_figures(s->cfg);
 	h->before = h->now;
 	h->now = s;
 	set_roles(h, s);
 	log_tap(s->has_relay ? events_send : NULL, s); /* the workers inherit it */
-	monitor_name_figures(s->cfg);
 	activation_close(h->setup->passed);
 }
 
@@ -406,15 +401,6 @@ static void stopping(void *ctx)
 	notify_stopping(&h->notify, h->now->cfg->stop_timeout_ms);
 }
 
-/* Whether nothing hangs that only a restart would help. */
-static bool is_alive(const struct service *s, struct err *why)
-{
-	if (!s->has_relay || atomic_load(&s->board->shared->ready[ROLE_RELAY]))
-		return true;
-	err_set(why, "the relay does not run");
-	return false;
-}
-
 static void reopen(void *ctx)
 {
 	(void)ctx;
@@ -426,7 +412,7 @@ static enum master_change tick(void *ctx)
 	struct service *s = ctx;
 	struct notify_facts facts;
 	struct err why;
-	bool alive = is_alive(s, &why);
+	bool alive = health_is_alive(s, &why);
 
 	logging_tick();
 	gather_status(s, &facts);
@@ -438,9 +424,7 @@ static enum master_change tick(void *ctx)
 
 static void watch(void *ctx)
 {
-	struct service *s = ctx;
-
-	confine_watch(&s->confine);
+	sandbox_watch_run(house_of(ctx)->watch);
 }
 
 static void ready(void *ctx)
@@ -482,8 +466,6 @@ static void release(struct house *h)
 	trial_abandon(&h->trial, true);
 	generation_free(h->now);
 	listening_release(&h->going, false);
-	listening_release(&h->metrics, false);
-	figures_close();
 	limits_destroy(&h->limits);
 	if (h->board)
 		scoreboard_destroy(h->board);
@@ -495,6 +477,8 @@ static void release(struct house *h)
 	}
 	if (h->lock_fd >= 0)
 		close(h->lock_fd);
+	sandbox_watch_free(h->watch);
+	figures_close();
 	free(h->spool);
 }
 
@@ -509,8 +493,8 @@ static int open_house(struct house *h, struct config *cfg, struct err *e)
 		return -1;
 	}
 	s = generation_new(h, cfg);
-	if (scoreboard_create(&h->board, 1, e) < 0 || limits_create(&h->limits, SCOREBOARD_SLOTS_MAX, e) < 0 ||
-	    figures_open(e) < 0 || generation_open(s, h, open, e) < 0 || move_pid_file(h, cfg->pid_file, e) < 0) {
+	if (figures_open(e) < 0 || scoreboard_create(&h->board, 1, e) < 0 ||
+	    limits_create(&h->limits, SCOREBOARD_SLOTS_MAX, e) < 0 || generation_open(s, h, open, e) < 0 || move_pid_file(h, cfg->pid_file, e) < 0) {
 		generation_free(s);
 		return -1;
 	}
@@ -534,9 +518,9 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 				      .upgrade = upgrade,
 				      .reopen = reopen,
 				      .tick = tick,
-				      .watch = watch,
 				      .waiting = turn_away_waiting,
 				      .turn_away = turn_away,
+				      .watch = watch,
 				      .ended = ended,
 				      .born = born,
 				      .turned = turned,
@@ -549,7 +533,6 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 	notify_init(&h.notify);
 	trial_init(&h.trial);
 	listening_init(&h.going);
-	listening_init(&h.metrics);
 	r = open_house(&h, cfg, e);
 	if (r == 0)
 		r = master_run(&h.master_limits, &h.roles, h.board, e);

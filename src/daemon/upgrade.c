@@ -225,11 +225,11 @@ static void describe(struct handover *o, const struct house *h, const struct chi
 	for (size_t i = 0; i < s->listening.count; i++)
 		handover_add_socket(o, s->listening.item[i].fd, s->listening.item[i].listener,
 				    &s->listening.item[i].endpoint);
-	/* a listener of the configuration has a name */
 	for (size_t i = 0; i < s->metrics.count; i++)
-		handover_add_socket(o, s->metrics.item[i].fd, "", &s->metrics.item[i].endpoint);
-	if (s->confine.watch)
-		sandbox_watch_each(s->confine.watch, add_watched, o);
+		handover_add_socket(o, s->metrics.item[i].fd, s->metrics.item[i].listener,
+				    &s->metrics.item[i].endpoint);
+	if (h->watch)
+		sandbox_watch_each(h->watch, add_watched, o);
 	for (unsigned i = 0; i < count; i++) {
 		struct child c = *child[i];
 
@@ -348,11 +348,9 @@ int upgrade_enter(struct house *h, struct err *e)
 	h->started_wall_us = o->started_wall_us;
 	for (unsigned i = 0; i < o->socket_count; i++) {
 		const struct handover_socket *s = &o->socket[i];
-		bool is_ours = !s->listener[0];
 		int fd = copy_of(s->fd);
 
-		if (fd < 0 || listening_adopt(is_ours ? &h->metrics : &h->setup->passed->open, fd, &s->endpoint,
-					      is_ours ? "metrics" : s->listener, SOMAXCONN, e) < 0) {
+		if (fd < 0 || listening_adopt(&h->setup->passed->open, fd, &s->endpoint, s->listener, SOMAXCONN, e) < 0) {
 			err_prefix(e, "a socket of the executable before this one");
 			return -1;
 		}
@@ -367,14 +365,13 @@ int upgrade_enter(struct house *h, struct err *e)
 void upgrade_watch(struct house *h)
 {
 	const struct handover *o = h->setup->handover;
-	struct confine *c = &h->now->confine;
 	struct err e;
 
-	for (unsigned i = 0; o && c->watch && i < o->watch_count; i++) {
+	for (unsigned i = 0; o && h->watch && i < o->watch_count; i++) {
 		int fd = copy_of(o->watch[i].fd);
 
 		/* who is not watched is refused what is not allowed all the same, and nobody hears of it */
-		if (fd >= 0 && sandbox_watch_add(c->watch, &o->watch[i].subject, fd, &e) < 0)
+		if (fd >= 0 && sandbox_watch_add(h->watch, &o->watch[i].subject, fd, &e) < 0)
 			close(fd);
 	}
 }

@@ -121,6 +121,7 @@ static void loop(struct worker *w)
 
 		if (fd < 0)
 			break;
+		atomic_fetch_add(&w->start->slot->clients, 1);
 		become_busy(w);
 		worker_serve(w, fd, from);
 		atomic_fetch_add(&w->start->slot->sessions, 1);

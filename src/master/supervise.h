@@ -83,8 +83,8 @@ struct master_roles {
 	void (*revert)(void *ctx, const struct child *const *child, unsigned count);
 	/* Connections in the backlogs of all listening sockets. NULL: nobody knows, and nobody has to go for them. */
 	unsigned (*waiting)(void *ctx);
-	/* So many of them, those that wait longest, are to hear 421. Returns how many do. */
-	unsigned (*turn_away)(void *ctx, unsigned count);
+	/* So many of them, those that wait longest, are to hear 421; who does it counts them (turned_away). */
+	void (*turn_away)(void *ctx, unsigned count);
 	/* The master waits for this descriptor, too, and calls that when it is readable. NULL: there is none. */
 	int watch_fd;
 	void (*watch)(void *ctx);

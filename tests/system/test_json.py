@@ -35,6 +35,7 @@ RUNS = {
     "status": ("Status", [[]]),
     "check": ("check", [["--max-count", "1"], ["--max-age", "1d"]]),
     "doctor": ("doctor", [["--local"]]),
+    "health": ("health", [[]]),
     "hold": ("Results", CHANGES),
     "release": ("Results", CHANGES),
     "retry": ("Results", CHANGES),
@@ -51,6 +52,7 @@ RUNS = {
     "import": ("export and import", [["--from", "a@b", "--to", "c@d", "/proc/self/limits"]]),
     "top": ("Status", []),  # test_sockets
     "watch": ("Events", []),  # test_sockets
+    "log": ("Events", []),  # test_log.py
 }
 
 

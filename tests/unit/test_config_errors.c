@@ -98,8 +98,16 @@ static const struct {
 	  "t.conf:3: program_user and auth_user are the same: programs could reach all that this one has\n" },
 	{ GOOD "max_programs = 0", "t.conf:3: max_programs: \"0\" is not from 1 to 1000\n" },
 	{ GOOD "spool_sync = fast", "t.conf:3: spool_sync: \"fast\" is not one of auto, file or strict\n" },
-	{ GOOD "log_level = INFO", "t.conf:3: log_level: \"INFO\" is not one of info or debug\n" },
-	{ GOOD "log = /dev/null", "t.conf:3: log: \"/dev/null\" is not one of auto, stderr or syslog\n" },
+	{ GOOD "log_level = INFO",
+	  "t.conf:3: log_level: \"INFO\": the level is not one of error, warning, info or debug\n" },
+	{ GOOD "log_level = { info, 'smtp=debug' }",
+	  "t.conf:3: log_level: \"smtp=debug\": the part is not one of service, client, auth, relay, upstream, program or "
+	  "module\n" },
+	{ GOOD "log = file",
+	  "t.conf:3: log: \"file\" is not one of auto, stderr, syslog or journal, and no absolute path\n" },
+	{ GOOD "log_format = xml", "t.conf:3: log_format: \"xml\" is not one of text or json\n" },
+	{ GOOD "log = journal\nlog_format = json",
+	  "t.conf:4: log_format = json has no effect on log = journal: it gets each pair as a field of its own\n" },
 	{ GOOD "bare_newline = 1", "t.conf:3: bare_newline: \"1\" is not one of reject or normalize\n" },
 	{ GOOD "decode_data = maybe", "t.conf:3: decode_data: \"maybe\" is neither yes nor no\n" },
 	{ GOOD "spool = here", "t.conf:3: spool: \"here\" is not an absolute path\n" },
@@ -153,6 +161,12 @@ static const struct {
 	{ "zork = 1\nmin_spare = x\nrelay_from = { ::1 ::2 }\nmax_spare = x",
 	  "t.conf:1: unknown key \"zork\"\nt.conf:2: min_spare: \"x\" is not a number\nt.conf:3: unexpected token '::2'\n" },
 	/* sections */
+	{ GOOD "metrics_listen = 127.0.0.1", "t.conf:3: metrics_listen: \"127.0.0.1\": expected HOST:PORT\n" },
+	{ GOOD "metrics_listen = { localhost:1, unix:/m, [::]:2 }",
+	  "t.conf:3: metrics_listen [::]:2 can be reached from other machines: name those that may ask in metrics_from, or "
+	  "use 127.0.0.1 or a unix socket\n" },
+	{ GOOD "metrics_from = nobody\nmetrics_file = /x/prom", "t.conf:3: metrics_from: \"nobody\": not an address or network\n"
+	  "t.conf:4: metrics_file: node_exporter reads files whose names end in .prom\n" },
 	{ GOOD "lisener x { localaddr = :1 zork = 2 y { } }\nzork = 1",
 	  "t.conf:3: unknown section \"lisener\"\nt.conf:4: unknown key \"zork\"\n" },
 	{ "remoteaddr = a\nlistener { localaddr = :1 }", "t.conf:2: section listener needs a name: listener \"NAME\" { ... }\n" },
