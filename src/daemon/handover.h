@@ -22,7 +22,7 @@
 
 struct handover_socket {
 	int fd;
-	char *listener; /* its name; owned */
+	char *listener; /* its name; "": it is for figures; owned */
 	struct endpoint endpoint; /* as configured */
 };
 

@@ -36,8 +36,8 @@ enum {
 	OPTION_SMTPUTF8,
 	OPTION_SPOOL,
 	OPTION_DEBUG,
-	OPTION_PID_FILE,
 	OPTION_HANDOVER,
+	OPTION_PID_FILE,
 	OPTION_VERSION,
 	OPTION_HELP,
 	OPTION_COUNT
@@ -60,9 +60,9 @@ const struct daemon_option daemon_option_table[] = {
 			      "offer SMTPUTF8 (RFC 6531)" },
 	[OPTION_SPOOL] = { 0, "spool", "DIR", "set spool in the file", "spool directory" },
 	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL, "log every line of the SMTP dialogues too" },
-	[OPTION_PID_FILE] = { 0, "pid-file", "FILE", NULL, "write the master's process id to FILE" },
 	[OPTION_HANDOVER] = { 0, "handover", "FD", NULL,
 			      "given by a running posthoused to the one that takes its place" },
+	[OPTION_PID_FILE] = { 0, "pid-file", "FILE", NULL, "write the master's process id to FILE" },
 	[OPTION_VERSION] = { 'V', "version", NULL, NULL, "print the version and exit" },
 	[OPTION_HELP] = { 'h', "help", NULL, NULL, "print this text and exit" },
 };
@@ -141,18 +141,18 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 	case OPTION_DEBUG:
 		o->debug = true;
 		break;
-	case OPTION_PID_FILE:
-		o->pid_file = argument;
-		if (argument[0] == '/')
-			break;
-		err_set(e, "--pid-file: \"%s\" is not an absolute path", argument);
-		return -1;
 	case OPTION_HANDOVER:
 		if (num_parse_u64(argument, strlen(argument), INT_MAX, &number)) {
 			o->handover_fd = (int)number;
 			break;
 		}
 		err_set(e, "--handover: \"%s\" is no descriptor", argument);
+		return -1;
+	case OPTION_PID_FILE:
+		o->pid_file = argument;
+		if (argument[0] == '/')
+			break;
+		err_set(e, "--pid-file: \"%s\" is not an absolute path", argument);
 		return -1;
 	default:
 		ASSERT(false); /* the table has an option that is not taken here */

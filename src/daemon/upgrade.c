@@ -225,9 +225,9 @@ static void describe(struct handover *o, const struct house *h, const struct chi
 	for (size_t i = 0; i < s->listening.count; i++)
 		handover_add_socket(o, s->listening.item[i].fd, s->listening.item[i].listener,
 				    &s->listening.item[i].endpoint);
+	/* a listener of the configuration has a name */
 	for (size_t i = 0; i < s->metrics.count; i++)
-		handover_add_socket(o, s->metrics.item[i].fd, s->metrics.item[i].listener,
-				    &s->metrics.item[i].endpoint);
+		handover_add_socket(o, s->metrics.item[i].fd, "", &s->metrics.item[i].endpoint);
 	if (h->watch)
 		sandbox_watch_each(h->watch, add_watched, o);
 	for (unsigned i = 0; i < count; i++) {
@@ -348,9 +348,11 @@ int upgrade_enter(struct house *h, struct err *e)
 	h->started_wall_us = o->started_wall_us;
 	for (unsigned i = 0; i < o->socket_count; i++) {
 		const struct handover_socket *s = &o->socket[i];
+		bool is_ours = !s->listener[0];
 		int fd = copy_of(s->fd);
 
-		if (fd < 0 || listening_adopt(&h->setup->passed->open, fd, &s->endpoint, s->listener, SOMAXCONN, e) < 0) {
+		if (fd < 0 || listening_adopt(is_ours ? &h->metrics : &h->setup->passed->open, fd, &s->endpoint,
+					      is_ours ? "metrics" : s->listener, SOMAXCONN, e) < 0) {
 			err_prefix(e, "a socket of the executable before this one");
 			return -1;
 		}
