@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/confine.h"
 #include "daemon/health.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
