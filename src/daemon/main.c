@@ -126,6 +126,7 @@ out:
 		tell_failure(&e);
 	}
 	logging_end();
+	daemon_options_release(o);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -141,6 +142,8 @@ static int take_over(struct daemon_options *o, const struct service_setup *setup
 	}
 	err_set(&e, "the new executable cannot use the configuration");
 	upgrade_give_up(setup, &e);
+	config_release(cfg);
+	free(cfg);
 	return EXIT_FAILURE;
 }
 
@@ -176,10 +179,18 @@ static char **keep_command_line(int argc, char *argv[])
 	return kept;
 }
 
+static void free_command_line(char **kept)
+{
+	for (char **word = kept; *word; word++)
+		free(*word);
+	free(kept);
+}
+
 static int run(struct daemon_options *o, int argc, char *argv[], struct handover *handover)
 {
 	struct activation passed = ACTIVATION_NONE;
 	struct background bg = BACKGROUND_NONE;
+	char **kept, *program;
 	struct service_setup setup = { .options = o,
 				       .passed = &passed,
 				       .handover = handover,
@@ -189,12 +200,15 @@ static int run(struct daemon_options *o, int argc, char *argv[], struct handover
 
 	if (take_passed(o, &passed) < 0)
 		return EXIT_FAILURE;
-	setup.argv = keep_command_line(argc, argv);
-	setup.program = handover ? handover->program : program_path(argv[0]);
+	setup.argv = kept = keep_command_line(argc, argv);
+	program = handover ? NULL : program_path(argv[0]);
+	setup.program = handover ? handover->program : program;
 	if (o->action == DAEMON_RUN)
 		proctitle_init(argc, argv);
 	status = handover ? take_over(o, &setup) : start(o, &setup);
 	activation_release(&passed);
+	free_command_line(kept);
+	free(program);
 	return status;
 }
 
@@ -203,6 +217,7 @@ int main(int argc, char *argv[])
 	struct daemon_options o;
 	struct handover handover;
 	struct err e;
+	int status;
 
 	stdfiles_open();
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "posthoused"); /* until the configuration is known */
@@ -228,5 +243,7 @@ int main(int argc, char *argv[])
 		return EXIT_FAILURE;
 	}
 	/* being tried, it only has to know what it would be left */
-	return run(&o, argc, argv, o.action == DAEMON_RUN ? &handover : NULL);
+	status = run(&o, argc, argv, o.action == DAEMON_RUN ? &handover : NULL);
+	handover_release(&handover);
+	return status;
 }

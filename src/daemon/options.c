@@ -270,9 +270,20 @@ void daemon_options_keep(struct daemon_options *o)
 {
 	o->config_file = absolute(o->config_file);
 	o->spool = absolute(o->spool);
+	o->pid_file = mem_strdup_or_null(o->pid_file);
 	o->class_name = o->class_name && is_module(o->class_name) ? absolute(o->class_name) :
 								    mem_strdup_or_null(o->class_name);
 	o->pid_file = mem_strdup_or_null(o->pid_file);
+}
+
+void daemon_options_release(struct daemon_options *o)
+{
+	/* allocated by daemon_options_keep */
+	free((char *)(uintptr_t)o->config_file);
+	free((char *)(uintptr_t)o->spool);
+	free((char *)(uintptr_t)o->pid_file);
+	free((char *)(uintptr_t)o->class_name);
+	o->config_file = o->spool = o->pid_file = o->class_name = NULL;
 }
 
 /* ---- the configuration -------------------------------------------------------------- */

@@ -63,6 +63,8 @@ int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[],
  * names files absolutely.
  */
 void daemon_options_keep(struct daemon_options *o);
+/* The end of what was kept. */
+void daemon_options_release(struct daemon_options *o);
 
 /*
  * Makes the whole configuration: config_init, the file or the quick form,

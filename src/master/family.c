@@ -130,7 +130,7 @@ void family_grow_pool(struct master *m)
 	struct scoreboard_count count;
 	unsigned want;
 
-	if (clock_mono_ms() < m->backoff[ROLE_WORKER].not_before_mono_ms)
+	if (clock_mono_ms() < m->backoff[ROLE_WORKER].not_before_mono_ms || turnover_awaits_helpers(m))
 		return;
 	turnover_count(m, &count);
 	want = pool_to_start(&m->limits->pool, &count);

@@ -35,6 +35,7 @@ struct master {
 	bool worker_lost; /* one died, perhaps when it alone had been woken for a client: the next looks at the sockets */
 	bool turning; /* there are workers of an earlier batch that have not been told yet */
 	bool held_back; /* for may_retire() */
+	int64_t begun_mono_ms; /* when the last change came */
 	int64_t told_mono_ms; /* when they were */
 	bool reload_wanted; /* HUP came before all was ready for the first time */
 	bool stopping;
@@ -71,6 +72,11 @@ void turnover_remind(struct master *m);
 void turnover_begin(struct master *m, enum master_change change);
 /* Call in each turn: tells the old workers when the new ones are there. */
 void turnover_step(struct master *m);
+/*
+ * What new workers ask (auth, programs, keys) has not started yet: a client would hear that there is no AUTH. The
+ * old workers serve meanwhile, and not for ever.
+ */
+bool turnover_awaits_helpers(const struct master *m);
 /* Whether who comes now is served by the present batch; but for clients for whom old workers are held back. */
 bool turnover_is_over(const struct master *m);
 /* Whether a worker is of an earlier batch. */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "master/master_internal.h"
 
+#define HELPERS_MS 10000 /* for what new workers ask, before they start without */
 #define REMIND_MS 60000
 #define TELLING_MS 2000 /* in which a worker that waits for clients hears that it is to go */
 
@@ -38,6 +39,26 @@ void turnover_count(const struct master *m, struct scoreboard_count *count)
 		else if (has_session(m, c)) /* an idle one is as good as gone */
 			count->total++;
 	}
+}
+
+static bool has_stale(const struct master *m)
+{
+	for (unsigned i = 0; i < m->board->slots; i++)
+		if (m->worker[i].pid != 0 && !m->worker[i].told && turnover_is_stale(m, &m->worker[i]))
+			return true;
+	return false;
+}
+
+bool turnover_awaits_helpers(const struct master *m)
+{
+	static const enum child_role helpers[] = { ROLE_AUTH, ROLE_PROGRAMS, ROLE_KEYS };
+
+	if (!m->turning || !has_stale(m) || clock_mono_ms() - m->begun_mono_ms >= HELPERS_MS)
+		return false;
+	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
+		if (m->roles->run[helpers[i]] && !atomic_load(&m->board->shared->ready[helpers[i]]))
+			return true;
+	return false;
 }
 
 /* ---- the other roles ------------------------------------------------------------ */
@@ -70,6 +91,7 @@ void turnover_inherit(struct master *m)
 {
 	unsigned slot = 0;
 
+	m->begun_mono_ms = clock_mono_ms();
 	m->other = m->roles->inherited_count > 0 ? mem_array(m->roles->inherited_count, sizeof(*m->other)) : NULL;
 	for (unsigned i = 0; i < m->roles->inherited_count; i++) {
 		const struct child *from = &m->roles->inherited[i];
@@ -110,6 +132,7 @@ void turnover_begin(struct master *m, enum master_change change)
 {
 	m->batch++;
 	m->turning = true;
+	m->begun_mono_ms = clock_mono_ms();
 	if (change == MASTER_WORKERS)
 		return;
 	if (change == MASTER_GENERATION) {
@@ -143,14 +166,6 @@ static bool are_relieved(const struct master *m)
 		wanted = pool->max_workers;
 	return count.idle + count.busy >= wanted ||
 	       ((!room || count.total >= pool->max_workers) && count.starting == 0);
-}
-
-static bool has_stale(const struct master *m)
-{
-	for (unsigned i = 0; i < m->board->slots; i++)
-		if (m->worker[i].pid != 0 && !m->worker[i].told && turnover_is_stale(m, &m->worker[i]))
-			return true;
-	return false;
 }
 
 bool turnover_is_over(const struct master *m)

@@ -695,8 +695,8 @@ def test_background(t):
     copy_program(t, BUILDDIR / "posthoused", t.tmp / "d/posthoused")
     upstream = Upstream(t)
     log = t.tmp / "log"
-    path = t.config(f'pid_file = "{t.tmp}/pid"\nlog = "{log}"\n', upstream, spool=t.tmp / "spool")
-    done = t.start(["./d/posthoused", "-f", path.name])
+    path = t.config(f'log = "{log}"\n', upstream, spool=t.tmp / "spool")
+    done = t.start(["./d/posthoused", "-f", path.name, "--pid-file", t.tmp / "pid"])
     equal(done.wait(), 0, "exit status")
     pid = int((t.tmp / "pid").read_text())
     t.later(lambda: os.kill(pid, signal.SIGKILL) if harness.process_alive(pid) else None)
@@ -715,8 +715,10 @@ def test_background(t):
         equal(client.greeting.text.split()[0], "fresh.test", "hostname")
         client.message(CONTENT)
     upstream.wait_messages(1)
+    equal(int((t.tmp / "pid").read_text()), pid, "pid file")
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not harness.process_alive(pid), "the end")
+    assert not (t.tmp / "pid").exists(), "the pid file after the end"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/control.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "listener/acceptor.h"
 #include "listener/peer.h"
@@ -557,6 +559,110 @@ START_TEST(a_child_that_cannot_work_fails_the_start)
 }
 END_TEST
 
+/* Generations: each ready() asks for the next, three times; workers and roles say by a pipe which they are of. */
+static struct generations {
+	struct master_roles roles;
+	struct master_limits limits;
+	int pipe_fd[2];
+	unsigned now, ended;
+	bool held_back;
+} gen;
+
+static int telling_worker(void *ctx, struct child_start *start)
+{
+	char said = (char)('0' + gen.now), byte;
+	size_t len, count;
+	int fd;
+
+	(void)ctx;
+	scoreboard_set(start->slot, start->generation, SLOT_IDLE);
+	ck_assert_int_eq(write(gen.pipe_fd[1], &said, 1), 1);
+	while (!descriptors_receive(start->control.fd, &byte, 1, &len, &fd, 1, &count))
+		poll(&(struct pollfd){ start->control.fd, POLLIN, 0 }, 1, -1);
+	return 0;
+}
+
+static int telling_auth(void *ctx, struct child_start *start)
+{
+	char byte = 0, said = 'o';
+	size_t len = 1, count;
+	int fd;
+
+	(void)ctx;
+	atomic_store(&start->board->shared->ready[ROLE_AUTH], true);
+	while (byte != CONTROL_STOP && len > 0) {
+		poll(&(struct pollfd){ start->control.fd, POLLIN, 0 }, 1, -1);
+		if (!descriptors_receive(start->control.fd, &byte, 1, &len, &fd, 1, &count))
+			continue;
+		/* as one whose line has come to its end */
+		if (byte == CONTROL_OLD)
+			return write(gen.pipe_fd[1], &said, 1) == 1 ? 0 : 1;
+	}
+	return 0;
+}
+
+static enum master_change next_generation(void *ctx)
+{
+	(void)ctx;
+	gen.now++;
+	gen.limits.pool.max_workers = 5;
+	return MASTER_GENERATION;
+}
+
+static void ask_for_more(void *ctx)
+{
+	(void)ctx;
+	kill(getpid(), gen.now < 3 ? SIGHUP : SIGTERM);
+}
+
+static void count_end(void *ctx, unsigned slot)
+{
+	(void)ctx;
+	(void)slot;
+	gen.ended++;
+}
+
+static bool once_held_back(void *ctx)
+{
+	bool may = gen.held_back;
+
+	(void)ctx;
+	gen.held_back = true;
+	return may;
+}
+
+START_TEST(generations_follow_each_other)
+{
+	char said[64] = "";
+	struct scoreboard *board;
+	unsigned workers[4] = { 0 }, old = 0;
+	struct err e;
+
+	log_open(LOG_TO_SYSLOG, (enum log_level)0, "test");
+	ck_assert_int_eq(pipe(gen.pipe_fd), 0);
+	gen.limits = (struct master_limits){ .pool = { 2, 3, 4 }, .stop_timeout_ms = 5000 };
+	gen.roles = (struct master_roles){ .run = { [ROLE_WORKER] = telling_worker, [ROLE_AUTH] = telling_auth },
+					   .ready = ask_for_more,
+					   .reload = next_generation,
+					   .worker_ended = count_end,
+					   .may_retire = once_held_back };
+	ck_assert_int_eq(scoreboard_create(&board, pool_slots(&gen.limits.pool), &e), 0);
+	ck_assert_int_eq(master_run(&gen.limits, &gen.roles, board, &e), 0);
+	ck_assert_int_gt(read(gen.pipe_fd[0], said, sizeof(said) - 1), 0);
+	for (const char *c = said; *c; c++) {
+		if (*c == 'o')
+			old++;
+		else
+			workers[*c - '0']++;
+	}
+	ck_assert_uint_eq(old, 3);
+	for (int i = 0; i < 4; i++)
+		ck_assert_msg(workers[i] == 2, "generation %d: %u workers", i, workers[i]);
+	ck_assert_uint_eq(gen.ended, 8);
+	scoreboard_destroy(board);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("master");
@@ -570,6 +676,7 @@ int main(void)
 		  open_sockets_are_taken_and_not_bound_anew,
 		  a_foreign_socket_is_looked_at_before_it_is_adopted,
 		  the_master_starts_waits_and_stops,
-		  a_child_that_cannot_work_fails_the_start, the_master_does_not_trust_shared_memory);
+		  a_child_that_cannot_work_fails_the_start, generations_follow_each_other,
+		  the_master_does_not_trust_shared_memory);
 	return unit_run(s);
 }
