@@ -42,7 +42,6 @@ packages() {
 		build libncurses-dev       library ncursesw 6.0
 		build check                library check 0.15
 		build python3              command python3
-		test  libsystemd-dev       library libsystemd 246
 		test  libpam0g-dev         library pam 1.3
 		test  libseccomp-dev       library libseccomp 2.5
 		test  dovecot-core         command dovecot
@@ -54,6 +53,7 @@ packages() {
 		test  fish                 command fish
 		test  openssl              command openssl
 		test  curl                 command curl
+		test  prometheus           command promtool
 		test  swaks                command swaks
 		test  gsasl                command gsasl
 		test  libnet-ssleay-perl   perl Net::SSLeay

@@ -192,6 +192,15 @@ const struct cli_verb verb_table[] = {
 		.run = verb_check,
 	},
 	{
+		.name = "health",
+		.operands = "",
+		.summary = "tell whether the service does its work, with an exit status",
+		.details = "The relay answers, a worker answers EHLO, a message could be begun.\n"
+			   "Exit status: 0 healthy, 1 not, 3 nothing could be found out.\n",
+		.options = health_options,
+		.run = verb_health,
+	},
+	{
 		.name = "doctor",
 		.operands = "[UPSTREAM...]",
 		.summary = "check this machine and the upstreams, and say what to do",

@@ -73,6 +73,8 @@ extern const struct args_option queue_options[], show_options[];
 extern const struct args_segment send_segments[];
 extern const struct args_option check_options[], explain_options[], status_options[], summary_options[];
 extern const struct args_option user_options[], top_options[], watch_options[], log_options[];
+enum cli_status verb_health(struct cli *cli);
+extern const struct args_option health_options[];
 enum cli_status verb_oauth(struct cli *cli);
 extern const struct args_option oauth_options[];
 

@@ -13,6 +13,7 @@
 #include "base/proctitle.h"
 #include "config/secret.h"
 #include "daemon/credentials.h"
+#include "daemon/monitor.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
@@ -23,10 +24,7 @@
 static void close_others(struct service *s)
 {
 	listening_release(&s->listening, false);
-	for (int i = 0; i < 2; i++)
-		if (s->probe_fd[i] >= 0)
-			close(s->probe_fd[i]);
-	listening_release(&s->metrics, false);
+	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	for (int i = 0; i < 2; i++)
@@ -68,7 +66,7 @@ static int serve(struct service *s, struct child_start *start, char *client_secr
 		.max_hashings = hashings_at_a_time(),
 		.client_timeout_ms = cfg->command_timeout_ms,
 		.ban = { cfg->auth_ban_after, cfg->auth_ban_time_ms, cfg->auth_failure_delay_ms },
-		.mechanisms = &s->board->shared->auth_mechanisms,
+		.mechanisms = &s->shared->auth_mechanisms,
 		.ready = &s->board->shared->ready[ROLE_AUTH],
 	};
 	int r;

@@ -87,7 +87,7 @@ static const struct confinement table[CHILD_ROLES] = {
 	[ROLE_KEYS] = { .calls = CALLS_LIVE | CALLS_THREADS | CALLS_LIMITS, /* and no files at all */
 			.domain = OURS,
 			.limits = LIMIT_SECRET },
-	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT | CALLS_LOCAL,
+	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT,
 			   .domain = OURS,
 			   .paths = confine_monitor_paths,
 			   .limits = LIMIT_SECRET | LIMIT_ALONE | LIMIT_FILES },
@@ -121,7 +121,7 @@ static const char *action_name(enum sandbox_action action)
 	return "?";
 }
 
-/* One that goes on and on, refused or allowed, is told of once a second. */
+/* Who goes on and on, refused or allowed, is told of once a second; who is ended cannot go on. */
 static void on_violation(void *ctx, const struct sandbox_violation *v)
 {
 	static int last_role = -1, last_number, since;
@@ -130,7 +130,7 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	struct log_line line;
 
 	(void)ctx;
-	if (v->role == last_role && v->number == last_number && now - last_mono_ms < 1000) {
+	if (v->action != SANDBOX_KILLED && v->role == last_role && v->number == last_number && now - last_mono_ms < 1000) {
 		since++;
 		return;
 	}
@@ -147,17 +147,6 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	last_number = v->number;
 	last_mono_ms = now;
 	since = 0;
-}
-
-int confine_fd(const struct confine *c)
-{
-	return c->watch ? sandbox_watch_fd(c->watch) : -1;
-}
-
-void confine_watch(struct confine *c)
-{
-	if (c->watch)
-		sandbox_watch_run(c->watch);
 }
 
 /* ---- in the master -------------------------------------------------------------------------- */
@@ -189,7 +178,7 @@ static void tell(const struct confine *c)
 	log_end(&line);
 }
 
-int confine_prepare(struct confine *c, const struct config *cfg, struct err *e)
+int confine_prepare(struct confine *c, const struct config *cfg, struct sandbox_watch **watch, struct err *e)
 {
 	bool notify;
 
@@ -206,16 +195,18 @@ int confine_prepare(struct confine *c, const struct config *cfg, struct err *e)
 		if (!c->filter[role])
 			return -1;
 	}
-	if (notify)
-		c->watch = sandbox_watch_new(on_violation, NULL, e);
-	return notify && !c->watch ? -1 : 0;
+	if (!notify)
+		return 0;
+	if (!*watch)
+		*watch = sandbox_watch_new(on_violation, NULL, e);
+	c->watch = *watch;
+	return c->watch ? 0 : -1;
 }
 
 void confine_release(struct confine *c)
 {
 	for (int role = 0; role < CHILD_ROLES; role++)
 		sandbox_filter_free(c->filter[role]);
-	sandbox_watch_free(c->watch);
 }
 
 /* ---- in a child -------------------------------------------------------------------------------- */

@@ -6,13 +6,16 @@
  * workers (keys/protocol.h).
  */
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "daemon/listener_tls.h"
+#include "daemon/monitor.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
+#include "figures/figures.h"
 #include "keys/server.h"
 
 #define THREADS_MAX 16
@@ -24,6 +27,7 @@ static void close_others(struct service *s)
 	const int *pairs[] = { s->notice_fd, s->event_fd, s->auth_fd, s->program_fd };
 
 	listening_release(&s->listening, false);
+	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
@@ -52,6 +56,9 @@ int keys_main(void *ctx, struct child_start *start)
 	struct err e;
 	int vault_fd, r = -1;
 
+	/* what its memory will hold is for no core file and no debugger */
+	prctl(PR_SET_DUMPABLE, 0);
+	figures_become_nobody();
 	proctitle_set("keys");
 	listener_tls_take_keys(s->tls, &vault_fd, &config.line_fd);
 	close_others(s);

@@ -331,7 +331,8 @@ int monitor_main(void *ctx, struct child_start *start)
 	figures_reset_gauges(FIGURES_OF_MONITOR);
 	proctitle_set("monitor");
 	close_others(m.service);
-	if (rights_drop(&m.service->worker_rights, &e) == 0 && open_all(&m, &e) == 0) {
+	if (rights_drop(&m.service->worker_rights, &e) == 0 && open_all(&m, &e) == 0 &&
+	    confine_enter(&m.service->confine, ROLE_MONITOR, &e) == 0) {
 		atomic_store(&start->board->shared->ready[ROLE_MONITOR], true);
 		r = event_base_dispatch(m.base);
 		if (r < 0)
@@ -359,14 +360,14 @@ static void log_listening(const struct listening *l)
 	log_end(&line);
 }
 
-int monitor_prepare(struct service *s, struct err *e)
+int monitor_prepare(struct service *s, struct listening_set *open, struct err *e)
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->probe_fd) < 0) {
 		err_set_os(e, errno, "cannot make the socket pair from the monitor to workers");
 		return -1;
 	}
 	for (size_t i = 0; i < s->cfg->metrics_listen_count; i++) {
-		if (listening_add(&s->metrics, &s->cfg->metrics_listen[i], "metrics", BACKLOG, e) == 0)
+		if (listening_take(&s->metrics, open, &s->cfg->metrics_listen[i], "metrics", BACKLOG, e) == 0)
 			continue;
 		err_prefix(e, "metrics_listen");
 		return -1;
@@ -374,6 +375,25 @@ int monitor_prepare(struct service *s, struct err *e)
 	for (size_t i = 0; i < s->metrics.count; i++)
 		log_listening(&s->metrics.item[i]);
 	return 0;
+}
+
+void monitor_settle(struct service *s, struct service *before)
+{
+	struct listening_set gone;
+
+	listening_init(&gone);
+	listening_settle(&s->metrics, before ? &before->metrics : NULL, &gone);
+	listening_release(&gone, false);
+}
+
+void monitor_leave(struct service *s)
+{
+	listening_release(&s->metrics, false);
+	for (int i = 0; i < 2; i++) {
+		if (s->probe_fd[i] >= 0)
+			close(s->probe_fd[i]);
+		s->probe_fd[i] = -1;
+	}
 }
 
 void monitor_name_figures(const struct config *cfg)

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/programs.h"
+#include "daemon/monitor.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
@@ -87,10 +88,7 @@ bool programs_are_usable(const struct config *cfg, void (*report)(void *ctx, con
 static void close_others(struct service *s)
 {
 	listening_release(&s->listening, false);
-	for (int i = 0; i < 2; i++)
-		if (s->probe_fd[i] >= 0)
-			close(s->probe_fd[i]);
-	listening_release(&s->metrics, false);
+	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	for (int i = 0; i < 2; i++) {

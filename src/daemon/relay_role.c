@@ -13,6 +13,7 @@
 #include "config/client.h"
 #include "config/remote.h"
 #include "config/routes.h"
+#include "daemon/monitor.h"
 #include "daemon/processes.h"
 #include "daemon/relay_lists.h"
 #include "daemon/relay_tokens.h"
@@ -142,10 +143,7 @@ int relay_main(void *ctx, struct child_start *start)
 	proctitle_set("relay");
 	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
 	listening_release(&s->listening, false);
-	listening_release(&s->metrics, false);
-	for (int i = 0; i < 2; i++)
-		if (s->probe_fd[i] >= 0)
-			close(s->probe_fd[i]);
+	monitor_leave(s);
 	reload_free(s->reload); /* what the key process has of certificates among it */
 	s->reload = NULL;
 	close(s->notice_fd[1]);

@@ -32,7 +32,7 @@ static void set_queue(struct relay *r)
 	if (clock_mono_ms() < r->oldest_due_mono_ms)
 		return;
 	r->oldest_due_mono_ms = clock_mono_ms() + q->count / QUEUE_STEP * 1000;
-	oldest = queue_oldest_wall_us(q);
+	oldest = queue_oldest_open_wall_us(q);
 	figures_set(FIGURE_QUEUE_OLDEST, 0, 0, oldest == CLOCK_NEVER ? 0 : oldest);
 }
 

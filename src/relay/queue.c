@@ -552,18 +552,29 @@ bool queue_each(const struct queue *q, uint32_t *at, struct queue_item *item)
 	return true;
 }
 
-int64_t queue_oldest_wall_us(const struct queue *q)
+/* Of those whose place is before this one. */
+static int64_t oldest_before(const struct queue *q, int place)
 {
 	const unsigned char *least = NULL;
 	struct spool_id id;
 
 	for (uint32_t i = 0; i < q->entry_cap; i++) /* packed ids sort as ids do */
-		if (q->entry[i].place != PLACE_UNUSED && (!least || memcmp(q->entry[i].id, least, SPOOL_ID_PACKED) < 0))
+		if (q->entry[i].place < place && (!least || memcmp(q->entry[i].id, least, SPOOL_ID_PACKED) < 0))
 			least = q->entry[i].id;
 	if (!least)
 		return CLOCK_NEVER;
 	spool_id_unpack(least, &id);
 	return spool_id_wall_us(id.text);
+}
+
+int64_t queue_oldest_wall_us(const struct queue *q)
+{
+	return oldest_before(q, PLACE_UNUSED);
+}
+
+int64_t queue_oldest_open_wall_us(const struct queue *q)
+{
+	return oldest_before(q, PLACE_HELD);
 }
 
 size_t queue_memory(const struct queue *q)

@@ -35,6 +35,7 @@ RUNS = {
     "status": ("Status", [[]]),
     "check": ("check", [["--max-count", "1"], ["--max-age", "1d"]]),
     "doctor": ("doctor", [["--local"]]),
+    "health": ("health", [[]]),
     "hold": ("Results", CHANGES),
     "release": ("Results", CHANGES),
     "retry": ("Results", CHANGES),

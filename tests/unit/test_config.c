@@ -125,6 +125,7 @@ static const char every_key[] =
 	"data_size_limit = 7K\nmax_recipients = 108\nmax_received = 9\nmax_errors = 10\nmax_transactions = 11\n"
 	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0 enable_binarymime = yes vrfy_table = /vt vrfy_for_anyone = yes deliver_by_minimum = 61m\n"
 	"seccomp = log\nlandlock = no\n"
+	"metrics_listen = { \"[2001:db8::1]:80\", unix:/m } metrics_from = 192.0.2.0/24 metrics_file = /m/x.prom\n"
 	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
@@ -216,6 +217,11 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_int_eq(cfg->seccomp, SANDBOX_LOG);
 	ck_assert(!cfg->landlock);
 	ck_assert(!cfg->decode_data);
+	ck_assert_uint_eq(cfg->metrics_listen_count, 2);
+	ck_assert_uint_eq(cfg->metrics_listen[0].port, 80);
+	ck_assert_str_eq(cfg->metrics_listen[1].path, "/m");
+	ck_assert_uint_eq(cfg->metrics_from_count, 1);
+	ck_assert_str_eq(cfg->metrics_file, "/m/x.prom");
 	ck_assert_int_eq(cfg->command_timeout_ms, 12000);
 	ck_assert_int_eq(cfg->client_data_timeout_ms, 780000);
 	ck_assert_int_eq(cfg->message_timeout_ms, 14 * 3600000);

@@ -161,6 +161,12 @@ static const struct {
 	{ "zork = 1\nmin_spare = x\nrelay_from = { ::1 ::2 }\nmax_spare = x",
 	  "t.conf:1: unknown key \"zork\"\nt.conf:2: min_spare: \"x\" is not a number\nt.conf:3: unexpected token '::2'\n" },
 	/* sections */
+	{ GOOD "metrics_listen = 127.0.0.1", "t.conf:3: metrics_listen: \"127.0.0.1\": expected HOST:PORT\n" },
+	{ GOOD "metrics_listen = { localhost:1, unix:/m, [::]:2 }",
+	  "t.conf:3: metrics_listen [::]:2 can be reached from other machines: name those that may ask in metrics_from, or "
+	  "use 127.0.0.1 or a unix socket\n" },
+	{ GOOD "metrics_from = nobody\nmetrics_file = /x/prom", "t.conf:3: metrics_from: \"nobody\": not an address or network\n"
+	  "t.conf:4: metrics_file: node_exporter reads files whose names end in .prom\n" },
 	{ GOOD "lisener x { localaddr = :1 zork = 2 y { } }\nzork = 1",
 	  "t.conf:3: unknown section \"lisener\"\nt.conf:4: unknown key \"zork\"\n" },
 	{ "remoteaddr = a\nlistener { localaddr = :1 }", "t.conf:2: section listener needs a name: listener \"NAME\" { ... }\n" },
