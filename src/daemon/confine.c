@@ -87,7 +87,7 @@ static const struct confinement table[CHILD_ROLES] = {
 	[ROLE_KEYS] = { .calls = CALLS_LIVE | CALLS_THREADS | CALLS_LIMITS, /* and no files at all */
 			.domain = OURS,
 			.limits = LIMIT_SECRET },
-	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT,
+	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT | CALLS_ALARM,
 			   .domain = OURS,
 			   .paths = confine_monitor_paths,
 			   .limits = LIMIT_SECRET | LIMIT_ALONE | LIMIT_FILES },
@@ -166,11 +166,12 @@ static void tell(const struct confine *c)
 {
 	static const char *const mode[] = { "enforce", "log", "off" };
 	char lacks[400];
-	bool limited = sandbox_support_lacks(&c->support, lacks, sizeof(lacks)) &&
-		       (c->cfg->seccomp != SANDBOX_OFF || c->cfg->landlock);
+	bool wanted = c->cfg->seccomp != SANDBOX_OFF || c->cfg->landlock;
+	bool limited = sandbox_support_lacks(&c->support, lacks, sizeof(lacks)) && wanted;
 	struct log_line line;
 
-	log_begin(&line, limited ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "sandbox");
+	log_begin(&line, limited && sandbox_support_is_poor(&c->support) ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		  "sandbox");
 	log_str(&line, "seccomp", mode[uses_seccomp(c) ? c->cfg->seccomp : SANDBOX_OFF]);
 	log_int(&line, "landlock", uses_landlock(c) ? c->support.landlock_abi : 0);
 	if (limited)
@@ -242,7 +243,7 @@ static int enter_domain(const struct confine *c, const struct confinement *what,
 
 static int enter_filter(struct confine *c, enum child_role role, bool foreign, struct err *e)
 {
-	const struct sandbox_subject subject = { role, c->cfg->seccomp, foreign };
+	const struct sandbox_subject subject = { (int)role, c->cfg->seccomp, foreign };
 	int listener;
 
 	if (!c->filter[role])

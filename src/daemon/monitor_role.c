@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/confine.h"
 #include "daemon/health.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
@@ -375,15 +376,6 @@ int monitor_prepare(struct service *s, struct listening_set *open, struct err *e
 	for (size_t i = 0; i < s->metrics.count; i++)
 		log_listening(&s->metrics.item[i]);
 	return 0;
-}
-
-void monitor_settle(struct service *s, struct service *before)
-{
-	struct listening_set gone;
-
-	listening_init(&gone);
-	listening_settle(&s->metrics, before ? &before->metrics : NULL, &gone);
-	listening_release(&gone, false);
 }
 
 void monitor_leave(struct service *s)

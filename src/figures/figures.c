@@ -3,11 +3,13 @@
 #include "figures/figures.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -23,7 +25,8 @@ static struct {
 	cell *cells; /* NULL: not mapped here */
 	size_t count;
 	bool writable;
-} area[FIGURES_AREAS];
+	int fd; /* sealed: what is mapped by it from now on cannot be written to; -1: this kernel cannot do that */
+} area[FIGURES_AREAS] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 }, { .fd = -1 }, { .fd = -1 } };
 
 static struct {
 	char *name[FIGURES_NAMES_MAX - 1]; /* owned */
@@ -49,12 +52,35 @@ static void lay_out(void)
 	}
 }
 
+/*
+ * The last mapping that can be written to: children inherit it, and nobody gets another (F_SEAL_FUTURE_WRITE,
+ * Linux 5.1). Where the kernel does not know that, memory without a name has to do.
+ */
+static void *map_area(int i)
+{
+	size_t size = area[i].count * sizeof(cell);
+	int fd = memfd_create("posthouse-figures", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *p = MAP_FAILED;
+
+	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
+		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p != MAP_FAILED &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0) {
+		area[i].fd = fd;
+		return p;
+	}
+	if (p != MAP_FAILED)
+		munmap(p, size);
+	if (fd >= 0)
+		close(fd);
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
 int figures_open(struct err *e)
 {
 	lay_out();
 	for (int i = 0; i < FIGURES_AREAS; i++) {
-		void *p = mmap(NULL, area[i].count * sizeof(cell), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			       -1, 0);
+		void *p = map_area(i);
 
 		if (p == MAP_FAILED) {
 			err_set_os(e, errno, "cannot map shared memory for figures");
@@ -75,10 +101,18 @@ static void unmap(int i)
 	area[i].writable = false;
 }
 
+static void close_files(void)
+{
+	for (int i = 0; i < FIGURES_AREAS; i++) {
+		if (area[i].fd >= 0)
+			close(area[i].fd);
+		area[i].fd = -1;
+	}
+}
+
 void figures_close(void)
 {
-	for (int i = 0; i < FIGURES_AREAS; i++)
-		unmap(i);
+	figures_become_nobody();
 	for (int k = 0; k < FIGURES_NAMES; k++) {
 		for (unsigned i = 0; i < names[k].count; i++)
 			free(names[k].name[i]);
@@ -86,25 +120,42 @@ void figures_close(void)
 	}
 }
 
+/* For good where there is a file. */
+static void only_read(int i)
+{
+	size_t size = area[i].count * sizeof(cell);
+	void *p;
+
+	area[i].writable = false;
+	if (!area[i].cells)
+		return;
+	if (area[i].fd < 0) {
+		(void)mprotect(area[i].cells, size, PROT_READ);
+		return;
+	}
+	p = mmap(NULL, size, PROT_READ, MAP_SHARED, area[i].fd, 0);
+	unmap(i);
+	area[i].cells = p == MAP_FAILED ? NULL : p;
+}
+
 void figures_become(enum figures_area own)
 {
 	for (int i = 0; i < FIGURES_AREAS; i++) {
 		if (i == (int)own)
 			continue;
-		if (own != FIGURES_OF_MONITOR) {
+		if (own == FIGURES_OF_MONITOR)
+			only_read(i);
+		else
 			unmap(i);
-			continue;
-		}
-		area[i].writable = false;
-		if (area[i].cells)
-			(void)mprotect(area[i].cells, area[i].count * sizeof(cell), PROT_READ);
 	}
+	close_files();
 }
 
 void figures_become_nobody(void)
 {
 	for (int i = 0; i < FIGURES_AREAS; i++)
 		unmap(i);
+	close_files();
 }
 
 /* ---- names ------------------------------------------------------------------------- */

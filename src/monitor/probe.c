@@ -44,9 +44,13 @@ static void say(struct probe *p, enum step next, const char *line)
 	ASSERT(bufferevent_write(p->bev, line, strlen(line)) == 0);
 }
 
-/* code: first digit of a whole reply. */
-static void hear(struct probe *p, char code)
+/* code: first digit of a whole reply. leaves: it was 421, at whatever moment. */
+static void hear(struct probe *p, char code, bool leaves)
 {
+	if (leaves) { /* it stops, or had to wait for us for too long: it says nothing of the spool */
+		finish(p, PROBE_LOST);
+		return;
+	}
 	switch (p->step) {
 	case STEP_GREETING:
 		if (code != '2')
@@ -84,12 +88,13 @@ static void on_read(struct bufferevent *bev, void *ctx)
 		/* "250-..." goes on; whatever a hijacked worker says, only this is looked at */
 		bool last = len >= 3 && line[3] != '-';
 		char code = len >= 3 ? line[0] : '5';
+		bool leaves = len >= 3 && strncmp(line, "421", 3) == 0;
 
 		free(line);
 		if (len < 3)
 			finish(p, PROBE_LOST);
 		else if (last)
-			hear(p, code);
+			hear(p, code, leaves);
 	}
 	if (p->bev && evbuffer_get_length(in) >= ANSWER_MAX)
 		finish(p, PROBE_LOST);

@@ -161,11 +161,11 @@ static const struct {
 	{ "zork = 1\nmin_spare = x\nrelay_from = { ::1 ::2 }\nmax_spare = x",
 	  "t.conf:1: unknown key \"zork\"\nt.conf:2: min_spare: \"x\" is not a number\nt.conf:3: unexpected token '::2'\n" },
 	/* sections */
-	{ GOOD "metrics_listen = 127.0.0.1", "t.conf:3: metrics_listen: \"127.0.0.1\": expected HOST:PORT\n" },
+	{ GOOD "metrics_listen = 127.0.0.1", "t.conf:3: metrics_listen: \"127.0.0.1\": the port is missing (HOST:PORT)\n" },
 	{ GOOD "metrics_listen = { localhost:1, unix:/m, [::]:2 }",
 	  "t.conf:3: metrics_listen [::]:2 can be reached from other machines: name those that may ask in metrics_from, or "
 	  "use 127.0.0.1 or a unix socket\n" },
-	{ GOOD "metrics_from = nobody\nmetrics_file = /x/prom", "t.conf:3: metrics_from: \"nobody\": not an address or network\n"
+	{ GOOD "metrics_from = nobody\nmetrics_file = /x/prom", "t.conf:3: metrics_from: \"nobody\" is not a network (ADDRESS/BITS)\n"
 	  "t.conf:4: metrics_file: node_exporter reads files whose names end in .prom\n" },
 	{ GOOD "lisener x { localaddr = :1 zork = 2 y { } }\nzork = 1",
 	  "t.conf:3: unknown section \"lisener\"\nt.conf:4: unknown key \"zork\"\n" },
@@ -198,7 +198,7 @@ static const struct {
 	  "t.conf:4: auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other\n" },
 	{ GOOD "auth_dovecot_socket = \"/u\"\nauth_pam_service = \"p\"",
 	  "t.conf:4: auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other\n" },
-	{ GOOD "auth_users_file = \"users\"", "t.conf:3: auth_users_file: \"users\" is not an absolute path\n" },
+	{ GOOD "auth_users_file = \"users\"", "t.conf:3: auth_users_file: \"users\" is neither an absolute path nor credential:NAME\n" },
 	{ GOOD "auth_dovecot_socket = \"sock\"", "t.conf:3: auth_dovecot_socket: \"sock\" is not an absolute path\n" },
 	{ GOOD "vrfy_for_anyone = yes", "t.conf:3: vrfy_for_anyone has no effect without vrfy_table\n" },
 	{ GOOD "decode_data = yes enable_binarymime = on", "t.conf:3: decode_data and enable_binarymime exclude each other\n" },
@@ -280,7 +280,7 @@ static const struct {
 	/* TLS of listeners */
 	{ GOOD "tls = opportunistic", "t.conf:3: tls: \"opportunistic\" is not one of none, starttls, required or implicit\n" },
 	{ GOOD "tls = starttls", "t.conf:3: listener \"default\": tls needs a certificate: set tls_cert (and tls_key)\n" },
-	{ GOOD "tls = starttls tls_cert = c.pem", "t.conf:3: tls_cert: \"c.pem\" is not an absolute path\n" },
+	{ GOOD "tls = starttls tls_cert = c.pem", "t.conf:3: tls_cert: \"c.pem\" is neither an absolute path nor credential:NAME\n" },
 	{ GOOD "tls = starttls tls_cert = { /c, /d }\ntls_key = /k",
 	  "t.conf:4: listener \"default\": 1 files in tls_key for 2 in tls_cert: they go in pairs, in the same order\n" },
 	{ GOOD "tls = required tls_cert = /c discard_ehlo_keywords = STARTTLS",

@@ -274,6 +274,7 @@ START_TEST(a_worker_is_asked)
 		{ { "220-a\r\n", "220 x\r\n", "250 x\r\n", "452 full\r\n", "221 bye\r\n" },
 		  "EHLO monitor\r\nMAIL FROM:<>\r\nQUIT\r\n", PROBE_NO_STORE },
 		{ { "421 stopping\r\n" }, "", PROBE_LOST },
+		{ { "220 x\r\n", "250 x\r\n", "421 late\r\n" }, "EHLO monitor\r\nMAIL FROM:<>\r\n", PROBE_LOST },
 		{ { "220 x\r\n", "500 what\r\n" }, "EHLO monitor\r\n", PROBE_LOST },
 		{ { "220 x\r\n", "" }, "EHLO monitor\r\n", PROBE_LOST },
 		{ { "hi\r\n" }, "", PROBE_LOST },
