@@ -20,7 +20,7 @@
 
 void handover_init(struct handover *h)
 {
-	*h = (struct handover){ .old_fd = -1, .lock_fd = -1, .notice_fd = { -1, -1 }, .event_fd = { -1, -1 } };
+	*h = (struct handover){ .old_fd = -1, .lock_fd = -1, .notice_fd = { -1, -1 }, .event_fd = { -1, -1 }, .log_fd = { -1, -1, -1 } };
 }
 
 void handover_add_socket(struct handover *h, int fd, const char *listener, const struct endpoint *ep)
@@ -100,6 +100,11 @@ void handover_keep(const struct handover *h, bool keep)
 {
 	/* f changes none of them */
 	for_own((struct handover *)(uintptr_t)h, keep ? keep_one : drop_one);
+	for (int i = 0; i < 3; i++) { /* not closed when the others are: they are in use from the first line on */
+		int fd = h->log_fd[i];
+
+		(keep ? keep_one : drop_one)(&fd);
+	}
 	for (unsigned i = 0; i < h->child_count; i++)
 		(keep ? keep_one : drop_one)(&h->child[i].control_fd);
 }
@@ -126,6 +131,10 @@ static void put_house(struct buf *b, const struct handover *h)
 	kv_puti(b, "notice_out", h->notice_fd[1] + 1);
 	kv_puti(b, "event_in", h->event_fd[0] + 1);
 	kv_puti(b, "event_out", h->event_fd[1] + 1);
+	kv_puti(b, "log_in", h->log_fd[0] + 1);
+	kv_puti(b, "log_out", h->log_fd[1] + 1);
+	kv_puti(b, "log_line", h->log_fd[2] + 1);
+	kv_puti(b, "log_writer", h->log_writer);
 	put_text(b, "pid_file", h->pid_file);
 	kv_puti(b, "started", h->started_wall_us);
 	buf_addc(b, '\n');
@@ -232,7 +241,8 @@ static bool take_house(struct handover *h, const struct kv_pair *p)
 		const char *key;
 		int *fd;
 	} fds[] = { { "old_fd", &h->old_fd },		{ "lock_fd", &h->lock_fd },	{ "notice_in", &h->notice_fd[0] },
-		    { "notice_out", &h->notice_fd[1] }, { "event_in", &h->event_fd[0] }, { "event_out", &h->event_fd[1] } };
+		    { "notice_out", &h->notice_fd[1] }, { "event_in", &h->event_fd[0] }, { "event_out", &h->event_fd[1] },
+		    { "log_in", &h->log_fd[0] },	{ "log_out", &h->log_fd[1] },	{ "log_line", &h->log_fd[2] } };
 	struct {
 		const char *key;
 		char **text;
@@ -245,6 +255,8 @@ static bool take_house(struct handover *h, const struct kv_pair *p)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		if (strcmp(p->key, texts[i].key) == 0)
 			return take_text(p, texts[i].text);
+	if (strcmp(p->key, "log_writer") == 0)
+		return take_number(p, &h->log_writer);
 	if (strcmp(p->key, "started") == 0)
 		return take_number(p, &h->started_wall_us);
 	return strcmp(p->key, "back") == 0 && take_bool(p, &h->back);

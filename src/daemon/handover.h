@@ -40,6 +40,9 @@ struct handover {
 	char *spool; /* NULL: none; owned */
 	int lock_fd, notice_fd[2], event_fd[2]; /* -1 without a spool */
 	char *pid_file; /* NULL: none; owned */
+	/* the pipe to who writes the log's file, and the line to it (logging.h), which adopts them; -1: there is none */
+	int log_fd[3];
+	int64_t log_writer; /* its process; 0: there is none */
 	int64_t started_wall_us;
 	struct handover_socket *socket; /* owned */
 	unsigned socket_count;

@@ -312,6 +312,29 @@ int logging_open(const struct config *cfg, bool foreground, struct err *e)
 	return 0;
 }
 
+int64_t logging_describe(int fd[3])
+{
+	fd[0] = my.pipe_fd[0];
+	fd[1] = my.pipe_fd[1];
+	fd[2] = my.line_fd;
+	return my.writer;
+}
+
+void logging_adopt(const int fd[3], int64_t writer)
+{
+	my.pipe_fd[0] = fd[0];
+	my.pipe_fd[1] = fd[1];
+	my.line_fd = fd[2];
+	my.writer = (pid_t)writer;
+	if (fd[1] >= 0) /* until the configuration is known */
+		log_open_with(&(struct log_setup){ .sink = LOG_TO_FD,
+						   .ident = "posthoused",
+						   .levels = { { LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
+								 LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
+								 LOG_LEVEL_INFO } },
+						   .fd = fd[1] });
+}
+
 int logging_begin(const struct config *cfg, struct err *e)
 {
 	void *shared = mmap(NULL, sizeof(*my.lost), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -18,6 +18,13 @@
  * who we are, root if we were started so. -1: nothing has changed. Strings of cfg are not kept.
  */
 int logging_open(const struct config *cfg, bool foreground, struct err *e);
+/*
+ * For an executable that takes the place of this one in the same process: the writer of the file stays, so that those
+ * who log to it already and those who will have one file. describe fills in descriptors (-1: none) and returns the
+ * writer's process; adopt is called with them, before logging_open.
+ */
+int64_t logging_describe(int fd[3]);
+void logging_adopt(const int fd[3], int64_t writer);
 /* Once, in the process that is to be the master, before it forks others: starts the writer of the file. */
 int logging_begin(const struct config *cfg, struct err *e);
 /* About once a second: a file that was moved away, a writer that died, lines that were lost. */

@@ -136,6 +136,7 @@ static int take_over(struct daemon_options *o, const struct service_setup *setup
 	struct config *cfg = mem_alloc(sizeof(*cfg));
 	struct err e;
 
+	logging_adopt(setup->handover->log_fd, setup->handover->log_writer);
 	if (daemon_options_configure(o, geteuid(), cfg, report, NULL) == 0) {
 		activation_apply(setup->passed, cfg);
 		return serve(o, cfg, setup);

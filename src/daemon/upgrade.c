@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "daemon/handover.h"
 #include "daemon/house.h"
+#include "daemon/logging.h"
 #include "daemon/options.h"
 #include "sandbox/watch.h"
 
@@ -222,6 +223,7 @@ static void describe(struct handover *o, const struct house *h, const struct chi
 	memcpy(o->notice_fd, h->notice_fd, sizeof(o->notice_fd));
 	memcpy(o->event_fd, h->event_fd, sizeof(o->event_fd));
 	o->started_wall_us = h->started_wall_us;
+	o->log_writer = logging_describe(o->log_fd);
 	for (size_t i = 0; i < s->listening.count; i++)
 		handover_add_socket(o, s->listening.item[i].fd, s->listening.item[i].listener,
 				    &s->listening.item[i].endpoint);

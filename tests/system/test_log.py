@@ -224,6 +224,35 @@ def test_moved_without_a_word(t):
     equal(len(relay.log.events("log_reopened")), 1, "in the third file; the second is gone")
 
 
+def test_reload_and_upgrade(t):
+    """One file through HUP and USR2, busy sessions of the old ones included; and another path by HUP."""
+    upstream = Upstream(t)
+    relay = Logged(t, upstream)
+    with Client(relay) as client:
+        client.mail(sender="old@client.test")
+        relay.daemon.signal(signal.SIGUSR2)
+        wait_until(lambda: len(relay.log.events("ready")) == 2, "the next executable to be ready")
+        equal(len(relay.daemon.children("logger")), 1, "writers")
+        relay.rotate(1)
+        client.data(CONTENT)
+        client.quit()
+    relay.log.wait_for("accepted", files=[relay.log.path], **{"from": "old@client.test"})
+    config = t.tmp / "posthoused.conf"
+    config.write_text(config.read_text().replace(str(relay.log.path), f"{t.tmp}/other") + "log_format = json\n")
+    with Client(relay) as client:
+        client.mail(sender="before@client.test")
+        relay.daemon.signal(signal.SIGHUP)
+        other = FileLog(t.tmp / "other")
+        wait_until(lambda: other.path.exists() and other.events("ready"), "ready in the other file")
+        size = relay.log.path.stat().st_size
+        client.data(CONTENT)
+        client.quit()
+    other.wait_for("accepted", **{"from": "before@client.test"})
+    submit(relay, sender="after@client.test")
+    other.wait_for("accepted", **{"from": "after@client.test"})
+    equal(relay.log.path.stat().st_size, size, "size of the old file")
+
+
 def test_in_a_folder_that_only_root_sees(t):
     need_root()
     folder = t.tmp / "private"

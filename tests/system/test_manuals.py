@@ -108,7 +108,7 @@ def logged_events():
             continue
         text = path.read_text()
         for name, call in re.findall(r"\b((?:\w+_)?log(?:_\w+)?|begin)\(((?:[^;\"]|\"(?:[^\"\\]|\\.)*\")*)\);", text):
-            if name not in ("log_str", "log_strn", "log_int", "log_seconds", "log_end", "log_open", "log_file", "log_rule",
+            if name not in ("log_str", "log_strn", "log_int", "log_seconds", "log_end", "log_open", "log_open_with", "log_file", "log_rule",
                             "rewrite_log_failed"):
                 events.update(re.findall(r'"([a-z]+(?:_[a-z]+)*)"', call))
         events.update(re.findall(r'"(\w+)", LOG_LEVEL_', text))
