@@ -42,7 +42,6 @@ packages() {
 		build libncurses-dev       library ncursesw 6.0
 		build check                library check 0.15
 		build python3              command python3
-		test  libsystemd-dev       library libsystemd 246
 		test  libpam0g-dev         library pam 1.3
 		test  libseccomp-dev       library libseccomp 2.5
 		test  dovecot-core         command dovecot

@@ -32,7 +32,7 @@
 
 struct limits_shared;
 
-/* Each process has its own of this; the sizes are not shared. */
+/* Each process has its own of this; the sizes are not shared. A copy may count fewer slots than there is room for. */
 struct limits {
 	struct limits_shared *shared;
 	size_t slots, bytes;

@@ -202,7 +202,7 @@ static void tell_log(struct teller *t)
 	say(t, "The log of posthoused knows: look for id=");
 	say(t, t->x->id.text);
 	if (strcmp(log, "stderr") == 0)
-		say(t, " in what it writes to standard error (under systemd: journalctl -u posthoused).");
+		say(t, " in what it writes to standard error (under systemd: journalctl -u posthouse).");
 	else
 		buf_addf(&t->text,
 			 " in the system's log (journalctl -t posthoused -g %s, or grep in "

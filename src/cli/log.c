@@ -31,14 +31,14 @@ enum {
 };
 
 const struct args_option log_options[] = {
-	{ "from", OPT_FROM, "PATTERN", "messages of this sender: address, domain, .domain, <>, a*z" },
+	{ "from", OPT_FROM, "PATTERN", "messages of this sender: address, domain, <>, a*z" },
 	{ "to", OPT_TO, "PATTERN", "messages to this recipient" },
 	{ "domain", OPT_DOMAIN, "DOMAIN", "messages to a recipient there" },
 	{ "upstream", OPT_UPSTREAM, "NAME", "messages that went, or tried to go, there" },
 	{ "event", OPT_EVENT, "NAME", "only these events; may be given several times" },
-	{ "since", OPT_SINCE, "TIME", "not before: 2h (ago), 2026-11-23, \"2026-11-23 14:30\", 14:30" },
+	{ "since", OPT_SINCE, "TIME", "not before: 2h (ago), 2026-11-23, 14:30" },
 	{ "until", OPT_UNTIL, "TIME", "only before" },
-	{ "file", OPT_FILE, "FILE", "read FILE, and those rotated from it; - is standard input" },
+	{ "file", OPT_FILE, "FILE", "read FILE and what was rotated from it; -: stdin" },
 	{ "journal", OPT_JOURNAL, NULL, "read the journal" },
 	{ "directory", OPT_DIRECTORY, "DIR", "read the journal's files in DIR" },
 	{ "follow", OPT_FOLLOW, NULL, "go on with what comes" },
@@ -268,11 +268,15 @@ static int take_option(struct log_verb *v, int key)
 	}
 }
 
-static int take_ids(struct log_verb *v)
+static int take_arguments(struct log_verb *v)
 {
-	int count;
-	char **operands = args_operands(&v->cli->args, &count);
+	char **operands;
+	int count, key;
 
+	while ((key = cli_option(v->cli)) != ARGS_END)
+		if (key == ARGS_BAD || take_option(v, key) < 0)
+			return -1;
+	operands = args_operands(&v->cli->args, &count);
 	if (count > LOG_FILTER_NAMES_MAX) {
 		v->cli->ended = cli_usage_error(v->cli, "at most %d ids", LOG_FILTER_NAMES_MAX);
 		return -1;
@@ -289,18 +293,14 @@ static int take_ids(struct log_verb *v)
 enum cli_status verb_log(struct cli *cli)
 {
 	struct log_verb v = { .cli = cli };
-	enum cli_status status = CLI_DONE;
-	int key;
+	enum cli_status status;
 
 	log_filter_init(&v.filter);
-	while (status == CLI_DONE && (key = cli_option(cli)) != ARGS_END)
-		if (key == ARGS_BAD || take_option(&v, key) < 0)
-			status = cli->ended;
-	if (status == CLI_DONE && take_ids(&v) < 0)
+	if (take_arguments(&v) < 0)
 		status = cli->ended;
-	if (status == CLI_DONE && v.journal && v.file_count > 0)
+	else if (v.journal && v.file_count > 0)
 		status = cli_usage_error(cli, "--file and the journal exclude each other");
-	if (status == CLI_DONE)
+	else
 		status = cli_finish_output(run(&v));
 	log_filter_release(&v.filter);
 	return status;

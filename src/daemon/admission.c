@@ -55,17 +55,11 @@ void admission_init(struct admission *a, const struct config *cfg, const struct 
 	};
 }
 
-int admission_count(struct admission *a, unsigned slots, struct err *e)
+void admission_count(struct admission *a, const struct limits *limits, unsigned slots)
 {
-	if (limits_create(&a->limits, slots, e) < 0)
-		return -1;
+	a->limits = *limits;
+	a->limits.slots = slots;
 	a->settings.limits = &a->limits;
-	return 0;
-}
-
-void admission_release(struct admission *a)
-{
-	limits_destroy(&a->limits);
 }
 
 /* ---- tables (reload.h) ------------------------------------------------------------ */

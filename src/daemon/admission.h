@@ -16,7 +16,7 @@ struct admission {
 	struct access_files files;
 	struct access_tables tables, beside; /* in use, and read beside them */
 	struct access_settings settings; /* without slot; it points to tables and limits here */
-	struct limits limits;
+	struct limits limits; /* the memory is not its own */
 	/* where the errors of a table go that has several, but the last; NULL: the log */
 	access_report *report;
 	void *ctx;
@@ -26,11 +26,9 @@ struct admission {
 void admission_init(struct admission *a, const struct config *cfg, const struct handler_kind *handler);
 /* Adds what is to be read, if anything is. */
 void admission_watch(struct admission *a, struct reload *r);
-/* For as many workers, before the first fork. */
-int admission_count(struct admission *a, unsigned slots, struct err *e);
+/* Counts in this memory, which outlives it, for as many workers. Before the first fork. */
+void admission_count(struct admission *a, const struct limits *limits, unsigned slots);
 /* Who goes when there are more clients than workers. */
 struct shed_policy admission_shed_policy(const struct config *cfg);
-/* All but the tables, which are the reload's. */
-void admission_release(struct admission *a);
 
 #endif

@@ -66,7 +66,7 @@ static int serve(struct service *s, struct child_start *start, char *client_secr
 		.max_hashings = hashings_at_a_time(),
 		.client_timeout_ms = cfg->command_timeout_ms,
 		.ban = { cfg->auth_ban_after, cfg->auth_ban_time_ms, cfg->auth_failure_delay_ms },
-		.mechanisms = &s->board->shared->auth_mechanisms,
+		.mechanisms = &s->shared->auth_mechanisms,
 		.ready = &s->board->shared->ready[ROLE_AUTH],
 	};
 	int r;

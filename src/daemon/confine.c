@@ -39,15 +39,9 @@ static bool is_proxy(const struct config *cfg)
 	return handler_find(cfg->handler) == HANDLER_PROXY;
 }
 
-/* syslog(3) connects again when the one that listens was restarted. */
-static unsigned calls_of_log(const struct config *cfg)
-{
-	return strcmp(cfg->log, "stderr") == 0 ? 0 : CALLS_LOCAL;
-}
-
 static unsigned calls_of_worker(const struct config *cfg)
 {
-	unsigned calls = calls_of_log(cfg);
+	unsigned calls = 0;
 
 	if (cfg->module)
 		return CALLS_ANY;
@@ -60,7 +54,7 @@ static unsigned calls_of_worker(const struct config *cfg)
 
 static unsigned calls_of_auth(const struct config *cfg)
 {
-	unsigned calls = calls_of_log(cfg);
+	unsigned calls = 0;
 
 	if (cfg->auth_pam_service)
 		return CALLS_ANY | CALLS_KEYRING;
@@ -91,10 +85,9 @@ static const struct confinement table[CHILD_ROLES] = {
 	/* runs what the operator likes; it has no secret, and its limits would be its programs' */
 	[ROLE_PROGRAMS] = { .calls = CALLS_ANY, .domain = DOMAIN_SIGNALS },
 	[ROLE_KEYS] = { .calls = CALLS_LIVE | CALLS_THREADS | CALLS_LIMITS, /* and no files at all */
-			.more_calls = calls_of_log,
 			.domain = OURS,
 			.limits = LIMIT_SECRET },
-	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT | CALLS_LOCAL | CALLS_ALARM,
+	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT,
 			   .domain = OURS,
 			   .paths = confine_monitor_paths,
 			   .limits = LIMIT_SECRET | LIMIT_ALONE | LIMIT_FILES },
@@ -128,7 +121,7 @@ static const char *action_name(enum sandbox_action action)
 	return "?";
 }
 
-/* One that goes on and on, refused or allowed, is told of once a second. */
+/* Who goes on and on, refused or allowed, is told of once a second; who is ended cannot go on. */
 static void on_violation(void *ctx, const struct sandbox_violation *v)
 {
 	static int last_role = -1, last_number, since;
@@ -137,7 +130,7 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	struct log_line line;
 
 	(void)ctx;
-	if (v->role == last_role && v->number == last_number && now - last_mono_ms < 1000) {
+	if (v->action != SANDBOX_KILLED && v->role == last_role && v->number == last_number && now - last_mono_ms < 1000) {
 		since++;
 		return;
 	}
@@ -154,17 +147,6 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	last_number = v->number;
 	last_mono_ms = now;
 	since = 0;
-}
-
-int confine_fd(const struct confine *c)
-{
-	return c->watch ? sandbox_watch_fd(c->watch) : -1;
-}
-
-void confine_watch(struct confine *c)
-{
-	if (c->watch)
-		sandbox_watch_run(c->watch);
 }
 
 /* ---- in the master -------------------------------------------------------------------------- */
@@ -196,7 +178,7 @@ static void tell(const struct confine *c)
 	log_end(&line);
 }
 
-int confine_prepare(struct confine *c, const struct config *cfg, struct err *e)
+int confine_prepare(struct confine *c, const struct config *cfg, struct sandbox_watch **watch, struct err *e)
 {
 	bool notify;
 
@@ -213,16 +195,18 @@ int confine_prepare(struct confine *c, const struct config *cfg, struct err *e)
 		if (!c->filter[role])
 			return -1;
 	}
-	if (notify)
-		c->watch = sandbox_watch_new(on_violation, NULL, e);
-	return notify && !c->watch ? -1 : 0;
+	if (!notify)
+		return 0;
+	if (!*watch)
+		*watch = sandbox_watch_new(on_violation, NULL, e);
+	c->watch = *watch;
+	return c->watch ? 0 : -1;
 }
 
 void confine_release(struct confine *c)
 {
 	for (int role = 0; role < CHILD_ROLES; role++)
 		sandbox_filter_free(c->filter[role]);
-	sandbox_watch_free(c->watch);
 }
 
 /* ---- in a child -------------------------------------------------------------------------------- */

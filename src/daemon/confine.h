@@ -19,17 +19,16 @@ struct confine {
 	const struct config *cfg;
 	struct sandbox_support support;
 	struct sandbox_filter *filter[CHILD_ROLES]; /* NULL: none for that role */
-	struct sandbox_watch *watch; /* NULL: there are no listeners */
+	struct sandbox_watch *watch; /* NULL: there are no listeners; the house's */
 };
 
-/* In the master, before the first fork. Says in the log what there is, and what this machine cannot do. */
-int confine_prepare(struct confine *c, const struct config *cfg, struct err *e);
+/*
+ * In the master, before the first fork. Says in the log what there is, and what this machine cannot do. *watch is
+ * made when it is NULL and there is something to watch; it logs what was not allowed and ends who did it, and
+ * outlives this.
+ */
+int confine_prepare(struct confine *c, const struct config *cfg, struct sandbox_watch **watch, struct err *e);
 void confine_release(struct confine *c);
-
-/* In the master: readable when confine_watch has something to do; -1: never. */
-int confine_fd(const struct confine *c);
-/* Logs what was not allowed, and ends who did it. */
-void confine_watch(struct confine *c);
 
 /* In a child, as its last step before it works; its rights are dropped. Once. */
 int confine_enter(struct confine *c, enum child_role role, struct err *e);

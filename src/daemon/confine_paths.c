@@ -146,7 +146,7 @@ static int allow_tokens(struct sandbox_domain *d, const struct config_upstream *
 
 int confine_relay_paths(struct sandbox_domain *d, const struct config *cfg, struct err *e)
 {
-	if (allow_common(d, e) < 0 || allow_upstreams(d, cfg, e) < 0 || allow_temporary(d, e) < 0 ||
+	if (allow_common(d, e) < 0 || allow_upstreams(d, cfg, e) < 0 ||
 	    sandbox_domain_path(d, cfg->spool, MAY_ALL_FILES | MAY_MAKE_FOLDERS | MAY_MAKE_SOCKETS, e) < 0)
 		return -1;
 	for (size_t i = 0; i < cfg->upstream_count; i++)
@@ -176,5 +176,5 @@ int confine_monitor_paths(struct sandbox_domain *d, const struct config *cfg, st
 {
 	if (allow_common(d, e) < 0)
 		return -1;
-	return sandbox_domain_folder_of(d, cfg->metrics_file, MAY_WRITE | MAY_MAKE | MAY_REMOVE | MAY_MOVE, e);
+	return sandbox_domain_folder_of(d, cfg->metrics_file, MAY_WRITE | MAY_MAKE | MAY_REMOVE, e);
 }

@@ -6,6 +6,7 @@
  * workers (keys/protocol.h).
  */
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -55,6 +56,8 @@ int keys_main(void *ctx, struct child_start *start)
 	struct err e;
 	int vault_fd, r = -1;
 
+	/* what its memory will hold is for no core file and no debugger */
+	prctl(PR_SET_DUMPABLE, 0);
 	figures_become_nobody();
 	proctitle_set("keys");
 	listener_tls_take_keys(s->tls, &vault_fd, &config.line_fd);

@@ -28,6 +28,7 @@ struct set {
 struct listener_tls {
 	const struct config *cfg;
 	struct tls_tickets *tickets; /* NULL: no resumption */
+	struct listener_tls *before; /* whose tickets these may be still; NULL: nobody's */
 	struct set used, loaded;
 	unsigned turn; /* how often there were new ones */
 	int64_t warned_mono_ms; /* 0: not since the certificates in use were loaded */
@@ -54,6 +55,20 @@ static void set_release(const struct listener_tls *t, struct set *set)
 	*set = (struct set){ .server = NULL };
 }
 
+/* Its certificates were in use, and had expired: nobody is better off when they are refused now. */
+static bool had_expired(const struct listener_tls *t, const struct config_listener *l)
+{
+	int64_t now_us = clock_wall_us();
+	struct tls_certificate cert;
+
+	for (size_t i = 0; i < t->cfg->listener_count; i++)
+		for (size_t k = 0; listener_tls_server(t, i) && tls_server_certificate(t->used.server[i], k, &cert); k++)
+			for (size_t n = 0; n < l->tls_cert_count; n++)
+				if (strcmp(l->tls_cert[n], cert.file) == 0 && cert.ends_wall_us <= now_us)
+					return true;
+	return false;
+}
+
 static struct tls_settings settings_of(const struct listener_tls *t, size_t index)
 {
 	const struct config_listener *l = &t->cfg->listener[index];
@@ -63,7 +78,7 @@ static struct tls_settings settings_of(const struct listener_tls *t, size_t inde
 		settings.cert_count = 0;
 	settings.tickets = t->tickets;
 	/* with an old one mail goes on, if only for clients that do not look; a renewal must be one */
-	settings.in_date = t->used.server;
+	settings.in_date = t->used.server || (t->before && !had_expired(t->before, l));
 	settings.pairs = t->loaded.pairs;
 	settings.pairs_index = index;
 	return settings;
@@ -101,6 +116,11 @@ static int make_tickets(struct listener_tls *t, struct err *e)
 {
 	if (!config_has_tls(t->cfg) || t->tickets || t->cfg->tls_ticket_lifetime_ms == 0)
 		return 0;
+	if (t->before && t->before->tickets &&
+	    tls_tickets_lifetime_ms(t->before->tickets) == t->cfg->tls_ticket_lifetime_ms) {
+		t->tickets = t->before->tickets;
+		return 0;
+	}
 	t->tickets = tls_tickets_new(t->cfg->tls_ticket_lifetime_ms, e);
 	return t->tickets ? 0 : -1;
 }
@@ -146,6 +166,8 @@ static void release(void *ctx)
 
 	set_release(t, &t->loaded);
 	set_release(t, &t->used);
+	if (t->before && t->tickets == t->before->tickets)
+		t->tickets = NULL;
 	tls_tickets_free(t->tickets);
 	free(t);
 }
@@ -183,6 +205,22 @@ struct listener_tls *listener_tls_new(const struct config *cfg)
 
 	t->cfg = cfg;
 	return t;
+}
+
+void listener_tls_follow(struct listener_tls *t, struct listener_tls *before)
+{
+	t->before = before;
+}
+
+void listener_tls_take_over(struct listener_tls *t)
+{
+	if (!t->before)
+		return;
+	/* others: sessions of workers that are still there issue tickets with them */
+	if (t->before->tickets != t->tickets)
+		tls_tickets_leave(t->before->tickets);
+	t->before->tickets = NULL;
+	t->before = NULL;
 }
 
 void listener_tls_register(struct listener_tls *t, struct reload *r)

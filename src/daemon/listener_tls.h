@@ -18,6 +18,13 @@ struct listener_tls;
 
 /* Nothing is read yet. Freed by the registry it is registered in. */
 struct listener_tls *listener_tls_new(const struct config *cfg);
+/*
+ * Another configuration is in use now, and this one may follow it: the keys of its tickets stay good, and a
+ * certificate that has expired is refused, unless it had when it was in use before.
+ */
+void listener_tls_follow(struct listener_tls *t, struct listener_tls *before);
+/* It does follow: `before` is to be freed next. */
+void listener_tls_take_over(struct listener_tls *t);
 /* The certificates of all listeners, as one thing: a new one that does not fit keeps all of them as they were. */
 void listener_tls_register(struct listener_tls *t, struct reload *r);
 

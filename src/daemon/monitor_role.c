@@ -361,14 +361,14 @@ static void log_listening(const struct listening *l)
 	log_end(&line);
 }
 
-int monitor_prepare(struct service *s, struct err *e)
+int monitor_prepare(struct service *s, struct listening_set *open, struct err *e)
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->probe_fd) < 0) {
 		err_set_os(e, errno, "cannot make the socket pair from the monitor to workers");
 		return -1;
 	}
 	for (size_t i = 0; i < s->cfg->metrics_listen_count; i++) {
-		if (listening_add(&s->metrics, &s->cfg->metrics_listen[i], "metrics", BACKLOG, e) == 0)
+		if (listening_take(&s->metrics, open, &s->cfg->metrics_listen[i], "metrics", BACKLOG, e) == 0)
 			continue;
 		err_prefix(e, "metrics_listen");
 		return -1;
@@ -376,6 +376,15 @@ int monitor_prepare(struct service *s, struct err *e)
 	for (size_t i = 0; i < s->metrics.count; i++)
 		log_listening(&s->metrics.item[i]);
 	return 0;
+}
+
+void monitor_settle(struct service *s, struct service *before)
+{
+	struct listening_set gone;
+
+	listening_init(&gone);
+	listening_settle(&s->metrics, before ? &before->metrics : NULL, &gone);
+	listening_release(&gone, false);
 }
 
 void monitor_leave(struct service *s)

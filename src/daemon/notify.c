@@ -120,6 +120,7 @@ void notify_ready(struct notify *n, const struct notify_facts *f)
 {
 	char status[NOTIFY_STATUS_MAX];
 
+	n->ready = true;
 	tell_status(n, "READY=1\n", notify_status(f, status));
 }
 
@@ -181,7 +182,7 @@ void notify_tick(struct notify *n, const struct notify_facts *f, bool alive, con
 {
 	char status[NOTIFY_STATUS_MAX];
 
-	if (!notify_is_wanted())
+	if (!n->ready || !notify_is_wanted())
 		return;
 	feed(n, alive, why);
 	if (clock_mono_ms() - n->status_mono_ms < STATUS_EVERY_MS)
@@ -190,6 +191,7 @@ void notify_tick(struct notify *n, const struct notify_facts *f, bool alive, con
 		notify_status(f, status);
 	else
 		snprintf(status, sizeof(status), "In trouble: %.150s", why->text);
+	one_line(status); /* as the last one is */
 	if (strcmp(status, n->status) != 0)
 		tell_status(n, "", status);
 }

@@ -20,6 +20,7 @@
 #define NOTIFY_STATUS_MAX 200
 
 struct notify {
+	bool ready; /* it was told that the service is */
 	int64_t watchdog_ms; /* it wants to hear of us that often; 0: it does not look */
 	int64_t fed_mono_ms; /* when it did */
 	bool starved; /* it has not been fed lately, and the log says why */
@@ -53,8 +54,8 @@ void notify_stopping(struct notify *n, int64_t at_most_ms);
 void notify_failed(struct notify *n, const struct err *why);
 
 /*
- * About once a second while the service runs. alive: nothing hangs that only a restart would help, so the watchdog is
- * fed; else `why` says what does, in the status and once in the log.
+ * About once a second; nothing before notify_ready. alive: nothing hangs that only a restart would help, so the
+ * watchdog is fed; else `why` says what does, in the status and once in the log.
  */
 void notify_tick(struct notify *n, const struct notify_facts *f, bool alive, const struct err *why);
 

@@ -37,6 +37,7 @@ enum {
 	OPTION_SPOOL,
 	OPTION_DEBUG,
 	OPTION_PID_FILE,
+	OPTION_HANDOVER,
 	OPTION_VERSION,
 	OPTION_HELP,
 	OPTION_COUNT
@@ -60,6 +61,8 @@ const struct daemon_option daemon_option_table[] = {
 	[OPTION_SPOOL] = { 0, "spool", "DIR", "set spool in the file", "spool directory" },
 	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL, "log every line of the SMTP dialogues too" },
 	[OPTION_PID_FILE] = { 0, "pid-file", "FILE", NULL, "write the master's process id to FILE" },
+	[OPTION_HANDOVER] = { 0, "handover", "FD", NULL,
+			      "given by a running posthoused to the one that takes its place" },
 	[OPTION_VERSION] = { 'V', "version", NULL, NULL, "print the version and exit" },
 	[OPTION_HELP] = { 'h', "help", NULL, NULL, "print this text and exit" },
 };
@@ -100,6 +103,8 @@ static int option_index(int val)
 
 static int take_option(struct daemon_options *o, int index, const char *argument, struct err *e)
 {
+	uint64_t number;
+
 	switch (index) {
 	case OPTION_FOREGROUND:
 		o->foreground = true;
@@ -141,6 +146,13 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 		if (argument[0] == '/')
 			break;
 		err_set(e, "--pid-file: \"%s\" is not an absolute path", argument);
+		return -1;
+	case OPTION_HANDOVER:
+		if (num_parse_u64(argument, strlen(argument), INT_MAX, &number)) {
+			o->handover_fd = (int)number;
+			break;
+		}
+		err_set(e, "--handover: \"%s\" is no descriptor", argument);
 		return -1;
 	default:
 		ASSERT(false); /* the table has an option that is not taken here */
@@ -201,6 +213,7 @@ int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[],
 	int val, index;
 
 	memset(o, 0, sizeof(*o));
+	o->handover_fd = -1;
 	make_getopt_tables(letters, names);
 	opterr = 0;
 	optind = 0; /* glibc: start anew */
@@ -230,6 +243,20 @@ int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[],
 			return -1;
 	}
 	return choose_form(o, quick, argc - optind, argv + optind, e);
+}
+
+void daemon_options_keep(struct daemon_options *o)
+{
+	char *here;
+
+	if (!o->config_file || o->config_file[0] == '/') {
+		o->config_file = mem_strdup_or_null(o->config_file);
+		return;
+	}
+	here = getcwd(NULL, 0);
+	o->config_file = here ? mem_printf("%s/%s", strcmp(here, "/") == 0 ? "" : here, o->config_file) :
+				mem_strdup(o->config_file);
+	free(here);
 }
 
 /* ---- the configuration -------------------------------------------------------------- */

@@ -32,6 +32,7 @@ struct daemon_options {
 	bool debug; /* log_level = debug, whatever the file says */
 	const char *pid_file; /* instead of the file's; NULL: not given */
 	const char *config_file; /* NULL: the quick form; the pointers are into argv */
+	int handover_fd; /* of what another executable left to this one (handover.h); -1: none did */
 
 	/* quick form only */
 	struct endpoint local;
@@ -56,6 +57,12 @@ extern const size_t daemon_option_count;
 
 /* Fails on wrong usage only; touches nothing but getopt's globals. */
 int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[], struct err *e);
+
+/*
+ * What is needed after the start of the service is kept apart from argv, which becomes the process title, and
+ * names files absolutely.
+ */
+void daemon_options_keep(struct daemon_options *o);
 
 /*
  * Makes the whole configuration: config_init, the file or the quick form,

@@ -471,6 +471,19 @@ static int prepare(int at_fd, const char *name, const char *shown, uid_t uid, gi
 	return 0;
 }
 
+/* Not what it has already: under RestrictSUIDSGID of systemd a set-group-id bit cannot be given, only kept. */
+static int set_mode(int fd, const char *shown, mode_t mode, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && (st.st_mode & 07777) == mode)
+		return 0;
+	if (fchmod(fd, mode) == 0)
+		return 0;
+	err_set_os(e, errno, "%s: cannot change its mode to %04o", shown, (unsigned)mode);
+	return -1;
+}
+
 int outbox_prepare(const char *folder, uid_t uid, gid_t gid, struct err *e)
 {
 	static const char *const inner[] = { OUTBOX_TAKEN, OUTBOX_REFUSED };
@@ -481,18 +494,14 @@ int outbox_prepare(const char *folder, uid_t uid, gid_t gid, struct err *e)
 	for (size_t i = 0; r == 0 && i < 2; i++) {
 		snprintf(shown, sizeof(shown), "%s/%s", folder, inner[i]);
 		r = prepare(root, inner[i], shown, uid, gid, &fd, e);
-		if (r == 0 && fchmod(fd, 0700) < 0) {
-			err_set_os(e, errno, "%s: cannot change its mode", shown);
-			r = -1;
-		}
+		if (r == 0)
+			r = set_mode(fd, shown, 0700, e);
 		if (fd >= 0)
 			close(fd);
 		fd = -1;
 	}
-	if (r == 0 && fchmod(root, OUTBOX_MODE) < 0) {
-		err_set_os(e, errno, "%s: cannot change its mode", folder);
-		r = -1;
-	}
+	if (r == 0)
+		r = set_mode(root, folder, OUTBOX_MODE, e);
 	if (root >= 0)
 		close(root);
 	return r;

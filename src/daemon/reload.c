@@ -212,6 +212,31 @@ int reload_start(struct reload *r, struct err *e)
 	return 0;
 }
 
+bool reload_beside(struct reload *r)
+{
+	bool good = true;
+	struct err e;
+
+	for (size_t i = 0; i < r->count; i++) {
+		struct entry *n = &r->entry[i];
+
+		versions_set(&n->judged, look(&n->what));
+		if (n->what.load(n->what.ctx, &e) < 0) {
+			log_refused(&n->what, &e);
+			good = false;
+			continue;
+		}
+		n->what.swap(n->what.ctx);
+	}
+	return good;
+}
+
+void reload_tell(const struct reload *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		log_reloaded(&r->entry[i].what);
+}
+
 bool reload_check(struct reload *r, void (*report)(void *ctx, const char *text), void *ctx)
 {
 	bool good = true;

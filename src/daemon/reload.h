@@ -9,8 +9,8 @@
  * that a certificate and its key may be replaced one after the other. What is
  * refused is logged once a change, and the old stays in use.
  *
- * Runs in the master, as root if it was started so. The configuration itself
- * is not read again.
+ * Runs in the master, as root if it was started so. Of a configuration that is read again there is a registry
+ * of its own (generation.h).
  */
 #ifndef DAEMON_RELOAD_H
 #define DAEMON_RELOAD_H
@@ -47,12 +47,19 @@ void reload_free(struct reload *r);
 /* The first time, before the first fork: reads all and brings it into use. -1: it cannot be used, e says why. */
 int reload_start(struct reload *r, struct err *e);
 /*
+ * The same beside one that is in use and may be replaced by this one: what cannot be used is logged as refused,
+ * all of it.
+ */
+bool reload_beside(struct reload *r);
+/* It has been replaced: logs that what is in here is in use now. */
+void reload_tell(const struct reload *r);
+/*
  * The same for posthoused -t: tells what is wrong with each, in one run. Returns whether all is well. In a
  * process that ends soon: it has seen secrets.
  */
 bool reload_check(struct reload *r, void (*report)(void *ctx, const char *text), void *ctx);
 
-/* HUP: reads all again. Returns whether anything new is in use. */
+/* HUP, where there is no configuration file: reads all again. Returns whether anything new is in use. */
 bool reload_now(struct reload *r);
 /* Call about once a second: looks at the files every few seconds. Returns whether anything new is in use. */
 bool reload_tick(struct reload *r);

@@ -1,200 +1,59 @@
 /* SPDX-License-Identifier: ISC */
-/* See service.h. Runs in the master, as root if it was started so. */
+/*
+ * See service.h: the hooks that the master calls, and how one generation takes the place of another. At HUP the
+ * configuration is tried in a process of its own (trial.h), as posthoused -t does; then a generation is made of
+ * it beside the one in use; only when all of it is good it comes into use. Runs in the master, as root if it was
+ * started so.
+ */
 #include "daemon/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/listener.h"
-#include "config/programs.h"
 #include "config/remote.h"
-#include "daemon/health.h"
-#include "daemon/monitor.h"
-#include "daemon/outbox.h"
-#include "daemon/programs.h"
+#include "daemon/changes.h"
 #include "daemon/events.h"
-#include "daemon/relay_tokens.h"
+#include "daemon/generation.h"
+#include "daemon/handover.h"
+#include "daemon/health.h"
+#include "daemon/house.h"
 #include "daemon/listener_tls.h"
 #include "daemon/logging.h"
+#include "daemon/monitor.h"
+#include "daemon/options.h"
+#include "daemon/prepared.h"
 #include "daemon/reload.h"
 #include "daemon/turn_away.h"
+#include "daemon/upgrade.h"
 #include "figures/figures.h"
 #include "relay/relay.h"
-#include "spool/spool.h"
+#include "sandbox/watch.h"
 
-/* Room for the notices of some ten thousand messages while the relay is busy or being restarted. */
-#define NOTICE_PIPE_BYTES (256 << 10)
+#define TRY_CONFIGURATION_MS 120000 /* a module has its time, too, and users may be known elsewhere */
+#define GOING_LEAST_MS 500 /* for handshakes that were under way when nobody new was let in */
 
-/* ---- before the first fork ----------------------------------------------------- */
-
-int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *control_gid, struct err *e)
+static struct house *house_of(void *ctx)
 {
-	*view_gid = *control_gid = (gid_t)-1;
-	if (cfg->view_group && rights_of_group(view_gid, cfg->view_group, e) < 0) {
-		err_prefix(e, "view_group");
-		return -1;
-	}
-	if (cfg->control_group && rights_of_group(control_gid, cfg->control_group, e) < 0) {
-		err_prefix(e, "control_group");
-		return -1;
-	}
-	return 0;
+	return ((struct service *)ctx)->house;
 }
 
-/* root stays root: PAM may need it (posthouse.conf(5), auth_user). */
-static int find_auth_rights(struct service *s, struct err *e)
-{
-	const char *user = s->cfg->auth_user;
-
-	if (!s->has_auth || strcmp(user, "root") == 0)
-		return 0;
-	if (rights_of_user(&s->auth_rights, user, e) < 0)
-		return -1;
-	rights_add_groups_of(&s->auth_rights, user);
-	return 0;
-}
-
-static int find_rights(struct service *s, struct err *e)
-{
-	const struct config *cfg = s->cfg;
-
-	s->worker_rights = s->relay_rights = s->auth_rights = s->program_rights = s->keys_rights =
-		(struct rights){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
-	if (service_find_groups(cfg, &s->view_gid, &s->control_gid, e) < 0)
-		return -1;
-	if (geteuid() != 0 || !cfg->user || !cfg->smtp_user)
-		return 0;
-	if (rights_of_user(&s->relay_rights, cfg->user, e) < 0 ||
-	    rights_of_user(&s->worker_rights, cfg->smtp_user, e) < 0 || find_auth_rights(s, e) < 0 ||
-	    (s->has_programs && programs_find_rights(&s->program_rights, cfg, e) < 0))
-		return -1;
-	if (config_has_tls(cfg) && rights_of_user(&s->keys_rights, cfg->keys_user, e) < 0)
-		return -1;
-	/* the relay reads what the workers wrote by being in their group (spool/spool.c) */
-	if (s->relay_rights.uid != s->worker_rights.uid)
-		rights_add_group(&s->relay_rights, s->worker_rights.gid);
-	if (s->view_gid == (gid_t)-1)
-		s->view_gid = s->relay_rights.gid;
-	/* only a member of a group can give it a socket */
-	if (s->view_gid != s->relay_rights.gid)
-		rights_add_group(&s->relay_rights, s->view_gid);
-	if (s->control_gid != (gid_t)-1 && s->control_gid != s->relay_rights.gid && s->control_gid != s->view_gid)
-		rights_add_group(&s->relay_rights, s->control_gid);
-	return 0;
-}
-
-static int prepare_spool(struct service *s, struct err *e)
-{
-	const char *path = s->cfg->spool;
-	const struct rights *relay = &s->relay_rights, *worker = &s->worker_rights;
-	struct spool spool;
-	bool is_volatile;
-	const char *fs;
-
-	if (spool_prepare(path, relay->uid, relay->gid, relay->uid == worker->uid ? relay->gid : worker->gid, e) < 0)
-		return -1;
-	s->lock_fd = spool_lock(path, e);
-	if (s->lock_fd < 0 || spool_open(&spool, path, SPOOL_MANAGE, s->cfg->spool_sync, e) < 0)
-		return -1;
-	fs = spool_filesystem(&spool, &is_volatile);
-	if (is_volatile)
-		log_msg(LOG_LEVEL_WARNING, "spool_volatile",
-			"%s is on %s: queued mail is lost when this machine or container goes; put the spool on a disk",
-			path, fs);
-	spool_close(&spool);
-	if (pipe2(s->notice_fd, O_CLOEXEC | O_NONBLOCK) < 0) {
-		err_set_os(e, errno, "cannot make the pipe from workers to relay");
-		return -1;
-	}
-	if (events_open(s->event_fd, e) < 0)
-		return -1;
-	/* refused when the user's pipe budget is used up: a smaller one only means more rescans */
-	(void)fcntl(s->notice_fd[1], F_SETPIPE_SZ, NOTICE_PIPE_BYTES);
-	return 0;
-}
-
-/* Room for the requests of a few hundred workers while the process that answers them is being restarted. */
-#define LINE_QUEUE_BYTES (1 << 20)
-
-/* A line on which workers ask another process: they write to the second end, it reads from the first. */
-static int open_line(int fd[2], const char *to, struct err *e)
-{
-	const int size = LINE_QUEUE_BYTES;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) < 0) {
-		err_set_os(e, errno, "cannot make the socket pair from workers to %s", to);
-		return -1;
-	}
-	(void)setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	return 0;
-}
-
-/*
- * The usual place of the unix socket is emptied with each boot, and only root can make it. Any other folder
- * is the operator's to make. In it nobody but root may put anything, so who submits knows whom they talk to.
- */
-static void make_runtime_folder(void)
-{
-	char folder[] = PH_RUNSTATEDIR "/posthouse";
-
-	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		(void)mkdir(folder, 0755);
-		*slash = '/';
-	}
-	(void)mkdir(folder, 0755); /* bind says what is wrong */
-}
-
-static bool is_in_runtime_folder(const struct endpoint *ep)
-{
-	static const char folder[] = PH_RUNSTATEDIR "/posthouse/";
-
-	return ep->kind == ENDPOINT_UNIX && strncmp(ep->path, folder, sizeof(folder) - 1) == 0;
-}
-
-static int bind_all(struct service *s, struct err *e)
-{
-	for (size_t i = 0; i < s->cfg->listener_count; i++) {
-		const struct config_listener *l = &s->cfg->listener[i];
-
-		for (size_t k = 0; k < l->localaddr_count; k++) {
-			if (geteuid() == 0 && is_in_runtime_folder(&l->localaddr[k]))
-				make_runtime_folder();
-			if (listening_take(&s->listening, &s->passed->open, &l->localaddr[k], l->name, s->cfg->listen_backlog, e) < 0) {
-				err_prefix(e, "listener \"%s\"", l->name);
-				return -1;
-			}
-		}
-	}
-	if (activation_check(s->passed, &s->listening, e) < 0)
-		return -1;
-	activation_close(s->passed);
-	for (size_t i = 0; i < s->listening.count; i++) {
-		struct log_line line;
-
-		log_begin(&line, LOG_LEVEL_INFO, "listening");
-		log_str(&line, "listener", s->listening.item[i].listener);
-		log_str(&line, "localaddr", s->listening.item[i].address);
-		log_end(&line);
-	}
-	return 0;
-}
+/* ---- the pid file ------------------------------------------------------------------ */
 
 /*
  * Once lock and sockets are ours: a second service that fails to start must not touch the file of the
  * first. Not through a symbolic link: who owns the directory may be less than we are.
  */
-static int write_pid_file(struct service *s, struct err *e)
+static int write_pid_file(const char *name, struct err *e)
 {
-	const char *name = s->cfg->pid_file;
 	char text[24];
 	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
@@ -206,51 +65,314 @@ static int write_pid_file(struct service *s, struct err *e)
 		return -1;
 	}
 	close(fd);
-	s->has_pid_file = true;
 	return 0;
 }
 
-/* ---- what workers inherit of files ------------------------------------------------ */
-
-/* Everyone who keeps something of files for the workers says so here. */
-static struct reload *make_reload(struct service *s)
+/* name NULL: there is to be none. */
+static int move_pid_file(struct house *h, const char *name, struct err *e)
 {
-	struct reload *r = reload_new();
-
-	admission_watch(&s->admission, r);
-	s->tls = listener_tls_new(s->cfg);
-	listener_tls_register(s->tls, r);
-	rewriting_init(&s->rewriting, s->cfg);
-	rewriting_reload(&s->rewriting, r);
-	modules_init(&s->modules, s->cfg);
-	modules_reload(&s->modules, r);
-	return r;
+	if (name && h->pid_file && strcmp(name, h->pid_file) == 0)
+		return 0;
+	if (name && write_pid_file(name, e) < 0)
+		return -1;
+	if (h->pid_file)
+		unlink(h->pid_file);
+	free(h->pid_file);
+	h->pid_file = mem_strdup_or_null(name);
+	return 0;
 }
 
-bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text),
-			 void *ctx)
+/* ---- coming into use ----------------------------------------------------------------- */
+
+static void set_roles(struct house *h, struct service *s)
 {
-	struct service s = { .cfg = cfg };
-	pid_t pid = fork();
-	int status = 0;
+	const struct config *cfg = s->cfg;
 
-	if (pid == 0) {
-		struct reload *r;
+	h->master_limits = (struct master_limits){ .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
+						   .shed = admission_shed_policy(cfg),
+						   .stop_timeout_ms = cfg->stop_timeout_ms };
+	h->roles.run[ROLE_WORKER] = worker_main;
+	h->roles.run[ROLE_RELAY] = s->has_relay ? relay_main : NULL;
+	h->roles.run[ROLE_AUTH] = s->has_auth ? auth_main : NULL;
+	h->roles.run[ROLE_PROGRAMS] = s->has_programs ? programs_main : NULL;
+	h->roles.run[ROLE_KEYS] = config_has_tls(cfg) ? keys_main : NULL;
+	h->roles.run[ROLE_MONITOR] = s->has_monitor ? monitor_main : NULL;
+	h->roles.watch_fd = h->watch ? sandbox_watch_fd(h->watch) : -1;
+	h->roles.ctx = s;
+}
 
-		admission_init(&s.admission, cfg, handler_kind_find(cfg->handler));
-		s.admission.report = report;
-		s.admission.ctx = ctx;
-		r = make_reload(&s);
-		status = reload_check(r, report, ctx) ? 0 : 1;
-		if (warn)
-			listener_tls_warnings(s.tls, report, ctx);
-		reload_free(r);
-		_exit(status);
+/* From here on children are forked with it. What it takes the place of is freed when the old ones have been told. */
+static void use(struct house *h, struct service *s, struct listening_set *open)
+{
+	listener_tls_take_over(s->tls);
+	listening_settle(&s->listening, open, &h->going);
+	h->going_since_mono_ms = clock_mono_ms();
+	monitor_settle(s, h->now);
+	monitor_name_figures(s->cfg);
+	h->before = h->now;
+	h->now = s;
+	set_roles(h, s);
+	log_tap(s->has_relay ? events_send : NULL, s); /* the workers inherit it */
+	activation_close(h->setup->passed);
+}
+
+/* ---- reload ---------------------------------------------------------------------------- */
+
+static void gather_status(const struct service *s, struct notify_facts *f)
+{
+	struct scoreboard_count count;
+
+	scoreboard_count(s->board, &count);
+	*f = (struct notify_facts){ .workers = count.total,
+				    .busy = count.busy,
+				    .has_queue = s->has_relay,
+				    .queued = atomic_load(&s->board->shared->relay_queued) };
+}
+
+static void tell_ready(struct house *h)
+{
+	struct notify_facts facts;
+
+	gather_status(h->now, &facts);
+	notify_ready(&h->notify, &facts);
+}
+
+static void log_refused(void *ctx, const char *text)
+{
+	static const char prefix[] = "posthoused: ";
+	const struct house *h = ctx;
+	struct log_line line;
+
+	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
+		text += sizeof(prefix) - 1;
+	log_begin(&line, LOG_LEVEL_ERROR, h->tries == HOUSE_TRIES_RELOAD ? "reload_refused" : "upgrade_refused");
+	log_str(&line, "what", h->tries == HOUSE_TRIES_EXECUTABLE ? "executable" : "configuration");
+	log_str(&line, "msg", text);
+	log_str(&line, "kept", "the old");
+	log_end(&line);
+}
+
+/* In the child: what is wrong is written to words_fd, a line each. */
+static void write_line(void *ctx, const char *text)
+{
+	dprintf(*(int *)ctx, "%s\n", text);
+}
+
+static int try_configuration(void *ctx, int words_fd)
+{
+	const struct house *h = ctx;
+	struct config cfg;
+
+	if (daemon_options_configure(h->setup->options, geteuid(), &cfg, write_line, &words_fd) < 0 ||
+	    !changes_are_possible(h->now->cfg, &cfg, write_line, &words_fd))
+		return -1;
+	activation_apply(h->setup->passed, &cfg);
+	return machine_is_prepared(&cfg, false, write_line, &words_fd) ? 0 : -1;
+}
+
+/* NULL: it cannot be used, and that has been logged. */
+static struct service *make_next(struct house *h)
+{
+	struct config *cfg = mem_alloc(sizeof(*cfg));
+	struct service *s;
+	struct err e;
+
+	/* once more: it may be another by now */
+	if (daemon_options_configure(h->setup->options, geteuid(), cfg, log_refused, h) < 0 ||
+	    !changes_are_possible(h->now->cfg, cfg, log_refused, h)) {
+		config_release(cfg);
+		free(cfg);
+		return NULL;
 	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+	activation_apply(h->setup->passed, cfg);
+	s = generation_new(h, cfg);
+	if (generation_open(s, h, &h->now->listening, &e) == 0 && move_pid_file(h, cfg->pid_file, &e) == 0 &&
+	    logging_open(cfg, h->setup->options->foreground, &e) == 0)
+		return s;
+	if (e.text[0])
+		log_refused(h, e.text);
+	listening_give_back(&h->now->listening);
+	listening_give_back(&h->now->metrics);
+	generation_free(s);
+	return NULL;
 }
 
-/* ---- called by the master -------------------------------------------------------- */
+static enum master_change replace(struct house *h)
+{
+	struct service *next = make_next(h);
+	struct log_line line;
+
+	if (!next) {
+		tell_ready(h);
+		return MASTER_SAME;
+	}
+	use(h, next, &h->now->listening);
+	reload_tell(next->reload);
+	log_begin(&line, LOG_LEVEL_INFO, "reloaded");
+	log_str(&line, "what", "configuration");
+	log_end(&line);
+	return MASTER_GENERATION;
+}
+
+static void try(struct house *h, enum house_trial what)
+{
+	struct err e;
+
+	h->tries = what;
+	if (trial_begin(&h->trial, try_configuration, h, TRY_CONFIGURATION_MS, &e) == 0)
+		return;
+	log_refused(h, e.text);
+	h->tries = HOUSE_NO_TRIAL;
+	tell_ready(h);
+}
+
+/* What of the files is another now. */
+static enum master_change change_of(struct service *s, bool changed)
+{
+	unsigned turn = listener_tls_turn(s->tls);
+	bool other_keys = turn != s->keys_turn;
+
+	s->keys_turn = turn;
+	if (!changed)
+		return MASTER_SAME;
+	return other_keys ? MASTER_KEYS : MASTER_WORKERS;
+}
+
+static enum master_change reload_files(struct house *h)
+{
+	bool changed = reload_now(h->now->reload);
+
+	tell_ready(h);
+	return change_of(h->now, changed);
+}
+
+static enum master_change reload(void *ctx)
+{
+	struct house *h = house_of(ctx);
+
+	if (h->tries != HOUSE_NO_TRIAL) { /* what is being read now may be what was there before */
+		h->again = true;
+		return MASTER_SAME;
+	}
+	notify_reloading(&h->notify);
+	if (!h->setup->options->config_file)
+		return reload_files(h);
+	log_msg(LOG_LEVEL_INFO, "reload", "the configuration, and the files that it names, are read again");
+	try(h, HOUSE_TRIES_RELOAD);
+	return MASTER_SAME;
+}
+
+static enum master_change upgrade(void *ctx)
+{
+	struct house *h = house_of(ctx);
+
+	if (h->tries != HOUSE_NO_TRIAL) {
+		log_msg(LOG_LEVEL_WARNING, "upgrade_refused", "a reload or an upgrade is under way: try again");
+		return MASTER_SAME;
+	}
+	log_msg(LOG_LEVEL_INFO, "upgrade", "the executable is to be replaced");
+	notify_reloading(&h->notify);
+	try(h, HOUSE_TRIES_UPGRADE);
+	return MASTER_SAME;
+}
+
+static void log_bad_end(struct house *h, int wait_status)
+{
+	struct err e;
+
+	if (WIFSIGNALED(wait_status))
+		err_set(&e, "what tried it was killed by a signal: SIG%s", sigabbrev_np(WTERMSIG(wait_status)));
+	else
+		err_set(&e, "what tried it ended with status %d", WEXITSTATUS(wait_status));
+	log_refused(h, e.text);
+}
+
+/* What has been tried is good. */
+static enum master_change go_on(struct house *h)
+{
+	enum house_trial tried = h->tries;
+	enum master_change change = MASTER_SAME;
+
+	switch (tried) {
+	case HOUSE_NO_TRIAL:
+		return MASTER_SAME;
+	case HOUSE_TRIES_RELOAD:
+		change = replace(h);
+		break;
+	case HOUSE_TRIES_UPGRADE:
+		if (upgrade_try(h))
+			return MASTER_SAME;
+		tell_ready(h);
+		break;
+	case HOUSE_TRIES_EXECUTABLE:
+		change = MASTER_EXECUTE;
+		break;
+	}
+	h->tries = HOUSE_NO_TRIAL;
+	return change;
+}
+
+static enum master_change ended(void *ctx, pid_t pid, int wait_status)
+{
+	struct house *h = house_of(ctx);
+	bool good = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_SUCCESS;
+	enum master_change change = MASTER_SAME;
+
+	if (!trial_ended(&h->trial, pid))
+		return MASTER_SAME;
+	if (good) {
+		trial_abandon(&h->trial, false);
+		change = go_on(h);
+	} else {
+		if (trial_hear(&h->trial, log_refused, h) == 0)
+			log_bad_end(h, wait_status);
+		h->tries = HOUSE_NO_TRIAL;
+		tell_ready(h);
+	}
+	if (h->tries == HOUSE_NO_TRIAL && h->again && change != MASTER_EXECUTE) {
+		h->again = false;
+		(void)reload(h->now);
+	}
+	return change;
+}
+
+/* ---- after a change ------------------------------------------------------------------- */
+
+/* The old children have been told; none was forked since. */
+static void turned(void *ctx)
+{
+	struct house *h = house_of(ctx);
+
+	generation_free(h->before);
+	h->before = NULL;
+}
+
+/* Old workers alone listen on what no generation has any more: they are needed while there are clients. */
+static bool may_retire(void *ctx)
+{
+	struct house *h = house_of(ctx);
+
+	if (h->going.count == 0)
+		return true;
+	return clock_mono_ms() - h->going_since_mono_ms >= GOING_LEAST_MS && !listening_has_clients(&h->going);
+}
+
+static void retired(void *ctx)
+{
+	listening_release(&house_of(ctx)->going, false);
+}
+
+/* In a child, first: what it is not to have of the house. Children of the other roles do the rest themselves. */
+static void born(void *ctx)
+{
+	struct house *h = house_of(ctx);
+
+	listening_release(&h->going, false);
+	trial_abandon(&h->trial, false);
+	handover_close(h->setup->handover);
+}
+
+/* ---- the rest of what the master calls ----------------------------------------------- */
 
 static void worker_lost(void *ctx)
 {
@@ -270,47 +392,13 @@ static void worker_ended(void *ctx, unsigned slot)
 	limits_clear_slot(&s->admission.limits, slot);
 }
 
-static void gather_status(const struct service *s, struct notify_facts *f)
-{
-	struct scoreboard_count count;
-
-	scoreboard_count(s->board, &count);
-	*f = (struct notify_facts){ .workers = count.total,
-				    .busy = count.busy,
-				    .has_queue = s->has_relay,
-				    .queued = atomic_load(&s->board->shared->relay_queued) };
-}
-
-/* What of the files is another now. */
-static enum master_change change_of(struct service *s, bool changed)
-{
-	unsigned turn = listener_tls_turn(s->tls);
-	bool other_keys = turn != s->keys_turn;
-
-	s->keys_turn = turn;
-	if (!changed)
-		return MASTER_SAME;
-	return other_keys ? MASTER_KEYS : MASTER_WORKERS;
-}
-
-static enum master_change reload_files(void *ctx)
-{
-	struct service *s = ctx;
-	struct notify_facts facts;
-	bool changed;
-
-	notify_reloading(&s->notify);
-	changed = reload_now(s->reload);
-	gather_status(s, &facts);
-	notify_ready(&s->notify, &facts);
-	return change_of(s, changed);
-}
-
 static void stopping(void *ctx)
 {
-	struct service *s = ctx;
+	struct house *h = house_of(ctx);
 
-	notify_stopping(&s->notify, s->cfg->stop_timeout_ms);
+	trial_abandon(&h->trial, true);
+	h->tries = HOUSE_NO_TRIAL;
+	notify_stopping(&h->notify, h->now->cfg->stop_timeout_ms);
 }
 
 static void reopen(void *ctx)
@@ -328,21 +416,21 @@ static enum master_change tick(void *ctx)
 
 	logging_tick();
 	gather_status(s, &facts);
-	notify_tick(&s->notify, &facts, alive, &why);
+	notify_tick(&s->house->notify, &facts, alive, &why);
 	listener_tls_tick(s->tls);
+	trial_tick(&s->house->trial);
 	return change_of(s, reload_tick(s->reload));
 }
 
 static void watch(void *ctx)
 {
-	struct service *s = ctx;
-
-	confine_watch(&s->confine);
+	sandbox_watch_run(house_of(ctx)->watch);
 }
 
 static void ready(void *ctx)
 {
 	struct service *s = ctx;
+	struct house *h = s->house;
 	struct notify_facts facts;
 	struct log_line line;
 
@@ -361,113 +449,92 @@ static void ready(void *ctx)
 	if (!s->relay_rights.change)
 		log_str(&line, "rights", geteuid() == 0 ? "root, not separated" : "one user, not separated");
 	log_end(&line);
-	notify_ready(&s->notify, &facts);
-	if (s->on_ready)
-		s->on_ready(s->on_ready_ctx);
+	notify_ready(&h->notify, &facts);
+	if (h->setup->on_ready)
+		h->setup->on_ready(h->setup->ctx);
+	handover_close(h->setup->handover); /* there is no way back any more, and no need of one */
 }
 
-static void release(struct service *s)
+/* ---- start and end ---------------------------------------------------------------------- */
+
+static void release(struct house *h)
 {
-	if (s->has_pid_file)
-		unlink(s->cfg->pid_file);
-	listening_release(&s->listening, true);
-	listening_release(&s->metrics, true);
-	reload_free(s->reload);
-	admission_release(&s->admission);
-	rewriting_release(&s->rewriting);
 	log_tap(NULL, NULL);
-	if (s->board)
-		scoreboard_destroy(s->board);
+	if (h->pid_file && h->now)
+		unlink(h->pid_file);
+	free(h->pid_file);
+	trial_abandon(&h->trial, true);
+	generation_free(h->now);
+	listening_release(&h->going, false);
+	limits_destroy(&h->limits);
+	if (h->board)
+		scoreboard_destroy(h->board);
 	for (int i = 0; i < 2; i++) {
-		if (s->notice_fd[i] >= 0)
-			close(s->notice_fd[i]);
-		if (s->event_fd[i] >= 0)
-			close(s->event_fd[i]);
-		if (s->auth_fd[i] >= 0)
-			close(s->auth_fd[i]);
-		if (s->program_fd[i] >= 0)
-			close(s->program_fd[i]);
-		if (s->probe_fd[i] >= 0)
-			close(s->probe_fd[i]);
+		if (h->notice_fd[i] >= 0)
+			close(h->notice_fd[i]);
+		if (h->event_fd[i] >= 0)
+			close(h->event_fd[i]);
 	}
+	if (h->lock_fd >= 0)
+		close(h->lock_fd);
+	sandbox_watch_free(h->watch);
 	figures_close();
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
-	confine_release(&s->confine);
+	free(h->spool);
 }
 
-int service_run(const struct config *cfg, struct activation *passed, void (*on_ready)(void *ctx), void *ctx,
-		struct err *e)
+static int open_house(struct house *h, struct config *cfg, struct err *e)
 {
-	struct service s = { .cfg = cfg,
-			     .passed = passed,
-			     .lock_fd = -1,
-			     .notice_fd = { -1, -1 },
-			     .event_fd = { -1, -1 },
-			     .auth_fd = { -1, -1 },
-			     .program_fd = { -1, -1 },
-			     .probe_fd = { -1, -1 },
-			     .on_ready = on_ready,
-			     .on_ready_ctx = ctx,
-			     .started_wall_us = clock_file_us(),
-			     .master_pid = getpid() };
-	struct master_limits limits = { .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
-					.shed = admission_shed_policy(cfg),
-					.stop_timeout_ms = cfg->stop_timeout_ms };
-	struct master_roles roles = { .run[ROLE_WORKER] = worker_main,
-				      .worker_ended = worker_ended,
+	struct listening_set *open = &h->setup->passed->open;
+	struct service *s;
+
+	if (upgrade_enter(h, e) < 0) {
+		config_release(cfg);
+		free(cfg);
+		return -1;
+	}
+	s = generation_new(h, cfg);
+	if (figures_open(e) < 0 || scoreboard_create(&h->board, 1, e) < 0 || limits_create(&h->limits, SCOREBOARD_SLOTS_MAX, e) < 0 ||
+	    generation_open(s, h, open, e) < 0 || move_pid_file(h, cfg->pid_file, e) < 0) {
+		generation_free(s);
+		return -1;
+	}
+	use(h, s, open);
+	return 0;
+}
+
+int service_run(struct config *cfg, const struct service_setup *setup, struct err *e)
+{
+	struct house h = { .setup = setup,
+			   .lock_fd = -1,
+			   .notice_fd = { -1, -1 },
+			   .event_fd = { -1, -1 },
+			   .started_wall_us = clock_file_us(),
+			   .roles = { .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
 				      .ready = ready,
 				      .stopping = stopping,
-				      .reload = reload_files,
+				      .reload = reload,
+				      .upgrade = upgrade,
 				      .reopen = reopen,
 				      .tick = tick,
 				      .waiting = turn_away_waiting,
 				      .turn_away = turn_away,
 				      .watch = watch,
-				      .ctx = &s };
-	int r = -1;
+				      .ended = ended,
+				      .born = born,
+				      .turned = turned,
+				      .may_retire = may_retire,
+				      .retired = retired,
+				      .execute = upgrade_execute,
+				      .revert = upgrade_revert } };
+	int r;
 
-	listening_init(&s.listening);
-	notify_init(&s.notify);
-	listening_init(&s.metrics);
-	s.handler = handler_kind_find(cfg->handler);
-	admission_init(&s.admission, cfg, s.handler);
-	s.reload = make_reload(&s);
-	s.has_relay = s.handler->ops->facts->spools;
-	s.has_auth = config_offers_auth(cfg);
-	s.has_programs = config_runs_programs(cfg);
-	s.has_monitor = monitor_is_wanted(cfg);
-	if (s.has_relay)
-		roles.run[ROLE_RELAY] = relay_main;
-	if (s.has_auth)
-		roles.run[ROLE_AUTH] = auth_main;
-	if (s.has_programs)
-		roles.run[ROLE_PROGRAMS] = programs_main;
-	if (config_has_tls(cfg))
-		roles.run[ROLE_KEYS] = keys_main;
-	if (s.has_monitor)
-		roles.run[ROLE_MONITOR] = monitor_main;
-	/* the lock before the sockets: a second service on one spool hears that, and not of a busy port */
-	if (find_rights(&s, e) < 0 || reload_start(s.reload, e) < 0 ||
-	    (s.has_relay && prepare_spool(&s, e) < 0) ||
-	    (s.has_auth && open_line(s.auth_fd, "auth", e) < 0) ||
-	    (s.has_programs && open_line(s.program_fd, "programs", e) < 0) ||
-	    (s.has_monitor && monitor_prepare(&s, e) < 0) || figures_open(e) < 0 ||
-	    (s.has_relay && relay_tokens_make_folder(cfg, s.relay_rights.uid, s.relay_rights.gid, e) < 0) ||
-	    (cfg->outbox && outbox_prepare(cfg->outbox, s.worker_rights.uid, s.worker_rights.gid, e) < 0) ||
-	    bind_all(&s, e) < 0 || (cfg->pid_file && write_pid_file(&s, e) < 0) ||
-	    scoreboard_create(&s.board, pool_slots(&limits.pool), e) < 0 ||
-	    admission_count(&s.admission, pool_slots(&limits.pool), e) < 0 || confine_prepare(&s.confine, cfg, e) < 0)
-		goto out;
-	monitor_name_figures(cfg);
-	roles.watch_fd = confine_fd(&s.confine);
-	if (s.has_relay)
-		log_tap(events_send, &s); /* the workers inherit it */
-	rewriting_warn(&s.rewriting);
-	s.keys_turn = listener_tls_turn(s.tls);
-	r = master_run(&limits, &roles, s.board, e);
-out:
-	release(&s);
+	notify_init(&h.notify);
+	trial_init(&h.trial);
+	listening_init(&h.going);
+	r = open_house(&h, cfg, e);
+	if (r == 0)
+		r = master_run(&h.master_limits, &h.roles, h.board, e);
+	release(&h);
 	return r;
 }

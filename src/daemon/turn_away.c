@@ -2,8 +2,10 @@
 /* See turn_away.h. */
 #include "daemon/turn_away.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +16,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/confine.h"
 #include "daemon/service.h"
 
-#define AT_ONCE 256 /* clients of one child */
+#define AT_ONCE 128 /* clients of one child; a worker's limits (confine.h) may make it less */
 #define EVERY_MS 1000 /* a child at most; it is gone by then */
 #define LINGER_MS 500 /* for the client to read it: what it said itself would else make the kernel reset */
 
@@ -83,6 +86,21 @@ static void linger(struct pollfd *clients, nfds_t count)
 	}
 }
 
+/* Since the master counted: then those in front were not overdue any more, or are being served. */
+static bool somebody_is_free(const struct service *s)
+{
+	struct scoreboard_count count;
+
+	scoreboard_count(s->board, &count);
+	return count.idle > 0;
+}
+
+static _Noreturn void fail(const struct err *e)
+{
+	log_msg(LOG_LEVEL_ERROR, "turn_away_failed", "%s", e->text);
+	_exit(EXIT_FAILURE);
+}
+
 static _Noreturn void refuse(struct service *s, unsigned count)
 {
 	struct pollfd clients[AT_ONCE];
@@ -91,16 +109,17 @@ static _Noreturn void refuse(struct service *s, unsigned count)
 	struct err e;
 	int fd;
 
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	proctitle_set("turning clients away");
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
-	if (rights_drop(&s->worker_rights, &e) < 0) {
-		log_msg(LOG_LEVEL_ERROR, "turn_away_failed", "%s", e.text);
-		_exit(EXIT_FAILURE);
-	}
-	while (told < count && (fd = refuse_one(s, &next)) >= 0)
+	if (rights_drop(&s->worker_rights, &e) < 0)
+		fail(&e);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the change of user, which clears it */
+	if (confine_enter(&s->confine, ROLE_WORKER, &e) < 0)
+		fail(&e);
+	while (told < count && !somebody_is_free(s) && (fd = refuse_one(s, &next)) >= 0)
 		clients[told++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	atomic_fetch_add(&s->board->shared->turned_away, (unsigned)told);
 	listening_release(&s->listening, false);
 	linger(clients, told);
 	_exit(EXIT_SUCCESS);
@@ -108,19 +127,20 @@ static _Noreturn void refuse(struct service *s, unsigned count)
 
 /* ---- in the master ------------------------------------------------------------------------ */
 
-unsigned turn_away(void *ctx, unsigned count)
+void turn_away(void *ctx, unsigned count)
 {
 	struct service *s = ctx;
 	int64_t now = clock_mono_ms();
 	pid_t pid;
 
 	if (now - s->turned_away_mono_ms < EVERY_MS)
-		return 0;
+		return;
 	s->turned_away_mono_ms = now;
 	if (count > AT_ONCE)
 		count = AT_ONCE;
 	pid = fork(); /* reaped with the others; nobody waits for it */
 	if (pid == 0)
 		refuse(s, count);
-	return pid > 0 ? count : 0;
+	if (pid < 0)
+		log_msg(LOG_LEVEL_ERROR, "turn_away_failed", "cannot start a process for it: %s", strerror(errno));
 }

@@ -9,6 +9,6 @@
 
 /* Both for master_run; ctx is the service. */
 unsigned turn_away_waiting(void *ctx);
-unsigned turn_away(void *ctx, unsigned count);
+void turn_away(void *ctx, unsigned count);
 
 #endif

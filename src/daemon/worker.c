@@ -121,6 +121,7 @@ static void loop(struct worker *w)
 
 		if (fd < 0)
 			break;
+		atomic_fetch_add(&w->start->slot->clients, 1);
 		become_busy(w);
 		worker_serve(w, fd, from);
 		atomic_fetch_add(&w->start->slot->sessions, 1);
@@ -219,7 +220,7 @@ static void configure_sessions(struct worker *w)
 	w->asker = mem_array(cfg->listener_count, sizeof(*w->asker));
 	w->auth_line = (struct auth_asker_line){ .request_fd = w->service->auth_fd[1],
 						 .control = &w->start->control,
-						 .mechanisms = &w->service->board->shared->auth_mechanisms };
+						 .mechanisms = &w->service->shared->auth_mechanisms };
 	for (size_t i = 0; i < cfg->listener_count; i++) {
 		w->session[i] = w->local_session[i] = session_config_for_all(w);
 		w->session[i].tls = cfg->listener[i].tls;

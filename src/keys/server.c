@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -46,8 +45,8 @@ static bool make_room(struct keys_server *s)
 	struct keys_client *quiet = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	s->full = s->clients == s->cfg->max_clients;
-	for (unsigned i = 0; i < s->cfg->max_clients && s->full; i++)
+	s->full = s->clients == s->places;
+	for (unsigned i = 0; i < s->places && s->full; i++)
 		if (!quiet || atomic_load(&s->client[i].used_mono_us) < atomic_load(&quiet->used_mono_us))
 			quiet = &s->client[i];
 	if (quiet)
@@ -61,7 +60,7 @@ static struct keys_client *find_place(struct keys_server *s, pid_t pid)
 {
 	struct keys_client *place = NULL;
 
-	for (unsigned i = 0; i < s->cfg->max_clients; i++) {
+	for (unsigned i = 0; i < s->places; i++) {
 		struct keys_client *c = &s->client[i];
 
 		if (c->fd < 0)
@@ -198,23 +197,31 @@ static void loop(struct keys_server *s)
 
 /* ---- start and end ------------------------------------------------------------------------------ */
 
-static void raise_fd_limit(unsigned wanted)
+/* As many connections as are wanted, or as there can be descriptors. */
+static unsigned places(unsigned wanted)
 {
 	struct rlimit limit;
+	rlim_t most;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-		return;
-	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return wanted;
+	if (limit.rlim_cur < wanted + SPARE_FDS) {
+		most = limit.rlim_max < wanted + SPARE_FDS ? limit.rlim_max : wanted + SPARE_FDS;
+		if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){ most, limit.rlim_max }) == 0)
+			limit.rlim_cur = most;
+	}
+	if (limit.rlim_cur >= wanted + SPARE_FDS)
+		return wanted;
+	return limit.rlim_cur > 2 * SPARE_FDS ? (unsigned)limit.rlim_cur - SPARE_FDS : SPARE_FDS;
 }
 
 static int open_all(struct keys_server *s, struct err *e)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
 
-	raise_fd_limit(s->cfg->max_clients + SPARE_FDS);
-	s->client = mem_array(s->cfg->max_clients, sizeof(*s->client));
-	for (unsigned i = 0; i < s->cfg->max_clients; i++)
+	s->places = places(s->cfg->max_clients);
+	s->client = mem_array(s->places, sizeof(*s->client));
+	for (unsigned i = 0; i < s->places; i++)
 		s->client[i].fd = -1;
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -232,7 +239,7 @@ static void close_all(struct keys_server *s)
 	const int fds[] = { s->epoll_fd, s->wake_fd, s->end_fd };
 
 	keys_threads_end(s);
-	for (unsigned i = 0; i < s->cfg->max_clients; i++)
+	for (unsigned i = 0; i < s->places; i++)
 		if (s->client[i].fd >= 0)
 			close(s->client[i].fd);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
@@ -246,8 +253,6 @@ int keys_server_run(const struct keys_server_config *cfg, struct err *e)
 	struct keys_server s = { .cfg = cfg, .epoll_fd = -1, .wake_fd = -1, .end_fd = -1 };
 	int result;
 
-	/* what its memory holds is for no core file and no debugger */
-	prctl(PR_SET_DUMPABLE, 0);
 	pthread_mutex_init(&s.lock, NULL);
 	result = open_all(&s, e);
 	if (result == 0) {

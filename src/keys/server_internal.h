@@ -24,7 +24,8 @@ struct keys_server {
 	pthread_t *thread; /* owned */
 	unsigned threads; /* running */
 	pthread_mutex_t lock; /* of client[] and clients; who was given an event may use that one without */
-	struct keys_client *client; /* cfg->max_clients of them; owned */
+	struct keys_client *client; /* places of them; owned */
+	unsigned places;
 	unsigned clients; /* connections */
 	_Atomic unsigned long refused;
 	/* of the first thread */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -26,11 +27,17 @@ void listening_init(struct listening_set *set)
 	set->count = 0;
 }
 
+static void remove_file(const struct listening *l)
+{
+	if (l->endpoint.kind == ENDPOINT_UNIX && !l->keep_file && !l->shared)
+		unlink(l->endpoint.path);
+}
+
 void listening_release(struct listening_set *set, bool remove_files)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (remove_files && set->item[i].endpoint.kind == ENDPOINT_UNIX && !set->item[i].keep_file)
-			unlink(set->item[i].endpoint.path);
+		if (remove_files)
+			remove_file(&set->item[i]);
 		close(set->item[i].fd);
 	}
 	free(set->item);
@@ -154,6 +161,7 @@ static int share(struct listening_set *set, struct listening *l, const struct en
 		return -1;
 	}
 	set->item[set->count - 1].keep_file = l->keep_file;
+	set->item[set->count - 1].shared = true;
 	l->taken = true;
 	return 0;
 }
@@ -212,6 +220,59 @@ void listening_give_back(struct listening_set *open)
 {
 	for (size_t i = 0; i < open->count; i++)
 		open->item[i].taken = false;
+}
+
+/*
+ * No new connections; those whose handshake is under way come to its end. A plain close would reset who waits in
+ * the backlog, and would do so to who comes between a last accept and the close.
+ */
+static void shut_door(const struct listening *l)
+{
+	/* at the socket a packet begins with its TCP header: a SYN that is no SYN-ACK is dropped, all else passes */
+	static struct sock_filter no_syn[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0xffff),
+	};
+	static const struct sock_fprog program = { sizeof(no_syn) / sizeof(*no_syn), no_syn };
+
+	if (l->endpoint.kind == ENDPOINT_TCP)
+		(void)setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+	else
+		remove_file(l);
+}
+
+void listening_settle(struct listening_set *set, struct listening_set *open, struct listening_set *going)
+{
+	for (size_t i = 0; i < set->count; i++)
+		set->item[i].shared = false;
+	for (size_t i = 0; open && i < open->count; i++) {
+		if (open->item[i].taken) {
+			close(open->item[i].fd);
+			continue;
+		}
+		shut_door(&open->item[i]);
+		going->item = mem_resize(going->item, going->count + 1, sizeof(*going->item));
+		going->item[going->count] = open->item[i];
+		going->item[going->count++].listener = NULL; /* its name goes with its configuration */
+	}
+	if (!open)
+		return;
+	free(open->item);
+	listening_init(open);
+}
+
+bool listening_has_clients(const struct listening_set *set)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		struct pollfd p = { set->item[i].fd, POLLIN, 0 };
+
+		if (poll(&p, 1, 0) > 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- new ones ----------------------------------------------------------------------- */

@@ -19,6 +19,7 @@ struct listening {
 	struct endpoint endpoint; /* as configured */
 	bool keep_file; /* of a unix socket: who made it removes it */
 	bool taken; /* by listening_take, into another set: a descriptor of its own for the same socket */
+	bool shared; /* it came by listening_take, and the other set still counts */
 };
 
 struct listening_set {
@@ -53,7 +54,15 @@ int listening_adopt(struct listening_set *set, int fd, const struct endpoint *ep
 int listening_take(struct listening_set *set, struct listening_set *open, const struct endpoint *ep,
 		   const char *listener, unsigned backlog, struct err *e);
 void listening_give_back(struct listening_set *open);
-/* Closes all; the master (remove_files) also removes the files of its unix sockets. */
+/*
+ * The set is in use from now on, in the place of `open` (NULL: there was none). What it has not taken goes to
+ * `going`, and `open` is empty: nobody new gets in there (the files of unix sockets are removed), but who waits
+ * in a backlog can be served until listening_release.
+ */
+void listening_settle(struct listening_set *set, struct listening_set *open, struct listening_set *going);
+/* Whether somebody waits in a backlog. */
+bool listening_has_clients(const struct listening_set *set);
+/* Closes all; the master (remove_files) also removes the files of its unix sockets, but for shared ones. */
 void listening_release(struct listening_set *set, bool remove_files);
 
 #endif

@@ -139,6 +139,16 @@ void tls_tickets_free(struct tls_tickets *t)
 	free(t);
 }
 
+void tls_tickets_leave(struct tls_tickets *t)
+{
+	if (!t)
+		return;
+	/* the kernel clears the page when the last of them has ended */
+	munmap(t->writable, sizeof(*t->writable));
+	munmap((void *)(uintptr_t)t->shared, sizeof(*t->shared));
+	free(t);
+}
+
 int64_t tls_tickets_lifetime_ms(const struct tls_tickets *t)
 {
 	return t->lifetime_ms;

@@ -33,6 +33,8 @@ struct tls_tickets;
 struct tls_tickets *tls_tickets_new(int64_t lifetime_ms, struct err *e);
 /* In the master: overwrites the keys, for all. In a child (of whom a fork made it): only its view of them goes. */
 void tls_tickets_free(struct tls_tickets *t);
+/* In the master: its view of them goes, but who was forked with them goes on using the keys, as long as it lives. */
+void tls_tickets_leave(struct tls_tickets *t);
 int64_t tls_tickets_lifetime_ms(const struct tls_tickets *t);
 
 /* In the master, once a second or so: a new key when its time has come. Returns whether there is one. */

@@ -76,6 +76,8 @@ static _Noreturn void live(struct master *m, enum child_role role, struct child_
 			close(family_at(m, i)->control_fd);
 	free(m->worker);
 	free(m->other);
+	if (m->roles->born)
+		m->roles->born(m->roles->ctx);
 	exit(m->roles->run[role](m->roles->ctx, start));
 }
 

@@ -139,24 +139,27 @@ static void end_slow_ones(struct overload *o, const struct shed_policy *policy, 
 
 /* ---- clients that nobody has time for ----------------------------------------------------- */
 
-/* Clients that workers have taken since the beginning. One whose worker died is missing, and that does no harm. */
-static uint64_t taken(const struct scoreboard *board, const struct scoreboard_count *count)
+/* Clients that workers have accepted since the beginning. */
+static uint64_t taken(const struct scoreboard *board)
 {
-	uint64_t n = count->busy;
+	uint64_t n = 0;
 
 	for (unsigned i = 0; i < board->slots; i++)
-		n += atomic_load(&board->slot[i].sessions);
+		n += atomic_load(&board->slot[i].clients);
 	return n;
 }
 
+/* taken: from before `waiting` was asked for, so nobody is in both. */
 static void tell_overdue(struct overload *o, const struct shed_policy *policy, const struct master_roles *roles,
-			 uint64_t taken, unsigned waiting, int64_t now)
+			 struct scoreboard *board, uint64_t taken, unsigned waiting, int64_t now)
 {
-	unsigned overdue = backlog_note(&o->backlog, policy, waiting, taken, now);
-	unsigned told = overdue > 0 && roles->turn_away ? roles->turn_away(roles->ctx, overdue) : 0;
+	unsigned told = atomic_exchange(&board->shared->turned_away, 0), overdue;
 
-	backlog_turned_away(&o->backlog, told);
 	o->count.turned_away += told;
+	backlog_turned_away(&o->backlog, told);
+	overdue = backlog_note(&o->backlog, policy, waiting, taken, now);
+	if (overdue > 0 && roles->turn_away)
+		roles->turn_away(roles->ctx, overdue);
 }
 
 /* ---- the turn ----------------------------------------------------------------------------------- */
@@ -169,11 +172,12 @@ static void look(struct overload *o, const struct master_limits *limits, const s
 		 struct scoreboard *board, struct child *worker, const struct scoreboard_count *count, int64_t now)
 {
 	bool full = count->total >= limits->pool.max_workers && roles->waiting;
+	uint64_t taken_before = taken(board);
 	unsigned waiting = full ? roles->waiting(roles->ctx) : 0, free_workers = count->idle + count->starting;
 
 	o->look_mono_ms = now + OVERLOAD_LOOK_MS;
 	end_slow_ones(o, &limits->shed, board, worker, waiting > free_workers ? waiting - free_workers : 0, now);
-	tell_overdue(o, &limits->shed, roles, taken(board, count), waiting, now);
+	tell_overdue(o, &limits->shed, roles, board, taken_before, waiting, now);
 	say_what_was_done(o, waiting, now);
 }
 
@@ -181,14 +185,15 @@ void overload_turn(struct overload *o, const struct master_limits *limits, const
 		   struct scoreboard *board, const struct scoreboard_count *count, struct child *worker)
 {
 	int64_t now = clock_mono_ms();
+	bool changed;
 
 	say_flood(o, board, now);
 	if (limits->shed.stress_workers == 0 || now < o->look_mono_ms)
 		return;
-	if (stress_update(&o->stress, &limits->shed, count->busy, now)) {
-		atomic_store(&board->shared->stressed, o->stress.on);
+	changed = stress_update(&o->stress, &limits->shed, count->busy, now);
+	atomic_store(&board->shared->stressed, o->stress.on);
+	if (changed)
 		say_stress(o, count, limits->pool.max_workers);
-	}
 	if (o->stress.on)
 		look(o, limits, roles, board, worker, count, now);
 }

@@ -30,7 +30,8 @@ struct scoreboard_slot {
 	_Atomic unsigned generation;
 	_Atomic pid_t pid;
 	_Atomic int64_t since_mono_ms; /* of the present state */
-	_Atomic uint64_t sessions, accepted, rejected; /* of this slot, over all its workers */
+	/* of this slot, over all its workers; clients counts when they are accepted, sessions when they are over */
+	_Atomic uint64_t clients, sessions, accepted, rejected;
 	struct client_wait wait; /* for its client, while it is busy */
 	char peer[80]; /* torn reads are possible and harmless: for people only */
 	char verb[16];
@@ -46,7 +47,7 @@ struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool ready[CHILD_ROLES]; /* by role: it has started; workers tell by their slots */
 	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
-	_Atomic unsigned auth_mechanisms; /* what the auth process can do now: bits of smtp/mechanism.h */
+	_Atomic unsigned turned_away; /* clients that heard 421 in the backlog, since the master looked (overload.c) */
 	_Atomic bool stressed; /* many workers are busy: what begins now has the time-outs of then (overload.h) */
 	/* Lines about connections that came to nothing, of all workers (scoreboard_may_log). */
 	_Atomic int64_t flood_second;

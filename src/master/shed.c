@@ -79,13 +79,17 @@ static int compare(const void *va, const void *vb)
 
 size_t shed_choose(struct shed_client *c, size_t count, const struct shed_policy *p, size_t wanted)
 {
+	enum client_rank lowest = CLIENT_LOCAL;
 	size_t chosen = 0;
 
 	if (p->shed_after_ms <= 0)
 		return 0;
+	for (size_t i = 0; i < count; i++)
+		if (c[i].rank < lowest)
+			lowest = c[i].rank;
 	/* those who may stay are moved out of the way first */
 	for (size_t i = 0; i < count; i++)
-		if (c[i].waited_ms >= p->shed_after_ms) {
+		if (c[i].waited_ms >= p->shed_after_ms * (c[i].rank > lowest ? SHED_RANK_WAITS : 1)) {
 			struct shed_client may_go = c[i];
 
 			c[i] = c[chosen];

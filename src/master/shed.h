@@ -34,6 +34,12 @@ struct shed_policy {
 /* In stress, a client that has no message in so many times stress_timeout_ms of waiting goes, too. */
 #define SHED_STRESS_WAITS 6
 
+/*
+ * While a client of lower rank is being waited for, be it not for long yet, one of higher rank may keep a
+ * worker so many times shed_after_ms: strangers are there first and not only judged first.
+ */
+#define SHED_RANK_WAITS 6
+
 /* ---- stress ------------------------------------------------------------------------- */
 
 #define STRESS_CALM_MS 5000 /* it ends when there was none for so long */

@@ -63,8 +63,14 @@ struct master_roles {
 	enum master_change (*tick)(void *ctx);
 	/* A process that is no child of the master's list has ended: one that a hook has started. */
 	enum master_change (*ended)(void *ctx, pid_t pid, int wait_status);
+	/* In a child, before its role runs. */
+	void (*born)(void *ctx);
+	/* The children of the generation before have been told, and none was forked since the change. */
+	void (*turned)(void *ctx);
 	/* Workers of an earlier batch may be told to retire; false: they are still needed. */
 	bool (*may_retire)(void *ctx);
+	/* They have been told: idle ones go now. */
+	void (*retired)(void *ctx);
 	/*
 	 * The executable is to be replaced in place: all children live on as children of this process. Returns
 	 * only when that failed.
@@ -77,8 +83,8 @@ struct master_roles {
 	void (*revert)(void *ctx, const struct child *const *child, unsigned count);
 	/* Connections in the backlogs of all listening sockets. NULL: nobody knows, and nobody has to go for them. */
 	unsigned (*waiting)(void *ctx);
-	/* So many of them, those that wait longest, are to hear 421. Returns how many do. */
-	unsigned (*turn_away)(void *ctx, unsigned count);
+	/* So many of them, those that wait longest, are to hear 421; who does it counts them (turned_away). */
+	void (*turn_away)(void *ctx, unsigned count);
 	/* The master waits for this descriptor, too, and calls that when it is readable. NULL: there is none. */
 	int watch_fd;
 	void (*watch)(void *ctx);

@@ -108,6 +108,8 @@ void turnover_begin(struct master *m, enum master_change change)
 		atomic_store(&m->board->shared->ready[m->other[i].role], false);
 		make_old(m, &m->other[i]);
 	}
+	if (m->roles->turned)
+		m->roles->turned(m->roles->ctx);
 }
 
 /* Enough of the present batch wait for clients, or there is no room for more. */
@@ -127,9 +129,17 @@ static bool are_relieved(const struct master *m)
 	       ((!room || count.total >= pool->max_workers) && count.starting == 0);
 }
 
+static bool has_stale(const struct master *m)
+{
+	for (unsigned i = 0; i < m->board->slots; i++)
+		if (m->worker[i].pid != 0 && !m->worker[i].told && turnover_is_stale(m, &m->worker[i]))
+			return true;
+	return false;
+}
+
 void turnover_step(struct master *m)
 {
-	if (!m->turning || !are_relieved(m) || (m->roles->may_retire && !m->roles->may_retire(m->roles->ctx)))
+	if (!m->turning || !are_relieved(m) || (has_stale(m) && m->roles->may_retire && !m->roles->may_retire(m->roles->ctx)))
 		return;
 	for (unsigned i = 0; i < m->board->slots; i++) {
 		struct child *c = &m->worker[i];
@@ -138,4 +148,6 @@ void turnover_step(struct master *m)
 			child_tell(c, CONTROL_RETIRE);
 	}
 	m->turning = false;
+	if (m->roles->retired)
+		m->roles->retired(m->roles->ctx);
 }

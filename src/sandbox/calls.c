@@ -122,7 +122,7 @@ const struct call_row sandbox_allowed[] = {
 
 	/* being a process */
 	{ L, "rt_sigaction rt_sigprocmask rt_sigreturn sigreturn sigaltstack restart_syscall "
-	  "set_robust_list rseq exit exit_group", ALWAYS },
+	  "set_robust_list rseq alarm setitimer exit exit_group", ALWAYS },
 	{ L, "tgkill", IF(1, IS(0, CALL_SELF)) }, /* abort() */
 	{ L, "prctl", IF(1, IS(0, PR_SET_NAME)) },
 	{ L, "prctl", IF(2, IS(0, PR_SET_VMA), IS(1, 0)) }, /* glibc names its heaps */
@@ -142,10 +142,8 @@ const struct call_row sandbox_allowed[] = {
 	/* threads and children. clone3 is in sandbox_absent */
 	{ CALLS_THREADS, "clone", IF(1, { 0, NAMESPACES | CLONE_THREAD, CLONE_THREAD }) },
 	{ CALLS_FORK, "clone", IF(1, WITHOUT(0, NAMESPACES)) },
-	{ CALLS_FORK, "fork vfork set_tid_address wait4 waitid waitpid kill tgkill signalfd4 setitimer "
-	  "alarm", ALWAYS },
+	{ CALLS_FORK, "fork vfork set_tid_address wait4 waitid waitpid kill tgkill signalfd4", ALWAYS },
 	{ CALLS_FORK, "prctl", IF(1, IS(0, PR_SET_PDEATHSIG)) },
-	{ CALLS_ALARM, "setitimer alarm", ALWAYS },
 };
 const size_t sandbox_allowed_count = sizeof(sandbox_allowed) / sizeof(sandbox_allowed[0]);
 

@@ -3,12 +3,15 @@
 #include "sandbox/watch.h"
 
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -32,6 +35,7 @@ struct sandbox_watch {
 	int line[2]; /* the children's end, the master's end */
 	struct listener *first;
 	struct seccomp_notif *request;
+	size_t request_size; /* as this kernel has it */
 	struct seccomp_notif_resp *response;
 };
 
@@ -46,6 +50,17 @@ static void close_line(struct sandbox_watch *w)
 	}
 }
 
+/* As seccomp_notify_alloc finds it. */
+static int find_size(struct sandbox_watch *w)
+{
+	struct seccomp_notif_sizes sizes;
+
+	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
+		return -1;
+	w->request_size = sizes.seccomp_notif > sizeof(*w->request) ? sizes.seccomp_notif : sizeof(*w->request);
+	return 0;
+}
+
 struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct sandbox_violation *v), void *ctx,
 					struct err *e)
 {
@@ -58,7 +73,7 @@ struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct s
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, w->line) == 0 &&
 	    epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->line[1], &event) == 0 &&
-	    (errno = -seccomp_notify_alloc(&w->request, &w->response)) == 0)
+	    find_size(w) == 0 && (errno = -seccomp_notify_alloc(&w->request, &w->response)) == 0)
 		return w;
 	err_set_os(e, errno, "cannot watch for violations of the sandbox");
 	sandbox_watch_free(w);
@@ -189,8 +204,13 @@ static void judge(struct sandbox_watch *w, struct listener *l)
 	enum sandbox_action action = action_for(&l->subject);
 	struct sandbox_violation v = { .role = l->subject.role, .action = action };
 
-	if (seccomp_notify_receive(l->fd, w->request) != 0)
-		return; /* it died meanwhile */
+	memset(w->request, 0, w->request_size); /* the kernel takes no other */
+	if (seccomp_notify_receive(l->fd, w->request) != 0) {
+		/* ENOENT: it died meanwhile. What cannot be answered is not waited for: its calls fail then */
+		if (errno != ENOENT && errno != EINTR)
+			forget(w, l);
+		return;
+	}
 	v.pid = (pid_t)w->request->pid;
 	v.number = w->request->data.nr;
 	v.call = sandbox_call_name(w->request->data.arch, v.number);

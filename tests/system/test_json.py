@@ -52,6 +52,7 @@ RUNS = {
     "import": ("export and import", [["--from", "a@b", "--to", "c@d", "/proc/self/limits"]]),
     "top": ("Status", []),  # test_sockets
     "watch": ("Events", []),  # test_sockets
+    "log": ("Events", []),  # test_log.py
 }
 
 

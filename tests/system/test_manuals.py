@@ -104,7 +104,7 @@ def logged_events():
     """The events that the daemon's code names: in calls of log_begin and log_msg, of what stands in front of them, and in tables."""
     events = set()
     for path in SRCDIR.glob("src/*/*.c"):
-        if path.parent.name in ("cli", "doctor", "sendmail"):
+        if path.parent.name in ("cli", "doctor", "sendmail", "base", "config"):
             continue
         text = path.read_text()
         for name, call in re.findall(r"\b((?:\w+_)?log(?:_\w+)?|begin)\(((?:[^;\"]|\"(?:[^\"\\]|\\.)*\")*)\);", text):
@@ -124,6 +124,8 @@ def test_events(_t):
     if len(events) < 60:
         raise AssertionError(f"only {sorted(events)} were found in the code")
     equal(sorted(events - documented), [], "events that posthoused(8) does not tell of")
+    table = re.search(r"events\[LOG_PART_COUNT\].*?^};", (SRCDIR / "src/base/log_level.c").read_text(), re.S | re.M)[0]
+    equal(sorted(set(re.findall(r'"(\w+)"', table)) - documented), [], "events that have a part of log_level, and are none")
 
 
 def test_figures(_t):

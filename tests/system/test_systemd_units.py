@@ -49,7 +49,10 @@ class Service(World):
             "/etc/systemd/system/posthouse-check.service.d/test.conf": LOOSE,
             "/etc/systemd/system/sink.service": SINK.format(sbin=self.where["sbindir"]),
             **dict(files)}, [])
-        self.run("systemd-sysusers", "/usr/lib/sysusers.d/posthouse.conf")
+        self.run("systemd-sysusers", "posthouse.conf")
+        for path, _ in files:
+            if "sysusers.d" in path:
+                self.run("systemd-sysusers", path)
         self.run("systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/posthouse.conf")
         t.later(self.comment_logs)
         for unit in wants:
@@ -211,6 +214,22 @@ def test_the_check(t):
     assert w.start("posthouse-check.service", check=None).returncode != 0
     equal(w.show("posthouse-check.service", "ExecMainStatus"), "1", "exit status")  # WARNING
     w.start("sink.service")
+
+
+def test_operators(t):
+    """Members of control_group reach the relay, in a spool that is one user's."""
+    w = Service(t, wants=("posthouse.service",), more='control_group = "ops"', dropin="SupplementaryGroups=ops\nSystemCallFilter=@chown\n",
+                files=[("/usr/lib/sysusers.d/ops.conf", "g ops -\nu oper -\nm oper ops\n")])
+    w.send("held")
+    oper = ["setpriv", "--reuid=oper", "--regid=oper", "--init-groups", w.where["bindir"] + "/posthouse", "--config",
+            w.where["sysconfdir"] + "/posthouse/posthouse.conf"]
+    w.run(*oper, "hold", "--all")
+    w.start("sink.service")
+    assert b"held" in w.run(*oper, "queue").stdout
+    assert w.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *oper[4:], "release", "--all",
+                 check=None).returncode != 0
+    w.run(*oper, "release", "--all")
+    w.arrives("held")
 
 
 def test_separate_users(t):

@@ -417,12 +417,12 @@ def test_resumed_client_certificates(t):
         equal((event["fingerprint"], event["verified"]), (sha256(t, pair.cert), "1"), "in a resumed session")
         authorities.write_bytes(other.file.read_bytes())
         os.kill(relay.pid, signal.SIGHUP)
-        relay.wait_for("reloaded", after=seen)
+        relay.wait_for("reloaded", after=seen, what="certificates")
         wait_until(lambda: not resumed(relay, context, session), "the old sessions to be of no use")
         authorities.write_bytes(pki.file.read_bytes())
         os.kill(relay.pid, signal.SIGHUP)
         old = set(relay.children("worker"))  # some may know the other authority
-        relay.wait_for("reloaded", after=relay.wait_for("reloaded", after=seen))
+        relay.wait_for("reloaded", what="certificates", after=relay.wait_for("reloaded", after=seen, what="certificates"))
         wait_until(lambda: not old & set(relay.children("worker")), "other workers")
         wait_until(lambda: resumed(relay, context, ticket(relay, context)), "the new ones to be")
 

@@ -94,7 +94,7 @@ def test_hup_under_load(t):
     for number in range(6):
         w.put(w.new(f"turn{number}"))
         w.hup()
-        w.relay.wait_for("reloaded", count=number + 1)
+        w.relay.wait_for("reloaded", count=number + 1, what="certificates")
         wait_until(lambda n=number: f"turn{n}" in seen or trouble, "the new certificate to be seen")
     stop.set()
     for thread in threads:

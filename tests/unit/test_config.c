@@ -117,15 +117,15 @@ static bool is_alternative(const char *key)
 /* Every key with a value that is not its default. */
 static const char every_key[] =
 	"hostname = \"[192.0.2.1]\"\nhandler = debug\nspool = /s\nspool_sync = strict\nmin_free = 1G\n"
-	"user = u smtp_user = v\nlog = syslog\nlog_level = debug\npid_file = /run/p\n"
+	"user = u smtp_user = v\nlog = syslog\nlog_level = debug log_format = json\npid_file = /run/p\n"
 	"min_spare = 1\nmax_spare = 2\nmax_workers = 3\nmax_requests = 4\nstop_timeout = 5\nlisten_backlog = 6\n"
 	"stress_threshold = 71 stress_timeout = 72s stress_max_errors = 73 stress_client_connections = 74\n"
 	"min_data_rate = 75 shed_after = 76s backlog_timeout = 77s max_commands = 78\n"
 	"relay_from = { 0.0.0.0/0, 2001:db8::/32, \"192.0.2.1\" }\nrelay_from_anyone = yes\n"
 	"data_size_limit = 7K\nmax_recipients = 108\nmax_received = 9\nmax_errors = 10\nmax_transactions = 11\n"
 	"bare_newline = normalize\nenable_smtputf8 = TRUE\ndecode_data = 0 enable_binarymime = yes vrfy_table = /vt vrfy_for_anyone = yes deliver_by_minimum = 61m\n"
-	"metrics_listen = { \"[2001:db8::1]:80\", unix:/m } metrics_from = 192.0.2.0/24 metrics_file = /m/x.prom\n"
 	"seccomp = log\nlandlock = no\n"
+	"metrics_listen = { \"[2001:db8::1]:80\", unix:/m } metrics_from = 192.0.2.0/24 metrics_file = /m/x.prom\n"
 	"command_timeout = 12s\ndata_timeout = 13m\nmessage_timeout = 14h\nsession_timeout = 15h\n"
 	"retry_min = 16ms\nretry_max = 1d\nretry_factor = 1.25\n"
 	"expire_after = 28h\nwarn_after = 29m\nbounce_size_limit = 30K\npostmaster = \"pm@[192.0.2.1]\"\n"
@@ -182,7 +182,8 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_str_eq(cfg->user, "u");
 	ck_assert_str_eq(cfg->smtp_user, "v");
 	ck_assert_str_eq(cfg->log, "syslog");
-	ck_assert_int_eq(cfg->log_levels.of[LOG_PART_CLIENT], LOG_LEVEL_DEBUG);
+	ck_assert_int_eq(cfg->log_levels.of[LOG_PART_SERVICE], LOG_LEVEL_DEBUG);
+	ck_assert_int_eq(cfg->log_format, LOG_FORMAT_JSON);
 	ck_assert_str_eq(cfg->pid_file, "/run/p");
 	ck_assert_uint_eq(cfg->min_spare, 1);
 	ck_assert_uint_eq(cfg->max_spare, 2);

@@ -281,7 +281,7 @@ START_TEST(test_table)
 	daemon_options_usage(&usage);
 	for (size_t i = 0; i < daemon_option_count; i++) {
 		const struct daemon_option *o = &daemon_option_table[i];
-		const char *argument = !o->argument ? "" : strcmp(o->argument, "LIMIT") == 0 ? "7" : "/x";
+		const char *argument = !o->argument ? "" : strcmp(o->argument, "LIMIT") == 0 || strcmp(o->argument, "FD") == 0 ? "7" : "/x";
 		char *by_name = mem_printf("--%s %s", o->name, argument), *by_letter, *mention;
 		struct daemon_options x, y;
 

@@ -145,6 +145,22 @@ START_TEST(strangers_go_first_then_the_slowest)
 }
 END_TEST
 
+START_TEST(a_new_stranger_does_not_drive_out_a_user)
+{
+	struct shed_client c[] = { { .slot = 0, .rank = CLIENT_PRIVILEGED, .waited_ms = 29999 },
+				   { .slot = 1, .rank = CLIENT_STRANGER, .waited_ms = 10 } };
+
+	ck_assert_uint_eq(shed_choose(c, 2, &policy, 2), 0);
+	ck_assert_uint_eq(shed_choose(c, 1, &policy, 2), 1); /* nobody else is there */
+	c[0].waited_ms = 30000; /* it will not come back */
+	ck_assert_uint_eq(shed_choose(c, 2, &policy, 2), 1);
+	ck_assert_uint_eq(c[0].slot, 0);
+	c[1].waited_ms = 5000;
+	ck_assert_uint_eq(shed_choose(c, 2, &policy, 1), 1);
+	ck_assert_uint_eq(c[0].slot, 1);
+}
+END_TEST
+
 /* ---- the backlog ------------------------------------------------------------------------ */
 
 #define STEPS 4000
@@ -252,8 +268,9 @@ START_TEST(who_waits_for_a_client_is_told)
 	struct wires w;
 
 	connect_wires(&w);
-	ck_assert_int_eq(get(&w, 20), IO_TIMEOUT);
-	ck_assert_int_ge(atomic_load(&w.wait.before_ms), 20);
+	do
+		ck_assert_int_eq(get(&w, 20), IO_TIMEOUT);
+	while (atomic_load(&w.wait.before_ms) == 0); /* where others take our time there may be none left to wait */
 	ck_assert_int_eq(atomic_load(&w.wait.since_mono_ms), 0);
 	shed(&w);
 	/* what it has said is heard first */
@@ -307,12 +324,12 @@ static unsigned waiting(void *ctx)
 	return ((struct world *)ctx)->waiting;
 }
 
-static unsigned turn_away(void *ctx, unsigned count)
+static void turn_away(void *ctx, unsigned count)
 {
 	struct world *w = ctx;
 
 	w->asked_to_turn_away = count;
-	return w->turns_away;
+	atomic_fetch_add(&w->board->shared->turned_away, w->turns_away);
 }
 
 static void make_world(struct world *w)
@@ -500,7 +517,7 @@ int main(void)
 	Suite *s = suite_create("overload");
 
 	UNIT_CASE(s, stress_begins_at_once_and_ends_when_it_is_calm, what_a_client_has_cost,
-		  who_was_told_is_not_told_again, strangers_go_first_then_the_slowest,
+		  who_was_told_is_not_told_again, strangers_go_first_then_the_slowest, a_new_stranger_does_not_drive_out_a_user,
 		  the_backlog_knows_how_long_its_first_have_waited, without_a_time_out_nobody_is_turned_away,
 		  who_waits_for_a_client_is_told, an_answer_that_is_owed_is_not_cut_short,
 		  a_turn_sheds_as_many_as_wait, nobody_is_shed_while_more_workers_may_be_started,

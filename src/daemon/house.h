@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What lasts while generations of the service come and go (service.h), and the master's book of them. The
+ * master's own: children have the service they were forked with.
+ */
+#ifndef DAEMON_HOUSE_H
+#define DAEMON_HOUSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "access/limits.h"
+#include "daemon/activation.h"
+#include "daemon/notify.h"
+#include "daemon/service.h"
+#include "daemon/trial.h"
+#include "listener/socket.h"
+#include "master/scoreboard.h"
+#include "master/supervise.h"
+
+struct sandbox_watch;
+
+/* What is being tried before it comes into use. */
+enum house_trial {
+	HOUSE_NO_TRIAL,
+	HOUSE_TRIES_RELOAD, /* HUP: the configuration */
+	HOUSE_TRIES_UPGRADE, /* USR2: the same, first */
+	HOUSE_TRIES_EXECUTABLE /* USR2: then the new executable, with it */
+};
+
+struct house {
+	const struct service_setup *setup;
+	struct service *now; /* owned */
+	struct service *before; /* it has just been replaced; owned */
+
+	/* made once, or had from the executable before this one */
+	char *spool; /* of which it has the lock; NULL: none yet; owned */
+	int lock_fd;
+	int notice_fd[2], event_fd[2];
+	int64_t started_wall_us;
+	struct scoreboard *board;
+	struct limits limits;
+	struct notify notify; /* what the supervisor is told */
+	struct sandbox_watch *watch; /* of what children were not allowed to do; NULL: none yet */
+	char *pid_file; /* written, so to be removed; NULL: none; owned */
+	struct listening_set going; /* nobody listens there any more, but there are clients in their backlogs */
+	int64_t going_since_mono_ms;
+	unsigned strangers; /* workers of the executable before this one, at the start */
+
+	/* for the master: those of `now` */
+	struct master_roles roles;
+	struct master_limits master_limits;
+
+	struct trial trial;
+	enum house_trial tries;
+	bool again; /* HUP came meanwhile */
+};
+
+#endif

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: ISC
+"""What somebody can do who took over one of our processes: system calls are made inside the running ones (tests/sandbox/
+inject, by ptrace from root), as they would make them, and each forbidden thing is seen to be refused, and told of."""
+
+import os
+import platform
+import pwd
+import re
+import shutil
+import signal
+import socket
+import sys
+import time
+
+import harness
+from certificates import Pki, TlsClient
+from harness import AUTH_USER, BUILDDIR, Skip, equal, need_root, wait_until
+from smtp_peers import Client, Upstream
+
+CONTENT = b"Subject: sandbox\r\n\r\nsecret of the first\r\n"
+WORKERS = 24
+O_RDONLY, O_WRONLY, O_CREAT, O_DIRECTORY = os.O_RDONLY, os.O_WRONLY, os.O_CREAT, os.O_DIRECTORY
+PTRACE_ATTACH, PROT_RX, MAP_ANON, CLONE_NEWUSER = 16, 5, 0x22, 0x10000000
+KILLED = "killed KILL"
+
+
+# ---- a service that has everything --------------------------------------------------------
+
+class World:
+    """One daemon with all roles, two messages in its queue, and secrets in files."""
+
+    def __init__(self, t, one_user=False, more="", prefix=()):
+        need_root()
+        if platform.machine() != "x86_64":
+            raise Skip("system calls are injected on x86-64 only")
+        if harness.sanitized():
+            raise Skip("built with a sanitizer: there is no sandbox")
+        self.t = t
+        self.pki = Pki(t)
+        pair = self.pki.pair()
+        self.key = pair.key
+        self.home = t.tmp / "home"
+        self.home.mkdir()
+        self.secret = t.tmp / "secret"
+        self.secret.write_text("upstream's password\n")
+        (t.tmp / "logins").mkdir()  # who may read a file may read its folder
+        self.users = t.tmp / "logins/users"
+        t.posthouse("user", "--file", self.users, "--stdin", "add", "alice", data=b"password\n")
+        program = t.tmp / "program"
+        program.write_text("#!/bin/sh\ncat\n")
+        program.chmod(0o755)
+        owner = pwd.getpwnam("nobody" if one_user else AUTH_USER)
+        shutil.chown(self.users, owner.pw_uid, owner.pw_gid)
+        for path in (self.users, self.secret, self.key):
+            path.chmod(0o600)
+        if one_user:
+            prefix = [*harness.as_user(owner), *prefix]
+            for path in (self.home, self.secret, self.key):
+                shutil.chown(path, owner.pw_uid, owner.pw_gid)
+        self.dead = harness.ReservedPort(t)
+        self.other = Upstream(t)  # what nobody here is to connect to
+        scratch = t.tmp / "scratch"  # where messages lie that go through a program: all workers may look in there
+        scratch.mkdir()
+        scratch.chmod(0o1777)
+        config = "".join(f"{line}\n" for line in (
+            "tls = starttls", pair.config(), "auth = offered", "auth_without_tls = yes", f'auth_users_file = "{self.users}"',
+            f'filter_command = {{ "{program}" }}', f"min_spare = {WORKERS}", f"max_spare = {2 * WORKERS}", "max_workers = 100",
+            f'upstream "main" {{\n  remoteaddr = "127.0.0.1:{self.dead.port}"\n  user = "u"\n  tls = none\n  auth_mechanisms = "CRAM-MD5"\n'
+            f'  password_file = "{self.secret}"\n}}'))
+        self.relay = t.daemon(None, config=config + more, spool=self.home / "spool", prefix=prefix,
+                              env={**os.environ, "TMPDIR": str(scratch)})
+        self.relay.violations_expected = True
+        self.relay.ready()
+        with Client(self.relay) as client:
+            client.message(CONTENT)
+            client.message(CONTENT)
+        self.ids = self.relay.queue()
+        equal(len(self.ids), 2, "messages queued")
+
+    @property
+    def queue(self):
+        return self.home / "spool/queue"
+
+    def worker(self):
+        """One that waits for a client, and not the same as before when that was killed."""
+        return wait_until(lambda: ([p for p in self.relay.children("worker") if harness.process_title(p).endswith("worker")]
+                                   or [0])[-1], "a worker")
+
+    def pid(self, role):
+        return self.worker() if role == "worker" else self.relay.child(role)
+
+    def check(self, role, name, calls, expected, told):
+        """Makes the calls inside the role; what the last one came to, and what the log says of it."""
+        last = self.relay.events_seen[-1]
+        pid = self.pid(role)
+        seen = inject(self.t, pid, *calls)
+        assert re.fullmatch(expected, seen[-1]), f"{role}: {name}: {seen}"
+        if told:
+            event = self.relay.wait_for("sandbox_violation", after=last, pid=pid)
+            equal((event["role"], event["syscall"], event["action"]), (role, told, "killed" if seen[-1] == KILLED else "refused"),
+                  f"{role}: {name}")
+        if seen[-1] == KILLED:
+            self.relay.wait_for("child_exited", after=last, pid=pid, signal="KILL")
+            if role != "worker":
+                wait_until(lambda: self.relay.children(role) and self.relay.child(role) != pid, f"the next {role}")
+                wait_until(lambda: waits(self.relay.child(role)), f"{role} to be under its filter")
+        else:
+            assert harness.process_alive(pid), f"{role} did not survive {name}"
+
+    def still_serves(self):
+        with TlsClient(self.relay, self.pki.context()) as client:
+            client.cmd("AUTH PLAIN AGFsaWNlAHBhc3N3b3Jk", 235)
+            client.message(CONTENT)
+        wait_until(lambda: len(self.relay.queue()) == 3, "the message in the queue")
+
+
+def waits(pid):
+    """It is under its filter, and waits for work."""
+    try:
+        status = open(f"/proc/{pid}/status", encoding="ascii").read()
+    except OSError:
+        return False
+    return "\nSeccomp:\t2" in status and "\nState:\tS" in status
+
+
+def inject(t, pid, *calls):
+    words = []
+    for call in calls:
+        words += [*([","] if words else []), *map(str, call)]
+    wait_until(lambda: waits(pid), f"process {pid} to wait")
+    done = t.run([BUILDDIR / "tests/sandbox/inject", pid, *words])
+    if done.returncode != 0:
+        raise AssertionError(f"inject {words}: {done.stderr.decode()}")
+    return done.stdout.decode().splitlines()
+
+
+# ---- what is refused -------------------------------------------------------------------------
+
+def open_file(path, flags=O_RDONLY):
+    return ("open", f"s:{path}", flags, 0o600)
+
+
+def quiet(w):
+    """Refused by modes and Landlock, without a word: (what, calls)."""
+    outside = f"/tmp/posthouse-outside-{w.relay.pid}"
+    return [
+        ("the upstream's password", [open_file(w.secret)]),
+        ("the key of the certificate", [open_file(w.key)]),
+        ("what users log in with", [open_file(w.users)]),
+        ("write outside", [open_file(outside, O_WRONLY | O_CREAT)]),
+        ("a folder outside", [("mkdir", f"s:{outside}", 0o700)]),
+        ("the master's memory", [open_file(f"/proc/{w.relay.pid}/mem")]),
+        ("its own memory", [open_file("/proc/self/mem", O_WRONLY)]),
+    ]
+
+
+def loud(w, sibling):
+    """Refused by seccomp: (what, calls, name in the log)."""
+    return [
+        ("run a program", [("execve", "s:/bin/sh", "p:/bin/sh", 0)], "execve"),
+        ("debug another process", [("ptrace", PTRACE_ATTACH, sibling, 0, 0)], "ptrace"),
+        ("read another's memory", [("process_vm_readv", sibling, "z:16", 1, "z:16", 1, 0)], "process_vm_readv"),
+        ("become root", [("setresuid", 0, 0, 0)], "setresuid"),
+        ("a namespace", [("unshare", CLONE_NEWUSER)], "unshare"),
+        ("a raw socket", [("socket", socket.AF_INET, socket.SOCK_RAW, 1)], "socket"),
+        ("the kernel's virtual machine", [("bpf", 0, 0, 0)], "bpf"),
+    ]
+
+
+def worker_is_confined(w):
+    first, outside = w.queue / w.ids[0], w.t.tmp / "moved"
+    for what, calls in [
+            *quiet(w),
+            ("read a message", [open_file(first)]),
+            ("change a message", [open_file(first, O_WRONLY)]),
+            ("list the queue", [open_file(w.queue, O_RDONLY | O_DIRECTORY)]),
+            ("remove a message", [("unlink", f"s:{first}")]),
+            ("move a message away", [("rename", f"s:{first}", f"s:{outside}")]),
+            ("system files", [open_file("/etc/passwd")])]:
+        w.check("worker", what, calls, "EACCES|EPERM|ENOENT|EXDEV", None)
+    for what, calls in [("the kernel's rings", [("io_uring_setup", 8, "z:128")]),
+                        ("a process unseen", [("clone3", "z:88", 88)])]:
+        w.check("worker", what, calls, "ENOSYS", None)
+    for what, calls, told in [
+            *loud(w, w.relay.child("relay")),
+            ("end the master", [("kill", w.relay.pid, signal.SIGKILL)], "kill"),
+            ("a copy of itself", [("fork",)], "fork"),
+            ("a thread", [("clone", 0x10f00, 0, 0, 0, 0)], "clone"),
+            ("connect", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0), ("connect", "@", f"4:{w.other.port}", 16)], "socket"),
+            ("local services", [("socket", socket.AF_UNIX, socket.SOCK_STREAM, 0), ("connect", "@", "u:/run/x", 110)], "socket"),
+            ("connect by a socket it has", [("connect", 0, f"4:{w.other.port}", 16)], "connect"),
+            ("code of its own", [("mmap", 0, 4096, PROT_RX, MAP_ANON, -1, 0)], "mmap"),
+            ("readable for others", [("chmod", f"s:{first}", 0o644)], "chmod"),
+            ("list by a descriptor it has", [("getdents64", 0, "z:256", 256)], "getdents64")]:
+        w.check("worker", what, calls, KILLED, told)
+    equal(w.relay.queue(), w.ids, "the queue")
+    w.still_serves()
+
+
+def test_worker(t):
+    worker_is_confined(World(t))
+
+
+def test_worker_of_one_user(t):
+    """Without root at the start there is no user to hide behind: the rest must do."""
+    need_landlock()
+    worker_is_confined(World(t, one_user=True))
+
+
+def need_landlock(least=2):
+    abi = landlock_abi()
+    if abi < least:
+        raise Skip(f"this kernel's Landlock is of ABI {abi}, not {least}")
+
+
+def landlock_abi():
+    import ctypes
+    abi = ctypes.CDLL(None, use_errno=True).syscall(444, None, 0, 1)
+    return max(abi, 0)
+
+
+def relay_is_confined(w, one_user):
+    for what, calls in quiet(w):
+        # it has the password already; as one user with it, and in /etc, it could read the file again
+        w.check("relay", what, calls, "EACCES|EPERM|ENOENT", None)
+    if landlock_abi() >= 4:
+        w.check("relay", "connect elsewhere", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0),
+                                               ("connect", "@", f"4:{w.other.port}", 16)], "EACCES", None)
+    w.check("relay", "its own queue", [open_file(w.queue / w.ids[0])], r"\d+", None)
+    cases = loud(w, w.worker())
+    for what, calls, told in cases[:2] + [("end the master", [("kill", w.relay.pid, signal.SIGKILL)], "kill"),
+                                          ("a process", [("fork",)], "fork")]:
+        w.check("relay", what, calls, KILLED, told)
+    assert not w.other.sessions
+    w.still_serves()
+
+
+def test_relay(t):
+    need_landlock()
+    relay_is_confined(World(t), False)
+
+
+def test_relay_of_one_user(t):
+    need_landlock()
+    relay_is_confined(World(t, one_user=True), True)
+
+
+def auth_is_confined(w):
+    for what, calls in quiet(w):
+        if what != "what users log in with":
+            w.check("auth", what, calls, "EACCES|EPERM|ENOENT", None)
+    w.check("auth", "the queue", [open_file(w.queue / w.ids[0])], "EACCES", None)
+    cases = loud(w, w.worker())
+    for what, calls, told in cases[:2] + [
+            ("connect", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0), ("connect", "@", f"4:{w.other.port}", 16)], "socket")]:
+        w.check("auth", what, calls, KILLED, told)
+    if landlock_abi() >= 6:
+        w.check("auth", "end the master", [("kill", w.relay.pid, signal.SIGKILL)], "EPERM", None)
+    w.still_serves()
+
+
+def test_auth(t):
+    need_landlock()
+    auth_is_confined(World(t))
+
+
+def test_auth_of_one_user(t):
+    need_landlock()
+    # the users file is in a folder of its own there: the folder's other files would be readable
+    auth_is_confined(World(t, one_user=True))
+
+
+def test_keys(t):
+    w = World(t)
+    for what, calls, told in [("a file", [open_file("/etc/passwd")], "open"), *loud(w, w.worker())[:2],
+                              ("connect", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0)], "socket")]:
+        w.check("keys", what, calls, KILLED, told)
+    w.still_serves()
+
+
+def test_programs(t):
+    """What an operator's program may be is not known: only what no such program needs is refused, with an error."""
+    w = World(t)
+    for what, calls, told in [("debug another process", [("ptrace", PTRACE_ATTACH, w.worker(), 0, 0)], "ptrace"),
+                              ("mount", [("mount", "s:none", "s:/tmp", "s:tmpfs", 0, 0)], "mount"),
+                              ("a namespace", [("unshare", CLONE_NEWUSER)], "unshare")]:
+        w.check("programs", what, calls, "EPERM", told)
+    w.still_serves()
+
+
+def test_programs_of_one_user(t):
+    need_landlock(6)
+    w = World(t, one_user=True)
+    w.check("programs", "end the master", [("kill", w.relay.pid, signal.SIGKILL)], "EPERM", None)
+    w.still_serves()
+
+
+def test_memory_is_nobodys(t):
+    """Others of the same user see neither memory nor descriptors, and cannot debug."""
+    w = World(t, one_user=True)
+    look = ("import os,sys,ctypes\n"
+            "for p in sys.argv[1:]:\n"
+            "  for name in ('mem', 'environ', 'maps'):\n"
+            "    try: open(f'/proc/{p}/{name}', 'rb').read(1); print(p, name)\n"
+            "    except PermissionError: pass\n"
+            "  if ctypes.CDLL(None).ptrace(16, int(p), 0, 0) == 0: print(p, 'ptrace')\n")
+    for role in ("worker", "relay", "auth", "keys", "programs"):
+        pid = w.pid(role)
+        done = t.run([*harness.as_user(pwd.getpwnam("nobody")), sys.executable, "-c", look, pid], check=0)
+        equal(done.stdout.decode(), "", f"what can be seen of {role}")
+    for role in ("worker", "relay", "auth", "keys"):
+        limits = open(f"/proc/{w.pid(role)}/limits", encoding="ascii").read()
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.M), f"{role}: {limits}"
+
+
+# ---- the modes -----------------------------------------------------------------------------------
+
+def test_log(t):
+    """Told of, and done: the way to find out what a table lacks."""
+    w = World(t, more="seccomp = log\n")
+    pid = w.worker()
+    seen = inject(t, pid, ("socket", socket.AF_INET, socket.SOCK_STREAM, 0))
+    assert int(seen[0]) > 2, seen
+    event = w.relay.wait_for("sandbox_violation", pid=pid)
+    equal((event["role"], event["syscall"], event["action"]), ("worker", "socket", "allowed"), "what is told")
+    assert harness.process_alive(pid)
+    # files are Landlock's
+    equal(inject(t, pid, open_file("/etc/passwd")), ["EACCES"], "a file")
+    # again and again: told once a second
+    inject(t, pid, *[("socket", socket.AF_INET, socket.SOCK_STREAM, 0)] * 40)
+    assert len(w.relay.events("sandbox_violation")) <= 5, w.relay.events("sandbox_violation")
+    w.still_serves()
+
+
+def test_off(t):
+    w = World(t, one_user=True, more="seccomp = off\nlandlock = no\n")
+    event = w.relay.wait_for("sandbox")
+    equal((event["seccomp"], event["landlock"]), ("off", "0"), "what the log says")
+    for role in ("worker", "relay", "auth", "keys", "programs"):
+        status = open(f"/proc/{w.pid(role)}/status", encoding="ascii").read()
+        assert "\nSeccomp:\t0" in status, role
+    w.still_serves()
+
+
+def test_what_there_is_is_told(t):
+    relay = t.daemon(harness.ReservedPort(t), config="").ready()
+    event = relay.wait_for("sandbox")
+    if harness.sanitized():
+        assert "sanitizer" in event["lacks"], event
+        return
+    equal((event["seccomp"], event["landlock"]), ("enforce", str(landlock_abi())), "what the log says")
+
+
+def test_beside_a_listener_of_the_container(t):
+    """One listener is all that a process can have: then the kernel ends who does the forbidden, and the log says SYS."""
+    w = World(t, prefix=[BUILDDIR / "tests/sandbox/inject", "--listener"])
+    assert "no seccomp listeners" in w.relay.wait_for("sandbox")["lacks"]
+    pid = w.worker()
+    seen = inject(t, pid, ("socket", socket.AF_INET, socket.SOCK_STREAM, 0))
+    # or the call's number: the kernel has taken it back, and ends the process when it goes on
+    assert seen[0] in ("killed SYS", "41"), seen
+    w.relay.wait_for("child_exited", pid=pid, signal="SYS")
+    w.still_serves()
+
+
+def test_in_vain_again_and_again(t):
+    """Whoever gets workers killed keeps nobody from being served."""
+    w = World(t)
+    begin = time.monotonic()
+    for _ in range(2 * WORKERS):
+        inject(t, w.worker(), ("execve", "s:/bin/sh", "p:/bin/sh", 0))
+    with Client(w.relay) as client:
+        client.message(CONTENT)
+    t.comment(f"{2 * WORKERS} workers killed and replaced in {time.monotonic() - begin:.1f} s")
+    w.relay.wait_for("sandbox_violation", syscall="execve")
+
+
+if __name__ == "__main__":
+    harness.main(__name__)
