@@ -39,6 +39,14 @@ bool changes_are_possible(const struct config *old, const struct config *fresh, 
 	bool possible = true;
 	struct err e;
 
+	if (config_has_spool(old) && !config_has_spool(fresh)) {
+		err_set(&e,
+			"handler cannot change from \"%s\" to \"%s\" while the service runs (nobody would deliver what is queued, and what sessions under way put there): restart it",
+			old->handler, fresh->handler);
+		report(ctx, e.text);
+		possible = false;
+	}
+
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {
 		const char *was = value_of(old, fixed[i].at), *is = value_of(fresh, fixed[i].at);
 

@@ -41,7 +41,7 @@ static bool is_proxy(const struct config *cfg)
 
 static unsigned calls_of_worker(const struct config *cfg)
 {
-	unsigned calls = 0;
+	unsigned calls = 0; /* the log needs none: base/log_out.c sends by a socket that is open */
 
 	if (cfg->module)
 		return CALLS_ANY;
@@ -166,11 +166,12 @@ static void tell(const struct confine *c)
 {
 	static const char *const mode[] = { "enforce", "log", "off" };
 	char lacks[400];
-	bool limited = sandbox_support_lacks(&c->support, lacks, sizeof(lacks)) &&
-		       (c->cfg->seccomp != SANDBOX_OFF || c->cfg->landlock);
+	bool wanted = c->cfg->seccomp != SANDBOX_OFF || c->cfg->landlock;
+	bool limited = sandbox_support_lacks(&c->support, lacks, sizeof(lacks)) && wanted;
 	struct log_line line;
 
-	log_begin(&line, limited ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "sandbox");
+	log_begin(&line, limited && sandbox_support_is_poor(&c->support) ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		  "sandbox");
 	log_str(&line, "seccomp", mode[uses_seccomp(c) ? c->cfg->seccomp : SANDBOX_OFF]);
 	log_int(&line, "landlock", uses_landlock(c) ? c->support.landlock_abi : 0);
 	if (limited)
@@ -242,7 +243,7 @@ static int enter_domain(const struct confine *c, const struct confinement *what,
 
 static int enter_filter(struct confine *c, enum child_role role, bool foreign, struct err *e)
 {
-	const struct sandbox_subject subject = { role, c->cfg->seccomp, foreign };
+	const struct sandbox_subject subject = { (int)role, c->cfg->seccomp, foreign };
 	int listener;
 
 	if (!c->filter[role])
@@ -259,4 +260,23 @@ int confine_enter(struct confine *c, enum child_role role, struct err *e)
 
 	set_limits(c, what, foreign);
 	return enter_domain(c, what, foreign, e) < 0 ? -1 : enter_filter(c, role, foreign, e);
+}
+
+/* Nothing can be opened: it looks at its path, and writes to what it has. */
+int confine_log_writer(const struct config *cfg, struct err *e)
+{
+	static const struct confinement what = { .domain = OURS };
+	struct confine c = { .cfg = cfg };
+	struct sandbox_filter *filter;
+	int listener, r;
+
+	sandbox_support_find(&c.support);
+	if (enter_domain(&c, &what, false, e) < 0)
+		return -1;
+	if (!uses_seccomp(&c))
+		return 0;
+	filter = sandbox_filter_new(CALLS_LIVE | CALLS_FILES, cfg->seccomp, false, e);
+	r = filter ? sandbox_filter_enter(filter, &listener, e) : -1;
+	sandbox_filter_free(filter);
+	return r;
 }

@@ -94,6 +94,8 @@ static int allow_upstream(struct sandbox_domain *d, const struct config_upstream
 		if (u->remoteaddr[i].endpoint.kind == ENDPOINT_TCP &&
 		    sandbox_domain_connect(d, u->remoteaddr[i].endpoint.port, e) < 0)
 			return -1;
+	if ((u->source_address.ipv4 || u->source_address.ipv6) && sandbox_domain_bind_any(d, e) < 0)
+		return -1;
 	return allow_url(d, u->proxy, e) < 0 || allow_url(d, u->oauth_token_url, e) < 0 ||
 			       sandbox_domain_folder_of(d, u->tls_ca_file, MAY_READ, e) < 0 ||
 			       sandbox_domain_folder_of(d, u->oauth_ca_file, MAY_READ, e) < 0 ?
@@ -147,7 +149,8 @@ static int allow_tokens(struct sandbox_domain *d, const struct config_upstream *
 int confine_relay_paths(struct sandbox_domain *d, const struct config *cfg, struct err *e)
 {
 	if (allow_common(d, e) < 0 || allow_upstreams(d, cfg, e) < 0 ||
-	    sandbox_domain_path(d, cfg->spool, MAY_ALL_FILES | MAY_MAKE_FOLDERS | MAY_MAKE_SOCKETS, e) < 0)
+	    sandbox_domain_path(d, cfg->spool,
+				MAY_ALL_FILES | MAY_MAKE_FOLDERS | MAY_MAKE_SOCKETS | MAY_MAKE_ODD, e) < 0)
 		return -1;
 	for (size_t i = 0; i < cfg->upstream_count; i++)
 		if (allow_tokens(d, &cfg->upstream[i], e) < 0)

@@ -124,25 +124,27 @@ static int take_spool(struct house *h, const struct config *cfg, struct err *e)
 	return 0;
 }
 
-static int prepare_spool(struct service *s, struct house *h, struct err *e)
+/* Folders and their owners. One user's spool is for nobody else to pass through, unless groups are to reach the relay. */
+static int make_spool(const struct service *s, struct err *e)
 {
 	const struct rights *relay = &s->relay_rights, *worker = &s->worker_rights;
 	bool for_groups = s->view_gid != (gid_t)-1 || s->control_gid != (gid_t)-1;
-	uid_t uid = relay->uid;
-	gid_t gid = relay->gid, worker_gid = relay->uid == worker->uid ? relay->gid : worker->gid;
+
+	if (relay->uid == (uid_t)-1 && for_groups)
+		return spool_prepare(s->cfg->spool, geteuid(), getegid(), getegid(), e);
+	return spool_prepare(s->cfg->spool, relay->uid, relay->gid,
+			     relay->uid == worker->uid ? relay->gid : worker->gid, e);
+}
+
+static int prepare_spool(struct service *s, struct house *h, struct err *e)
+{
 	const char *path = s->cfg->spool;
 
 	if (h->spool && strcmp(h->spool, path) != 0) {
 		err_set(e, "%s: this service has the spool %s: to have another one, restart it", path, h->spool);
 		return -1;
 	}
-	/* one user's spool is for nobody else to pass through, unless groups are to reach the relay's sockets in it */
-	if (uid == (uid_t)-1 && for_groups) {
-		uid = geteuid();
-		gid = worker_gid = getegid();
-	}
-	if (spool_prepare(path, uid, gid, worker_gid, e) < 0 ||
-	    (!h->spool && take_spool(h, s->cfg, e) < 0))
+	if (make_spool(s, e) < 0 || (!h->spool && take_spool(h, s->cfg, e) < 0))
 		return -1;
 	s->lock_fd = h->lock_fd;
 	memcpy(s->notice_fd, h->notice_fd, sizeof(s->notice_fd));
@@ -347,7 +349,7 @@ int generation_open(struct service *s, struct house *h, struct listening_set *op
 	    (s->has_relay && prepare_spool(s, h, e) < 0) ||
 	    (s->has_auth && open_line(s->auth_fd, "auth", e) < 0) ||
 	    (s->has_programs && open_line(s->program_fd, "programs", e) < 0) ||
-	    (s->has_monitor && monitor_prepare(s, h->now ? &h->now->metrics : open, e) < 0) ||
+	    (s->has_monitor && monitor_prepare(s, h->now ? &h->now->metrics : &h->metrics, e) < 0) ||
 	    (s->has_relay && relay_tokens_make_folder(cfg, s->relay_rights.uid, s->relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s->worker_rights.uid, s->worker_rights.gid, e) < 0) ||
 	    listen_on_all(s, h, open, e) < 0 || confine_prepare(&s->confine, cfg, &h->watch, e) < 0)
@@ -373,13 +375,13 @@ void generation_free(struct service *s)
 	if (!s)
 		return;
 	listening_release(&s->listening, true);
+	listening_release(&s->metrics, true);
+	confine_release(&s->confine);
 	reload_free(s->reload);
 	rewriting_release(&s->rewriting);
 	close_both(s->auth_fd);
 	close_both(s->program_fd);
 	close_both(s->probe_fd);
-	listening_release(&s->metrics, true);
-	confine_release(&s->confine);
 	if (s->shared)
 		munmap(s->shared, sizeof(*s->shared));
 	config_release(s->cfg);

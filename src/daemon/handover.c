@@ -30,6 +30,12 @@ void handover_add_socket(struct handover *h, int fd, const char *listener, const
 		(struct handover_socket){ .fd = fd, .listener = mem_strdup(listener), .endpoint = *ep };
 }
 
+void handover_add_watch(struct handover *h, int fd, const struct sandbox_subject *subject)
+{
+	h->watch = mem_resize(h->watch, h->watch_count + 1, sizeof(*h->watch));
+	h->watch[h->watch_count++] = (struct handover_watch){ fd, *subject };
+}
+
 void handover_add_child(struct handover *h, const struct child *c)
 {
 	h->child = mem_resize(h->child, h->child_count + 1, sizeof(*h->child));
@@ -41,6 +47,7 @@ void handover_release(struct handover *h)
 	for (unsigned i = 0; i < h->socket_count; i++)
 		free(h->socket[i].listener);
 	free(h->socket);
+	free(h->watch);
 	free(h->child);
 	free(h->release);
 	free(h->program);
@@ -60,6 +67,8 @@ static void for_own(struct handover *h, void (*f)(int *fd))
 	}
 	for (unsigned i = 0; i < h->socket_count; i++)
 		f(&h->socket[i].fd);
+	for (unsigned i = 0; i < h->watch_count; i++)
+		f(&h->watch[i].fd);
 }
 
 static void close_one(int *fd)
@@ -132,6 +141,15 @@ static void put_socket(struct buf *b, const struct handover_socket *s)
 	buf_addc(b, '\n');
 }
 
+static void put_watch(struct buf *b, const struct handover_watch *w)
+{
+	kv_puti(b, "watch", w->fd + 1);
+	kv_puti(b, "mode", w->subject.mode);
+	kv_puts(b, "role", child_role_name((enum child_role)w->subject.role));
+	kv_puti(b, "lenient", w->subject.lenient);
+	buf_addc(b, '\n');
+}
+
 static void put_child(struct buf *b, const struct child *c)
 {
 	kv_puti(b, "child", c->pid);
@@ -154,6 +172,8 @@ int handover_write(const struct handover *h, struct err *e)
 	put_house(&text, h);
 	for (unsigned i = 0; i < h->socket_count; i++)
 		put_socket(&text, &h->socket[i]);
+	for (unsigned i = 0; i < h->watch_count; i++)
+		put_watch(&text, &h->watch[i]);
 	for (unsigned i = 0; i < h->child_count; i++)
 		put_child(&text, &h->child[i]);
 	whole = buf_adds(&text, "end=1\n");
@@ -249,6 +269,22 @@ static bool take_role(const struct kv_pair *p, enum child_role *role)
 	return false;
 }
 
+static bool take_watch(struct handover_watch *w, const struct kv_pair *p)
+{
+	enum child_role role;
+	int64_t mode;
+
+	if (strcmp(p->key, "role") == 0 && take_role(p, &role)) {
+		w->subject.role = (int)role;
+		return true;
+	}
+	if (strcmp(p->key, "mode") == 0 && take_number(p, &mode) && mode <= SANDBOX_OFF) {
+		w->subject.mode = (enum sandbox_mode)mode;
+		return true;
+	}
+	return strcmp(p->key, "lenient") == 0 && take_bool(p, &w->subject.lenient);
+}
+
 static bool take_child(struct child *c, const struct kv_pair *p)
 {
 	if (strcmp(p->key, "role") == 0)
@@ -264,44 +300,75 @@ static bool take_child(struct child *c, const struct kv_pair *p)
 	return strcmp(p->key, "kill_at") == 0 && take_number(p, &c->kill_at_mono_ms);
 }
 
-/* The first pair of a line says what it is of; what this release does not know is an error. */
-static bool take_line(struct handover *h, char *line, char *end)
+enum kind { KIND_HOUSE, KIND_SOCKET, KIND_WATCH, KIND_CHILD, KINDS };
+static const char *const kind_names[KINDS] = { "handover", "socket", "watch", "child" };
+
+/* The first pair of a line says what it is of. */
+static bool begin_line(struct handover *h, const struct kv_pair *p, enum kind *kind)
 {
 	const struct endpoint nowhere = { .kind = ENDPOINT_TCP };
+	const struct sandbox_subject nothing = { .role = 0 };
 	struct child nobody = { .control_fd = -1 };
-	struct kv_pair p;
-	char kind[16];
-	int64_t n;
+	int64_t pid;
 	int fd;
 
-	if (kv_next(&line, end, &p) != KV_PAIR || strlen(p.key) >= sizeof(kind))
-		return false;
-	strcpy(kind, p.key);
-	if (strcmp(kind, "socket") == 0) {
-		if (!take_fd(&p, &fd) || fd < 0)
+	for (*kind = KIND_HOUSE; *kind < KINDS && strcmp(p->key, kind_names[*kind]) != 0; (*kind)++)
+		;
+	switch (*kind) {
+	case KIND_HOUSE:
+		return true;
+	case KIND_SOCKET:
+		if (!take_fd(p, &fd) || fd < 0)
 			return false;
 		handover_add_socket(h, fd, "", &nowhere);
-	} else if (strcmp(kind, "child") == 0) {
-		if (!take_number(&p, &n) || n < 2 || n > INT32_MAX)
+		return true;
+	case KIND_WATCH:
+		if (!take_fd(p, &fd) || fd < 0)
 			return false;
-		nobody.pid = (pid_t)n;
+		handover_add_watch(h, fd, &nothing);
+		return true;
+	case KIND_CHILD:
+		if (!take_number(p, &pid) || pid < 2 || pid > INT32_MAX)
+			return false;
+		nobody.pid = (pid_t)pid;
 		handover_add_child(h, &nobody);
+		return true;
+	case KINDS:
+		break;
 	}
-	for (;;) {
-		enum kv_result r = kv_next(&line, end, &p);
-		bool good;
+	return false;
+}
 
-		if (r == KV_END)
-			return true;
-		if (strcmp(kind, "socket") == 0)
-			good = r == KV_PAIR && take_socket(&h->socket[h->socket_count - 1], &p);
-		else if (strcmp(kind, "child") == 0)
-			good = r == KV_PAIR && take_child(&h->child[h->child_count - 1], &p);
-		else
-			good = r == KV_PAIR && strcmp(kind, "handover") == 0 && take_house(h, &p);
-		if (!good)
-			return false;
+static bool take_pair(struct handover *h, const struct kv_pair *p, enum kind kind)
+{
+	switch (kind) {
+	case KIND_HOUSE:
+		return take_house(h, p);
+	case KIND_SOCKET:
+		return take_socket(&h->socket[h->socket_count - 1], p);
+	case KIND_WATCH:
+		return take_watch(&h->watch[h->watch_count - 1], p);
+	case KIND_CHILD:
+		return take_child(&h->child[h->child_count - 1], p);
+	case KINDS:
+		break;
 	}
+	return false;
+}
+
+/* What this release does not know is an error. */
+static bool take_line(struct handover *h, char *line, char *end)
+{
+	enum kv_result r;
+	struct kv_pair p;
+	enum kind kind;
+
+	if (kv_next(&line, end, &p) != KV_PAIR || !begin_line(h, &p, &kind))
+		return false;
+	while ((r = kv_next(&line, end, &p)) == KV_PAIR)
+		if (!take_pair(h, &p, kind))
+			return false;
+	return r == KV_END;
 }
 
 /* Looked at before the rest, which another version may have in another way. */

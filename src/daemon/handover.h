@@ -16,13 +16,19 @@
 #include "base/endpoint.h"
 #include "base/err.h"
 #include "master/child.h"
+#include "sandbox/watch.h"
 
 #define HANDOVER_VERSION 1
 
 struct handover_socket {
 	int fd;
-	char *listener; /* its name; owned */
+	char *listener; /* its name; "": it is for figures; owned */
 	struct endpoint endpoint; /* as configured */
+};
+
+struct handover_watch {
+	int fd; /* the listener of a child's filter */
+	struct sandbox_subject subject;
 };
 
 struct handover {
@@ -37,6 +43,8 @@ struct handover {
 	int64_t started_wall_us;
 	struct handover_socket *socket; /* owned */
 	unsigned socket_count;
+	struct handover_watch *watch; /* owned */
+	unsigned watch_count;
 	struct child *child; /* owned */
 	unsigned child_count;
 };
@@ -44,6 +52,7 @@ struct handover {
 /* Nothing in it. */
 void handover_init(struct handover *h);
 void handover_add_socket(struct handover *h, int fd, const char *listener, const struct endpoint *ep);
+void handover_add_watch(struct handover *h, int fd, const struct sandbox_subject *subject);
 void handover_add_child(struct handover *h, const struct child *c);
 /* Frees; closes nothing. */
 void handover_release(struct handover *h);

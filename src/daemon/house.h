@@ -46,6 +46,7 @@ struct house {
 	char *pid_file; /* written, so to be removed; NULL: none; owned */
 	struct listening_set going; /* nobody listens there any more, but there are clients in their backlogs */
 	int64_t going_since_mono_ms;
+	struct listening_set metrics; /* for figures, open already; until the first generation has them */
 	unsigned strangers; /* workers of the executable before this one, at the start */
 
 	/* for the master: those of `now` */

@@ -23,6 +23,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/confine.h"
 #include "daemon/log_writer.h"
 #include "master/rights.h"
 
@@ -38,6 +39,7 @@ static struct {
 	gid_t group; /* of a file that is made; -1: ours */
 	int file_fd; /* before the writer has it; else -1 */
 	struct rights rights; /* of the writer */
+	struct config confined; /* how it is confined: nothing else is set in it */
 	pid_t writer; /* 0: none */
 	int pipe_fd[2], line_fd; /* to the writer; -1 without one */
 	bool look; /* the writer cannot see whether the file was moved */
@@ -151,7 +153,7 @@ static _Noreturn void be_writer(const struct rights *rights, const char *path, i
 		if (fds[i] < 0 || dup3(fds[i], FIRST + i, O_CLOEXEC) < 0)
 			_exit(EXIT_FAILURE);
 	closefrom(FIRST + COUNT);
-	if (rights_drop(rights, &e) < 0)
+	if (rights_drop(rights, &e) < 0 || confine_log_writer(&my.confined, &e) < 0)
 		_exit(EXIT_FAILURE);
 	log_writer_run(&(struct log_writer_start){ FIRST, FIRST + 1, FIRST + 2, path });
 	_exit(EXIT_SUCCESS);
@@ -303,6 +305,7 @@ int logging_open(const struct config *cfg, bool foreground, struct err *e)
 	if (sink == LOG_TO_FD && open_named(cfg, e) < 0)
 		return -1;
 	my.sink = sink;
+	my.confined = (struct config){ .seccomp = cfg->seccomp, .landlock = cfg->landlock };
 	if (sink != LOG_TO_FD)
 		leave_writer();
 	use(cfg);
@@ -321,6 +324,7 @@ int logging_begin(const struct config *cfg, struct err *e)
 		log_count_lost_in(my.lost);
 	}
 	my.begun = true;
+	my.confined = (struct config){ .seccomp = cfg->seccomp, .landlock = cfg->landlock };
 	pthread_atfork(NULL, NULL, in_child);
 	my.file_fd = -1;
 	if (fd >= 0 && start_writer(fd, e) < 0)

@@ -12,10 +12,8 @@ struct service;
 
 /* Figures or health are to be had, or a watchdog (systemd's WATCHDOG_USEC) is to be fed by what it finds. */
 bool monitor_is_wanted(const struct config *cfg);
-/* Its listening sockets (those that are `open` already are taken over), and the line to the workers. */
+/* Its listening sockets (those that are open already are taken over), and the line to the workers. */
 int monitor_prepare(struct service *s, struct listening_set *open, struct err *e);
-/* It comes into use in the place of that one (NULL: the first). */
-void monitor_settle(struct service *s, struct service *before);
 /* By a child that has nothing to do with it: closes what is the monitor's. */
 void monitor_leave(struct service *s);
 /* Names what the configuration has, for the figures; again for each configuration that is taken into use. */

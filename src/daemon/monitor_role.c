@@ -378,15 +378,6 @@ int monitor_prepare(struct service *s, struct listening_set *open, struct err *e
 	return 0;
 }
 
-void monitor_settle(struct service *s, struct service *before)
-{
-	struct listening_set gone;
-
-	listening_init(&gone);
-	listening_settle(&s->metrics, before ? &before->metrics : NULL, &gone);
-	listening_release(&gone, false);
-}
-
 void monitor_leave(struct service *s)
 {
 	listening_release(&s->metrics, false);

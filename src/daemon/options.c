@@ -36,8 +36,8 @@ enum {
 	OPTION_SMTPUTF8,
 	OPTION_SPOOL,
 	OPTION_DEBUG,
-	OPTION_PID_FILE,
 	OPTION_HANDOVER,
+	OPTION_PID_FILE,
 	OPTION_VERSION,
 	OPTION_HELP,
 	OPTION_COUNT
@@ -60,9 +60,9 @@ const struct daemon_option daemon_option_table[] = {
 			      "offer SMTPUTF8 (RFC 6531)" },
 	[OPTION_SPOOL] = { 0, "spool", "DIR", "set spool in the file", "spool directory" },
 	[OPTION_DEBUG] = { 'd', "debug", NULL, NULL, "log every line of the SMTP dialogues too" },
-	[OPTION_PID_FILE] = { 0, "pid-file", "FILE", NULL, "write the master's process id to FILE" },
 	[OPTION_HANDOVER] = { 0, "handover", "FD", NULL,
 			      "given by a running posthoused to the one that takes its place" },
+	[OPTION_PID_FILE] = { 0, "pid-file", "FILE", NULL, "write the master's process id to FILE" },
 	[OPTION_VERSION] = { 'V', "version", NULL, NULL, "print the version and exit" },
 	[OPTION_HELP] = { 'h', "help", NULL, NULL, "print this text and exit" },
 };
@@ -141,18 +141,18 @@ static int take_option(struct daemon_options *o, int index, const char *argument
 	case OPTION_DEBUG:
 		o->debug = true;
 		break;
-	case OPTION_PID_FILE:
-		o->pid_file = argument;
-		if (argument[0] == '/')
-			break;
-		err_set(e, "--pid-file: \"%s\" is not an absolute path", argument);
-		return -1;
 	case OPTION_HANDOVER:
 		if (num_parse_u64(argument, strlen(argument), INT_MAX, &number)) {
 			o->handover_fd = (int)number;
 			break;
 		}
 		err_set(e, "--handover: \"%s\" is no descriptor", argument);
+		return -1;
+	case OPTION_PID_FILE:
+		o->pid_file = argument;
+		if (argument[0] == '/')
+			break;
+		err_set(e, "--pid-file: \"%s\" is not an absolute path", argument);
 		return -1;
 	default:
 		ASSERT(false); /* the table has an option that is not taken here */
@@ -245,18 +245,33 @@ int daemon_options_parse(struct daemon_options *o, int argc, char *const argv[],
 	return choose_form(o, quick, argc - optind, argv + optind, e);
 }
 
+/* "./hello.so" where smtpd would have "module.Class" */
+static bool is_module(const char *class)
+{
+	size_t len = strlen(class);
+
+	return len > 3 && strcmp(class + len - 3, ".so") == 0;
+}
+
+/* Of a name as it was given; NULL stays NULL, and nothing is resolved. */
+static char *absolute(const char *name)
+{
+	char *here, *path;
+
+	if (!name || name[0] == '/' || !name[0])
+		return mem_strdup_or_null(name);
+	here = getcwd(NULL, 0);
+	path = here ? mem_printf("%s/%s", strcmp(here, "/") == 0 ? "" : here, name) : mem_strdup(name);
+	free(here);
+	return path;
+}
+
 void daemon_options_keep(struct daemon_options *o)
 {
-	char *here;
-
-	if (!o->config_file || o->config_file[0] == '/') {
-		o->config_file = mem_strdup_or_null(o->config_file);
-		return;
-	}
-	here = getcwd(NULL, 0);
-	o->config_file = here ? mem_printf("%s/%s", strcmp(here, "/") == 0 ? "" : here, o->config_file) :
-				mem_strdup(o->config_file);
-	free(here);
+	o->config_file = absolute(o->config_file);
+	o->spool = absolute(o->spool);
+	o->class_name = o->class_name && is_module(o->class_name) ? absolute(o->class_name) :
+								    mem_strdup_or_null(o->class_name);
 }
 
 /* ---- the configuration -------------------------------------------------------------- */
@@ -297,14 +312,6 @@ static char *quick_spool(const struct daemon_options *o, uid_t euid, struct err 
 		return mem_strdup(private);
 	err_prefix(e, "no place for a spool without --spool DIR");
 	return NULL;
-}
-
-/* "./hello.so" where smtpd would have "module.Class" */
-static bool is_module(const char *class)
-{
-	size_t len = strlen(class);
-
-	return len > 3 && strcmp(class + len - 3, ".so") == 0;
 }
 
 static int take_module(struct config *cfg, const char *class, struct err *e)

@@ -104,15 +104,20 @@ static void set_roles(struct house *h, struct service *s)
 /* From here on children are forked with it. What it takes the place of is freed when the old ones have been told. */
 static void use(struct house *h, struct service *s, struct listening_set *open)
 {
+	struct listening_set dropped;
+
+	listening_init(&dropped);
 	listener_tls_take_over(s->tls);
 	listening_settle(&s->listening, open, &h->going);
 	h->going_since_mono_ms = clock_mono_ms();
-	monitor_settle(s, h->now);
-	monitor_name_figures(s->cfg);
+	/* who asked for figures asks again */
+	listening_settle(&s->metrics, h->now ? &h->now->metrics : &h->metrics, &dropped);
+	listening_release(&dropped, false);
 	h->before = h->now;
 	h->now = s;
 	set_roles(h, s);
 	log_tap(s->has_relay ? events_send : NULL, s); /* the workers inherit it */
+	monitor_name_figures(s->cfg);
 	activation_close(h->setup->passed);
 }
 
@@ -466,6 +471,8 @@ static void release(struct house *h)
 	trial_abandon(&h->trial, true);
 	generation_free(h->now);
 	listening_release(&h->going, false);
+	listening_release(&h->metrics, false);
+	figures_close();
 	limits_destroy(&h->limits);
 	if (h->board)
 		scoreboard_destroy(h->board);
@@ -478,7 +485,6 @@ static void release(struct house *h)
 	if (h->lock_fd >= 0)
 		close(h->lock_fd);
 	sandbox_watch_free(h->watch);
-	figures_close();
 	free(h->spool);
 }
 
@@ -493,12 +499,13 @@ static int open_house(struct house *h, struct config *cfg, struct err *e)
 		return -1;
 	}
 	s = generation_new(h, cfg);
-	if (figures_open(e) < 0 || scoreboard_create(&h->board, 1, e) < 0 || limits_create(&h->limits, SCOREBOARD_SLOTS_MAX, e) < 0 ||
-	    generation_open(s, h, open, e) < 0 || move_pid_file(h, cfg->pid_file, e) < 0) {
+	if (scoreboard_create(&h->board, 1, e) < 0 || limits_create(&h->limits, SCOREBOARD_SLOTS_MAX, e) < 0 ||
+	    figures_open(e) < 0 || generation_open(s, h, open, e) < 0 || move_pid_file(h, cfg->pid_file, e) < 0) {
 		generation_free(s);
 		return -1;
 	}
 	use(h, s, open);
+	upgrade_watch(h);
 	return 0;
 }
 
@@ -517,9 +524,9 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 				      .upgrade = upgrade,
 				      .reopen = reopen,
 				      .tick = tick,
+				      .watch = watch,
 				      .waiting = turn_away_waiting,
 				      .turn_away = turn_away,
-				      .watch = watch,
 				      .ended = ended,
 				      .born = born,
 				      .turned = turned,
@@ -532,6 +539,7 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 	notify_init(&h.notify);
 	trial_init(&h.trial);
 	listening_init(&h.going);
+	listening_init(&h.metrics);
 	r = open_house(&h, cfg, e);
 	if (r == 0)
 		r = master_run(&h.master_limits, &h.roles, h.board, e);

@@ -24,6 +24,7 @@
 #include "daemon/handover.h"
 #include "daemon/house.h"
 #include "daemon/options.h"
+#include "sandbox/watch.h"
 
 #define TRY_EXECUTABLE_MS 120000
 #define SESSION_MARGIN_MS 60000 /* a session that lasts longer than it may hangs */
@@ -83,7 +84,7 @@ static char **command_line(const struct service_setup *setup, const char *const 
 
 	while (setup->argv[count])
 		count++;
-	argv = mem_array(count + 8, sizeof(*argv));
+	argv = mem_array(count + 10, sizeof(*argv));
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(setup->argv[i], "--") == 0) {
 			while (*more)
@@ -97,19 +98,35 @@ static char **command_line(const struct service_setup *setup, const char *const 
 	return argv;
 }
 
+/* In these words, as by the executable before this one: else the command line would grow with each. */
+static bool is_given(const struct service_setup *setup, const char *option, const char *value)
+{
+	for (size_t i = 0; setup->argv[i]; i++)
+		if (strcmp(setup->argv[i], option) == 0 && setup->argv[i + 1] && strcmp(setup->argv[i + 1], value) == 0)
+			return true;
+	return false;
+}
+
 /* fd: of the handover. Only returns when it failed. exe_fd: a file that is executed, -1: the program. */
 static void execute(const struct service_setup *setup, int exe_fd, int fd, bool check)
 {
+	/* the names of files are absolute, as the background has another directory */
+	const struct {
+		const char *option, *value;
+	} names[] = { { "--config", setup->options->config_file },
+		      { "--spool", setup->options->spool },
+		      { "--class", setup->options->class_name } };
 	char handover[32];
-	/* the file's name is made absolute, as the background has another directory */
-	const char *more[6] = { handover };
+	const char *more[9] = { handover };
 	size_t n = 1;
 	char **argv;
 
 	snprintf(handover, sizeof(handover), "--handover=%d", fd);
-	if (setup->options->config_file) {
-		more[n++] = "--config";
-		more[n++] = setup->options->config_file;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!names[i].value || is_given(setup, names[i].option, names[i].value))
+			continue;
+		more[n++] = names[i].option;
+		more[n++] = names[i].value;
 	}
 	if (check)
 		more[n++] = "--check";
@@ -188,6 +205,11 @@ static int64_t gone_by(const struct config *cfg)
 	return clock_mono_ms() + cfg->session_timeout_ms + cfg->message_timeout_ms + SESSION_MARGIN_MS;
 }
 
+static void add_watched(void *ctx, const struct sandbox_subject *subject, int listener)
+{
+	handover_add_watch(ctx, listener, subject);
+}
+
 static void describe(struct handover *o, const struct house *h, const struct child *const *child, unsigned count)
 {
 	const struct service *s = h->now;
@@ -203,9 +225,11 @@ static void describe(struct handover *o, const struct house *h, const struct chi
 	for (size_t i = 0; i < s->listening.count; i++)
 		handover_add_socket(o, s->listening.item[i].fd, s->listening.item[i].listener,
 				    &s->listening.item[i].endpoint);
+	/* a listener of the configuration has a name */
 	for (size_t i = 0; i < s->metrics.count; i++)
-		handover_add_socket(o, s->metrics.item[i].fd, s->metrics.item[i].listener,
-				    &s->metrics.item[i].endpoint);
+		handover_add_socket(o, s->metrics.item[i].fd, "", &s->metrics.item[i].endpoint);
+	if (h->watch)
+		sandbox_watch_each(h->watch, add_watched, o);
 	for (unsigned i = 0; i < count; i++) {
 		struct child c = *child[i];
 
@@ -324,9 +348,11 @@ int upgrade_enter(struct house *h, struct err *e)
 	h->started_wall_us = o->started_wall_us;
 	for (unsigned i = 0; i < o->socket_count; i++) {
 		const struct handover_socket *s = &o->socket[i];
+		bool is_ours = !s->listener[0];
 		int fd = copy_of(s->fd);
 
-		if (fd < 0 || listening_adopt(&h->setup->passed->open, fd, &s->endpoint, s->listener, SOMAXCONN, e) < 0) {
+		if (fd < 0 || listening_adopt(is_ours ? &h->metrics : &h->setup->passed->open, fd, &s->endpoint,
+					      is_ours ? "metrics" : s->listener, SOMAXCONN, e) < 0) {
 			err_prefix(e, "a socket of the executable before this one");
 			return -1;
 		}
@@ -336,4 +362,18 @@ int upgrade_enter(struct house *h, struct err *e)
 	h->roles.inherited = o->child;
 	h->roles.inherited_count = o->child_count;
 	return 0;
+}
+
+void upgrade_watch(struct house *h)
+{
+	const struct handover *o = h->setup->handover;
+	struct err e;
+
+	for (unsigned i = 0; o && h->watch && i < o->watch_count; i++) {
+		int fd = copy_of(o->watch[i].fd);
+
+		/* who is not watched is refused what is not allowed all the same, and nobody hears of it */
+		if (fd >= 0 && sandbox_watch_add(h->watch, &o->watch[i].subject, fd, &e) < 0)
+			close(fd);
+	}
 }

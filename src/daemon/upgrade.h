@@ -27,6 +27,8 @@ void upgrade_execute(void *ctx, const struct child *const *child, unsigned count
 
 /* In the new one: the house is furnished with what it was left. Without a handover: nothing. */
 int upgrade_enter(struct house *h, struct err *e);
+/* With a first generation in use: its children of before are watched as they were (daemon/confine.h). */
+void upgrade_watch(struct house *h);
 /*
  * It cannot start: back to the old one, before there are children of its own, or after (a hook). Returns only
  * when there is no way back.

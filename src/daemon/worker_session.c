@@ -105,7 +105,7 @@ static void configure_for_stress(const struct worker *w, struct session_config *
 {
 	const struct config *cfg = w->service->cfg;
 
-	if (!atomic_load(&w->start->board->shared->stressed))
+	if (!atomic_load(&w->start->board->shared->stressed) || access_rank(&w->access) == CLIENT_LOCAL)
 		return;
 	session->command_timeout_ms = shorter(session->command_timeout_ms, cfg->stress_timeout_ms);
 	session->data_timeout_ms = shorter(session->data_timeout_ms, cfg->stress_timeout_ms);

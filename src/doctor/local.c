@@ -36,6 +36,7 @@ const struct doctor_check doctor_local_checks[] = {
 	{ "hostname", "configuration", NULL, check_hostname },
 	{ "clock", NULL, NULL, check_clock },
 	{ "limits", "configuration", NULL, check_limits },
+	{ "sandbox", "configuration", NULL, check_sandbox },
 };
 const size_t doctor_local_check_count = sizeof(doctor_local_checks) / sizeof(doctor_local_checks[0]);
 

@@ -51,5 +51,6 @@ void check_mailman(void *subject, struct findings *f); /* local_mailman.c */
 void check_hostname(void *subject, struct findings *f); /* local_machine.c */
 void check_clock(void *subject, struct findings *f);
 void check_limits(void *subject, struct findings *f);
+void check_sandbox(void *subject, struct findings *f);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "config/options.h"
 #include "doctor/local.h"
+#include "sandbox/support.h"
 
 #define SECOND_US INT64_C(1000000)
 #define YEAR_US (365 * 86400 * SECOND_US)
@@ -118,4 +119,35 @@ void check_limits(void *subject, struct findings *f)
 	}
 	finding_add(f, FINDING_OK, "%" PRIu64 " open files are allowed, the relay needs up to %" PRIu64, most,
 		    needed);
+}
+
+/* What is kept from our own processes, as far as this machine can (sandbox/support.h). */
+void check_sandbox(void *subject, struct findings *f)
+{
+	const struct doctor_local *d = subject;
+	struct sandbox_support support;
+	char lacks[400];
+
+	if (d->cfg->seccomp == SANDBOX_OFF || !d->cfg->landlock) {
+		finding_add(f, FINDING_WARNING, "%s%s%s: who takes over a process may do more than it needs",
+			    d->cfg->seccomp == SANDBOX_OFF ? "seccomp = off" : "",
+			    d->cfg->seccomp == SANDBOX_OFF && !d->cfg->landlock ? ", " : "",
+			    d->cfg->landlock ? "" : "landlock = no");
+		finding_advise(f, "take it out of the configuration when it is not needed any more");
+		return;
+	}
+	if (d->cfg->seccomp == SANDBOX_LOG) {
+		finding_add(f, FINDING_WARNING, "seccomp = log: what a process has no business with is told of, and done");
+		finding_advise(f, "when the log has no event=sandbox_violation: seccomp = enforce");
+		return;
+	}
+	d->world->sandbox(d->world->ctx, &support);
+	if (!sandbox_support_lacks(&support, lacks, sizeof(lacks))) {
+		finding_add(f, FINDING_OK, "seccomp, and Landlock of ABI %d", support.landlock_abi);
+		return;
+	}
+	finding_add(f, sandbox_support_is_poor(&support) ? FINDING_WARNING : FINDING_OK, "%s", lacks);
+	if (sandbox_support_is_poor(&support))
+		finding_advise(f, "the service works without; a container may be told to allow seccomp(2) and "
+				  "landlock_create_ruleset(2)");
 }

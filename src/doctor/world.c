@@ -272,6 +272,12 @@ static int64_t real_now(void *ctx)
 	return clock_wall_us();
 }
 
+static void real_sandbox(void *ctx, struct sandbox_support *support)
+{
+	(void)ctx;
+	sandbox_support_find(support);
+}
+
 static bool real_open_files(void *ctx, pid_t pid, uint64_t *most)
 {
 	struct rlimit limit;
@@ -310,6 +316,7 @@ void doctor_world_init(struct doctor_world *w)
 		.clock_synchronised = real_clock_synchronised,
 		.now_wall_us = real_now,
 		.open_files = real_open_files,
+		.sandbox = real_sandbox,
 		.euid = geteuid(),
 	};
 }

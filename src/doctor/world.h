@@ -16,6 +16,7 @@
 #include "base/endpoint.h"
 #include "base/err.h"
 #include "doctor/dialogue.h"
+#include "sandbox/support.h"
 #include "upstream/http.h"
 
 #define DOCTOR_ADDRESSES_MAX 32 /* of one name; more are not looked at */
@@ -72,6 +73,7 @@ struct doctor_world {
 	int64_t (*now_wall_us)(void *ctx);
 	/* RLIMIT_NOFILE of that process (0: ours); false: it cannot be seen. */
 	bool (*open_files)(void *ctx, pid_t pid, uint64_t *most);
+	void (*sandbox)(void *ctx, struct sandbox_support *support); /* what is possible here */
 	uid_t euid;
 };
 

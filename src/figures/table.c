@@ -30,6 +30,8 @@ static const char *const auth_results[] = { "ok", "failed", "banned", "malformed
 static const char *const roles[] = { "worker", "relay", "auth", "programs", "keys", "monitor", "other", NULL };
 static const char *const exit_statuses[] = { "done", "failed", "killed", NULL };
 static const char *const reload_results[] = { "done", "refused", NULL };
+/* In the order of enum overload_fate (master/overload.c). */
+static const char *const overload_fates[] = { "shed", "slow", "turned_away", NULL };
 static const char *const queue_states[] = { "waiting", "in_flight", "held", "failed", "unsaved", NULL };
 /* In the order of enum rate (relay/rates.h), but for the first of it. */
 static const char *const fates[] = { "delivered", "deferred", "failed", "expired", "uncertain", NULL };
@@ -83,6 +85,13 @@ const struct figure_info figure_table[FIGURE_COUNT] = {
 	[FIGURE_CERTIFICATE_EXPIRY] = { "posthouse_certificate_expiry_timestamp_seconds", GAUGE, MASTER, SECONDS,
 					{ { "certificate", NULL, FIGURES_CERTIFICATES } },
 					.help = "When a listener's certificate expires, in seconds since 1970" },
+	[FIGURE_STRESS] = { "posthouse_stress", GAUGE, MASTER, NUMBER, NONE,
+			    .help = "1 while so many workers are busy that time-outs are short (stress_threshold)" },
+	[FIGURE_BACKLOG] = { "posthouse_backlog_connections", GAUGE, MASTER, NUMBER, NONE,
+			     .help = "Connections that wait while there are max_workers" },
+	[FIGURE_CLIENTS_ENDED] = { "posthouse_overload_clients", COUNTER, MASTER, NUMBER,
+				   { WORDS("fate", overload_fates) },
+				   .help = "Clients that were sent away because of too many others" },
 
 	[FIGURE_SESSIONS] = { "posthouse_sessions", COUNTER, WORKER, NUMBER, { LISTENER, WORDS("end", ends) },
 			      .help = "Clients' sessions that ended, and how" },

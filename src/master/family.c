@@ -225,9 +225,12 @@ static void bury(struct master *m, struct child *c, int wait_status)
 		/* one that ends by itself did so for a reason it has logged: not a hot loop either */
 		backoff_note(&m->backoff[c->role], failed || !c->told, lived, now);
 	}
-	/* who cannot do its work at the start will not learn it: whoever started us is to hear of it */
-	if (WIFEXITED(wait_status) && failed && !guest.had_client && !m->was_ready && !m->stopping &&
-	    !c->old && !c->foreign)
+	/*
+	 * who cannot do its work at the start will not learn it: whoever started us is to hear of it; where there
+	 * is a way back a crash is reason enough
+	 */
+	if ((WIFEXITED(wait_status) || m->roles->inherited_count > 0) && failed && !guest.had_client &&
+	    !m->was_ready && !m->stopping && !c->old && !c->foreign)
 		master_failed_to_start(m);
 }
 

@@ -34,8 +34,12 @@ struct master {
 	bool was_ready; /* ready() was called at least once */
 	bool worker_lost; /* one died, perhaps when it alone had been woken for a client: the next looks at the sockets */
 	bool turning; /* there are workers of an earlier batch that have not been told yet */
+	bool held_back; /* for may_retire() */
+	int64_t told_mono_ms; /* when they were */
 	bool reload_wanted; /* HUP came before all was ready for the first time */
 	bool stopping;
+	int64_t revert_at_mono_ms; /* with an executable before this one: when it has to be ready */
+	int64_t reminded_mono_ms;
 	bool never_ready; /* a child could not even start, before the service was ready */
 	int64_t kill_at_mono_ms;
 	int64_t last_shrink_mono_ms;
@@ -61,10 +65,14 @@ void family_kill_overdue(struct master *m);
 
 /* Takes those over who were children of this process before the executable was replaced. */
 void turnover_inherit(struct master *m);
+/* About once a second: what strangers may have committed without a word that reached us is looked for. */
+void turnover_remind(struct master *m);
 /* What is to be replaced is known from now on, and begins to be. */
 void turnover_begin(struct master *m, enum master_change change);
 /* Call in each turn: tells the old workers when the new ones are there. */
 void turnover_step(struct master *m);
+/* Whether who comes now is served by the present batch; but for clients for whom old workers are held back. */
+bool turnover_is_over(const struct master *m);
 /* Whether a worker is of an earlier batch. */
 bool turnover_is_stale(const struct master *m, const struct child *worker);
 /* What counts for the size of the pool: those of the present batch, and sessions of earlier ones. */

@@ -9,8 +9,11 @@
 #include "base/clock.h"
 #include "base/control.h"
 #include "base/log.h"
+#include "figures/figures.h"
 
 #define SAY_MS 1000
+
+enum overload_fate { FATE_SHED, FATE_SLOW, FATE_TURNED_AWAY }; /* the label of posthouse_overload_clients */
 
 /* ---- what there is to say ------------------------------------------------------------- */
 
@@ -113,6 +116,7 @@ static size_t end_overdue(struct overload *o, const struct shed_policy *policy, 
 		}
 		tell(o, board, worker, &clients[i]);
 		o->count.slow++;
+		figures_add(FIGURE_CLIENTS_ENDED, FATE_SLOW, 0, 1);
 		(*going)++;
 	}
 	return left;
@@ -133,6 +137,7 @@ static void end_slow_ones(struct overload *o, const struct shed_policy *policy, 
 		for (size_t i = 0; i < chosen; i++)
 			tell(o, board, worker, &clients[i]);
 		o->count.shed += (unsigned)chosen;
+		figures_add(FIGURE_CLIENTS_ENDED, FATE_SHED, 0, chosen);
 	}
 	free(clients);
 }
@@ -156,6 +161,7 @@ static void tell_overdue(struct overload *o, const struct shed_policy *policy, c
 	unsigned told = atomic_exchange(&board->shared->turned_away, 0), overdue;
 
 	o->count.turned_away += told;
+	figures_add(FIGURE_CLIENTS_ENDED, FATE_TURNED_AWAY, 0, told);
 	backlog_turned_away(&o->backlog, told);
 	overdue = backlog_note(&o->backlog, policy, waiting, taken, now);
 	if (overdue > 0 && roles->turn_away)
@@ -178,6 +184,7 @@ static void look(struct overload *o, const struct master_limits *limits, const s
 	o->look_mono_ms = now + OVERLOAD_LOOK_MS;
 	end_slow_ones(o, &limits->shed, board, worker, waiting > free_workers ? waiting - free_workers : 0, now);
 	tell_overdue(o, &limits->shed, roles, board, taken_before, waiting, now);
+	figures_set(FIGURE_BACKLOG, 0, 0, waiting);
 	say_what_was_done(o, waiting, now);
 }
 
@@ -192,9 +199,12 @@ void overload_turn(struct overload *o, const struct master_limits *limits, const
 		return;
 	changed = stress_update(&o->stress, &limits->shed, count->busy, now);
 	atomic_store(&board->shared->stressed, o->stress.on);
+	figures_set(FIGURE_STRESS, 0, 0, o->stress.on);
 	if (changed)
 		say_stress(o, count, limits->pool.max_workers);
-	if (o->stress.on)
+	if (!o->stress.on)
+		figures_set(FIGURE_BACKLOG, 0, 0, 0);
+	else
 		look(o, limits, roles, board, worker, count, now);
 }
 

@@ -18,6 +18,8 @@
 #include "base/proctitle.h"
 #include "master/master_internal.h"
 
+#define REVERT_AFTER_MS 60000 /* besides stop_timeout, which the relay before may need */
+
 /* ---- changes ------------------------------------------------------------------- */
 
 static void execute(struct master *m, void (*how)(void *ctx, const struct child *const *child, unsigned count))
@@ -75,6 +77,9 @@ static void tick(struct master *m)
 		return;
 	m->last_tick_mono_ms = clock_mono_ms();
 	family_kill_overdue(m);
+	turnover_remind(m);
+	if (!m->was_ready && m->roles->inherited_count > 0 && clock_mono_ms() >= m->revert_at_mono_ms)
+		master_failed_to_start(m);
 	if (m->roles->tick)
 		master_take(m, m->roles->tick(m->roles->ctx));
 }
@@ -153,7 +158,7 @@ static void announce_when_ready(struct master *m)
 {
 	struct scoreboard_count count;
 
-	if (m->announced)
+	if (m->announced || !turnover_is_over(m))
 		return;
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
 		if (m->roles->run[role] && !atomic_load(&m->board->shared->ready[role]))
@@ -261,6 +266,7 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 		return -1;
 	}
 	m.worker = mem_array(SCOREBOARD_SLOTS_MAX, sizeof(*m.worker));
+	m.revert_at_mono_ms = clock_mono_ms() + limits->stop_timeout_ms + REVERT_AFTER_MS;
 	turnover_inherit(&m);
 	proctitle_set("master");
 	loop(&m);

@@ -11,6 +11,9 @@
 #include "base/clock.h"
 #include "master/master_internal.h"
 
+#define REMIND_MS 60000
+#define TELLING_MS 2000 /* in which a worker that waits for clients hears that it is to go */
+
 bool turnover_is_stale(const struct master *m, const struct child *worker)
 {
 	return worker->foreign || worker->batch != m->batch;
@@ -88,6 +91,19 @@ void turnover_inherit(struct master *m)
 	}
 }
 
+/* Their notices come by the same pipe as ever, but when it is full the flag that they set stands in their own board. */
+void turnover_remind(struct master *m)
+{
+	if (!m->roles->worker_lost || clock_mono_ms() - m->reminded_mono_ms < REMIND_MS)
+		return;
+	m->reminded_mono_ms = clock_mono_ms();
+	for (unsigned i = 0; i < m->board->slots; i++)
+		if (m->worker[i].pid != 0 && m->worker[i].foreign) {
+			m->roles->worker_lost(m->roles->ctx);
+			return;
+		}
+}
+
 /* ---- beginning, and going on -------------------------------------------------------- */
 
 void turnover_begin(struct master *m, enum master_change change)
@@ -137,9 +153,26 @@ static bool has_stale(const struct master *m)
 	return false;
 }
 
+bool turnover_is_over(const struct master *m)
+{
+	if (m->turning && !m->held_back)
+		return false;
+	/* one that was woken for a client when it was told has that one yet; whatever a worker says, not for ever */
+	if (clock_mono_ms() - m->told_mono_ms >= TELLING_MS)
+		return true;
+	for (unsigned i = 0; i < m->board->slots; i++)
+		if (m->worker[i].pid != 0 && m->worker[i].told && !m->worker[i].foreign &&
+		    turnover_is_stale(m, &m->worker[i]) && atomic_load(&m->board->slot[i].state) == SLOT_IDLE)
+			return false;
+	return true;
+}
+
 void turnover_step(struct master *m)
 {
-	if (!m->turning || !are_relieved(m) || (has_stale(m) && m->roles->may_retire && !m->roles->may_retire(m->roles->ctx)))
+	if (!m->turning || !are_relieved(m))
+		return;
+	m->held_back = has_stale(m) && m->roles->may_retire && !m->roles->may_retire(m->roles->ctx);
+	if (m->held_back)
 		return;
 	for (unsigned i = 0; i < m->board->slots; i++) {
 		struct child *c = &m->worker[i];
@@ -148,6 +181,7 @@ void turnover_step(struct master *m)
 			child_tell(c, CONTROL_RETIRE);
 	}
 	m->turning = false;
+	m->told_mono_ms = clock_mono_ms();
 	if (m->roles->retired)
 		m->roles->retired(m->roles->ctx);
 }

@@ -78,6 +78,7 @@ static const struct {
 	{ MAY_MOVE, FS_REFER },
 	{ MAY_MAKE_FOLDERS, FS_MAKE_DIR | FS_REMOVE_DIR },
 	{ MAY_MAKE_SOCKETS, FS_MAKE_SOCK },
+	{ MAY_MAKE_ODD, FS_MAKE_SYM | FS_MAKE_FIFO | FS_MAKE_CHAR | FS_MAKE_BLOCK },
 };
 
 int sandbox_domain_abi(void)
@@ -170,16 +171,24 @@ int sandbox_domain_folder_of(struct sandbox_domain *d, const char *file, unsigne
 	return r;
 }
 
+static int allow_port(struct sandbox_domain *d, uint64_t access, uint16_t port, struct err *e)
+{
+	const struct net_port_attr rule = { access, port };
+
+	if (d->fd < 0 || !d->tcp || syscall(SYS_landlock_add_rule, d->fd, RULE_NET_PORT, &rule, 0) == 0)
+		return 0;
+	err_set_os(e, errno, "cannot allow port %u in a Landlock domain", port);
+	return -1;
+}
+
 int sandbox_domain_connect(struct sandbox_domain *d, uint16_t port, struct err *e)
 {
-	const struct net_port_attr rule = { NET_CONNECT_TCP, port };
+	return allow_port(d, NET_CONNECT_TCP, port, e);
+}
 
-	if (d->fd < 0 || !d->tcp)
-		return 0;
-	if (syscall(SYS_landlock_add_rule, d->fd, RULE_NET_PORT, &rule, 0) == 0)
-		return 0;
-	err_set_os(e, errno, "cannot allow connections to port %u in a Landlock domain", port);
-	return -1;
+int sandbox_domain_bind_any(struct sandbox_domain *d, struct err *e)
+{
+	return allow_port(d, NET_BIND_TCP, 0, e);
 }
 
 int sandbox_domain_enter(struct sandbox_domain *d, struct err *e)

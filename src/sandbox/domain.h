@@ -25,6 +25,7 @@ enum sandbox_may {
 	MAY_MOVE = 1 << 5, /* into and out of this folder, from and to another; with MAY_MAKE or MAY_REMOVE */
 	MAY_MAKE_FOLDERS = 1 << 6, /* and remove them */
 	MAY_MAKE_SOCKETS = 1 << 7,
+	MAY_MAKE_ODD = 1 << 8, /* links, pipes, devices: for who moves whatever lies there */
 	MAY_ALL_FILES = MAY_READ | MAY_LIST | MAY_WRITE | MAY_MAKE | MAY_REMOVE | MAY_MOVE,
 };
 
@@ -56,6 +57,8 @@ int sandbox_domain_path(struct sandbox_domain *d, const char *path, unsigned may
 /* The same for the folder that the file is in. */
 int sandbox_domain_folder_of(struct sandbox_domain *d, const char *file, unsigned may, struct err *e);
 int sandbox_domain_connect(struct sandbox_domain *d, uint16_t port, struct err *e);
+/* To an address of ours, before it connects: to a port that the kernel chooses. */
+int sandbox_domain_bind_any(struct sandbox_domain *d, struct err *e);
 /* From here on, for this process and those it forks, for good. PR_SET_NO_NEW_PRIVS must be set. Ends d. */
 int sandbox_domain_enter(struct sandbox_domain *d, struct err *e);
 void sandbox_domain_abort(struct sandbox_domain *d);

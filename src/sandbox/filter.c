@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -106,42 +108,71 @@ static int choose_architectures(scmp_filter_ctx ctx, unsigned calls)
 	return r;
 }
 
-/* Reads what libseccomp made of the rules: it writes into files only. */
-static int take_program(struct sandbox_filter *f, scmp_filter_ctx ctx)
+/* All that libseccomp does, into a file; 0 or a negative errno. */
+static int write_program(int fd, unsigned calls, uint32_t action)
 {
-	const size_t cap = PROGRAM_MAX * sizeof(*f->code);
-	int fd = memfd_create("posthouse-filter", MFD_CLOEXEC), r = -1;
-	ssize_t n = -1;
+	scmp_filter_ctx ctx = seccomp_init(calls & CALLS_ANY ? SCMP_ACT_ALLOW : action);
+	int r = ctx ? 0 : -ENOMEM;
 
-	if (fd >= 0 && (r = seccomp_export_bpf(ctx, fd)) == 0) {
-		f->code = mem_array(PROGRAM_MAX, sizeof(*f->code));
-		n = pread(fd, f->code, cap, 0);
+	if (r == 0)
+		r = choose_architectures(ctx, calls);
+	if (r == 0)
+		r = add_rules(ctx, calls, action);
+	if (r == 0) {
+		/* a tree instead of a list of comparisons; an older libseccomp has none */
+		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+		r = seccomp_export_bpf(ctx, fd);
 	}
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0 || (size_t)n == cap)
-		return r < 0 ? r : -EINVAL;
-	f->length = (unsigned short)((size_t)n / sizeof(*f->code));
-	return 0;
+	if (ctx)
+		seccomp_release(ctx);
+	return r;
+}
+
+/*
+ * In a process of its own: what libseccomp needs and frees would leave holes in the heap that all workers
+ * inherit, and each would fill others of them, at the price of pages of its own.
+ */
+static int write_program_apart(int fd, unsigned calls, uint32_t action)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(-write_program(fd, calls, action) & 0xff);
+	if (pid < 0)
+		return -errno;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+}
+
+static int take_program(struct sandbox_filter *f, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size <= 0 || (size_t)st.st_size > PROGRAM_MAX * sizeof(*f->code))
+		return -E2BIG;
+	f->length = (unsigned short)((size_t)st.st_size / sizeof(*f->code));
+	f->code = mem_array(f->length, sizeof(*f->code));
+	return pread(fd, f->code, (size_t)st.st_size, 0) == st.st_size ? 0 : -EIO;
 }
 
 struct sandbox_filter *sandbox_filter_new(unsigned calls, enum sandbox_mode mode, bool notify, struct err *e)
 {
-	uint32_t action = action_of(calls, mode, notify);
 	struct sandbox_filter *f = mem_array(1, sizeof(*f));
-	scmp_filter_ctx ctx;
-	int r = -ENOMEM;
+	int fd = memfd_create("posthouse-filter", MFD_CLOEXEC), r = fd < 0 ? -errno : 0;
 
 	ASSERT(mode != SANDBOX_OFF);
 	f->notify = notify;
-	ctx = seccomp_init(calls & CALLS_ANY ? SCMP_ACT_ALLOW : action);
-	if (ctx && (r = choose_architectures(ctx, calls)) == 0 && (r = add_rules(ctx, calls, action)) == 0) {
-		/* a tree instead of a list of comparisons; an older libseccomp has none */
-		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-		r = take_program(f, ctx);
-	}
-	if (ctx)
-		seccomp_release(ctx);
+	if (r == 0)
+		r = write_program_apart(fd, calls, action_of(calls, mode, notify));
+	if (r == 0)
+		r = take_program(f, fd);
+	if (fd >= 0)
+		close(fd);
 	if (r == 0)
 		return f;
 	err_set_os(e, -r, "cannot make the seccomp filter");
@@ -161,7 +192,8 @@ void sandbox_filter_free(struct sandbox_filter *f)
 
 int sandbox_filter_enter(const struct sandbox_filter *f, int *listener, struct err *e)
 {
-	struct sock_filter code[PROGRAM_MAX];
+	/* a few kilobytes: a worker is to cost little memory of its own, on the stack neither */
+	struct sock_filter *code = mem_array(f->length, sizeof(*code));
 	const struct sock_fprog program = { f->length, code };
 	uint32_t self = (uint32_t)getpid();
 	long r;
@@ -173,10 +205,11 @@ int sandbox_filter_enter(const struct sandbox_filter *f, int *listener, struct e
 			code[i].k = self;
 	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, f->notify ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0,
 		    &program);
-	if (r < 0) {
+	if (r < 0)
 		err_set_os(e, errno, "cannot enter the seccomp filter");
+	free(code);
+	if (r < 0)
 		return -1;
-	}
 	if (f->notify)
 		*listener = (int)r;
 	return 0;

@@ -80,6 +80,11 @@ static const char *lack_of_landlock(const struct sandbox_support *s)
 	return NULL;
 }
 
+bool sandbox_support_is_poor(const struct sandbox_support *s)
+{
+	return s->checked_build || s->seccomp != SECCOMP_LISTENERS || s->landlock_abi < DOMAIN_LEAST_ABI;
+}
+
 bool sandbox_support_lacks(const struct sandbox_support *s, char *text, unsigned cap)
 {
 	const char *seccomp = lack_of_seccomp(s), *landlock = lack_of_landlock(s);

@@ -22,5 +22,7 @@ struct sandbox_support {
 void sandbox_support_find(struct sandbox_support *s);
 /* What is missing, as a text for people in `text`; false: nothing. */
 bool sandbox_support_lacks(const struct sandbox_support *s, char *text, unsigned cap);
+/* Whether that is much: more than what only younger kernels have. */
+bool sandbox_support_is_poor(const struct sandbox_support *s);
 
 #endif

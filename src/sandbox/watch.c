@@ -99,14 +99,16 @@ static void forget(struct sandbox_watch *w, struct listener *l)
 	drop(w, l);
 }
 
+/* The memory stays shared with the master: a worker is to cost little of its own. */
 void sandbox_watch_leave(struct sandbox_watch *w)
 {
 	if (!w)
 		return;
-	while (w->first)
-		drop(w, w->first);
+	for (const struct listener *l = w->first; l; l = l->next)
+		close(l->fd);
 	if (w->epoll_fd >= 0)
 		close(w->epoll_fd);
+	w->first = NULL;
 	w->epoll_fd = -1;
 	close_line(w);
 }
@@ -115,6 +117,8 @@ void sandbox_watch_free(struct sandbox_watch *w)
 {
 	if (!w)
 		return;
+	while (w->first)
+		drop(w, w->first);
 	sandbox_watch_leave(w);
 	seccomp_notify_free(w->request, w->response);
 	free(w);

@@ -52,6 +52,7 @@ static const struct {
 	{ "getpid", SYS_getpid },
 	{ "io_uring_setup", 425 },
 	{ "kill", SYS_kill },
+	{ "link", SYS_link },
 	{ "mkdir", SYS_mkdir },
 	{ "mmap", SYS_mmap },
 	{ "mount", SYS_mount },

@@ -314,10 +314,10 @@ def _matches(event, fields):
 class Daemon(Process):
     """A running posthoused."""
 
-    def __init__(self, test, args, name="posthoused", spool=None, prefix=(), **options):
-        program = BUILDDIR / "posthoused"
-        if not program.exists():
-            raise AssertionError(f"{program} is not built")
+    def __init__(self, test, args, name="posthoused", spool=None, prefix=(), program=None, **options):
+        if not program and not (BUILDDIR / "posthoused").exists():
+            raise AssertionError(f"{BUILDDIR}/posthoused is not built")
+        program = program or BUILDDIR / "posthoused"
         super().__init__(test, [*prefix, program, *args], name, **options)
         self.spool = pathlib.Path(spool) if spool else None
         self.stopped = False

@@ -18,7 +18,8 @@ from harness import BUILDDIR, SRCDIR, Skip, need_program, need_root, wait_until
 SYSTEMD = "/lib/systemd/systemd"
 CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 
-# $1: a folder of ours; $2: what is laid over this machine's files; $3: systemd; $4: a terminal for what it says
+# $1: a folder of ours; $2: what is laid over this machine's files; $3: systemd; $4: a terminal for what it says;
+# $5: a folder that is the same in there, as /run/shared, and out here
 BOOT = r"""
 set -e
 mount --make-rprivate /
@@ -35,7 +36,8 @@ mount --bind "$4" dev/console
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp -o mode=1777
 mount -t tmpfs tmpfs etc/systemd/system
-mkdir -p run/lock run/systemd
+mkdir -p run/lock run/systemd run/shared
+mount --bind "$5" run/shared
 ip link set lo up
 cp -a "$2"/. .
 # credentials get to a service through this; elsewhere systemd does it by itself
@@ -79,6 +81,8 @@ class World:
         self.seed = test.tmp / "seed"
         self.mount = test.tmp / "world"
         self.mount.mkdir()
+        self.shared = test.tmp / "shared"
+        self.shared.mkdir()
         self.put_daemon()
         wants = "".join(f"Wants={name}\n" for name in wants)
         self.put("/etc/systemd/system/posthouse-test.target",
@@ -117,7 +121,8 @@ class World:
         enter = f'echo $$ > "{group}/cgroup.procs" && exec "$@"'
         self.process = self.test.start(
             ["sh", "-c", enter, "sh", "unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork",
-             "--kill-child", "sh", "-c", BOOT, "sh", self.mount, self.seed, SYSTEMD, self.console()], name="systemd")
+             "--kill-child", "sh", "-c", BOOT, "sh", self.mount, self.seed, SYSTEMD, self.console(),
+             self.shared], name="systemd")
         self.pid = 0
         self.test.later(self.stop)
         self.pid = wait_until(self.find_pid, "process 1 of the namespace")

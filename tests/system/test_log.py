@@ -323,7 +323,7 @@ def test_master_is_killed(t):
         relay.daemon.kill9()
         client.data(CONTENT)
         relay.log.wait_for("accepted")
-    wait_until(lambda: not relay.daemon.children("logger"), "the writer to end")
+    wait_until(lambda: not relay.daemon.leftovers(), "the writer and all others to end")
 
 
 def test_disk_full(t):
@@ -504,6 +504,7 @@ def fields_of(datagram):
 
 
 def port_of(datagrams):
+    datagrams.wait_for(b"event=ready")
     return int(re.search(rb"localaddr=127.0.0.1:(\d+)", datagrams.wait_for(b"event=listening"))[1])
 
 
@@ -600,6 +601,7 @@ def make_log(t):
         client.data(CONTENT)
         client.quit()
     relay.log.wait_for("completed", files=[relay.log.path])
+    relay.log.wait_for("accepted", count=2)
     relay.daemon.stop()
     ids = {e["from"]: e["id"] for e in relay.log.events("accepted")}
     return relay.log, ids["a@client.test"], ids["b@client.test"]
@@ -609,15 +611,18 @@ def events_shown(text):
     return [line.split()[2] for line in text.splitlines()]
 
 
+OF_ONE = ["accepted", "completed", "delivered"]  # sorted: the relay may be faster than who accepted it
+
+
 def test_log_of_a_message(t):
     log, a, b = make_log(t)
     config = t.config(f'log = "{log.path}"\nremoteaddr = "127.0.0.1:9"\n', spool=t.tmp / "spool-posthoused")
     one = t.posthouse("--config", config, "log", a)
-    equal(events_shown(one), ["accepted", "delivered", "completed"], "of one message")
-    equal(events_shown(t.posthouse("--config", config, "log", a.upper())), ["accepted", "delivered", "completed"], "typed")
+    equal(sorted(events_shown(one)), OF_ONE, "of one message")
+    equal(sorted(events_shown(t.posthouse("--config", config, "log", a.upper()))), OF_ONE, "typed")
     equal(set(re.findall(r"id=(\S+)", t.posthouse("--config", config, "log", a, b))), {a, b}, "of two")
     objects = [json.loads(line) for line in t.posthouse("--config", config, "log", "--json", b).splitlines()]
-    equal([o["event"] for o in objects], ["accepted", "delivered", "delivered", "completed"], "as JSON")
+    equal(sorted(o["event"] for o in objects), sorted([*OF_ONE, "delivered"]), "as JSON")
     equal({o["id"] for o in objects}, {b}, "ids")
     assert all(isinstance(o["time_ms"], int) and o["_program"] == "posthoused" for o in objects), objects
     t.posthouse("--config", config, "log", "zzzzzzzz", check=1)
@@ -641,8 +646,8 @@ def test_log_selectors(t):
             equal(ids(*args), wanted, f"ids of {' '.join(args)}")
         else:
             ids(*args)
-    equal(events_shown(t.posthouse("log", "--file", log.path, "--to", "y@example.com"))[0], "accepted",
-          "first line of what a later line selected")
+    equal(events_shown(t.posthouse("log", "--file", log.path, "--to", "y@example.com")).count("accepted"), 1,
+          "lines of what another line selected")
     for wrong in (["--since", "soon"], ["--from", "a b@"], ["--file", log.path, "--journal"], ["--nothing"]):
         run = t.run([BUILDDIR / "posthouse", "log", *wrong])
         equal(run.returncode, 2, f"exit status of {wrong}")
@@ -679,7 +684,7 @@ def test_log_of_syslog_and_others(t):
             lines.append(re.sub(r"^\S+ ", "Nov 23 10:11:12 relay ", line))
             lines.append(f"Nov 23 10:11:12 relay postfix/smtpd[1]: warning: event=accepted id={a} posthoused[2]: event=accepted id={a}")
     shown = t.posthouse("log", "--file", "-", a, data="\n".join(lines).encode())
-    equal(events_shown(shown), ["accepted", "delivered", "completed"], "among lines of others")
+    equal(sorted(events_shown(shown)), OF_ONE, "among lines of others")
     assert re.match(r"\d{4}-11-23 10:11:12 ", shown), shown
 
 
@@ -723,7 +728,7 @@ def test_log_of_the_journal(t):
     if run.returncode != 0:
         raise Skip(f"systemd-journal-remote does not work here: {run.stderr.decode()[-200:]}")
     shown = t.posthouse("log", "--directory", folder, message)
-    equal(events_shown(shown), ["accepted", "delivered", "completed"], "of the message")
+    equal(sorted(events_shown(shown)), OF_ONE, "of the message")
     objects = [json.loads(line) for line in t.posthouse("log", "--directory", folder, "--json").splitlines()]
     equal(len(objects), len(journal.seen), "all events")
     assert all(o["_pid"] == relay.pid and abs(o["time_ms"] * 1000 - now) < 1e6 for o in objects), objects

@@ -367,8 +367,13 @@ def test_stress_and_those_of_this_machine(t):
     relay = t.daemon(9, config=pool(4, "stress_threshold = 50\nstress_timeout = 300ms\n"
                                        f'localaddr = {{ "127.0.0.1:0", "unix:{path}" }}')).ready()
     with Client(str(path)) as local, Client(relay) as other:
-        other.expect(421)
-        local.cmd("NOOP", 250)
+        relay.wait_for("stress", state="begins")
+        with Client(str(path)) as another:  # begins in it
+            other.expect(421)
+            local.cmd("NOOP", 250)
+            with Client(relay) as late:
+                late.expect(421)
+            another.cmd("NOOP", 250)
 
 
 def test_stress_has_less_patience_with_errors(t):

@@ -176,6 +176,10 @@ def worker_is_confined(w):
             ("list the queue", [open_file(w.queue, O_RDONLY | O_DIRECTORY)]),
             ("remove a message", [("unlink", f"s:{first}")]),
             ("move a message away", [("rename", f"s:{first}", f"s:{outside}")]),
+            # else it could be opened by that name: what is written there may be written
+            ("a second name for a message", [("link", f"s:{first}", f"s:{w.queue.parent}/incoming/second")]),
+            ("a message in another's place", [open_file(w.queue.parent / "incoming/mine", O_WRONLY | O_CREAT),
+                                              ("rename", f"s:{w.queue.parent}/incoming/mine", f"s:{first}")]),
             ("system files", [open_file("/etc/passwd")])]:
         w.check("worker", what, calls, "EACCES|EPERM|ENOENT|EXDEV", None)
     for what, calls in [("the kernel's rings", [("io_uring_setup", 8, "z:128")]),

@@ -29,7 +29,7 @@ StandardError=file:/run/sink.log
 """
 # DefaultDependencies would have it wait for a whole machine
 LOOSE = "[Unit]\nDefaultDependencies=no\n"
-LOG = "/run/posthouse.log"
+LOG = "/run/shared/posthouse.log"
 SEND = """
 import smtplib, sys
 with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
@@ -60,7 +60,8 @@ class Service(World):
 
     def comment_logs(self):
         """For who reads a failure."""
-        self.process.lines += self.text(LOG).splitlines()[-60:]
+        log = self.shared / "posthouse.log"
+        self.process.lines += log.read_text().splitlines()[-60:] if log.exists() else []
 
     def start(self, unit, check=0):
         return self.run("systemctl", "start", unit, check=check)
@@ -124,6 +125,27 @@ def test_the_unit(t):
     w.delivers("third")
     w.run("systemctl", "stop", "posthouse.service")
     equal(w.show("posthouse.service", "Result"), "success", "result")
+
+
+def test_changed_while_it_runs(t):
+    """Another configuration by reload, another executable by USR2: the same process, and systemd sees no end of it."""
+    w = Service(t)
+    master = w.master()
+    conf = w.path(w.where["sysconfdir"] + "/posthouse/posthouse.conf")
+    conf.write_text(conf.read_text().replace("min_spare = 2", "min_spare = 3"))
+    w.run("systemctl", "reload", "posthouse.service")
+    wait_until(lambda: re.match("Ready: [3-9]", w.show("posthouse.service", "StatusText")), "three workers")
+    program = w.path(w.where["sbindir"] + "/posthoused")
+    fresh = program.with_name("posthoused.new")
+    fresh.write_bytes(program.read_bytes())
+    fresh.chmod(0o755)
+    fresh.rename(program)
+    w.run("systemctl", "kill", "--kill-whom=main", "--signal=USR2", "posthouse.service")
+    wait_until(lambda: w.text(LOG).count("event=ready") == 2, "the upgrade")
+    wait_until(lambda: w.show("posthouse.service", "ActiveState") == "active", "the service to be active")
+    equal(w.master(), master, "the master's process")
+    equal(w.show("posthouse.service", "NRestarts"), "0", "restarts")
+    w.delivers("from the new one")
 
 
 def test_reload_is_refused(t):
@@ -190,6 +212,12 @@ def test_the_socket(t):
     for i in range(3):
         w.run("systemctl", "restart", "--no-block", "posthouse.service")
         w.delivers(f"restart {i}")
+    w.run("systemctl", "reload", "posthouse.service")
+    wait_until(lambda: "event=reloaded" in w.text(LOG), "the reload")
+    w.delivers("reloaded")
+    w.run("systemctl", "kill", "--kill-whom=main", "--signal=USR2", "posthouse.service")
+    wait_until(lambda: "event=ready" in w.text(LOG).partition("event=upgrade ")[2], "the upgrade")
+    w.delivers("upgraded")
 
 
 def test_credentials(t):

@@ -176,6 +176,11 @@ static int64_t fake_now(void *ctx)
 	return ((struct fake_world *)ctx)->now_wall_us;
 }
 
+static void fake_sandbox(void *ctx, struct sandbox_support *support)
+{
+	*support = ((struct fake_world *)ctx)->sandbox;
+}
+
 static bool fake_open_files(void *ctx, pid_t pid, uint64_t *most)
 {
 	(void)pid;
@@ -193,6 +198,7 @@ void fake_world_init(struct fake_world *w)
 				  .synchronised = 1,
 				  .now_wall_us = WORLD_NOW_US,
 				  .open_files = 100000,
+				  .sandbox = { SECCOMP_LISTENERS, true, false, 6 },
 				  .resolve = { "192.0.2.1" } };
 	w->world = (struct doctor_world){ .ctx = w,
 					  .resolve = fake_resolve,
@@ -207,7 +213,8 @@ void fake_world_init(struct fake_world *w)
 					  .filesystem = fake_filesystem,
 					  .clock_synchronised = fake_synchronised,
 					  .now_wall_us = fake_now,
-					  .open_files = fake_open_files };
+					  .open_files = fake_open_files,
+					  .sandbox = fake_sandbox };
 }
 
 void expect_advice(const struct findings *f, const char *check, enum finding_level level, const char *text,

@@ -34,6 +34,7 @@ struct fake_world {
 	int synchronised;
 	int64_t now_wall_us;
 	uint64_t open_files;
+	struct sandbox_support sandbox;
 };
 
 /* All is well in it: nothing is taken, much room, a good clock. */

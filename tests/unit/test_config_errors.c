@@ -198,7 +198,7 @@ static const struct {
 	  "t.conf:4: auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other\n" },
 	{ GOOD "auth_dovecot_socket = \"/u\"\nauth_pam_service = \"p\"",
 	  "t.conf:4: auth_users_file, auth_pam_service and auth_dovecot_socket exclude each other\n" },
-	{ GOOD "auth_users_file = \"users\"", "t.conf:3: auth_users_file: \"users\" is not an absolute path\n" },
+	{ GOOD "auth_users_file = \"users\"", "t.conf:3: auth_users_file: \"users\" is neither an absolute path nor credential:NAME\n" },
 	{ GOOD "auth_dovecot_socket = \"sock\"", "t.conf:3: auth_dovecot_socket: \"sock\" is not an absolute path\n" },
 	{ GOOD "vrfy_for_anyone = yes", "t.conf:3: vrfy_for_anyone has no effect without vrfy_table\n" },
 	{ GOOD "decode_data = yes enable_binarymime = on", "t.conf:3: decode_data and enable_binarymime exclude each other\n" },
@@ -280,7 +280,7 @@ static const struct {
 	/* TLS of listeners */
 	{ GOOD "tls = opportunistic", "t.conf:3: tls: \"opportunistic\" is not one of none, starttls, required or implicit\n" },
 	{ GOOD "tls = starttls", "t.conf:3: listener \"default\": tls needs a certificate: set tls_cert (and tls_key)\n" },
-	{ GOOD "tls = starttls tls_cert = c.pem", "t.conf:3: tls_cert: \"c.pem\" is not an absolute path\n" },
+	{ GOOD "tls = starttls tls_cert = c.pem", "t.conf:3: tls_cert: \"c.pem\" is neither an absolute path nor credential:NAME\n" },
 	{ GOOD "tls = starttls tls_cert = { /c, /d }\ntls_key = /k",
 	  "t.conf:4: listener \"default\": 1 files in tls_key for 2 in tls_cert: they go in pairs, in the same order\n" },
 	{ GOOD "tls = required tls_cert = /c discard_ehlo_keywords = STARTTLS",

@@ -617,6 +617,27 @@ START_TEST(test_limits)
 }
 END_TEST
 
+START_TEST(test_sandbox)
+{
+	cfg.landlock = true;
+	run("sandbox");
+	expect(&f, "sandbox", FINDING_OK, "ABI 6");
+	w.sandbox.landlock_abi = 3; /* what a kernel is too old for is no reason to worry */
+	run("sandbox");
+	expect(&f, "sandbox", FINDING_OK, "Linux 6.7");
+	w.sandbox.seccomp = SECCOMP_NONE;
+	run("sandbox");
+	expect_advice(&f, "sandbox", FINDING_WARNING, "no seccomp", "container");
+	cfg.seccomp = SANDBOX_LOG;
+	run("sandbox");
+	expect_advice(&f, "sandbox", FINDING_WARNING, "seccomp = log", "enforce");
+	cfg.seccomp = SANDBOX_OFF;
+	cfg.landlock = false;
+	run("sandbox");
+	expect_advice(&f, "sandbox", FINDING_WARNING, "seccomp = off, landlock = no", "take it out");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("doctor_local");
@@ -624,7 +645,7 @@ int main(void)
 	const TTest *const tests[] = { test_driver, test_tables,     test_configuration, test_users,   test_secrets,
 				       test_files,  test_spool,	     test_mailman, test_filesystem,	 test_space,   test_daemon,
 				       test_listeners, test_unix_listener, test_proc,	 test_hostname, test_clock,
-				       test_limits, test_programs };
+				       test_limits, test_sandbox, test_programs };
 
 	tcase_add_checked_fixture(c, enter, leave);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)

@@ -469,6 +469,30 @@ static int connect_error(uint16_t port)
 	return r < 0 ? error : 0;
 }
 
+static int bind_error(uint16_t port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), r = bind(fd, (struct sockaddr *)&to, sizeof(to)), error = errno;
+
+	close(fd);
+	return r < 0 ? error : 0;
+}
+
+static void ports_bound(void *ctx)
+{
+	struct sandbox_domain d;
+	struct err e;
+
+	(void)ctx;
+	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	MUST(sandbox_domain_begin(&d, DOMAIN_TCP, &e) == 0);
+	MUST(sandbox_domain_bind_any(&d, &e) == 0);
+	MUST(sandbox_domain_enter(&d, &e) == 0);
+	MUST(bind_error(0) == 0);
+	MUST(bind_error(40000) == EACCES);
+}
+
 static void ports(void *ctx)
 {
 	struct sandbox_domain d;
@@ -481,6 +505,7 @@ static void ports(void *ctx)
 	MUST(sandbox_domain_enter(&d, &e) == 0);
 	MUST(connect_error(1) == ECONNREFUSED);
 	MUST(connect_error(2) == EACCES);
+	MUST(bind_error(0) == EACCES);
 	MUST(touch("secret", O_RDONLY) == 0); /* files were not taken away */
 	if (sandbox_domain_abi() >= DOMAIN_SCOPE_ABI) {
 		MUST(kill(getppid(), 0) < 0 && errno == EPERM);
@@ -537,6 +562,8 @@ START_TEST(test_ports_and_signals)
 	make_world();
 	status = in_child(ports, NULL);
 	remove_world();
+	ck_assert_msg(status == 0, "line %d (of 256)", WEXITSTATUS(status));
+	status = in_child(ports_bound, NULL);
 	ck_assert_msg(status == 0, "line %d (of 256)", WEXITSTATUS(status));
 }
 END_TEST
