@@ -87,7 +87,7 @@ static const struct confinement table[CHILD_ROLES] = {
 	[ROLE_KEYS] = { .calls = CALLS_LIVE | CALLS_THREADS | CALLS_LIMITS, /* and no files at all */
 			.domain = OURS,
 			.limits = LIMIT_SECRET },
-	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT | CALLS_ALARM,
+	[ROLE_MONITOR] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_ACCEPT,
 			   .domain = OURS,
 			   .paths = confine_monitor_paths,
 			   .limits = LIMIT_SECRET | LIMIT_ALONE | LIMIT_FILES },

@@ -179,5 +179,5 @@ int confine_monitor_paths(struct sandbox_domain *d, const struct config *cfg, st
 {
 	if (allow_common(d, e) < 0)
 		return -1;
-	return sandbox_domain_folder_of(d, cfg->metrics_file, MAY_WRITE | MAY_MAKE | MAY_REMOVE | MAY_MOVE, e);
+	return sandbox_domain_folder_of(d, cfg->metrics_file, MAY_WRITE | MAY_MAKE | MAY_REMOVE, e);
 }

@@ -150,6 +150,7 @@ static void log_refused(void *ctx, const char *text)
 
 	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
 		text += sizeof(prefix) - 1;
+	figures_add(FIGURE_RELOADS, 1, 0, 1);
 	log_begin(&line, LOG_LEVEL_ERROR, h->tries == HOUSE_TRIES_RELOAD ? "reload_refused" : "upgrade_refused");
 	log_str(&line, "what", h->tries == HOUSE_TRIES_EXECUTABLE ? "executable" : "configuration");
 	log_str(&line, "msg", text);
@@ -213,6 +214,7 @@ static enum master_change replace(struct house *h)
 	}
 	use(h, next, &h->now->listening);
 	reload_tell(next->reload);
+	figures_add(FIGURE_RELOADS, 0, 0, 1);
 	log_begin(&line, LOG_LEVEL_INFO, "reloaded");
 	log_str(&line, "what", "configuration");
 	log_end(&line);

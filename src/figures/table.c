@@ -81,7 +81,7 @@ const struct figure_info figure_table[FIGURE_COUNT] = {
 				   { WORDS("role", roles), WORDS("status", exit_statuses) },
 				   .help = "Processes that ended: in order, with a failure, by a signal" },
 	[FIGURE_RELOADS] = { "posthouse_reloads", COUNTER, MASTER, NUMBER, { WORDS("result", reload_results) },
-			     .help = "Reloads that were asked for, and what came of them" },
+			     .help = "What was read again (the configuration, each kind of file) and used, or refused" },
 	[FIGURE_CERTIFICATE_EXPIRY] = { "posthouse_certificate_expiry_timestamp_seconds", GAUGE, MASTER, SECONDS,
 					{ { "certificate", NULL, FIGURES_CERTIFICATES } },
 					.help = "When a listener's certificate expires, in seconds since 1970" },

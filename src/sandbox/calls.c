@@ -144,7 +144,6 @@ const struct call_row sandbox_allowed[] = {
 	{ CALLS_FORK, "clone", IF(1, WITHOUT(0, NAMESPACES)) },
 	{ CALLS_FORK, "fork vfork set_tid_address wait4 waitid waitpid kill tgkill signalfd4", ALWAYS },
 	{ CALLS_FORK, "prctl", IF(1, IS(0, PR_SET_PDEATHSIG)) },
-	{ CALLS_ALARM, "setitimer alarm", ALWAYS },
 };
 const size_t sandbox_allowed_count = sizeof(sandbox_allowed) / sizeof(sandbox_allowed[0]);
 

@@ -29,7 +29,6 @@ enum sandbox_calls {
 	 * sandbox_refused is kept from it. Not to be joined with others but CALLS_KEYRING.
 	 */
 	CALLS_ANY = 1 << 13,
-	CALLS_ALARM = 1 << 15, /* have itself ended after some time */
 	CALLS_KEYRING = 1 << 14, /* besides: the kernel's keyrings, where Kerberos may keep its tickets */
 };
 

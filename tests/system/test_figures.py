@@ -453,6 +453,53 @@ def test_a_relay_that_dies_again_and_again(t):
     equal(get(relay, "/live")[0], 200, "/live")
 
 
+# ---- reload and upgrade -------------------------------------------------------------
+
+TWO = LISTEN + """upstream "one" {{ remoteaddr = "127.0.0.1:{port}" }}
+{more}"""
+
+
+def test_a_reload_keeps_the_figures(t):
+    """Counters go on, gauges are of what is configured, and the same port answers all the time."""
+    upstream = Upstream(t)
+    other = 'upstream "other" { remoteaddr = "127.0.0.1:1" }\nroute { sender = "never@x.example" upstream = "other" }\n'
+    relay = t.daemon(config=TWO.format(port=upstream.port, more=other)).ready()
+    delivers(relay, upstream)
+    relay.wait_for("completed")
+    wait_value(relay, 1, "posthouse_upstream_state", upstream="other", state="up")
+    started = value(figures(relay), "posthouse_start_time_seconds")
+    t.config(TWO.format(port=upstream.port, more="max_workers = 77\n"), spool=relay.spool)
+    relay.signal(signal.SIGHUP)
+    relay.wait_for("reloaded")
+    wait_value(relay, 77, "posthouse_workers_max")
+    delivers(relay, upstream)
+    wait_value(relay, 2, "posthouse_recipients_total", upstream="one", result="delivered")
+    f = figures(relay)
+    equal(value(f, "posthouse_messages_accepted_total", listener="default"), 2, "messages")
+    equal(value(f, "posthouse_upstream_state", upstream="other", state="up"), None, "an upstream that is not configured any more")
+    equal(value(f, "posthouse_upstream_state", upstream="one", state="up"), 1, "the one that is")
+    assert value(f, "posthouse_reloads_total", result="done") >= 1, "reloads"
+    equal(value(f, "posthouse_start_time_seconds"), started, "when it was started")
+    wait_health(relay, 200, "^worker: ok: one answered")
+    (t.tmp / "posthoused.conf").write_text("rubbish\n")
+    relay.signal(signal.SIGHUP)
+    relay.wait_for("reload_refused")
+    wait_until(lambda: value(figures(relay), "posthouse_reloads_total", result="refused") >= 1, "the refusal to be counted")
+
+
+def test_an_upgrade_begins_anew(t):
+    upstream = Upstream(t)
+    relay = t.daemon(upstream, config=LISTEN).ready()
+    delivers(relay, upstream)
+    relay.wait_for("completed")
+    first = relay.wait_for("ready")
+    relay.signal(signal.SIGUSR2)
+    relay.wait_for("ready", after=first)
+    delivers(relay, upstream)
+    wait_value(relay, 1, "posthouse_recipients_total", upstream="default", result="delivered")
+    wait_health(relay, 200, "^worker: ok: one answered")
+
+
 # ---- the monitor is in nobody's way -----------------------------------------------
 
 def test_a_monitor_that_dies(t):
