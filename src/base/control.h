@@ -17,7 +17,6 @@
 #define CONTROL_RETIRE 'r' /* finish what you have, take nothing new, end */
 #define CONTROL_STOP 's' /* the service stops: the same, within the grace time */
 #define CONTROL_SHED 'd' /* too many clients: look at `wait`, whether the one you have is to go */
-#define CONTROL_LOG 'l' /* with a descriptor: write the log to that from now on */
 /*
  * A new generation has one of its own in this child's place: it serves who still asks it on its line, and ends
  * with that line, when the last of its generation is gone (auth, programs, keys).

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +222,7 @@ int main(int argc, char *argv[])
 	int status;
 
 	stdfiles_open();
+	signal(SIGXFSZ, SIG_IGN); /* a write past the file size limit is to fail with EFBIG, as on a full disk */
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "posthoused"); /* until the configuration is known */
 	if (!tls_memory_wipe_freed())
 		log_msg(LOG_LEVEL_WARNING, "memory_not_wiped",

@@ -117,7 +117,7 @@ static bool is_alternative(const char *key)
 /* Every key with a value that is not its default. */
 static const char every_key[] =
 	"hostname = \"[192.0.2.1]\"\nhandler = debug\nspool = /s\nspool_sync = strict\nmin_free = 1G\n"
-	"user = u smtp_user = v\nlog = syslog\nlog_level = debug log_format = json\npid_file = /run/p\n"
+	"user = u smtp_user = v keys_user = k\nlog = syslog\nlog_level = debug log_format = json\npid_file = /run/p\n"
 	"min_spare = 1\nmax_spare = 2\nmax_workers = 3\nmax_requests = 4\nstop_timeout = 5\nlisten_backlog = 6\n"
 	"stress_threshold = 71 stress_timeout = 72s stress_max_errors = 73 stress_client_connections = 74\n"
 	"min_data_rate = 75 shed_after = 76s backlog_timeout = 77s max_commands = 78\n"
@@ -181,6 +181,7 @@ static void check_every_key(const struct config *cfg)
 	ck_assert_uint_eq(cfg->min_free_bytes, (uint64_t)1 << 30);
 	ck_assert_str_eq(cfg->user, "u");
 	ck_assert_str_eq(cfg->smtp_user, "v");
+	ck_assert_str_eq(cfg->keys_user, "k");
 	ck_assert_str_eq(cfg->log, "syslog");
 	ck_assert_int_eq(cfg->log_levels.of[LOG_PART_SERVICE], LOG_LEVEL_DEBUG);
 	ck_assert_int_eq(cfg->log_format, LOG_FORMAT_JSON);

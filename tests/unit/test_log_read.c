@@ -88,8 +88,7 @@ START_TEST(what_is_not_ours)
 		"{\"MESSAGE\":\"event=x\",\"SYSLOG_IDENTIFIER\":\"sshd\"}",
 		"{\"MESSAGE\":\"event=x\"}",
 		"{\"MESSAGE\":[101,118],\"SYSLOG_IDENTIFIER\":\"posthoused\"}",
-		"{\"MESSAGE\":\"{\\\"MESSAGE\\\":\\\"event=x\\\",\\\"SYSLOG_IDENTIFIER\\\":\\\"posthoused\\\"}\","
-		"\"SYSLOG_IDENTIFIER\":\"posthoused\"}",
+		"{\"MESSAGE\":\"{\\\"MESSAGE\\\":\\\"event=x\\\"}\",\"SYSLOG_IDENTIFIER\":\"posthoused\"}",
 	};
 
 	utc();
