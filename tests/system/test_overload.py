@@ -177,7 +177,9 @@ def test_who_keeps_us_waiting_longest_goes(t):
 def test_keeping_busy_is_no_help(t):
     """One octet of content at a time, or one NOOP after the other: neither brings a message."""
     for what in ("octets", "noops"):
-        relay = t.daemon(9, config=pool(2, "shed_after = 1s\nmax_commands = 0"), name=what).ready()
+        # a rate that single octets never come to, however fast this machine is
+        relay = t.daemon(9, config=pool(2, "shed_after = 1s\nmax_commands = 0\nmin_data_rate = 1000000"),
+                         name=what).ready()
         loris = Client(relay)
         if what == "octets":
             loris.mail()
