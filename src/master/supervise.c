@@ -86,7 +86,8 @@ static void tick(struct master *m)
 
 /* ---- the stop ------------------------------------------------------------------- */
 
-void master_begin_stop(struct master *m)
+/* Tells everybody, once. */
+static void begin_stop(struct master *m)
 {
 	if (m->stopping)
 		return;
@@ -107,7 +108,7 @@ void master_failed_to_start(struct master *m)
 	if (m->roles->inherited_count > 0 && m->roles->revert)
 		execute(m, m->roles->revert);
 	m->never_ready = true;
-	master_begin_stop(m);
+	begin_stop(m);
 }
 
 static void kill_the_rest(struct master *m)
@@ -134,7 +135,7 @@ static void handle_signals(struct master *m)
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
-			master_begin_stop(m);
+			begin_stop(m);
 			break;
 		case SIGHUP:
 			if (!m->stopping)
