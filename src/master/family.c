@@ -35,7 +35,8 @@ unsigned family_alive(const struct master *m)
 	return n;
 }
 
-struct child *family_present(const struct master *m, enum child_role role)
+/* The one that does this now; NULL: none does. Not for workers. */
+static struct child *present(const struct master *m, enum child_role role)
 {
 	for (unsigned i = 0; i < m->other_count; i++)
 		if (m->other[i].pid != 0 && m->other[i].role == role && !m->other[i].old)
@@ -119,7 +120,7 @@ static bool spawn(struct master *m, enum child_role role, struct child *c)
 void family_start_others(struct master *m)
 {
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
-		if (m->roles->run[role] && !family_present(m, (enum child_role)role) &&
+		if (m->roles->run[role] && !present(m, (enum child_role)role) &&
 		    !waits_for_old(m, (enum child_role)role) &&
 		    clock_mono_ms() >= m->backoff[role].not_before_mono_ms)
 			spawn(m, (enum child_role)role, free_place(m));

@@ -392,6 +392,7 @@ def test_listeners_come_and_go(t):
     world.put(world.text.replace('listener "b" { localaddr = "127.0.0.1:0" }', f'listener "c" {{ localaddr = "unix:{path}" }}'))
     world.signal(signal.SIGHUP)
     world.wait("reloaded", what="configuration")
+    equal([e["what"] for e in world.relay.events("reloaded") if e["what"] != "configuration"], [], "what is not there")
     world.wait("listening", listener="c")
     for client in busy:
         client.quit()
