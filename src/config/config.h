@@ -152,6 +152,9 @@ struct config {
 	uint64_t min_free_bytes; /* of the spool's file system, kept free: 452 below it */
 	char *handler; /* one of its names (handler/facts.h) */
 	char *user, *smtp_user; /* NULL: no change of user (not started as root, or -n) */
+	char *keys_user; /* of the process with the private keys of certificates; NULL: no change of user; owned */
+	enum sandbox_mode seccomp;
+	bool landlock;
 	char *log; /* "stderr", "syslog", "journal", a path, or "auto" (daemon/logging.c) */
 	enum log_format log_format;
 	struct log_levels log_levels;
@@ -271,25 +274,12 @@ struct config {
 	bool enable_binarymime; /* RFC 3030: what is behind us takes it */
 	int64_t deliver_by_minimum_ms; /* RFC 2852: a client may not ask for less; 0: it may */
 
-	/* sandbox: seccomp, Landlock */
-	enum sandbox_mode seccomp;
-	bool landlock;
-
-	/* the process with the private keys */
-	char *keys_user; /* runs it; NULL: no change of user; owned */
-
-	/* more clients than workers: stress, shedding */
-
-	/* the log: sinks, format, levels */
-
 	/* figures and health */
 	struct endpoint *metrics_listen; /* where figures and health are asked for over HTTP; owned */
 	size_t metrics_listen_count;
 	struct cidr *metrics_from; /* who may ask besides this machine; owned */
 	size_t metrics_from_count;
 	char *metrics_file; /* figures for node_exporter's textfile collector; NULL: none; owned */
-
-	/* supervision by systemd; reload and upgrade */
 
 	/* for operators and local programs */
 	char *view_group; /* may look: posthouse queue, show, status ...; NULL: the group of `user`; owned */

@@ -90,18 +90,24 @@ const struct config_option config_options[] = {
 	{ "min_free", TOP(min_free_bytes), TYPE(size), RANGE(0, 1024 * 1024 * GIB), .fallback = "64M",
 	  .help = "free space to keep on the spool's file system; 452 below it" },
 
-	/* rights and log */
+	/* users, the sandbox, the log */
 	{ "user", TOP(user), TYPE(account), .fallback = "posthouse",
 	  .help = "runs the relay, when started as root" },
 	{ "smtp_user", TOP(smtp_user), TYPE(account), .fallback = "posthouse-smtp",
 	  .help = "runs the workers, when started as root" },
+	{ "keys_user", TOP(keys_user), TYPE(account), .fallback = "posthouse-keys",
+	  .help = "uses the private keys of certificates, when started as root" },
+	{ "pid_file", TOP(pid_file), TYPE(path), .help = "file for the master's process id; default: none" },
+	{ "seccomp", TOP(seccomp), TYPE(word), .words = seccomp_words, .fallback = "enforce",
+	  .help = "system calls that a process does not need end it" },
+	{ "landlock", TOP(landlock), TYPE(bool), .fallback = "yes",
+	  .help = "each process reaches only the files it needs" },
 	{ "log", TOP(log), TYPE(word_path), .words = log_words, .fallback = "auto",
 	  .help = "where the log goes" },
 	{ "log_format", TOP(log_format), TYPE(word), .words = log_format_words, .fallback = "text",
 	  .help = "how a line of it looks, except to the journal" },
 	{ "log_level", TOP(log_levels), TYPE(log_levels), .fallback = "{ \"info\" }",
 	  .help = "how much is logged, of all or of parts: { \"info\", \"relay=debug\" }" },
-	{ "pid_file", TOP(pid_file), TYPE(path), .help = "file for the master's process id; default: none" },
 
 	/* the pool of workers */
 	{ "min_spare", TOP(min_spare), TYPE(count), RANGE(1, 10000), .fallback = "5",
@@ -369,20 +375,6 @@ const struct config_option config_options[] = {
 	{ "deliver_by_minimum", TOP(deliver_by_minimum_ms), TYPE(time), RANGE(0, 7 * DAY), .fallback = "0s",
 	  .help = "shortest time to deliver by that clients may ask for (RFC 2852); 0: any" },
 
-	/* sandbox: seccomp, Landlock */
-	{ "seccomp", TOP(seccomp), TYPE(word), .words = seccomp_words, .fallback = "enforce",
-	  .help = "system calls that a process does not need end it" },
-	{ "landlock", TOP(landlock), TYPE(bool), .fallback = "yes",
-	  .help = "each process reaches only the files it needs" },
-
-	/* the process with the private keys */
-	{ "keys_user", TOP(keys_user), TYPE(account), .fallback = "posthouse-keys",
-	  .help = "uses the private keys of certificates, when started as root" },
-
-	/* more clients than workers: stress, shedding */
-
-	/* the log: sinks, format, levels */
-
 	/* figures and health */
 	{ "metrics_listen", TOP(metrics_listen), .count_offset = offsetof(struct config, metrics_listen_count),
 	  TYPE(door), .help = "addresses where figures and health are asked for over HTTP; default: none" },
@@ -390,8 +382,6 @@ const struct config_option config_options[] = {
 	  TYPE(networks), .help = "networks that may ask there, besides this machine" },
 	{ "metrics_file", TOP(metrics_file), TYPE(path),
 	  .help = "file for node_exporter's textfile collector; default: none" },
-
-	/* supervision by systemd; reload and upgrade */
 
 	/* operators and local programs */
 	{ "view_group", TOP(view_group), TYPE(group),

@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "daemon/confine.h"
@@ -363,7 +364,7 @@ static void log_listening(const struct listening *l)
 
 int monitor_prepare(struct service *s, struct listening_set *open, struct err *e)
 {
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->probe_fd) < 0) {
+	if (descriptors_pair(s->probe_fd) < 0) {
 		err_set_os(e, errno, "cannot make the socket pair from the monitor to workers");
 		return -1;
 	}
@@ -381,11 +382,8 @@ int monitor_prepare(struct service *s, struct listening_set *open, struct err *e
 void monitor_leave(struct service *s)
 {
 	listening_release(&s->metrics, false);
-	for (int i = 0; i < 2; i++) {
-		if (s->probe_fd[i] >= 0)
-			close(s->probe_fd[i]);
-		s->probe_fd[i] = -1;
-	}
+	for (int i = 0; i < 2; i++)
+		descriptors_close(&s->probe_fd[i]);
 }
 
 void monitor_name_figures(const struct config *cfg)

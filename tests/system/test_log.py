@@ -48,7 +48,10 @@ class FileLog:
     def events(self, name=None, files=None, **fields):
         found = []
         for path in files or self.files():
-            text = path.read_text("ascii")
+            try:
+                text = path.read_text("ascii")
+            except FileNotFoundError:  # it is being rotated
+                continue
             found += [parse(line) for line in text[:text.rfind("\n") + 1].splitlines()]
         return [e for e in found if (name is None or e["event"] == name) and harness._matches(e, fields)]
 

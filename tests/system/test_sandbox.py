@@ -458,6 +458,25 @@ def test_off(t):
     w.still_serves()
 
 
+def test_switched_off_by_a_reload(t):
+    """Who has no filter has no listener of another's either: with one a process answers for what others may do."""
+    need_root()
+    if harness.sanitized():
+        raise Skip("built with a sanitizer: there is no sandbox")
+    relay = t.daemon(harness.ReservedPort(t), config="min_spare = 1\n").ready()
+    if relay.wait_for("sandbox").get("lacks", "").find("seccomp") >= 0:
+        raise Skip("there are no seccomp listeners here")
+    config = t.config("min_spare = 1\nseccomp = off\n", harness.ReservedPort(t), spool=relay.spool,
+                      listen=f"127.0.0.1:{relay.port}")
+    before = relay.child("worker")
+    relay.signal(signal.SIGHUP)
+    relay.wait_for("ready", count=2)
+    assert config.name == "posthoused.conf"
+    pid = wait_until(lambda: [p for p in relay.children("worker") if p != before], "a worker without a filter")[0]
+    files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    equal([f for f in files if "seccomp" in f], [], "listeners in a worker")
+
+
 def test_what_there_is_is_told(t):
     relay = t.daemon(harness.ReservedPort(t), config="").ready()
     event = relay.wait_for("sandbox")
