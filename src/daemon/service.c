@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,14 @@ static enum master_change go_on(struct house *h)
 	return change;
 }
 
+/* A HUP that had to wait comes now: what it changes is the master's to take. */
+static void take_up_again(struct house *h)
+{
+	if (h->again)
+		kill(getpid(), SIGHUP);
+	h->again = false;
+}
+
 static enum master_change ended(void *ctx, pid_t pid, int wait_status)
 {
 	struct house *h = house_of(ctx);
@@ -336,11 +345,19 @@ static enum master_change ended(void *ctx, pid_t pid, int wait_status)
 		h->tries = HOUSE_NO_TRIAL;
 		tell_ready(h);
 	}
-	if (h->tries == HOUSE_NO_TRIAL && h->again && change != MASTER_EXECUTE) {
-		h->again = false;
-		(void)reload(h->now);
-	}
+	if (h->tries == HOUSE_NO_TRIAL && change != MASTER_EXECUTE)
+		take_up_again(h);
 	return change;
+}
+
+/* Still here: it failed, and all goes on. */
+static void execute(void *ctx, const struct child *const *child, unsigned count)
+{
+	struct house *h = house_of(ctx);
+
+	upgrade_execute(ctx, child, count);
+	tell_ready(h);
+	take_up_again(h);
 }
 
 /* ---- after a change ------------------------------------------------------------------- */
@@ -534,8 +551,7 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 				      .turned = turned,
 				      .may_retire = may_retire,
 				      .retired = retired,
-				      .execute = upgrade_execute,
-				      .revert = upgrade_revert } };
+				      .execute = execute } };
 	int r;
 
 	notify_init(&h.notify);

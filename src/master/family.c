@@ -126,6 +126,12 @@ void family_start_others(struct master *m)
 			spawn(m, (enum child_role)role, free_place(m));
 }
 
+/* Sessions of before may fill the pool for as long as they last: that ours can start is to be seen all the same. */
+static bool is_unproven(const struct master *m, const struct scoreboard_count *count)
+{
+	return !m->was_ready && count->idle + count->busy + count->starting == 0;
+}
+
 void family_grow_pool(struct master *m)
 {
 	struct scoreboard_count count;
@@ -135,7 +141,7 @@ void family_grow_pool(struct master *m)
 		return;
 	turnover_count(m, &count);
 	want = pool_to_start(&m->limits->pool, &count);
-	if (want == 0 && m->worker_lost)
+	if (want == 0 && (m->worker_lost || is_unproven(m, &count)))
 		want = 1;
 	m->worker_lost = false;
 	for (unsigned i = 0; i < m->board->slots && want > 0; i++) {
@@ -228,10 +234,10 @@ static void bury(struct master *m, struct child *c, int wait_status)
 	}
 	/*
 	 * who cannot do its work at the start will not learn it: whoever started us is to hear of it; where there
-	 * is a way back a crash is reason enough
+	 * is a way back a crash is reason enough; what has come back goes on as it did before
 	 */
-	if ((WIFEXITED(wait_status) || m->roles->inherited_count > 0) && failed && !guest.had_client &&
-	    !m->was_ready && !m->stopping && !c->old && !c->foreign)
+	if (((WIFEXITED(wait_status) && m->roles->inherited_count == 0) || m->roles->revert) && failed &&
+	    !guest.had_client && !m->was_ready && !m->stopping && !c->old && !c->foreign)
 		master_failed_to_start(m);
 }
 

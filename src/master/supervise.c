@@ -78,8 +78,10 @@ static void tick(struct master *m)
 	m->last_tick_mono_ms = clock_mono_ms();
 	family_kill_overdue(m);
 	turnover_remind(m);
-	if (!m->was_ready && m->roles->inherited_count > 0 && clock_mono_ms() >= m->revert_at_mono_ms)
+	if (!m->was_ready && m->roles->revert && clock_mono_ms() >= m->revert_at_mono_ms) {
+		log_msg(LOG_LEVEL_ERROR, "upgrade_failed", "it was not ready in time");
 		master_failed_to_start(m);
+	}
 	if (m->roles->tick)
 		master_take(m, m->roles->tick(m->roles->ctx));
 }
@@ -105,7 +107,7 @@ static void begin_stop(struct master *m)
 
 void master_failed_to_start(struct master *m)
 {
-	if (m->roles->inherited_count > 0 && m->roles->revert)
+	if (m->roles->revert)
 		execute(m, m->roles->revert);
 	m->never_ready = true;
 	begin_stop(m);
@@ -155,17 +157,24 @@ static void handle_signals(struct master *m)
 	}
 }
 
-static void announce_when_ready(struct master *m)
+/* Somebody of the present batch; or sessions of before have all the room, and one of theirs makes it. */
+static bool has_workers(const struct master *m)
 {
 	struct scoreboard_count count;
 
+	turnover_count(m, &count);
+	return count.idle + count.busy > 0 ||
+	       (m->was_ready && count.starting == 0 && count.total >= m->limits->pool.max_workers);
+}
+
+static void announce_when_ready(struct master *m)
+{
 	if (m->announced || !turnover_is_over(m))
 		return;
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
 		if (m->roles->run[role] && !atomic_load(&m->board->shared->ready[role]))
 			return;
-	turnover_count(m, &count);
-	if (count.idle + count.busy == 0)
+	if (!has_workers(m))
 		return;
 	m->announced = m->was_ready = true;
 	if (m->roles->ready)

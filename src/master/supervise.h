@@ -78,7 +78,7 @@ struct master_roles {
 	void (*execute)(void *ctx, const struct child *const *child, unsigned count);
 	/*
 	 * After an executable was replaced, before ready() was called: a child could not start. Returns only when
-	 * there is nothing to go back to.
+	 * that failed. NULL: there is nothing to go back to.
 	 */
 	void (*revert)(void *ctx, const struct child *const *child, unsigned count);
 	/* Connections in the backlogs of all listening sockets. NULL: nobody knows, and nobody has to go for them. */

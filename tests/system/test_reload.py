@@ -661,6 +661,47 @@ def test_way_back(t):
         world.relay.stop()
 
 
+def test_replaced_while_tried(t):
+    """What runs is what was tried. And a HUP that came meanwhile is not forgotten when nothing becomes of it."""
+    world = World(t, own_program=True)
+    before, here, go = world.executable(), t.tmp / "here", t.tmp / "go"
+    world.put_script(f"""for a; do case $a in
+--check) touch {here}; for n in 0 1 2 3 4 5 6 7 8 9; do [ -e {go} ] && exit 0; sleep 1; done;;
+esac; done
+exit 3
+""")
+    world.signal(signal.SIGUSR2)
+    wait_until(here.exists, "the try")
+    world.put(hostname='"meanwhile.test"')
+    os.kill(world.relay.pid, signal.SIGHUP)
+    world.put_script("exit 4\n")
+    go.touch()
+    world.wait("upgrade_refused", what="executable", msg=re.compile("replaced while it was tried"))
+    world.wait("reloaded")
+    wait_until(lambda: world.hostname() == "meanwhile.test", "the new name")
+    equal(world.executable(), before, "executable")
+    world.is_clean()
+
+
+def test_full_pool(t):
+    """Sessions of before take all places, and last: that is ready all the same, and nobody goes back or ends for it."""
+    world = World(t, own_program=True)
+    world.reload(max_workers=2, min_spare=1, max_spare=2)
+    old = [Client(world.relay) for _ in range(2)]
+    world.reload(hostname='"fresh.test"')
+    for _ in range(2):
+        before = world.executable()
+        world.put_program()
+        world.upgrade()
+        assert world.executable() != before, "the executable is another"
+    equal(world.hostname(), "fresh.test", "hostname")
+    for client in old:
+        client.message(CONTENT)
+        client.quit()
+    world.upstream.wait_messages(2)
+    world.is_clean()
+
+
 def test_new_executable_dies(t):
     """In the midst of taking over: as a master that is killed, its children end when they may, and no mail is lost."""
     world = World(t, own_program=True, env={**os.environ, "PH_OTHER": "exit"})
