@@ -104,6 +104,22 @@ def test_who_waits_too_long_hears_why(t):
         assert after.when - before.when > 0.9, f"{before}, then {after}"
 
 
+def test_of_those_in_the_backlog_local_clients_go_last(t):
+    """A child turns away 128 at most, and the next one comes a second later: the local client is not among the first."""
+    path = t.tmp / "submit"
+    relay = t.daemon(9, config=pool(1, f'backlog_timeout = 300ms\nlocaladdr = {{ "unix:{path}", "127.0.0.1:0" }}')).ready()
+    port = relay.ports(2)[0]
+    with Client(port) as busy, connect(str(path)) as local:
+        crowd = [connect(port) for _ in range(140)]
+        for client in crowd[:100]:
+            expect_end(client, 421, "4.3.2 ")
+        assert is_silent(local), "the local client went before others"
+        busy.quit()
+        for client in crowd:
+            client.close()
+        local.expect(220)
+
+
 def test_no_word_in_clear_to_who_wants_tls(t):
     relay = t.daemon(9, config=pool(1, "tls = implicit\nbacklog_timeout = 300ms\n"
                                        + certificates.self_signed(t).config())).ready()
