@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "access/limits.h"
@@ -56,6 +57,7 @@ struct house {
 	struct trial trial;
 	enum house_trial tries;
 	bool again; /* HUP came meanwhile */
+	struct stat tried; /* the new executable, when it was tried */
 };
 
 #endif

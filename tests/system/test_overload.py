@@ -420,6 +420,26 @@ def test_a_flood_of_refusals_is_no_flood_of_lines(t):
         assert after.when - before.when > 0.9, f"{before}, then {after}"
 
 
+def test_rubbish_and_what_nobody_may_is_no_flood_of_lines(t):
+    """One client after the other that says nonsense, or asks for what it may not: the lines have a ceiling."""
+    relay = t.daemon(9, config=pool(6, "stress_threshold = 100\nrelay_from = { }")).ready()
+    said = {b"XYZZY\r\n" * 20: ("rejected", 20),
+            b"EHLO a.test\r\nMAIL FROM:<a@b.test>\r\n" + b"RCPT TO:<c@d.test>\r\n" * 20: ("rejected", 200),
+            b"EHLO a.test\r\n" + b"NOOP\r\n" * 1000: ("session", 20)}
+    for flood, (event, most) in said.items():
+        before = relay.wait_for("ready") if not relay.events("flood") else relay.events()[-1]
+        for _ in range(150):
+            with connect(relay) as client:
+                client.send(flood)
+                assert b"421 4.7.0 " in client.at_eof()
+        lines = relay.events(event, after=before)
+        seconds = lines[-1].when - lines[0].when + 2
+        assert len(lines) <= most * seconds, (flood[:40], len(lines), seconds)
+        if event == "rejected":
+            relay.wait_for("flood", after=before)
+        t.comment(f"{event}: {len(lines)} lines in {seconds - 2:.1f} s")
+
+
 # ---- with everything else that happens ---------------------------------------------------
 
 

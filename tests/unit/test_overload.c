@@ -501,13 +501,16 @@ START_TEST(some_lines_a_second)
 {
 	struct scoreboard *board;
 	struct err e;
-	unsigned said = 0;
+	unsigned talk = 0, mail = 0;
 
 	ck_assert_int_eq(scoreboard_create(&board, 1, &e), 0);
-	for (int64_t now = 5000; now < 7000; now += 10)
-		said += scoreboard_may_log(board, now);
-	ck_assert_uint_eq(said, 2 * SCOREBOARD_FLOOD_LINES);
-	ck_assert_uint_eq(atomic_load(&board->shared->flood_unsaid), 200 - said);
+	for (int64_t now = 5000; now < 7000; now++) {
+		talk += scoreboard_may_log(board, LINES_OF_TALK, now);
+		mail += scoreboard_may_log(board, LINES_OF_MAIL, now);
+	}
+	ck_assert_uint_eq(talk, 2 * SCOREBOARD_LINES_OF_TALK);
+	ck_assert_uint_eq(mail, 2 * SCOREBOARD_LINES_OF_MAIL);
+	ck_assert_uint_eq(atomic_load(&board->shared->flood_unsaid), 4000 - talk - mail);
 	scoreboard_destroy(board);
 }
 END_TEST
