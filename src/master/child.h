@@ -30,6 +30,7 @@ struct child {
 	bool old; /* another one takes, or took, its place; not of workers */
 	unsigned batch; /* workers: which they were started with (turnover.c) */
 	bool foreign; /* workers: of the executable before this one; they write to another scoreboard */
+	bool has_guest; /* workers: code that is not ours may run in it (a module) */
 	int64_t kill_at_mono_ms; /* it has to be gone by then; 0: no such time */
 };
 
