@@ -19,7 +19,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/control.h"
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/proctitle.h"
@@ -111,20 +110,13 @@ bool logging_is_usable(const struct config *cfg, void (*report)(void *ctx, const
 
 /* ---- the writer ------------------------------------------------------------------------ */
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* In each child that is forked: the ends of the writer's lines are the master's. */
 static void in_child(void)
 {
 	if (my.is_starting_writer)
 		return; /* which keeps what it needs itself */
-	close_fd(&my.pipe_fd[0]);
-	close_fd(&my.line_fd);
+	descriptors_close(&my.pipe_fd[0]);
+	descriptors_close(&my.line_fd);
 }
 
 static void ignore_signals_of_others(void)
@@ -179,11 +171,11 @@ static int start_writer(int file_fd, struct err *e)
 
 	if (make_pipe(e) < 0)
 		return -1;
-	if (control_pair(line) < 0) {
+	if (descriptors_pair(line) < 0) {
 		err_set_os(e, errno, "cannot make the line to who writes the log");
 		return -1;
 	}
-	close_fd(&my.line_fd);
+	descriptors_close(&my.line_fd);
 	fflush(NULL);
 	my.is_starting_writer = true;
 	my.writer = fork();
@@ -263,9 +255,9 @@ static void pass_file(int fd)
 /* Those who have the pipe go on writing into it; its writer ends when they have. */
 static void leave_writer(void)
 {
-	close_fd(&my.pipe_fd[0]);
-	close_fd(&my.pipe_fd[1]);
-	close_fd(&my.line_fd);
+	descriptors_close(&my.pipe_fd[0]);
+	descriptors_close(&my.pipe_fd[1]);
+	descriptors_close(&my.line_fd);
 	my.writer = 0;
 }
 
@@ -413,7 +405,7 @@ static bool hear_writer(void)
 		if (len == 0) {
 			log_msg(LOG_LEVEL_ERROR, "log_failed", "%s: who writes it has ended; the next one goes on",
 				my.path);
-			close_fd(&my.line_fd);
+			descriptors_close(&my.line_fd);
 			return true;
 		}
 		if (len != sizeof(said) || said.device != my.file.st_dev || said.inode != my.file.st_ino)

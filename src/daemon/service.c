@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@
 #include "daemon/upgrade.h"
 #include "figures/figures.h"
 #include "relay/relay.h"
+#include "sandbox/limits.h"
 #include "sandbox/watch.h"
 
 #define TRY_CONFIGURATION_MS 120000 /* a module has its time, too, and users may be known elsewhere */
@@ -97,6 +99,7 @@ static void set_roles(struct house *h, struct service *s)
 	h->roles.run[ROLE_PROGRAMS] = s->has_programs ? programs_main : NULL;
 	h->roles.run[ROLE_KEYS] = config_has_tls(cfg) ? keys_main : NULL;
 	h->roles.run[ROLE_MONITOR] = s->has_monitor ? monitor_main : NULL;
+	h->roles.guests = cfg->module;
 	h->roles.watch_fd = h->watch ? sandbox_watch_fd(h->watch) : -1;
 	h->roles.ctx = s;
 }
@@ -319,6 +322,14 @@ static enum master_change go_on(struct house *h)
 	return change;
 }
 
+/* A HUP that had to wait comes now: what it changes is the master's to take. */
+static void take_up_again(struct house *h)
+{
+	if (h->again)
+		kill(getpid(), SIGHUP);
+	h->again = false;
+}
+
 static enum master_change ended(void *ctx, pid_t pid, int wait_status)
 {
 	struct house *h = house_of(ctx);
@@ -336,11 +347,19 @@ static enum master_change ended(void *ctx, pid_t pid, int wait_status)
 		h->tries = HOUSE_NO_TRIAL;
 		tell_ready(h);
 	}
-	if (h->tries == HOUSE_NO_TRIAL && h->again && change != MASTER_EXECUTE) {
-		h->again = false;
-		(void)reload(h->now);
-	}
+	if (h->tries == HOUSE_NO_TRIAL && change != MASTER_EXECUTE)
+		take_up_again(h);
 	return change;
+}
+
+/* Still here: it failed, and all goes on. */
+static void execute(void *ctx, const struct child *const *child, unsigned count)
+{
+	struct house *h = house_of(ctx);
+
+	upgrade_execute(ctx, child, count);
+	tell_ready(h);
+	take_up_again(h);
 }
 
 /* ---- after a change ------------------------------------------------------------------- */
@@ -486,6 +505,8 @@ static void release(struct house *h)
 	}
 	if (h->lock_fd >= 0)
 		close(h->lock_fd);
+	if (h->unsaved_fd >= 0)
+		close(h->unsaved_fd);
 	sandbox_watch_free(h->watch);
 	free(h->spool);
 }
@@ -517,6 +538,7 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 			   .lock_fd = -1,
 			   .notice_fd = { -1, -1 },
 			   .event_fd = { -1, -1 },
+			   .unsaved_fd = -1,
 			   .started_wall_us = clock_file_us(),
 			   .roles = { .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,
@@ -534,10 +556,14 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 				      .turned = turned,
 				      .may_retire = may_retire,
 				      .retired = retired,
-				      .execute = upgrade_execute,
-				      .revert = upgrade_revert } };
+				      .execute = execute } };
 	int r;
 
+	/*
+	 * Where we are one user with the programs that are run for mail: they are not to open the private keys again
+	 * by /proc/PID/fd, nor to write into who starts all the others.
+	 */
+	sandbox_limits_unseen();
 	notify_init(&h.notify);
 	trial_init(&h.trial);
 	listening_init(&h.going);

@@ -183,6 +183,11 @@ bool upgrade_try(struct house *h)
 		refuse("it is not known where the executable was started from: restart the service instead");
 		return false;
 	}
+	if (stat(h->setup->program, &h->tried) < 0) {
+		err_set_os(&e, errno, "%s: cannot find it", h->setup->program);
+		refuse(e.text);
+		return false;
+	}
 	handover_init(&nothing);
 	c.fd = handover_write(&nothing, &e);
 	if (c.fd < 0) {
@@ -220,6 +225,7 @@ static void describe(struct handover *o, const struct house *h, const struct chi
 	o->spool = mem_strdup_or_null(h->spool);
 	o->pid_file = mem_strdup_or_null(h->pid_file);
 	o->lock_fd = h->lock_fd;
+	o->unsaved_fd = h->unsaved_fd;
 	memcpy(o->notice_fd, h->notice_fd, sizeof(o->notice_fd));
 	memcpy(o->event_fd, h->event_fd, sizeof(o->event_fd));
 	o->started_wall_us = h->started_wall_us;
@@ -239,6 +245,17 @@ static void describe(struct handover *o, const struct house *h, const struct chi
 			c.kill_at_mono_ms = gone_by(s->cfg);
 		handover_add_child(o, &c);
 	}
+}
+
+/* Or has another package come meanwhile, whose executable nobody has tried? */
+static bool is_what_was_tried(const struct house *h)
+{
+	const struct stat *was = &h->tried;
+	struct stat is;
+
+	return stat(h->setup->program, &is) == 0 && is.st_dev == was->st_dev && is.st_ino == was->st_ino &&
+	       is.st_size == was->st_size && is.st_mtim.tv_sec == was->st_mtim.tv_sec &&
+	       is.st_mtim.tv_nsec == was->st_mtim.tv_nsec;
 }
 
 /* Returns only when it failed. */
@@ -265,6 +282,10 @@ void upgrade_execute(void *ctx, const struct child *const *child, unsigned count
 
 	if (h->going.count > 0) {
 		refuse("clients of a listener that was removed are being served yet: try again");
+		return;
+	}
+	if (!is_what_was_tried(h)) {
+		refuse("it was replaced while it was tried: try again");
 		return;
 	}
 	describe(&o, h, child, count);
@@ -300,8 +321,6 @@ void upgrade_revert(void *ctx, const struct child *const *child, unsigned count)
 	struct house *h = ((struct service *)ctx)->house;
 	struct handover o;
 
-	if (!has_way_back(h->setup->handover))
-		return;
 	log_way_back("a process of the new executable could not start: its own line in the log says why");
 	describe(&o, h, child, count);
 	o.back = true;
@@ -338,11 +357,14 @@ int upgrade_enter(struct house *h, struct err *e)
 {
 	const struct handover *o = h->setup->handover;
 
+	if (has_way_back(o))
+		h->roles.revert = upgrade_revert;
 	if (!o)
 		return 0;
 	h->spool = mem_strdup_or_null(o->spool);
 	h->pid_file = mem_strdup_or_null(o->pid_file);
 	h->lock_fd = copy_of(o->lock_fd);
+	h->unsaved_fd = copy_of(o->unsaved_fd);
 	for (int i = 0; i < 2; i++) {
 		h->notice_fd[i] = copy_of(o->notice_fd[i]);
 		h->event_fd[i] = copy_of(o->event_fd[i]);

@@ -30,8 +30,8 @@ int upgrade_enter(struct house *h, struct err *e);
 /* With a first generation in use: its children of before are watched as they were (daemon/confine.h). */
 void upgrade_watch(struct house *h);
 /*
- * It cannot start: back to the old one, before there are children of its own, or after (a hook). Returns only
- * when there is no way back.
+ * It cannot start: back to the old one, before there are children of its own, or after (a hook, where there is a
+ * way back). Returns only when there is none.
  */
 void upgrade_give_up(const struct service_setup *setup, const struct err *why);
 void upgrade_revert(void *ctx, const struct child *const *child, unsigned count);

@@ -35,7 +35,8 @@ unsigned family_alive(const struct master *m)
 	return n;
 }
 
-struct child *family_present(const struct master *m, enum child_role role)
+/* The one that does this now; NULL: none does. Not for workers. */
+static struct child *present(const struct master *m, enum child_role role)
 {
 	for (unsigned i = 0; i < m->other_count; i++)
 		if (m->other[i].pid != 0 && m->other[i].role == role && !m->other[i].old)
@@ -111,6 +112,7 @@ static bool spawn(struct master *m, enum child_role role, struct child *c)
 	}
 	c->slot = slot;
 	c->batch = m->batch;
+	c->has_guest = role == ROLE_WORKER && m->roles->guests;
 	if (role == ROLE_WORKER)
 		atomic_store(&start.slot->pid, pid);
 	return true;
@@ -119,10 +121,16 @@ static bool spawn(struct master *m, enum child_role role, struct child *c)
 void family_start_others(struct master *m)
 {
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
-		if (m->roles->run[role] && !family_present(m, (enum child_role)role) &&
+		if (m->roles->run[role] && !present(m, (enum child_role)role) &&
 		    !waits_for_old(m, (enum child_role)role) &&
 		    clock_mono_ms() >= m->backoff[role].not_before_mono_ms)
 			spawn(m, (enum child_role)role, free_place(m));
+}
+
+/* Sessions of before may fill the pool for as long as they last: that ours can start is to be seen all the same. */
+static bool is_unproven(const struct master *m, const struct scoreboard_count *count)
+{
+	return !m->was_ready && count->idle + count->busy + count->starting == 0;
 }
 
 void family_grow_pool(struct master *m)
@@ -134,7 +142,7 @@ void family_grow_pool(struct master *m)
 		return;
 	turnover_count(m, &count);
 	want = pool_to_start(&m->limits->pool, &count);
-	if (want == 0 && m->worker_lost)
+	if (want == 0 && (m->worker_lost || is_unproven(m, &count)))
 		want = 1;
 	m->worker_lost = false;
 	for (unsigned i = 0; i < m->board->slots && want > 0; i++) {
@@ -170,8 +178,8 @@ void family_shrink_pool(struct master *m)
 /* ---- dying -------------------------------------------------------------------- */
 
 /*
- * Whose code a worker died in. It said so itself, so this decides nothing but what is logged and when the
- * next is born.
+ * Whose code a worker died in. It said so itself, or another one for it, so this decides nothing but what is
+ * logged and when the next is born.
  */
 struct guest {
 	const char *name, *function; /* NULL: nobody's; in shared memory, and ended there */
@@ -182,7 +190,7 @@ static struct guest guest_of(const struct master *m, const struct child *c)
 {
 	struct scoreboard_slot *slot = &m->board->slot[c->slot];
 
-	if (c->role != ROLE_WORKER || atomic_load(&slot->guest_deadline_mono_ms) == 0)
+	if (!c->has_guest || atomic_load(&slot->guest_deadline_mono_ms) == 0)
 		return (struct guest){ .name = NULL };
 	slot->guest[sizeof(slot->guest) - 1] = slot->guest_function[sizeof(slot->guest_function) - 1] = '\0';
 	return (struct guest){ slot->guest, slot->guest_function, atomic_load(&slot->state) == SLOT_BUSY };
@@ -227,10 +235,10 @@ static void bury(struct master *m, struct child *c, int wait_status)
 	}
 	/*
 	 * who cannot do its work at the start will not learn it: whoever started us is to hear of it; where there
-	 * is a way back a crash is reason enough
+	 * is a way back a crash is reason enough; what has come back goes on as it did before
 	 */
-	if ((WIFEXITED(wait_status) || m->roles->inherited_count > 0) && failed && !guest.had_client &&
-	    !m->was_ready && !m->stopping && !c->old && !c->foreign)
+	if (((WIFEXITED(wait_status) && m->roles->inherited_count == 0) || m->roles->revert) && failed &&
+	    !guest.had_client && !m->was_ready && !m->stopping && !c->old && !c->foreign)
 		master_failed_to_start(m);
 }
 
@@ -286,7 +294,8 @@ void family_kill_overdue(struct master *m)
 
 		if (c->pid == 0)
 			continue;
-		if (c->role == ROLE_WORKER)
+		/* without one nobody could say so but a worker that was taken over, and of all others */
+		if (c->has_guest)
 			end_overdue_guest(c, &m->board->slot[c->slot], now);
 		if (c->kill_at_mono_ms == 0 || now < c->kill_at_mono_ms)
 			continue;

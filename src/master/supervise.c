@@ -78,15 +78,18 @@ static void tick(struct master *m)
 	m->last_tick_mono_ms = clock_mono_ms();
 	family_kill_overdue(m);
 	turnover_remind(m);
-	if (!m->was_ready && m->roles->inherited_count > 0 && clock_mono_ms() >= m->revert_at_mono_ms)
+	if (!m->was_ready && m->roles->revert && clock_mono_ms() >= m->revert_at_mono_ms) {
+		log_msg(LOG_LEVEL_ERROR, "upgrade_failed", "it was not ready in time");
 		master_failed_to_start(m);
+	}
 	if (m->roles->tick)
 		master_take(m, m->roles->tick(m->roles->ctx));
 }
 
 /* ---- the stop ------------------------------------------------------------------- */
 
-void master_begin_stop(struct master *m)
+/* Tells everybody, once. */
+static void begin_stop(struct master *m)
 {
 	if (m->stopping)
 		return;
@@ -104,10 +107,10 @@ void master_begin_stop(struct master *m)
 
 void master_failed_to_start(struct master *m)
 {
-	if (m->roles->inherited_count > 0 && m->roles->revert)
+	if (m->roles->revert)
 		execute(m, m->roles->revert);
 	m->never_ready = true;
-	master_begin_stop(m);
+	begin_stop(m);
 }
 
 static void kill_the_rest(struct master *m)
@@ -134,7 +137,7 @@ static void handle_signals(struct master *m)
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
-			master_begin_stop(m);
+			begin_stop(m);
 			break;
 		case SIGHUP:
 			if (!m->stopping)
@@ -154,17 +157,24 @@ static void handle_signals(struct master *m)
 	}
 }
 
-static void announce_when_ready(struct master *m)
+/* Somebody of the present batch; or sessions of before have all the room, and one of theirs makes it. */
+static bool has_workers(const struct master *m)
 {
 	struct scoreboard_count count;
 
+	turnover_count(m, &count);
+	return count.idle + count.busy > 0 ||
+	       (m->was_ready && count.starting == 0 && count.total >= m->limits->pool.max_workers);
+}
+
+static void announce_when_ready(struct master *m)
+{
 	if (m->announced || !turnover_is_over(m))
 		return;
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
 		if (m->roles->run[role] && !atomic_load(&m->board->shared->ready[role]))
 			return;
-	turnover_count(m, &count);
-	if (count.idle + count.busy == 0)
+	if (!has_workers(m))
 		return;
 	m->announced = m->was_ready = true;
 	if (m->roles->ready)

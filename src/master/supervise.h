@@ -48,6 +48,8 @@ enum master_change {
 struct master_roles {
 	/* Each runs in the child until its end; the return value is the exit status. */
 	int (*run[CHILD_ROLES])(void *ctx, struct child_start *start); /* by role; NULL: this service has none */
+	/* Code that is not ours runs in workers: then, and only then, what they say of its deadline has them ended. */
+	bool guests;
 	/* A worker has ended, however it did: nobody is in its slot. */
 	void (*worker_ended)(void *ctx, unsigned slot);
 	/* A worker died in disorder: it may have committed mail without telling. */
@@ -78,7 +80,7 @@ struct master_roles {
 	void (*execute)(void *ctx, const struct child *const *child, unsigned count);
 	/*
 	 * After an executable was replaced, before ready() was called: a child could not start. Returns only when
-	 * there is nothing to go back to.
+	 * that failed. NULL: there is nothing to go back to.
 	 */
 	void (*revert)(void *ctx, const struct child *const *child, unsigned count);
 	/* Connections in the backlogs of all listening sockets. NULL: nobody knows, and nobody has to go for them. */

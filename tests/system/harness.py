@@ -88,6 +88,11 @@ def can_look_into(pid):
     return os.access(f"/proc/{pid}/fd", os.R_OK)
 
 
+def executable(pid):
+    """The inode of the file that the process runs; None: it is not for us to see."""
+    return os.stat(f"/proc/{pid}/exe").st_ino if can_look_into(pid) else None
+
+
 def equal(seen, expected, what):
     """Compares; the message of a failure shows where long values part."""
     if seen == expected:

@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/control.h"
-#include "base/descriptors.h"
 #include "base/log.h"
 #include "listener/acceptor.h"
 #include "listener/peer.h"
@@ -571,13 +570,11 @@ static struct generations {
 static int telling_worker(void *ctx, struct child_start *start)
 {
 	char said = (char)('0' + gen.now), byte;
-	size_t len, count;
-	int fd;
 
 	(void)ctx;
 	scoreboard_set(start->slot, start->generation, SLOT_IDLE);
 	ck_assert_int_eq(write(gen.pipe_fd[1], &said, 1), 1);
-	while (!descriptors_receive(start->control.fd, &byte, 1, &len, &fd, 1, &count))
+	while (read(start->control.fd, &byte, 1) < 0)
 		poll(&(struct pollfd){ start->control.fd, POLLIN, 0 }, 1, -1);
 	return 0;
 }
@@ -585,15 +582,13 @@ static int telling_worker(void *ctx, struct child_start *start)
 static int telling_auth(void *ctx, struct child_start *start)
 {
 	char byte = 0, said = 'o';
-	size_t len = 1, count;
-	int fd;
+	ssize_t len = 1;
 
 	(void)ctx;
 	atomic_store(&start->board->shared->ready[ROLE_AUTH], true);
-	while (byte != CONTROL_STOP && len > 0) {
+	while (byte != CONTROL_STOP && len != 0) {
 		poll(&(struct pollfd){ start->control.fd, POLLIN, 0 }, 1, -1);
-		if (!descriptors_receive(start->control.fd, &byte, 1, &len, &fd, 1, &count))
-			continue;
+		len = read(start->control.fd, &byte, 1);
 		/* as one whose line has come to its end */
 		if (byte == CONTROL_OLD)
 			return write(gen.pipe_fd[1], &said, 1) == 1 ? 0 : 1;
