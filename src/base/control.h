@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The line between the master and one child: a unix socket pair (packets)
- * whose end the child polls wherever it waits. The master says "retire" or
- * "stop" by one byte; the end of file says that the master is gone, which means
- * stop. A byte may have a descriptor with it, in both directions. No signal
- * is used between our processes, so nothing depends on when one arrives.
+ * The line from the master to one child: a pipe whose read end the child
+ * polls wherever it waits. The master says "retire" or "stop" by one byte; the
+ * end of file says that the master is gone, which means stop. No signal is
+ * used between our processes, so nothing depends on when one arrives.
  */
 #ifndef BASE_CONTROL_H
 #define BASE_CONTROL_H
@@ -24,7 +23,7 @@
 #define CONTROL_OLD 'o'
 
 struct control {
-	int fd; /* the child's end, non-blocking */
+	int fd; /* read end, non-blocking */
 	int64_t grace_ms; /* how long open transactions may go on after STOP */
 	bool retiring; /* also true when stopping */
 	bool stopping;
@@ -32,9 +31,7 @@ struct control {
 	int64_t stop_by_mono_ms; /* when stopping: end of the grace time */
 	struct client_wait *wait; /* workers: where it says how long it waits for its client; NULL: nowhere */
 	void (*retired)(void *ctx); /* called once, from control_read, when retiring is set; NULL: nothing */
-	/* All else that is said, with its descriptor or -1, which passes to it. NULL: dropped, closed. */
-	void (*heard)(void *ctx, char what, int fd);
-	void *ctx; /* of both */
+	void *ctx;
 };
 
 /* A new line: the child's end, the master's end; both non-blocking, CLOEXEC. -1 and errno. */
@@ -43,8 +40,5 @@ int control_pair(int line[2]);
 void control_init(struct control *c, int fd, int64_t grace_ms);
 /* Call when fd is readable; never blocks. */
 void control_read(struct control *c);
-
-/* By the child, to the master: a byte and a descriptor (-1: none), which stays the caller's. -1 and errno. */
-int control_send(struct control *c, char what, int fd);
 
 #endif

@@ -14,6 +14,24 @@
 /* What a packet may bring in all: more than anybody sends, so that what is too much is seen and closed. */
 #define ROOM (2 * DESCRIPTORS_MAX)
 
+#define REQUEST_LINE_BYTES (1 << 20)
+
+int descriptors_pair(int line[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, line);
+}
+
+int descriptors_request_line(int line[2])
+{
+	const int size = REQUEST_LINE_BYTES;
+
+	if (descriptors_pair(line) < 0)
+		return -1;
+	/* the kernel gives as much as net.core.wmem_max lets it */
+	(void)setsockopt(line[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	return 0;
+}
+
 int descriptors_send(int fd, const void *data, size_t len, const int *pass, size_t pass_count)
 {
 	union {
@@ -92,6 +110,13 @@ bool descriptors_is_seqpacket(int fd)
 
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+void descriptors_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 static void close_one_by_one(unsigned from, unsigned end)

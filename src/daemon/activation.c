@@ -49,9 +49,11 @@ static int take(struct activation *a, int fd, const char *name, size_t name_len,
 {
 	const struct endpoint *bound;
 	char text[ENDPOINT_TEXT_MAX];
+	int flags = fcntl(fd, F_GETFD);
 
-	if (fcntl(fd, F_GETFD) < 0) {
-		err_set_os(e, errno, "LISTEN_FDS names more sockets than were passed");
+	/* what came over exec() is not closed on exec: this one was opened since, by ourselves */
+	if (flags < 0 || (flags & FD_CLOEXEC)) {
+		err_set_os(e, EBADF, "LISTEN_FDS names more sockets than were passed (descriptor %d)", fd);
 		return -1;
 	}
 	if (get_flag(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM && !get_flag(fd, SOL_SOCKET, SO_ACCEPTCONN)) {

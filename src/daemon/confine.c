@@ -187,6 +187,7 @@ int confine_prepare(struct confine *c, const struct config *cfg, struct sandbox_
 	c->cfg = cfg;
 	sandbox_support_find(&c->support);
 	tell(c);
+	c->watch = *watch;
 	if (!uses_seccomp(c))
 		return 0;
 	notify = c->support.seccomp == SECCOMP_LISTENERS;
@@ -199,8 +200,7 @@ int confine_prepare(struct confine *c, const struct config *cfg, struct sandbox_
 	if (!notify)
 		return 0;
 	if (!*watch)
-		*watch = sandbox_watch_new(on_violation, NULL, e);
-	c->watch = *watch;
+		*watch = c->watch = sandbox_watch_new(on_violation, NULL, e);
 	return c->watch ? 0 : -1;
 }
 
@@ -246,8 +246,10 @@ static int enter_filter(struct confine *c, enum child_role role, bool foreign, s
 	const struct sandbox_subject subject = { (int)role, c->cfg->seccomp, foreign };
 	int listener;
 
-	if (!c->filter[role])
+	if (!c->filter[role]) {
+		sandbox_watch_leave(c->watch); /* with the listeners of those before a reload it could answer for them */
 		return 0;
+	}
 	if (sandbox_filter_enter(c->filter[role], &listener, e) < 0)
 		return -1;
 	return listener < 0 ? 0 : sandbox_watch_hand_over(c->watch, &subject, listener, e);

@@ -19,7 +19,7 @@ struct confine {
 	const struct config *cfg;
 	struct sandbox_support support;
 	struct sandbox_filter *filter[CHILD_ROLES]; /* NULL: none for that role */
-	struct sandbox_watch *watch; /* NULL: there are no listeners; the house's */
+	struct sandbox_watch *watch; /* of all generations; NULL: none had listeners; the house's */
 };
 
 /*

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "config/listener.h"
 #include "config/programs.h"
@@ -167,20 +167,12 @@ static void take_room(struct service *s, struct house *h)
 
 /* ---- lines and sockets -------------------------------------------------------------- */
 
-/* Room for the requests of a few hundred workers while the process that answers them is being restarted. */
-#define LINE_QUEUE_BYTES (1 << 20)
-
-/* A line on which workers ask another process: they write to the second end, it reads from the first. */
 static int open_line(int fd[2], const char *to, struct err *e)
 {
-	const int size = LINE_QUEUE_BYTES;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) < 0) {
-		err_set_os(e, errno, "cannot make the socket pair from workers to %s", to);
-		return -1;
-	}
-	(void)setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	return 0;
+	if (descriptors_request_line(fd) == 0)
+		return 0;
+	err_set_os(e, errno, "cannot make the socket pair from workers to %s", to);
+	return -1;
 }
 
 /*
@@ -365,15 +357,6 @@ int generation_open(struct service *s, struct house *h, struct listening_set *op
 	return 0;
 }
 
-static void close_both(int fd[2])
-{
-	for (int i = 0; i < 2; i++) {
-		if (fd[i] >= 0)
-			close(fd[i]);
-		fd[i] = -1;
-	}
-}
-
 void generation_free(struct service *s)
 {
 	if (!s)
@@ -383,9 +366,11 @@ void generation_free(struct service *s)
 	confine_release(&s->confine);
 	reload_free(s->reload);
 	rewriting_release(&s->rewriting);
-	close_both(s->auth_fd);
-	close_both(s->program_fd);
-	close_both(s->probe_fd);
+	for (int i = 0; i < 2; i++) {
+		descriptors_close(&s->auth_fd[i]);
+		descriptors_close(&s->program_fd[i]);
+		descriptors_close(&s->probe_fd[i]);
+	}
 	if (s->shared)
 		munmap(s->shared, sizeof(*s->shared));
 	config_release(s->cfg);

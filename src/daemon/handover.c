@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/descriptors.h"
 #include "base/kv.h"
 #include "base/num.h"
 
@@ -77,17 +78,10 @@ static void for_own(struct handover *h, void (*f)(int *fd))
 		f(&h->watch[i].fd);
 }
 
-static void close_one(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void handover_close(struct handover *h)
 {
 	if (h)
-		for_own(h, close_one);
+		for_own(h, descriptors_close);
 }
 
 static void keep_one(int *fd)

@@ -2,6 +2,7 @@
 /* See listener_tls.h. */
 #include "daemon/listener_tls.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "figures/figures.h"
 #include "config/listener.h"
@@ -38,11 +40,8 @@ struct listener_tls {
 
 static void close_line(struct set *set)
 {
-	for (int i = 0; i < 2; i++) {
-		if (set->pairs && set->line_fd[i] >= 0)
-			close(set->line_fd[i]);
-		set->line_fd[i] = -1;
-	}
+	for (int i = 0; set->pairs && i < 2; i++)
+		descriptors_close(&set->line_fd[i]);
 }
 
 static void set_release(const struct listener_tls *t, struct set *set)
@@ -88,16 +87,18 @@ static struct tls_settings settings_of(const struct listener_tls *t, size_t inde
 static int load_pairs(struct listener_tls *t, struct err *e)
 {
 	struct tls_settings *settings = mem_array(t->cfg->listener_count, sizeof(*settings));
-	int result = -1;
 
 	for (size_t i = 0; i < t->cfg->listener_count; i++)
 		settings[i] = settings_of(t, i);
 	t->loaded.line_fd[0] = t->loaded.line_fd[1] = -1;
 	t->loaded.pairs = tls_pairs_read(settings, t->cfg->listener_count, e);
-	if (t->loaded.pairs)
-		result = keys_client_line(t->loaded.line_fd, e);
 	free(settings);
-	return result;
+	if (!t->loaded.pairs)
+		return -1;
+	if (descriptors_request_line(t->loaded.line_fd) == 0)
+		return 0;
+	err_set_os(e, errno, "cannot make the socket pair from workers to the key process");
+	return -1;
 }
 
 static int make_server(struct listener_tls *t, size_t index, struct err *e)

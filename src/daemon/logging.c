@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +18,12 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/control.h"
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "daemon/confine.h"
 #include "daemon/log_writer.h"
+#include "master/child.h"
 #include "master/rights.h"
 
 /* Some thousand lines of a moment in which the disk is slow. */
@@ -111,31 +110,13 @@ bool logging_is_usable(const struct config *cfg, void (*report)(void *ctx, const
 
 /* ---- the writer ------------------------------------------------------------------------ */
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* In each child that is forked: the ends of the writer's lines are the master's. */
 static void in_child(void)
 {
 	if (my.is_starting_writer)
 		return; /* which keeps what it needs itself */
-	close_fd(&my.pipe_fd[0]);
-	close_fd(&my.line_fd);
-}
-
-static void ignore_signals_of_others(void)
-{
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE };
-	sigset_t none;
-
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		signal(signals[i], SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	descriptors_close(&my.pipe_fd[0]);
+	descriptors_close(&my.line_fd);
 }
 
 /* It must have no writing end of the pipe, or would never see its end; and nothing else of what the master has. */
@@ -145,7 +126,7 @@ static _Noreturn void be_writer(const struct rights *rights, const char *path, i
 	int fds[COUNT] = { pipe_fd, line_fd, file_fd };
 	struct err e;
 
-	ignore_signals_of_others();
+	child_take_signals();
 	proctitle_set("logger");
 	for (int i = 0; i < COUNT; i++)
 		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16 + COUNT);
@@ -179,11 +160,11 @@ static int start_writer(int file_fd, struct err *e)
 
 	if (make_pipe(e) < 0)
 		return -1;
-	if (control_pair(line) < 0) {
+	if (descriptors_pair(line) < 0) {
 		err_set_os(e, errno, "cannot make the line to who writes the log");
 		return -1;
 	}
-	close_fd(&my.line_fd);
+	descriptors_close(&my.line_fd);
 	fflush(NULL);
 	my.is_starting_writer = true;
 	my.writer = fork();
@@ -263,9 +244,9 @@ static void pass_file(int fd)
 /* Those who have the pipe go on writing into it; its writer ends when they have. */
 static void leave_writer(void)
 {
-	close_fd(&my.pipe_fd[0]);
-	close_fd(&my.pipe_fd[1]);
-	close_fd(&my.line_fd);
+	descriptors_close(&my.pipe_fd[0]);
+	descriptors_close(&my.pipe_fd[1]);
+	descriptors_close(&my.line_fd);
 	my.writer = 0;
 }
 
@@ -322,17 +303,16 @@ int64_t logging_describe(int fd[3])
 
 void logging_adopt(const int fd[3], int64_t writer)
 {
+	struct log_setup setup = { .sink = LOG_TO_FD, .ident = "posthoused", .fd = fd[1] };
+
 	my.pipe_fd[0] = fd[0];
 	my.pipe_fd[1] = fd[1];
 	my.line_fd = fd[2];
 	my.writer = (pid_t)writer;
-	if (fd[1] >= 0) /* until the configuration is known */
-		log_open_with(&(struct log_setup){ .sink = LOG_TO_FD,
-						   .ident = "posthoused",
-						   .levels = { { LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
-								 LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
-								 LOG_LEVEL_INFO } },
-						   .fd = fd[1] });
+	if (fd[1] < 0)
+		return;
+	log_levels_set(&setup.levels, LOG_LEVEL_INFO); /* until the configuration is known */
+	log_open_with(&setup);
 }
 
 int logging_begin(const struct config *cfg, struct err *e)
@@ -413,7 +393,7 @@ static bool hear_writer(void)
 		if (len == 0) {
 			log_msg(LOG_LEVEL_ERROR, "log_failed", "%s: who writes it has ended; the next one goes on",
 				my.path);
-			close_fd(&my.line_fd);
+			descriptors_close(&my.line_fd);
 			return true;
 		}
 		if (len != sizeof(said) || said.device != my.file.st_dev || said.inode != my.file.st_ino)

@@ -139,13 +139,6 @@ static const char *file(void *ctx, size_t index)
 	return index == 0 ? m->cfg->module : NULL;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 static int load(void *ctx, struct err *e)
 {
 	struct modules *m = ctx;
@@ -157,7 +150,7 @@ static int load(void *ctx, struct err *e)
 	}
 	if (try_in_child(m->cfg, m->beside, e) == 0)
 		return 0;
-	close_fd(&m->beside);
+	descriptors_close(&m->beside);
 	return -1;
 }
 
@@ -165,22 +158,22 @@ static void swap(void *ctx)
 {
 	struct modules *m = ctx;
 
-	close_fd(&m->fd);
+	descriptors_close(&m->fd);
 	m->fd = m->beside;
 	m->beside = -1;
 }
 
 static void drop(void *ctx)
 {
-	close_fd(&((struct modules *)ctx)->beside);
+	descriptors_close(&((struct modules *)ctx)->beside);
 }
 
 static void release(void *ctx)
 {
 	struct modules *m = ctx;
 
-	close_fd(&m->beside);
-	close_fd(&m->fd);
+	descriptors_close(&m->beside);
+	descriptors_close(&m->fd);
 }
 
 void modules_init(struct modules *m, const struct config *cfg)

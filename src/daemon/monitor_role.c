@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "daemon/confine.h"
@@ -242,6 +243,12 @@ static void on_file(evutil_socket_t fd, short what, void *ctx)
 	write_file(ctx);
 }
 
+static void on_answered_all(void *ctx)
+{
+	event_base_loopbreak(((struct monitor *)ctx)->base);
+}
+
+/* The next one waits for our end; whom it does not know of is answered first. */
 static void on_control(evutil_socket_t fd, short what, void *ctx)
 {
 	struct monitor *m = ctx;
@@ -249,8 +256,10 @@ static void on_control(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	control_read(&m->start->control);
-	if (m->start->control.retiring)
+	if (m->start->control.stopping)
 		event_base_loopbreak(m->base);
+	else if (m->start->control.retiring)
+		server_retire(m->server, on_answered_all, m);
 }
 
 /* ---- the process ------------------------------------------------------------------------ */
@@ -363,7 +372,7 @@ static void log_listening(const struct listening *l)
 
 int monitor_prepare(struct service *s, struct listening_set *open, struct err *e)
 {
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->probe_fd) < 0) {
+	if (descriptors_pair(s->probe_fd) < 0) {
 		err_set_os(e, errno, "cannot make the socket pair from the monitor to workers");
 		return -1;
 	}
@@ -381,11 +390,8 @@ int monitor_prepare(struct service *s, struct listening_set *open, struct err *e
 void monitor_leave(struct service *s)
 {
 	listening_release(&s->metrics, false);
-	for (int i = 0; i < 2; i++) {
-		if (s->probe_fd[i] >= 0)
-			close(s->probe_fd[i]);
-		s->probe_fd[i] = -1;
-	}
+	for (int i = 0; i < 2; i++)
+		descriptors_close(&s->probe_fd[i]);
 }
 
 void monitor_name_figures(const struct config *cfg)

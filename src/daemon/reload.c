@@ -123,6 +123,8 @@ static void log_reloaded(const struct reloadable *what)
 {
 	struct log_line line;
 
+	if (!what->file(what->ctx, 0))
+		return; /* there was nothing to be read */
 	figures_add(FIGURE_RELOADS, 0, 0, 1);
 	log_begin(&line, LOG_LEVEL_INFO, "reloaded");
 	log_str(&line, "what", what->what);
@@ -260,9 +262,7 @@ bool reload_now(struct reload *r)
 	bool changed = false;
 
 	log_msg(LOG_LEVEL_INFO, "reload",
-		"the files that the configuration names are read again; a change of the configuration itself "
-		"needs "
-		"a restart");
+		"there is no configuration file: what the command line names is read again");
 	for (size_t i = 0; i < r->count; i++)
 		changed = read_again(&r->entry[i]) || changed;
 	return changed;

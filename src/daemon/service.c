@@ -37,6 +37,7 @@
 #include "daemon/upgrade.h"
 #include "figures/figures.h"
 #include "relay/relay.h"
+#include "sandbox/limits.h"
 #include "sandbox/watch.h"
 
 #define TRY_CONFIGURATION_MS 120000 /* a module has its time, too, and users may be known elsewhere */
@@ -98,6 +99,7 @@ static void set_roles(struct house *h, struct service *s)
 	h->roles.run[ROLE_PROGRAMS] = s->has_programs ? programs_main : NULL;
 	h->roles.run[ROLE_KEYS] = config_has_tls(cfg) ? keys_main : NULL;
 	h->roles.run[ROLE_MONITOR] = s->has_monitor ? monitor_main : NULL;
+	h->roles.guests = cfg->module;
 	h->roles.watch_fd = h->watch ? sandbox_watch_fd(h->watch) : -1;
 	h->roles.ctx = s;
 }
@@ -557,6 +559,11 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 				      .execute = execute } };
 	int r;
 
+	/*
+	 * Where we are one user with the programs that are run for mail: they are not to open the private keys again
+	 * by /proc/PID/fd, nor to write into who starts all the others.
+	 */
+	sandbox_limits_unseen();
 	notify_init(&h.notify);
 	trial_init(&h.trial);
 	listening_init(&h.going);

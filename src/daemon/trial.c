@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 
 void trial_init(struct trial *t)
@@ -113,9 +114,7 @@ void trial_abandon(struct trial *t, bool kill_it)
 {
 	if (t->pid > 0 && kill_it)
 		kill(t->pid, SIGKILL);
-	if (t->words_fd >= 0)
-		close(t->words_fd);
-	t->words_fd = -1;
+	descriptors_close(&t->words_fd);
 	t->pid = 0;
 	buf_release(&t->words);
 }

@@ -65,8 +65,8 @@ void worker_use_module(struct worker *w);
 
 /* worker_log.c: what sessions tell goes to the log, the scoreboard and the process title. */
 void worker_listen_to_sessions(struct worker *w);
-void worker_log_session(const struct worker *w, enum session_end end, int64_t began_mono_ms);
-void worker_log_proxy_failed(const struct worker *w, const struct err *why);
+void worker_log_session(struct worker *w, enum session_end end, int64_t began_mono_ms);
+void worker_log_proxy_failed(struct worker *w, const struct err *why);
 /* A handshake is over: tls, or NULL and why it failed. */
 void worker_log_handshake(struct worker *w, const struct session_tls *tls, const struct err *why);
 /* A client asked for what waits for this domain or upstream. */

@@ -106,13 +106,21 @@ static void count_rejected(const struct worker *w, const struct smtp_reply *repl
 }
 
 /*
- * A connection that came to nothing costs a stranger nothing, and a line costs us: of a flood there are some
- * in each second, and how many there were more.
+ * Who is refused something has that for nothing, and a line costs us: of a flood there are some in each second, and
+ * how many there were more.
  */
-static bool is_worth_a_line(struct worker *w)
+static bool is_worth_a_line(struct worker *w, enum scoreboard_lines about)
 {
-	w->unsaid = !scoreboard_may_log(w->start->board, clock_mono_ms());
+	w->unsaid = !scoreboard_may_log(w->start->board, about, clock_mono_ms());
 	return !w->unsaid;
+}
+
+/* verb "": instead of the greeting */
+static enum scoreboard_lines lines_of(const char *verb, const struct smtp_reply *reply)
+{
+	bool is_no_command = reply->code >= 500 && reply->code <= 504; /* RFC 5321 4.2.2: syntax, order */
+
+	return !*verb || is_no_command ? LINES_OF_TALK : LINES_OF_MAIL;
 }
 
 static void on_rejected(void *ctx, const struct envelope *env, const char *verb, const char *text, size_t len,
@@ -124,8 +132,7 @@ static void on_rejected(void *ctx, const struct envelope *env, const char *verb,
 
 	atomic_fetch_add(&w->start->slot->rejected, 1);
 	count_rejected(w, reply);
-	/* instead of the greeting */
-	if (!*verb && !is_worth_a_line(w))
+	if (!is_worth_a_line(w, lines_of(verb, reply)))
 		return;
 	buf_init(&oneline, 2 * SMTP_REPLY_TEXT_MAX);
 	smtp_reply_oneline(reply, &oneline);
@@ -162,7 +169,7 @@ void worker_log_handshake(struct worker *w, const struct session_tls *tls, const
 			    tls->resumed, 1);
 	else
 		figures_add(FIGURE_TLS_FAILURES, w->figure, 0, 1);
-	if (!tls && !is_worth_a_line(w))
+	if (!tls && !is_worth_a_line(w, LINES_OF_TALK))
 		return;
 	if (tls) {
 		log_begin(&line, LOG_LEVEL_DEBUG, "tls");
@@ -211,21 +218,33 @@ void worker_listen_to_sessions(struct worker *w)
 
 /* ---- outside of the dialogue ---------------------------------------------------------- */
 
-void worker_log_session(const struct worker *w, enum session_end end, int64_t began_mono_ms)
+/* How a session ended, where nothing else in the log tells of it, and not in a flood. */
+static bool is_end_worth_a_line(struct worker *w, enum session_end end)
+{
+	switch (end) {
+	case SESSION_QUIT:
+	case SESSION_LOST:
+	case SESSION_TLS_FAILED:
+	case SESSION_SHED: /* these come in crowds: the master has a line for them together */
+		return false;
+	case SESSION_TIMED_OUT:
+	case SESSION_TOO_MANY_ERRORS:
+		return !w->unsaid && (w->messages > 0 || is_worth_a_line(w, LINES_OF_TALK));
+	case SESSION_STOPPED:
+	case SESSION_REFUSED: /* there was a line about that */
+		break;
+	}
+	return !w->unsaid;
+}
+
+void worker_log_session(struct worker *w, enum session_end end, int64_t began_mono_ms)
 {
 	const char *name = session_end_name(end);
 	struct log_line line;
 
 	figures_add(FIGURE_SESSIONS, w->figure, figure_word(FIGURE_SESSIONS, 1, name, strlen(name)), 1);
 	figures_observe(FIGURE_SESSION_SECONDS, w->figure, (clock_mono_ms() - began_mono_ms) * 1000);
-	/* of a failed handshake there was a line of its own */
-	log_begin(&line,
-		  /* those that were shed come in crowds: the master has a line for them together */
-		  end == SESSION_QUIT || end == SESSION_LOST || end == SESSION_TLS_FAILED || end == SESSION_SHED ||
-				  w->unsaid
-			  ? LOG_LEVEL_DEBUG
-			  : LOG_LEVEL_INFO,
-		  "session");
+	log_begin(&line, is_end_worth_a_line(w, end) ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "session");
 	log_str(&line, "peer", w->peer.text);
 	log_str(&line, "end", session_end_name(end));
 	log_int(&line, "messages", w->messages);
@@ -233,10 +252,13 @@ void worker_log_session(const struct worker *w, enum session_end end, int64_t be
 	log_end(&line);
 }
 
-void worker_log_proxy_failed(const struct worker *w, const struct err *why)
+void worker_log_proxy_failed(struct worker *w, const struct err *why)
 {
 	struct log_line line;
 
+	/* a proxy's checks whether we are there, or all its clients while it is set up wrongly */
+	if (!is_worth_a_line(w, LINES_OF_TALK))
+		return;
 	log_begin(&line, LOG_LEVEL_WARNING, "proxy_failed");
 	log_str(&line, "peer", w->peer.text);
 	log_str(&line, "listener", w->listener);

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/descriptors.h"
 
 typedef _Atomic int64_t cell;
 
@@ -103,11 +104,8 @@ static void unmap(int i)
 
 static void close_files(void)
 {
-	for (int i = 0; i < FIGURES_AREAS; i++) {
-		if (area[i].fd >= 0)
-			close(area[i].fd);
-		area[i].fd = -1;
-	}
+	for (int i = 0; i < FIGURES_AREAS; i++)
+		descriptors_close(&area[i].fd);
 }
 
 void figures_close(void)

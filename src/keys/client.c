@@ -11,9 +11,6 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 
-/* Room for some hundred workers that want a connection while the key process is being restarted. */
-#define LINE_QUEUE_BYTES (1 << 20)
-
 static struct {
 	int line_fd; /* -1: none */
 	struct control *control;
@@ -21,23 +18,9 @@ static struct {
 	const char *trouble;
 } asker = { .line_fd = -1, .fd = -1 };
 
-int keys_client_line(int line_fd[2], struct err *e)
-{
-	const int size = LINE_QUEUE_BYTES;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, line_fd) < 0) {
-		err_set_os(e, errno, "cannot make the socket pair from workers to the key process");
-		return -1;
-	}
-	(void)setsockopt(line_fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	return 0;
-}
-
 static void hang_up(void)
 {
-	if (asker.fd >= 0)
-		close(asker.fd);
-	asker.fd = -1;
+	descriptors_close(&asker.fd);
 }
 
 void keys_client_use(int line_fd, struct control *control)
@@ -84,7 +67,7 @@ static bool connect_to_keys(int64_t deadline_mono_ms)
 	int pair[2];
 	bool sent;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+	if (descriptors_pair(pair) < 0)
 		return false;
 	while (!(sent = descriptors_send(asker.line_fd, &hello, sizeof(hello), &pair[1], 1) == 0))
 		if (errno != EAGAIN || !await(asker.line_fd, POLLOUT, deadline_mono_ms))

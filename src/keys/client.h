@@ -12,11 +12,7 @@
 #include <stdbool.h>
 
 #include "base/control.h"
-#include "base/err.h"
 #include "keys/protocol.h"
-
-/* In the master: a new line; workers write to the second descriptor, the key process reads from the first. */
-int keys_client_line(int line_fd[2], struct err *e);
 
 /* In a worker. The line's write end stays the caller's. -1: nobody can be asked (the start). A new line ends what was on the old. */
 void keys_client_use(int line_fd, struct control *control);

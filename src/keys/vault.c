@@ -31,7 +31,7 @@ int vault_new(struct err *e)
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = memfd_create("keys", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	/* whoever opens it anew, by /proc, has to be root */
+	/* whoever opens it anew, by the master's folder in /proc, has to be root: the master is not dumpable */
 	if (fd < 0 || fchmod(fd, 0600) < 0) {
 		err_set_os(e, errno, "cannot make a file in memory for private keys");
 		if (fd >= 0)

@@ -50,9 +50,7 @@ int acceptor_open(struct acceptor *a, const struct listening_set *set, struct co
 
 void acceptor_close(struct acceptor *a)
 {
-	if (a->epoll_fd >= 0)
-		close(a->epoll_fd);
-	a->epoll_fd = -1;
+	descriptors_close(&a->epoll_fd);
 }
 
 static int take(const struct listening *l)

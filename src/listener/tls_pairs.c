@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/descriptors.h"
 #include "base/file.h"
 #include "keys/provider.h"
 #include "keys/vault.h"
@@ -269,9 +270,7 @@ int tls_pairs_vault(const struct tls_pairs *pairs)
 
 void tls_pairs_close_vault(struct tls_pairs *pairs)
 {
-	if (pairs->vault_fd >= 0)
-		close(pairs->vault_fd);
-	pairs->vault_fd = -1;
+	descriptors_close(&pairs->vault_fd);
 }
 
 /* ---- for tls.c ----------------------------------------------------------------------------------- */

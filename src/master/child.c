@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "base/control.h"
-#include "base/descriptors.h"
 #include "base/log.h"
 #include "figures/figures.h"
 
@@ -35,7 +34,7 @@ const char *child_role_name(enum child_role role)
 	return "?";
 }
 
-static void child_signals(void)
+void child_take_signals(void)
 {
 	static const int masters[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE };
 	sigset_t none;
@@ -65,7 +64,7 @@ pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct
 	if (pid == 0) {
 		close(line[1]);
 		*control_fd = line[0];
-		child_signals();
+		child_take_signals();
 		return 0;
 	}
 	close(line[0]);
@@ -80,25 +79,9 @@ pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct
 void child_tell(struct child *c, char what)
 {
 	c->told = c->told || what == CONTROL_RETIRE || what == CONTROL_STOP;
-	child_pass(c, what, -1);
-}
-
-void child_pass(struct child *c, char what, int fd)
-{
-	if (descriptors_send(c->control_fd, &what, 1, &fd, fd >= 0) < 0) {
+	if (write(c->control_fd, &what, 1) < 0) {
 		/* EPIPE: it is on its way out; waitpid will tell */
 	}
-}
-
-bool child_hear(struct child *c, char *what, int *fd)
-{
-	size_t len, count;
-
-	if (!descriptors_receive(c->control_fd, what, 1, &len, fd, 1, &count) || len == 0)
-		return false;
-	if (count != 1)
-		*fd = -1;
-	return true;
 }
 
 bool child_bury(struct child *c, int wait_status, const char *guest, const char *function)

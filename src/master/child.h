@@ -30,6 +30,7 @@ struct child {
 	bool old; /* another one takes, or took, its place; not of workers */
 	unsigned batch; /* workers: which they were started with (turnover.c) */
 	bool foreign; /* workers: of the executable before this one; they write to another scoreboard */
+	bool has_guest; /* workers: code that is not ours may run in it (a module) */
 	int64_t kill_at_mono_ms; /* it has to be gone by then; 0: no such time */
 };
 
@@ -42,15 +43,10 @@ const char *child_role_name(enum child_role role);
  * master c is filled and the pid returned. -1 on failure.
  */
 pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct err *e);
+/* Signals as they are in a child, see above: for a process that the master forks by itself. */
+void child_take_signals(void);
 /* One byte down the control line; a child that does not read any more is dying anyway. */
 void child_tell(struct child *c, char what);
-/* The same with a descriptor, which stays the caller's; for what does not end it (base/control.h). */
-void child_pass(struct child *c, char what, int fd);
-/*
- * What it said: a byte, and a descriptor that is the caller's now, or -1. False: nothing, or it is gone. Never
- * blocks. It may say anything: who was taken over says it, too.
- */
-bool child_hear(struct child *c, char *what, int *fd);
 /*
  * It is gone: closes the line, logs how it ended; true when that was not in order. guest: whose code it died
  * in, and in which function of that; NULL: none's but ours. Who dies in there is not in order, whatever its

@@ -35,7 +35,8 @@ unsigned family_alive(const struct master *m)
 	return n;
 }
 
-struct child *family_present(const struct master *m, enum child_role role)
+/* The one that does this now; NULL: none does. Not for workers. */
+static struct child *present(const struct master *m, enum child_role role)
 {
 	for (unsigned i = 0; i < m->other_count; i++)
 		if (m->other[i].pid != 0 && m->other[i].role == role && !m->other[i].old)
@@ -111,6 +112,7 @@ static bool spawn(struct master *m, enum child_role role, struct child *c)
 	}
 	c->slot = slot;
 	c->batch = m->batch;
+	c->has_guest = role == ROLE_WORKER && m->roles->guests;
 	if (role == ROLE_WORKER)
 		atomic_store(&start.slot->pid, pid);
 	return true;
@@ -119,7 +121,7 @@ static bool spawn(struct master *m, enum child_role role, struct child *c)
 void family_start_others(struct master *m)
 {
 	for (int role = ROLE_RELAY; role < CHILD_ROLES; role++)
-		if (m->roles->run[role] && !family_present(m, (enum child_role)role) &&
+		if (m->roles->run[role] && !present(m, (enum child_role)role) &&
 		    !waits_for_old(m, (enum child_role)role) &&
 		    clock_mono_ms() >= m->backoff[role].not_before_mono_ms)
 			spawn(m, (enum child_role)role, free_place(m));
@@ -176,8 +178,8 @@ void family_shrink_pool(struct master *m)
 /* ---- dying -------------------------------------------------------------------- */
 
 /*
- * Whose code a worker died in. It said so itself, so this decides nothing but what is logged and when the
- * next is born.
+ * Whose code a worker died in. It said so itself, or another one for it, so this decides nothing but what is
+ * logged and when the next is born.
  */
 struct guest {
 	const char *name, *function; /* NULL: nobody's; in shared memory, and ended there */
@@ -188,7 +190,7 @@ static struct guest guest_of(const struct master *m, const struct child *c)
 {
 	struct scoreboard_slot *slot = &m->board->slot[c->slot];
 
-	if (c->role != ROLE_WORKER || atomic_load(&slot->guest_deadline_mono_ms) == 0)
+	if (!c->has_guest || atomic_load(&slot->guest_deadline_mono_ms) == 0)
 		return (struct guest){ .name = NULL };
 	slot->guest[sizeof(slot->guest) - 1] = slot->guest_function[sizeof(slot->guest_function) - 1] = '\0';
 	return (struct guest){ slot->guest, slot->guest_function, atomic_load(&slot->state) == SLOT_BUSY };
@@ -292,7 +294,8 @@ void family_kill_overdue(struct master *m)
 
 		if (c->pid == 0)
 			continue;
-		if (c->role == ROLE_WORKER)
+		/* without one nobody could say so but a worker that was taken over, and of all others */
+		if (c->has_guest)
 			end_overdue_guest(c, &m->board->slot[c->slot], now);
 		if (c->kill_at_mono_ms == 0 || now < c->kill_at_mono_ms)
 			continue;

@@ -50,8 +50,6 @@ struct master {
 /* All places of children, by a number below family_places(): free ones (pid 0) among them. */
 unsigned family_places(const struct master *m);
 struct child *family_at(const struct master *m, unsigned place);
-/* The one that does this now; NULL: none does. Not for workers. */
-struct child *family_present(const struct master *m, enum child_role role);
 /* How many there are. */
 unsigned family_alive(const struct master *m);
 
@@ -88,7 +86,5 @@ void turnover_count(const struct master *m, struct scoreboard_count *count);
 void master_take(struct master *m, enum master_change change);
 /* A child could not start before all was ready for the first time: back to the old executable, or the end. */
 void master_failed_to_start(struct master *m);
-/* Tells everybody, once. */
-void master_begin_stop(struct master *m);
 
 #endif

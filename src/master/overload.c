@@ -81,7 +81,7 @@ static void tell(struct overload *o, struct scoreboard *board, struct child *wor
 	}
 	/* first the decision, then the byte that makes the worker look */
 	atomic_store(&slot->wait.shed_episode, c->episode);
-	child_pass(&worker[c->slot], CONTROL_SHED, -1);
+	child_tell(&worker[c->slot], CONTROL_SHED);
 }
 
 /* Clients that a worker waits for; *going: those that were told and are not gone yet. */

@@ -79,17 +79,19 @@ void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot
 	atomic_store(&slot->state, state);
 }
 
-bool scoreboard_may_log(struct scoreboard *board, int64_t now_mono_ms)
+bool scoreboard_may_log(struct scoreboard *board, enum scoreboard_lines about, int64_t now_mono_ms)
 {
-	struct scoreboard_shared *shared = board->shared;
+	static const unsigned most[] = { [LINES_OF_TALK] = SCOREBOARD_LINES_OF_TALK,
+					 [LINES_OF_MAIL] = SCOREBOARD_LINES_OF_MAIL };
+	struct scoreboard_flood *flood = &board->shared->flood[about];
 	int64_t second = now_mono_ms / 1000;
 
 	/* two that begin a second at one moment may lose a line each from its count: it is about floods */
-	if (atomic_exchange(&shared->flood_second, second) != second)
-		atomic_store(&shared->flood_lines, 0);
-	if (atomic_fetch_add(&shared->flood_lines, 1) < SCOREBOARD_FLOOD_LINES)
+	if (atomic_exchange(&flood->second, second) != second)
+		atomic_store(&flood->lines, 0);
+	if (atomic_fetch_add(&flood->lines, 1) < most[about])
 		return true;
-	atomic_fetch_add(&shared->flood_unsaid, 1);
+	atomic_fetch_add(&board->shared->flood_unsaid, 1);
 	return false;
 }
 

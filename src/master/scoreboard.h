@@ -43,16 +43,26 @@ struct scoreboard_slot {
 	char guest[40], guest_function[40];
 };
 
+/* Lines in the log that strangers can have for next to nothing. */
+enum scoreboard_lines {
+	LINES_OF_TALK, /* connections that came to nothing, commands that are none */
+	LINES_OF_MAIL, /* a client, a sender, a recipient or a content that is refused: somebody may look for it */
+	SCOREBOARD_FLOODS
+};
+
+struct scoreboard_flood {
+	_Atomic int64_t second;
+	_Atomic unsigned lines; /* in it, of all workers */
+};
+
 struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool ready[CHILD_ROLES]; /* by role: it has started; workers tell by their slots */
 	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
 	_Atomic unsigned turned_away; /* clients that heard 421 in the backlog, since the master looked (overload.c) */
 	_Atomic bool stressed; /* many workers are busy: what begins now has the time-outs of then (overload.h) */
-	/* Lines about connections that came to nothing, of all workers (scoreboard_may_log). */
-	_Atomic int64_t flood_second;
-	_Atomic unsigned flood_lines;
-	_Atomic unsigned flood_unsaid; /* since the master told how many it were */
+	struct scoreboard_flood flood[SCOREBOARD_FLOODS]; /* by what they are about (scoreboard_may_log) */
+	_Atomic unsigned flood_unsaid; /* lines of all of them, since the master told how many it were */
 	_Atomic bool watched; /* an operator watches: log lines are to be sent to the relay too (daemon/events.h) */
 	_Atomic uint64_t watch_lost; /* lines that could not be */
 	struct scoreboard_slot slot[];
@@ -87,11 +97,12 @@ void scoreboard_add(const struct scoreboard *board, unsigned slot, struct scoreb
 /* By the worker: its new state; dropped when the slot has another generation by now. */
 void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot_state state);
 /*
- * By the worker: a line in the log that costs a stranger one connection. False: there were
- * SCOREBOARD_FLOOD_LINES in this second, and this one is only counted.
+ * By the worker: a line in the log that a stranger has for next to nothing. False: there were as many in this
+ * second as may be, and this one is only counted.
  */
-#define SCOREBOARD_FLOOD_LINES 20
-bool scoreboard_may_log(struct scoreboard *board, int64_t now_mono_ms);
+#define SCOREBOARD_LINES_OF_TALK 20 /* a second */
+#define SCOREBOARD_LINES_OF_MAIL 200
+bool scoreboard_may_log(struct scoreboard *board, enum scoreboard_lines about, int64_t now_mono_ms);
 /* By the worker: that code is called, and is back. */
 void scoreboard_guest_enters(struct scoreboard_slot *slot, const char *guest, const char *function,
 			     int64_t deadline_mono_ms);

@@ -102,11 +102,6 @@ size_t shed_choose(struct shed_client *c, size_t count, const struct shed_policy
 
 /* ---- the backlog ------------------------------------------------------------------------ */
 
-void backlog_clear(struct backlog *b)
-{
-	b->count = b->next = 0;
-}
-
 void backlog_turned_away(struct backlog *b, unsigned count)
 {
 	b->turned_away += count;
@@ -131,7 +126,7 @@ unsigned backlog_note(struct backlog *b, const struct shed_policy *p, unsigned w
 	uint64_t served = taken + b->turned_away, overdue = 0;
 
 	if (waiting == 0) {
-		backlog_clear(b);
+		b->count = b->next = 0;
 		return 0;
 	}
 	note(b, p->backlog_timeout_ms / (BACKLOG_SAMPLES - 2), served + waiting, now_mono_ms);

@@ -100,7 +100,5 @@ unsigned backlog_note(struct backlog *b, const struct shed_policy *p, unsigned w
 		      int64_t now_mono_ms);
 /* That many were told, and are gone. */
 void backlog_turned_away(struct backlog *b, unsigned count);
-/* Nobody waits. */
-void backlog_clear(struct backlog *b);
 
 #endif

@@ -88,7 +88,8 @@ static void tick(struct master *m)
 
 /* ---- the stop ------------------------------------------------------------------- */
 
-void master_begin_stop(struct master *m)
+/* Tells everybody, once. */
+static void begin_stop(struct master *m)
 {
 	if (m->stopping)
 		return;
@@ -109,7 +110,7 @@ void master_failed_to_start(struct master *m)
 	if (m->roles->revert)
 		execute(m, m->roles->revert);
 	m->never_ready = true;
-	master_begin_stop(m);
+	begin_stop(m);
 }
 
 static void kill_the_rest(struct master *m)
@@ -136,7 +137,7 @@ static void handle_signals(struct master *m)
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
-			master_begin_stop(m);
+			begin_stop(m);
 			break;
 		case SIGHUP:
 			if (!m->stopping)

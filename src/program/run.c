@@ -63,13 +63,6 @@ struct run {
 	unsigned lines, lines_dropped;
 };
 
-static void drop(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* ---- the log -------------------------------------------------------------------------- */
 
 static void put_who(struct log_line *line, const struct run *r)
@@ -333,7 +326,7 @@ static enum source_state read_stderr(struct run *r)
 
 	take_stderr(r, data, len);
 	if (state == SOURCE_CLOSED)
-		drop(&r->program.err);
+		descriptors_close(&r->program.err);
 	return state;
 }
 
@@ -345,7 +338,7 @@ static bool read_output(struct run *r, enum source_state *state)
 
 	*state = read_piece(r->program.out, data, &len);
 	if (*state == SOURCE_CLOSED)
-		drop(&r->program.out);
+		descriptors_close(&r->program.out);
 	return take_output(r, data, len);
 }
 
@@ -442,8 +435,8 @@ static void drain(struct run *r)
 	while (r->program.out >= 0 && state == SOURCE_OPEN)
 		if (!read_output(r, &state))
 			break;
-	drop(&r->program.err);
-	drop(&r->program.out);
+	descriptors_close(&r->program.err);
+	descriptors_close(&r->program.out);
 }
 
 /* A filter's output is whole, or it is not one. */
@@ -481,7 +474,7 @@ static void handle(struct run *r, const struct pollfd *fds)
 	enum source_state state;
 
 	if (fds[FD_OUT].revents && !read_output(r, &state)) {
-		drop(&r->program.out);
+		descriptors_close(&r->program.out);
 		end_program(r, PROGRAM_TOO_MUCH);
 	}
 	if (fds[FD_ERR].revents)
@@ -533,10 +526,10 @@ static bool prepare(struct run *r)
 
 static void release(struct run *r)
 {
-	drop(&r->input_fd);
-	drop(&r->output_fd);
-	drop(&r->signal_fd);
-	drop(&r->fd);
+	descriptors_close(&r->input_fd);
+	descriptors_close(&r->output_fd);
+	descriptors_close(&r->signal_fd);
+	descriptors_close(&r->fd);
 	facts_release(&r->facts);
 	free(r->packet);
 }

@@ -12,17 +12,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/file.h"
 
 enum { OUR_OUT, CHILD_OUT, OUR_ERR, CHILD_ERR, OUR_FAILURE, CHILD_FAILURE, ENDS };
 
 static void close_ends(int *end)
 {
-	for (int i = 0; i < ENDS; i++) {
-		if (end[i] >= 0)
-			close(end[i]);
-		end[i] = -1;
-	}
+	for (int i = 0; i < ENDS; i++)
+		descriptors_close(&end[i]);
 }
 
 static int open_pipes(int *end, struct err *e)

@@ -50,7 +50,7 @@ static void set_upstream(struct relay *r, const struct relay_upstream *u)
 	figures_set(FIGURE_UPSTREAM_WAITING, index, 0, (int64_t)queue_count_waiting(&r->queue, u->lane));
 }
 
-void relay_beat(struct relay *r)
+static void beat(struct relay *r)
 {
 	figures_set(FIGURE_RELAY_BEAT, 0, 0, clock_mono_ms());
 	set_queue(r);
@@ -62,7 +62,7 @@ static void on_beat(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
-	relay_beat(ctx);
+	beat(ctx);
 }
 
 void relay_beat_begin(struct relay *r)
@@ -72,5 +72,5 @@ void relay_beat_begin(struct relay *r)
 	r->beat = event_new(r->base, -1, EV_PERSIST, on_beat, r);
 	ASSERT(r->beat);
 	event_add(r->beat, &tv);
-	relay_beat(r);
+	beat(r);
 }

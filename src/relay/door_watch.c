@@ -82,6 +82,11 @@ static void on_lines(evutil_socket_t fd, short what, void *ctx)
 
 		if (n < 0)
 			break;
+		/* nobody of ours sends an empty line: it was shut down, and that would be seen for ever */
+		if (n == 0) {
+			event_del(d->lines);
+			break;
+		}
 		if (d->watchers > 0 && (size_t)n <= sizeof(line))
 			tell_line(d, line, (size_t)n);
 	}

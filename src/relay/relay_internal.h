@@ -260,7 +260,6 @@ int64_t overdue_next_mono_ms(const struct relay *r); /* CLOCK_NEVER: none */
 /* ---- beat.c ---- */
 
 void relay_beat_begin(struct relay *r);
-void relay_beat(struct relay *r); /* now */
 
 /* ---- operate.c, status.c ---- */
 

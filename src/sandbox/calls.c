@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -53,7 +54,8 @@ const struct call_row sandbox_allowed[] = {
 	{ L, "fcntl fcntl64", IF(1, IS(1, F_GETFD)) },
 	{ L, "fcntl fcntl64", IF(1, IS(1, F_SETFD)) },
 	{ L, "fcntl fcntl64", IF(1, IS(1, F_GETFL)) },
-	{ L, "fcntl fcntl64", IF(2, IS(1, F_SETFL), WITHOUT(2, O_ASYNC)) },
+	/* what is open is shared: who makes the log's pipe or a listening socket wait has others wait in it */
+	{ CALLS_CONNECT, "fcntl fcntl64", IF(2, IS(1, F_SETFL), WITHOUT(2, O_ASYNC)) },
 	{ L, "fcntl fcntl64", IF(1, IS(1, F_GETLK)) },
 	{ L, "fcntl fcntl64", IF(1, IS(1, F_SETLK)) },
 	{ L, "fcntl fcntl64", IF(1, IS(1, F_SETLKW)) },
@@ -65,7 +67,7 @@ const struct call_row sandbox_allowed[] = {
 	{ L, "fcntl fcntl64", IF(1, IS(1, F_GET_SEALS)) },
 	/* TIOCSTI, which types for whoever owns the terminal, is not */
 	{ L, "ioctl", IF(1, IS(1, FIONREAD)) },
-	{ L, "ioctl", IF(1, IS(1, FIONBIO)) },
+	{ CALLS_CONNECT, "ioctl", IF(1, IS(1, FIONBIO)) },
 	{ L, "ioctl", IF(1, IS(1, SIOCOUTQ)) },
 	{ L, "ioctl", IF(1, IS(1, TCGETS)) },
 	{ L, "ioctl", IF(1, IS(1, TIOCGWINSZ)) },
@@ -84,12 +86,17 @@ const struct call_row sandbox_allowed[] = {
 	{ L, "sendmsg", IF(1, WITHOUT(2, MSG_FASTOPEN)) },
 	{ CALLS_CONNECT, "sendmmsg", IF(1, WITHOUT(3, MSG_FASTOPEN)) },
 	{ L, "shutdown getsockname getpeername getsockopt", ALWAYS },
-	{ L, "setsockopt", IF(1, IS(1, SOL_SOCKET)) },
-	{ L, "setsockopt", IF(1, IS(1, IPPROTO_TCP)) },
+	{ L, "setsockopt", IF(2, IS(1, SOL_SOCKET), IS(2, SO_SNDBUF)) }, /* and none that is code (BPF) */
+	{ L, "setsockopt", IF(2, IS(1, SOL_SOCKET), IS(2, SO_KEEPALIVE)) },
+	{ L, "setsockopt", IF(2, IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)) },
+	{ CALLS_CONNECT, "setsockopt", IF(1, IS(1, SOL_SOCKET)) },
+	{ CALLS_CONNECT, "setsockopt", IF(1, IS(1, IPPROTO_TCP)) },
 	{ CALLS_CONNECT, "setsockopt", IF(1, IS(1, IPPROTO_IP)) },
 	{ CALLS_CONNECT, "setsockopt", IF(1, IS(1, IPPROTO_IPV6)) },
 	{ CALLS_CONNECT, "setsockopt", IF(1, IS(1, IPPROTO_UDP)) },
-	{ L, "socketpair", IF(1, IS(0, AF_UNIX)) },
+	/* connected for good; by one of datagrams any socket that has a path could be written to */
+	{ L, "socketpair", IF(2, IS(0, AF_UNIX), { 1, TYPE_BITS, SOCK_SEQPACKET }) },
+	{ L, "socketpair", IF(2, IS(0, AF_UNIX), { 1, TYPE_BITS, SOCK_STREAM }) },
 	{ CALLS_ACCEPT | CALLS_LISTEN, "accept accept4", ALWAYS },
 	{ CALLS_LOCAL | CALLS_LISTEN, "socket", IF(1, IS(0, AF_UNIX)) },
 	{ CALLS_LOCAL | CALLS_CONNECT, "connect", ALWAYS },

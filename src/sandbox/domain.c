@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/descriptors.h"
 
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
@@ -204,7 +205,5 @@ int sandbox_domain_enter(struct sandbox_domain *d, struct err *e)
 
 void sandbox_domain_abort(struct sandbox_domain *d)
 {
-	if (d->fd >= 0)
-		close(d->fd);
-	d->fd = -1;
+	descriptors_close(&d->fd);
 }

@@ -43,11 +43,8 @@ struct sandbox_watch {
 
 static void close_line(struct sandbox_watch *w)
 {
-	for (int i = 0; i < 2; i++) {
-		if (w->line[i] >= 0)
-			close(w->line[i]);
-		w->line[i] = -1;
-	}
+	for (int i = 0; i < 2; i++)
+		descriptors_close(&w->line[i]);
 }
 
 /* As seccomp_notify_alloc finds it. */

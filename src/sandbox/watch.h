@@ -47,7 +47,7 @@ void sandbox_watch_run(struct sandbox_watch *w);
 /* In a child: hands the listener over and closes it here, with all else of the watch. Only calls of CALLS_LIVE. */
 int sandbox_watch_hand_over(struct sandbox_watch *w, const struct sandbox_subject *subject, int listener,
 			    struct err *e);
-/* In a child that has no listener. */
+/* In a child that has no listener: closes all of the watch. NULL is fine. */
 void sandbox_watch_leave(struct sandbox_watch *w);
 
 /*

@@ -61,8 +61,10 @@ static const struct {
 	{ "process_vm_readv", SYS_process_vm_readv },
 	{ "ptrace", SYS_ptrace },
 	{ "rename", SYS_rename },
+	{ "sendto", SYS_sendto },
 	{ "setresuid", SYS_setresuid },
 	{ "socket", SYS_socket },
+	{ "socketpair", SYS_socketpair },
 	{ "unlink", SYS_unlink },
 	{ "unshare", SYS_unshare },
 };

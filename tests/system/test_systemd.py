@@ -374,7 +374,7 @@ def test_unusable_sockets(t):
     with open("/dev/null") as s:
         refused(t, [s], "cannot listen on it")
     with tcp() as s:
-        refused(t, [s], "more sockets than were passed|cannot listen on it", count=3)  # whatever is there instead
+        refused(t, [s], "more sockets than were passed", count=3)  # 4 is another file of the service's own by then
     with tcp() as s:
         refused(t, [s], "not a number of sockets", count=300)
 

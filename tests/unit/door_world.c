@@ -153,7 +153,7 @@ void setup(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR, "test");
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, events), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, events), 0);
 	open_spool("/spool");
 	open_door();
 }

@@ -233,7 +233,7 @@ static void setup_long(void)
 	char deep[300];
 
 	signal(SIGPIPE, SIG_IGN);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, events), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, events), 0);
 	memset(deep, 'd', sizeof(deep));
 	deep[0] = deep[150] = '/';
 	deep[250] = '\0';

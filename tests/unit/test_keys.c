@@ -247,11 +247,9 @@ static void kill_process(void)
 
 static void lines_open(void)
 {
-	struct err e;
-
 	ready = mmap(NULL, sizeof(*ready), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(ready, MAP_FAILED);
-	ck_assert_int_eq(keys_client_line(line, &e), 0);
+	ck_assert_int_eq(descriptors_request_line(line), 0);
 	ck_assert_int_eq(control_pair(control_line), 0);
 	control_init(&own_control, -1, 0);
 	keys_client_use(line[1], NULL);

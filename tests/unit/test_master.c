@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/control.h"
-#include "base/descriptors.h"
 #include "base/log.h"
 #include "listener/acceptor.h"
 #include "listener/peer.h"
@@ -274,11 +273,11 @@ START_TEST(sockets_listen_and_say_who_called)
 	snprintf(text, sizeof(text), "unix:%s/socket", folder);
 	local = endpoint(text);
 	listening_init(&set);
-	ck_assert_msg(listening_add(&set, &tcp, "a", 10, &e) == 0, "%s", e.text);
-	ck_assert_msg(listening_add(&set, &local, "b", 10, &e) == 0, "%s", e.text);
+	ck_assert_msg(listening_take(&set, NULL, &tcp, "a", 10, &e) == 0, "%s", e.text);
+	ck_assert_msg(listening_take(&set, NULL, &local, "b", 10, &e) == 0, "%s", e.text);
 	chosen = endpoint(set.item[0].address);
 	ck_assert_uint_ne(chosen.port, 0);
-	ck_assert_int_eq(listening_add(&set, &chosen, "c", 10, &e), -1);
+	ck_assert_int_eq(listening_take(&set, NULL, &chosen, "c", 10, &e), -1);
 	ck_assert_ptr_nonnull(strstr(e.text, "in use"));
 	ck_assert_uint_eq(set.count, 2);
 
@@ -315,14 +314,14 @@ START_TEST(sockets_listen_and_say_who_called)
 	acceptor_close(&acceptor);
 	close(accepted);
 	close(fd);
-	ck_assert_int_eq(listening_add(&set, &local, "d", 10, &e), -1); /* somebody is there: us */
+	ck_assert_int_eq(listening_take(&set, NULL, &local, "d", 10, &e), -1); /* somebody is there: us */
 
 	/* the file of a service that died is replaced, one of another kind is not */
 	listening_release(&set, false);
-	ck_assert_msg(listening_add(&set, &local, "b", 10, &e) == 0, "%s", e.text);
+	ck_assert_msg(listening_take(&set, NULL, &local, "b", 10, &e) == 0, "%s", e.text);
 	listening_release(&set, true);
 	close(open(local.path, O_CREAT | O_WRONLY, 0600));
-	ck_assert_int_eq(listening_add(&set, &local, "b", 10, &e), -1);
+	ck_assert_int_eq(listening_take(&set, NULL, &local, "b", 10, &e), -1);
 	unlink(local.path);
 	rmdir(folder);
 }
@@ -350,8 +349,8 @@ START_TEST(open_sockets_are_taken_and_not_bound_anew)
 
 	listening_init(&old);
 	listening_init(&set);
-	ck_assert_int_eq(listening_add(&old, &any, "a", 10, &e), 0);
-	ck_assert_int_eq(listening_add(&old, &any, "b", 10, &e), 0);
+	ck_assert_int_eq(listening_take(&old, NULL, &any, "a", 10, &e), 0);
+	ck_assert_int_eq(listening_take(&old, NULL, &any, "b", 10, &e), 0);
 	strcpy(first, old.item[0].address);
 	strcpy(second, old.item[1].address);
 	client = connect_to(&old.item[1]);
@@ -516,7 +515,7 @@ START_TEST(a_busy_socket_file_is_not_taken)
 		(void)connect(clients[i], (struct sockaddr *)&sun, sizeof(sun));
 	}
 	listening_init(&set);
-	ck_assert_int_eq(listening_add(&set, &local, "a", 10, &e), -1);
+	ck_assert_int_eq(listening_take(&set, NULL, &local, "a", 10, &e), -1);
 	ck_assert_ptr_nonnull(strstr(e.text, "in use"));
 	for (int i = 0; i < 3; i++)
 		close(clients[i]);
@@ -524,7 +523,7 @@ START_TEST(a_busy_socket_file_is_not_taken)
 
 	/* everyone may connect to ours, whatever the umask */
 	umask(077);
-	ck_assert_msg(listening_add(&set, &local, "a", 10, &e) == 0, "%s", e.text);
+	ck_assert_msg(listening_take(&set, NULL, &local, "a", 10, &e) == 0, "%s", e.text);
 	umask(022);
 	ck_assert_int_eq(stat(sun.sun_path, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0666);
@@ -571,13 +570,11 @@ static struct generations {
 static int telling_worker(void *ctx, struct child_start *start)
 {
 	char said = (char)('0' + gen.now), byte;
-	size_t len, count;
-	int fd;
 
 	(void)ctx;
 	scoreboard_set(start->slot, start->generation, SLOT_IDLE);
 	ck_assert_int_eq(write(gen.pipe_fd[1], &said, 1), 1);
-	while (!descriptors_receive(start->control.fd, &byte, 1, &len, &fd, 1, &count))
+	while (read(start->control.fd, &byte, 1) < 0)
 		poll(&(struct pollfd){ start->control.fd, POLLIN, 0 }, 1, -1);
 	return 0;
 }
@@ -585,15 +582,13 @@ static int telling_worker(void *ctx, struct child_start *start)
 static int telling_auth(void *ctx, struct child_start *start)
 {
 	char byte = 0, said = 'o';
-	size_t len = 1, count;
-	int fd;
+	ssize_t len = 1;
 
 	(void)ctx;
 	atomic_store(&start->board->shared->ready[ROLE_AUTH], true);
-	while (byte != CONTROL_STOP && len > 0) {
+	while (byte != CONTROL_STOP && len != 0) {
 		poll(&(struct pollfd){ start->control.fd, POLLIN, 0 }, 1, -1);
-		if (!descriptors_receive(start->control.fd, &byte, 1, &len, &fd, 1, &count))
-			continue;
+		len = read(start->control.fd, &byte, 1);
 		/* as one whose line has come to its end */
 		if (byte == CONTROL_OLD)
 			return write(gen.pipe_fd[1], &said, 1) == 1 ? 0 : 1;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -92,6 +93,11 @@ static const struct attempt attempts[] = {
 	{ "send", CALLS_LIVE, true, SYS_sendto, { -1, 0, 0, MSG_NOSIGNAL, 0 } },
 	{ "listen", CALLS_LIVE | CALLS_ACCEPT, false, SYS_listen, { -1, 1 } },
 	{ "a pair", CALLS_LIVE, true, SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, 0 } },
+	{ "a pair", CALLS_LIVE, true, SYS_socketpair, { AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0 } },
+	{ "a socket that sends to any path", CALLS_LIVE, false, SYS_socketpair, { AF_UNIX, SOCK_DGRAM, 0, 0 } },
+	{ "keep a connection alive", CALLS_LIVE, true, SYS_setsockopt, { -1, SOL_SOCKET, SO_KEEPALIVE } },
+	{ "code at a socket", CALLS_LIVE, false, SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_FILTER } },
+	{ "another protocol above TCP", CALLS_LIVE, false, SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP } },
 	{ "writable code", CALLS_LIVE, false, SYS_mmap, { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, -1 } },
 	{ "code from data", CALLS_LIVE, false, SYS_mprotect, { 0, 4096, PROT_EXEC } },
 	{ "a shared object", CALLS_CODE, true, SYS_mmap, { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, -1 } },
@@ -99,7 +105,10 @@ static const struct attempt attempts[] = {
 	{ "a signal to another process", CALLS_LIVE, false, SYS_kill, { 1, 0 } },
 	{ "a signal by way of a descriptor", CALLS_LIVE, false, SYS_fcntl, { 0, F_SETOWN, 1 } },
 	{ "a signal by way of a descriptor", CALLS_LIVE, false, SYS_fcntl, { 0, F_SETFL, O_ASYNC } },
-	{ "not to wait", CALLS_LIVE, true, SYS_fcntl, { -1, F_SETFL, O_NONBLOCK } },
+	{ "a signal by way of a descriptor", CALLS_CONNECT, false, SYS_fcntl, { 0, F_SETFL, O_ASYNC } },
+	{ "have others wait", CALLS_LIVE, false, SYS_fcntl, { -1, F_SETFL, 0 } },
+	{ "have others wait", CALLS_LIVE, false, SYS_ioctl, { -1, FIONBIO } },
+	{ "not to wait", CALLS_CONNECT, true, SYS_fcntl, { -1, F_SETFL, O_NONBLOCK } },
 	{ "to type for others", CALLS_LIVE, false, SYS_ioctl, { 0, TIOCSTI } },
 	{ "to type for others, upper half set", CALLS_LIVE, false, SYS_ioctl,
 	  { 0, (long)(UINT64_C(0x100000000) | TIOCSTI) } },
