@@ -243,6 +243,12 @@ static void on_file(evutil_socket_t fd, short what, void *ctx)
 	write_file(ctx);
 }
 
+static void on_answered_all(void *ctx)
+{
+	event_base_loopbreak(((struct monitor *)ctx)->base);
+}
+
+/* The next one waits for our end; whom it does not know of is answered first. */
 static void on_control(evutil_socket_t fd, short what, void *ctx)
 {
 	struct monitor *m = ctx;
@@ -250,8 +256,10 @@ static void on_control(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	control_read(&m->start->control);
-	if (m->start->control.retiring)
+	if (m->start->control.stopping)
 		event_base_loopbreak(m->base);
+	else if (m->start->control.retiring)
+		server_retire(m->server, on_answered_all, m);
 }
 
 /* ---- the process ------------------------------------------------------------------------ */
@@ -312,7 +320,7 @@ static void close_all(struct monitor *m)
 
 static void close_others(struct service *s)
 {
-	const int fds[] = { s->lock_fd,	 s->notice_fd[0],  s->notice_fd[1],  s->event_fd[0], s->auth_fd[0],
+	const int fds[] = { s->lock_fd,	 s->unsaved_fd,  s->notice_fd[0],  s->notice_fd[1],  s->event_fd[0], s->auth_fd[0],
 			    s->auth_fd[1], s->program_fd[0], s->program_fd[1], s->probe_fd[0] };
 
 	listening_release(&s->listening, false);

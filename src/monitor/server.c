@@ -17,6 +17,7 @@
 #define AT_ONCE 16 /* connections taken before other events have a turn */
 #define ACCEPT_AGAIN_MS 1000 /* out of descriptors */
 #define LINGER_MS 2000 /* for the client to read the answer and close */
+#define RETIRING_MS 1000 /* for either, when another process waits for our end */
 #define BODY_MAX (16 << 20)
 
 struct conn {
@@ -39,28 +40,36 @@ struct server {
 	struct event *resume; /* accepts again */
 	struct conn *conns;
 	unsigned count;
+	void (*done)(void *ctx); /* not NULL: it retires */
+	void *done_ctx;
 };
 
 /* ---- connections ----------------------------------------------------------------------- */
 
 static void set_deadline(struct conn *c, int ms)
 {
-	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+	struct timeval tv;
 
+	if (c->server->done && ms > RETIRING_MS)
+		ms = RETIRING_MS;
+	tv = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
 	event_add(c->deadline, &tv);
 }
 
 static void conn_free(struct conn *c)
 {
-	struct conn **at = &c->server->conns;
+	struct server *s = c->server;
+	struct conn **at = &s->conns;
 
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
-	c->server->count--;
+	s->count--;
 	event_free(c->deadline);
 	bufferevent_free(c->bev);
 	free(c);
+	if (s->count == 0 && s->done)
+		s->done(s->done_ctx);
 }
 
 static void send_answer(struct conn *c, int status, const char *content_type, const struct buf *body, bool head)
@@ -261,10 +270,27 @@ void server_listen(struct server *s, int fd)
 	event_add(e, NULL);
 }
 
+void server_retire(struct server *s, void (*done)(void *ctx), void *ctx)
+{
+	if (s->done)
+		return;
+	s->done = done;
+	s->done_ctx = ctx;
+	for (size_t i = 0; i < s->accept_count; i++)
+		event_free(s->accept[i]);
+	s->accept_count = 0;
+	event_del(s->resume);
+	for (struct conn *c = s->conns; c; c = c->next)
+		set_deadline(c, RETIRING_MS);
+	if (s->count == 0)
+		done(ctx);
+}
+
 void server_free(struct server *s)
 {
 	if (!s)
 		return;
+	s->done = NULL;
 	while (s->conns)
 		conn_free(s->conns);
 	for (size_t i = 0; i < s->accept_count; i++)

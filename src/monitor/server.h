@@ -32,6 +32,11 @@ struct server_ops {
 struct server *server_new(struct event_base *base, const struct server_ops *ops, int deadline_ms);
 /* A listening socket, non-blocking; it stays the caller's. */
 void server_listen(struct server *s, int fd);
+/*
+ * Another process accepts from here on: those who have been accepted are answered, if they ask within a second,
+ * and done() is called, once, when nobody is left.
+ */
+void server_retire(struct server *s, void (*done)(void *ctx), void *ctx);
 void server_free(struct server *s); /* NULL: nothing */
 
 #endif

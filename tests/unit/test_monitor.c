@@ -151,6 +151,38 @@ START_TEST(it_answers_once_and_for_those_who_may)
 }
 END_TEST
 
+static void note_done(void *ctx)
+{
+	(*(int *)ctx)++;
+}
+
+START_TEST(who_was_accepted_is_answered_before_it_retires)
+{
+	int asks, late, done = 0;
+
+	begin(10000);
+	asks = client();
+	turn(3);
+	late = client();
+	turn(3);
+	server_retire(server, note_done, &done);
+	say(asks, "GET / HTTP/1.0\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(hear(asks), "200 OK"));
+	ck_assert_int_eq(done, 0);
+	/* who says nothing has a second, whatever the deadline is */
+	ck_assert_ptr_nonnull(strstr(hear(late), "408 "));
+	while (done == 0)
+		event_base_loop(base, EVLOOP_ONCE);
+	ck_assert_int_eq(done, 1);
+	/* nobody who came since was taken: the next process has them */
+	close(client());
+	turn(3);
+	ck_assert_int_ge(accept(listening, NULL, NULL), 0);
+	end();
+	ck_assert_int_eq(done, 1);
+}
+END_TEST
+
 START_TEST(rubbish_is_told_so)
 {
 	static char much[10000];
@@ -358,8 +390,9 @@ int main(void)
 {
 	Suite *suite = suite_create("monitor");
 
-	UNIT_CASE(suite, it_answers, it_answers_once_and_for_those_who_may, rubbish_is_told_so,
-		  who_is_slow_has_a_deadline, a_crowd_is_in_nobodys_way, who_goes_away_leaves_nothing, a_worker_is_asked,
+	UNIT_CASE(suite, it_answers, it_answers_once_and_for_those_who_may,
+		  who_was_accepted_is_answered_before_it_retires, rubbish_is_told_so, who_is_slow_has_a_deadline,
+		  a_crowd_is_in_nobodys_way, who_goes_away_leaves_nothing, a_worker_is_asked,
 		  endless_answers_end, the_file_is_replaced_as_a_whole);
 	return unit_run(suite);
 }
