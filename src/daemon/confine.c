@@ -140,6 +140,8 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	log_str(&line, "syscall", v->call);
 	log_int(&line, "number", v->number);
 	log_str(&line, "action", action_name(v->action));
+	if (v->action == SANDBOX_KILLED)
+		log_str(&line, "msg", "it was taken over, or our table lacks this call: then seccomp = log helps until that is put right");
 	if (since > 0)
 		log_int(&line, "not_told", since);
 	log_end(&line);
