@@ -21,7 +21,11 @@
 
 void handover_init(struct handover *h)
 {
-	*h = (struct handover){ .old_fd = -1, .lock_fd = -1, .notice_fd = { -1, -1 }, .event_fd = { -1, -1 }, .log_fd = { -1, -1, -1 } };
+	*h = (struct handover){ .old_fd = -1,
+				.lock_fd = -1,
+				.notice_fd = { -1, -1 },
+				.event_fd = { -1, -1 },
+				.log_fd = { -1, -1, -1 } };
 }
 
 void handover_add_socket(struct handover *h, int fd, const char *listener, const struct endpoint *ep)
