@@ -321,7 +321,7 @@ static void close_all(struct monitor *m)
 
 static void close_others(struct service *s)
 {
-	const int fds[] = { s->lock_fd,	 s->notice_fd[0],  s->notice_fd[1],  s->event_fd[0], s->auth_fd[0],
+	const int fds[] = { s->lock_fd,	 s->unsaved_fd,  s->notice_fd[0],  s->notice_fd[1],  s->event_fd[0], s->auth_fd[0],
 			    s->auth_fd[1], s->program_fd[0], s->program_fd[1], s->probe_fd[0] };
 
 	listening_release(&s->listening, false);

@@ -545,6 +545,35 @@ def test_slow_relay(t):
     world.delivers()
 
 
+def test_states_that_the_disk_did_not_take(t):
+    """The relay after it, and that of the next executable, know who has the message already, and save it at last."""
+    world = World(t, 'retry_min = "10m"\nretry_max = "10m"\n', own_program=True)
+    in_the_way = []
+
+    def obstruct(_session, _line):
+        in_the_way.append(world.relay.spool / "state" / f"{world.relay.queue()[0]}.new")
+        in_the_way[0].mkdir()
+
+    world.upstream.on("RCPT", "450 4.2.0 full", match="later@")
+    world.upstream.on("EOD", obstruct, times=1)
+    with Client(world.relay) as client:
+        client.cmd("MAIL FROM:<a@client.test> RET=HDRS", 250)
+        client.cmd("RCPT TO:<now@example.test> NOTIFY=SUCCESS", 250)
+        client.cmd("RCPT TO:<later@example.test>", 250)
+        client.data(CONTENT)
+        client.quit()
+    ident = world.wait("unsaved")["id"]
+    for change in (lambda: world.reload(hostname='"fresh.test"'), world.upgrade, world.reload):
+        change()
+        world.wait("unsaved", id=ident)
+    equal(len(world.upstream.messages), 1, "deliveries")
+    in_the_way[0].rmdir()
+    world.upstream.wait_messages(2)
+    equal([m.rcpts for m in world.upstream.messages], [["now@example.test"], ["a@client.test"]], "deliveries, and the report")
+    assert "status=delivered" in (world.relay.spool / "state" / ident).read_text(), "who has it"
+    world.is_clean()
+
+
 def test_children_that_die(t):
     world = World(t, auth_config(t, Pki(t)))
     for turn in range(6):
