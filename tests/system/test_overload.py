@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 
 import certificates
 import harness
@@ -214,7 +215,9 @@ def test_keeping_busy_is_no_help(t):
             loris.mail()
             loris.cmd("DATA", 354)
         with Client(relay) as other, connect(relay) as late:
+            end = time.monotonic() + DEADLINE
             while is_silent(late):
+                assert time.monotonic() < end, "nobody went"
                 try:
                     loris.send("x" if what == "octets" else "NOOP\r\n")
                 except OSError:
