@@ -130,7 +130,8 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	struct log_line line;
 
 	(void)ctx;
-	if (v->action != SANDBOX_KILLED && v->role == last_role && v->number == last_number && now - last_mono_ms < 1000) {
+	if (v->action != SANDBOX_KILLED && v->role == last_role && v->number == last_number &&
+	    now - last_mono_ms < 1000) {
 		since++;
 		return;
 	}

@@ -172,7 +172,8 @@ static void write_file(struct monitor *m)
 
 	buf_init(&text, FIGURES_TEXT_MAX);
 	err_set(&e, "the figures are too many for a file");
-	if (render(m->service, &text, FIGURES_PROMETHEUS) && textfile_write(m->service->cfg->metrics_file, &text, &e) == 0) {
+	if (render(m->service, &text, FIGURES_PROMETHEUS) &&
+	    textfile_write(m->service->cfg->metrics_file, &text, &e) == 0) {
 		if (m->file_failed)
 			log_msg(LOG_LEVEL_INFO, "metrics_file_written", "%s: it is written again",
 				m->service->cfg->metrics_file);

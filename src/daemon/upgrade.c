@@ -370,6 +370,7 @@ int upgrade_enter(struct house *h, struct err *e)
 		h->event_fd[i] = copy_of(o->event_fd[i]);
 	}
 	h->started_wall_us = o->started_wall_us;
+	notify_go_on(&h->notify);
 	for (unsigned i = 0; i < o->socket_count; i++) {
 		const struct handover_socket *s = &o->socket[i];
 		bool is_ours = !s->listener[0];

@@ -18,7 +18,6 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/log.h"
-#include "spool/sys.h"
 
 #define LEFT_MAX (1u << 30)
 
@@ -44,7 +43,7 @@ static bool add_record(struct buf *left, const struct attempt *a)
 /* Half of it is nothing. */
 static bool write_records(int fd, const struct buf *left)
 {
-	if (ftruncate(fd, 0) == 0 && sys_pwrite_all(fd, left->data, left->len, 0) == 0)
+	if (ftruncate(fd, 0) == 0 && pwrite(fd, left->data, left->len, 0) == (ssize_t)left->len)
 		return true;
 	(void)!ftruncate(fd, 0);
 	return false;
@@ -209,7 +208,7 @@ void unsaved_take(struct relay *r)
 	if (size <= 0)
 		return;
 	text = mem_alloc((size_t)size + 1);
-	if (sys_pread(fd, text, (size_t)size, 0) == size) {
+	if (pread(fd, text, (size_t)size, 0) == size) {
 		at = text;
 		while (take_record(&one, &at, text + size)) {
 			take_one(r, &one);

@@ -56,6 +56,15 @@ class Skip(Exception):
     """The case cannot run here; the argument says why."""
 
 
+def printed_table(what):
+    """A table of the code, by tests/unit/print_WHAT: the words of each line."""
+    helper = BUILDDIR / f"tests/unit/print_{what}"
+    if not helper.exists():
+        raise Skip(f"{helper} is not built (make check builds it)")
+    out = subprocess.run([helper], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [line.split("\t") for line in out.splitlines()]
+
+
 def need_program(name, package=None):
     found = shutil.which(name)
     if not found:

@@ -716,14 +716,15 @@ def test_log_with_what_is_none(t):
              "hole": b"\0" * 200_000 + b"event=one a=1\nevent=two a=1\n",
              "long": b"event=none a=" + b"x" * 70_000 + b"\nevent=two a=1\n",
              "time": b'{"event":"none","time_ms":9223372036854775807}\nevent=two a=1\n',
-             "end": b"event=one a=1\nevent=two a=1"}
+             "end": b"event=one a=1\nevent=two a=1",
+             "json": b'{"event":"one","line":"a\\u0000b"}\nevent=two a=1\n'}
     for name, text in files.items():
         path = t.tmp / name
         path.write_bytes(text)
         for options in ([], ["--since", "2001-01-01"], ["--json"]):
             shown = t.posthouse("log", "--file", path, *options)
             assert "two" in shown, (name, options, shown)
-            if name in ("hole", "end"):
+            if name in ("hole", "end", "json"):
                 assert "one" in shown, (name, options, shown)
 
 

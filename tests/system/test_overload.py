@@ -9,6 +9,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import ssl
 import threading
@@ -188,6 +189,18 @@ def test_who_keeps_us_waiting_longest_goes(t):
     equal(event["peer"], f"127.0.0.1:{clients[1].socket.getsockname()[1]}", "who")
     for client in clients:
         client.close()
+
+
+def test_who_came_before_a_reload_goes_too(t):
+    """A session of an earlier generation takes up a worker as others do."""
+    relay = t.daemon(9, config=pool(2, "shed_after = 500ms")).ready()
+    with Client(relay) as old:
+        relay.signal(signal.SIGHUP)
+        relay.wait_for("ready", count=2)
+        with Client(relay) as fresh, Client(relay) as late:
+            expect_end(old, 421, "4.3.2 relay.test ")
+            fresh.cmd("NOOP", 250)
+            late.quit()
 
 
 def test_keeping_busy_is_no_help(t):

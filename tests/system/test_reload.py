@@ -17,6 +17,7 @@ from certificates import Pki, TlsClient
 from harness import AUTH_USER, BUILDDIR, Skip, equal, wait_until
 from smtp_peers import STALL, Client, Upstream
 from test_auth import PASSWORD, mechanisms, plain
+from test_systemd import Supervisor
 
 CONTENT = b"Subject: reload\r\n\r\nbody\r\n"
 POOL = "min_spare = 2\nmax_spare = 4\nmax_workers = 30\n"
@@ -616,6 +617,23 @@ def test_upgrade(t):
     world.is_clean()
 
 
+def test_watchdog_over_an_upgrade(t):
+    """The next executable is not ready before the relay has made way; who supervises hears from it all the same."""
+    s = Supervisor(t)
+    world = World(t, "stop_timeout = 3s\n", own_program=True, env=s.environment(WATCHDOG_USEC="2000000"))
+    world.upstream.on("EOD", STALL, times=1)
+    with Client(world.relay) as client:
+        client.message(CONTENT)
+    world.upstream.wait_stall("EOD")
+    before = world.executable()
+    world.put_program()
+    world.signal(signal.SIGUSR2)
+    wait_until(lambda: world.executable() != before, "the next executable")
+    since = len(s.said)
+    ready = s.wait_for("READY", after=since)
+    assert s.wait_for("WATCHDOG", after=since) < ready, f"it was quiet: {s.said[since:]}"
+
+
 def test_upgrade_by_command_line(t):
     """Without a configuration file, and with a spool named from where it was started."""
     program = t.tmp / "posthoused"
@@ -695,7 +713,8 @@ def test_way_back(t):
 
 def test_replaced_while_tried(t):
     """What runs is what was tried. And a HUP that came meanwhile is not forgotten when nothing becomes of it."""
-    world = World(t, own_program=True)
+    s = Supervisor(t)
+    world = World(t, own_program=True, env=s.environment())
     before, here, go = world.executable(), t.tmp / "here", t.tmp / "go"
     world.put_script(f"""for a; do case $a in
 --check) touch {here}; for n in 0 1 2 3 4 5 6 7 8 9; do [ -e {go} ] && exit 0; sleep 1; done;;
@@ -712,6 +731,9 @@ exit 3
     world.wait("reloaded")
     wait_until(lambda: world.hostname() == "meanwhile.test", "the new name")
     equal(world.executable(), before, "executable")
+    s.wait_for("READY", after=s.wait_for("RELOADING", after=s.wait_for("RELOADING") + 1))
+    equal([key for _, said in s.said for key in said if key in ("READY", "RELOADING")],
+          ["READY", "RELOADING", "READY", "RELOADING", "READY"], "what the supervisor is told")
     world.is_clean()
 
 
