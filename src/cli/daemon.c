@@ -287,15 +287,16 @@ static json_t *object_of(const struct daemon *d, const char *line, size_t len, s
 {
 	const char *error;
 	json_error_t why;
-	json_t *o = json_loadb(line, len, 0, &why);
+	json_t *o = json_loadb(line, len, JSON_ALLOW_NUL, &why); /* strangers' text is in it */
 
 	if (!json_is_object(o)) {
 		err_set(e, "%s: what answers there does not speak like posthoused", d->name);
 		json_decref(o);
 		return NULL;
 	}
-	/* an error about one message is that message's */
-	error = json_object_get(o, "id") ? NULL : json_string_value(json_object_get(o, "error"));
+	/* an error about one message is that message's, one in a line of the log that line's */
+	error = json_object_get(o, "id") || json_object_get(o, "event") ? NULL
+									: json_string_value(json_object_get(o, "error"));
 	if (error) {
 		err_set(e, "the daemon says: %s", error);
 		json_decref(o);

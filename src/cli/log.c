@@ -209,7 +209,8 @@ static int take_time(struct log_verb *v, int key)
 
 	if (parse_time(text, clock_wall_us(), at))
 		return 0;
-	v->cli->ended = cli_usage_error(v->cli, "--%s: %s: not a time like 2h (ago), 2026-11-23, \"2026-11-23 14:30\" or 14:30",
+	v->cli->ended = cli_usage_error(v->cli,
+					"--%s: %s: not a time like 2h (ago), 2026-11-23, \"2026-11-23 14:30\" or 14:30",
 					key == OPT_SINCE ? "since" : "until", text);
 	return -1;
 }

@@ -182,7 +182,7 @@ static json_t *parse_journal(const json_t *record)
 
 static json_t *parse_json(const char *text, size_t len, const struct head *head)
 {
-	json_t *o = json_loadb(text, len, 0, NULL), *event = NULL;
+	json_t *o = json_loadb(text, len, JSON_ALLOW_NUL, NULL), *event = NULL;
 
 	if (json_get_text(o, "event"))
 		event = json_incref(o);

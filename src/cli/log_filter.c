@@ -154,8 +154,11 @@ static bool passes_criteria(const struct log_filter *f, const json_t *event)
 
 static bool passes_time(const struct log_filter *f, const json_t *event)
 {
-	int64_t when_us = json_get_int(event, "time_ms", 0) * 1000;
+	int64_t when_ms = json_get_int(event, "time_ms", 0), when_us;
 
+	if (when_ms > INT64_MAX / 1000 || when_ms < INT64_MIN / 1000) /* nobody's clock */
+		when_ms = 0;
+	when_us = when_ms * 1000;
 	return when_us == 0 || ((f->since_wall_us == 0 || when_us >= f->since_wall_us) &&
 				(f->until_wall_us == 0 || when_us < f->until_wall_us));
 }

@@ -44,12 +44,27 @@ struct reading {
 
 /* ---- lines ---------------------------------------------------------------------------- */
 
-static bool deliver(struct reading *r, char *line, size_t len)
+enum line_end { LINE_WHOLE, LINE_CUT_OFF /* at the end of the file */, LINE_NONE };
+
+/* *len: without its newline; SIZE_MAX: it is longer than any of ours. */
+static enum line_end read_line(struct reading *r, FILE *f, size_t *len)
 {
-	if (len > 0 && line[len - 1] == '\n')
-		line[--len] = '\0';
-	r->ended = !r->each(r->ctx, line, len, r->latest_wall_us);
-	return !r->ended;
+	size_t n = 0;
+	int c;
+
+	while ((c = getc_unlocked(f)) != EOF && c != '\n') {
+		/* what a crash leaves of blocks that were not written, and an emptied file below an old position */
+		if (c == '\0' && n == 0)
+			continue;
+		if (n < sizeof(r->line))
+			r->line[n++] = (char)c;
+	}
+	if (c == EOF && n == 0)
+		return LINE_NONE;
+	*len = n < sizeof(r->line) ? n : SIZE_MAX;
+	if (*len != SIZE_MAX)
+		r->line[n] = '\0';
+	return c == EOF ? LINE_CUT_OFF : LINE_WHOLE;
 }
 
 /*
@@ -58,21 +73,18 @@ static bool deliver(struct reading *r, char *line, size_t len)
  */
 static void read_lines(struct reading *r, FILE *f, bool may_grow)
 {
-	bool too_long = false;
 	long begin = may_grow ? ftell(f) : 0;
+	enum line_end end;
+	size_t len;
 
-	while (!r->ended && fgets(r->line, sizeof(r->line), f)) {
-		size_t len = strlen(r->line);
-		bool is_end = len > 0 && r->line[len - 1] == '\n';
-
-		if (!is_end && may_grow && feof(f)) {
+	while (!r->ended && (end = read_line(r, f, &len)) != LINE_NONE) {
+		if (end == LINE_CUT_OFF && may_grow) {
 			fseek(f, begin, SEEK_SET);
 			return;
 		}
-		if (!too_long && (is_end || feof(f)))
-			deliver(r, r->line, len);
-		too_long = !is_end;
-		if (may_grow && is_end)
+		if (len != SIZE_MAX)
+			r->ended = !r->each(r->ctx, r->line, len, r->latest_wall_us);
+		if (may_grow)
 			begin = ftell(f);
 	}
 }

@@ -26,7 +26,8 @@ struct log_source {
 
 /*
  * Calls each for every line (without its newline, line[len] is writable) until it returns false; with NULL when
- * it is waited for more. latest_wall_us: the file was not written to later. -1 and e: something is missing or cannot be read; what could be, was.
+ * it is waited for more. latest_wall_us: the file was not written to later. -1 and e: something is missing or
+ * cannot be read; what could be, was.
  */
 typedef bool log_source_line(void *ctx, char *line, size_t len, int64_t latest_wall_us);
 int log_source_read(const struct log_source *s, log_source_line *each, void *ctx, struct err *e);

@@ -45,19 +45,13 @@ const char *select_upstream(const struct select *sel, size_t i);
 bool select_is_by_name(const struct select *sel);
 
 /*
- * Calls each for every selected message, oldest first, until it returns false. The listing is the selection's
- * and valid inside each (its file is open). What was named and is not there is said. CLI_DONE; CLI_NOTHING:
- * nothing matched although something was asked for (said), or something named is not there; CLI_UNREACHABLE:
- * the spool cannot be read (said).
- */
-enum cli_status select_each(struct cli *cli, const struct spool *spool, bool (*each)(void *ctx, struct listing *l),
-			    void *ctx);
-
-/*
- * The same for a long queue: prepare runs in several threads at once, on messages in no order, and each then in
- * one, in order, with what prepare returned: one allocated block, or NULL, freed behind each. NULL prepare: none.
- * The message's file is closed when each is called; where something was prepared all that the listing points to is
- * released by then, and its id, condition, why, left and msg.content_bytes are left.
+ * Every selected message, oldest first, until each returns false. prepare runs in several threads at once, on
+ * messages in no order, and each then in one, in order, with what prepare returned: one allocated block, or NULL,
+ * freed behind each. NULL prepare: none. The message's file is closed when each is called; where something was
+ * prepared all that the listing points to is released by then, and its id, condition, why, left and
+ * msg.content_bytes are left. What was named and is not there is said. CLI_DONE; CLI_NOTHING: nothing matched
+ * although something was asked for (said), or something named is not there; CLI_UNREACHABLE: the spool cannot be
+ * read (said).
  */
 struct select_work {
 	void *(*prepare)(void *ctx, struct listing *l);

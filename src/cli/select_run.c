@@ -41,7 +41,6 @@ struct run {
 	const struct select *sel;
 	const struct spool *spool;
 	const struct select_work *work;
-	bool keep_files;
 	struct id_list ids, states;
 	bool has_states; /* states is the list of them; else each is looked for */
 	size_t chunks;
@@ -198,7 +197,7 @@ static void add_found(struct run *run, struct slot *slot, size_t i, const struct
 	f->prepared = run->work->prepare ? run->work->prepare(run->work->ctx, &f->listing) : NULL;
 	if (f->prepared) /* at once: memory that stays in one thread costs a third of the time */
 		listing_close(&f->listing);
-	else if (!run->keep_files && listing_is_readable(&f->listing))
+	else if (listing_is_readable(&f->listing))
 		spool_message_close_file(&f->listing.msg);
 	slot->count++;
 }
@@ -265,9 +264,8 @@ static void *read_ahead(void *ctx)
 {
 	struct run *run = ctx;
 
-	/* where no descriptor passes from thread to thread, a table of its own needs no lock at each open and close */
-	if (!run->keep_files)
-		(void)unshare(CLONE_FILES);
+	/* no descriptor passes from thread to thread: a table of its own needs no lock at each open and close */
+	(void)unshare(CLONE_FILES);
 	pthread_mutex_lock(&run->lock);
 	while (!run->stop && run->taken < run->chunks) {
 		size_t chunk = run->taken;
@@ -368,10 +366,9 @@ static enum cli_status finish(struct cli *cli, enum cli_status status, uint64_t 
 	return CLI_NOTHING;
 }
 
-static enum cli_status run_work(struct cli *cli, const struct spool *spool, const struct select_work *work,
-				bool keep_files)
+enum cli_status select_run(struct cli *cli, const struct spool *spool, const struct select_work *work)
 {
-	struct run run = { .sel = cli->select, .spool = spool, .work = work, .keep_files = keep_files,
+	struct run run = { .sel = cli->select, .spool = spool, .work = work,
 			   .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 	enum cli_status status;
 	struct err e;
@@ -395,33 +392,6 @@ static enum cli_status run_work(struct cli *cli, const struct spool *spool, cons
 	return status;
 }
 
-enum cli_status select_run(struct cli *cli, const struct spool *spool, const struct select_work *work)
-{
-	return run_work(cli, spool, work, false);
-}
-
-struct plain {
-	bool (*each)(void *ctx, struct listing *l);
-	void *ctx;
-};
-
-static bool each_plain(void *ctx, struct listing *l, void *prepared)
-{
-	const struct plain *plain = ctx;
-
-	(void)prepared;
-	return plain->each(plain->ctx, l);
-}
-
-enum cli_status select_each(struct cli *cli, const struct spool *spool, bool (*each)(void *ctx, struct listing *l),
-			    void *ctx)
-{
-	struct plain plain = { each, ctx };
-	struct select_work work = { .each = each_plain, .ctx = &plain };
-
-	return run_work(cli, spool, &work, true);
-}
-
 static bool collect(void *ctx, struct listing *l, void *prepared)
 {
 	(void)prepared;
@@ -436,7 +406,7 @@ enum cli_status select_ids(struct cli *cli, const struct spool *spool, struct id
 	enum cli_status status;
 
 	if (criteria_last_phase(&sel->criteria) > PHASE_ID)
-		return run_work(cli, spool, &work, false);
+		return select_run(cli, spool, &work);
 	status = find_ids(cli, spool, ids);
 	if (sel->limit > 0 && ids->count > sel->limit)
 		ids->count = sel->limit;

@@ -128,17 +128,6 @@ static void set_name(struct send_source *s, char *name)
 	s->name = name;
 }
 
-bool send_source_rewind(struct send_source *s)
-{
-	for (size_t i = 0; i < s->count; i++)
-		if (is_stdin(s->path[i]))
-			return false;
-	close_folder(s);
-	close_mbox(s);
-	s->index = 0;
-	return true;
-}
-
 /* ---- one file ------------------------------------------------------------------ */
 
 static enum source_next result_of(enum submit_result result, enum submit_result *why)

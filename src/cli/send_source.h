@@ -38,7 +38,5 @@ enum source_next send_source_next(struct send_source *s, const struct submit_opt
 				  struct submission *out, enum submit_result *why, struct err *e);
 /* Of what came last: "mail/cur/1", "inbox, message 3", "standard input". Valid until the next call. */
 const char *send_source_name(const struct send_source *s);
-/* All of it once more, from the first one; false: standard input can be read once. */
-bool send_source_rewind(struct send_source *s);
 
 #endif

@@ -26,11 +26,6 @@ static const char *const titles[SUMMARY_BY_COUNT] = {
 	[SUMMARY_UPSTREAM] = "UPSTREAM", [SUMMARY_REASON] = "REASON",
 };
 
-const char *summary_by_name(enum summary_by by)
-{
-	return by_names[by];
-}
-
 int summary_by_find(const char *name, enum summary_by *out)
 {
 	for (unsigned i = 0; i < SUMMARY_BY_COUNT; i++) {

@@ -12,7 +12,6 @@
 
 enum summary_by { SUMMARY_DOMAIN, SUMMARY_SENDER, SUMMARY_SENDER_DOMAIN, SUMMARY_UPSTREAM, SUMMARY_REASON };
 #define SUMMARY_BY_COUNT (SUMMARY_REASON + 1)
-const char *summary_by_name(enum summary_by by);
 int summary_by_find(const char *name, enum summary_by *out); /* -1: there is none */
 
 struct summary_look {

@@ -130,7 +130,8 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	struct log_line line;
 
 	(void)ctx;
-	if (v->action != SANDBOX_KILLED && v->role == last_role && v->number == last_number && now - last_mono_ms < 1000) {
+	if (v->action != SANDBOX_KILLED && v->role == last_role && v->number == last_number &&
+	    now - last_mono_ms < 1000) {
 		since++;
 		return;
 	}
@@ -140,6 +141,8 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 	log_str(&line, "syscall", v->call);
 	log_int(&line, "number", v->number);
 	log_str(&line, "action", action_name(v->action));
+	if (v->action == SANDBOX_KILLED)
+		log_str(&line, "msg", "it was taken over, or our table lacks this call: then seccomp = log helps until that is put right");
 	if (since > 0)
 		log_int(&line, "not_told", since);
 	log_end(&line);

@@ -33,7 +33,7 @@ void confine_release(struct confine *c);
 /* In a child, as its last step before it works; its rights are dropped. Once. */
 int confine_enter(struct confine *c, enum child_role role, struct err *e);
 
-/* The same for the process that writes the log's file, which is no role (logging.h): it needs of cfg seccomp and landlock. */
+/* The same for the process that writes the log's file, which is no role (logging.h): of cfg, seccomp and landlock. */
 int confine_log_writer(const struct config *cfg, struct err *e);
 
 #endif

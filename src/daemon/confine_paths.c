@@ -46,7 +46,8 @@ static int allow_common(struct sandbox_domain *d, struct err *e)
  */
 static int allow_resolver(struct sandbox_domain *d, struct err *e)
 {
-	static const char *const read[] = { "/etc", "/usr", "/lib", "/lib64", "/run", "/var/lib/sss/mc", "/var/lib/ca-certificates" };
+	static const char *const read[] = { "/etc", "/usr", "/lib", "/lib64",
+					    "/run", "/var/lib/sss/mc", "/var/lib/ca-certificates" };
 
 	for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++)
 		if (sandbox_domain_path(d, read[i], MAY_READ | MAY_LIST, e) < 0)

@@ -98,6 +98,8 @@ static int open_notices(struct house *h, struct err *e)
 	}
 	/* refused when the user's pipe budget is used up: a smaller one only means more rescans */
 	(void)fcntl(h->notice_fd[1], F_SETPIPE_SZ, NOTICE_PIPE_BYTES);
+	/* without it a relay says what the next one will not know */
+	h->unsaved_fd = memfd_create("unsaved", MFD_CLOEXEC);
 	return events_open(h->event_fd, e);
 }
 
@@ -149,6 +151,7 @@ static int prepare_spool(struct service *s, struct house *h, struct err *e)
 	s->lock_fd = h->lock_fd;
 	memcpy(s->notice_fd, h->notice_fd, sizeof(s->notice_fd));
 	memcpy(s->event_fd, h->event_fd, sizeof(s->event_fd));
+	s->unsaved_fd = h->unsaved_fd;
 	return 0;
 }
 
@@ -295,6 +298,7 @@ struct service *generation_new(struct house *h, struct config *cfg)
 			       .lock_fd = -1,
 			       .notice_fd = { -1, -1 },
 			       .event_fd = { -1, -1 },
+			       .unsaved_fd = -1,
 			       .auth_fd = { -1, -1 },
 			       .program_fd = { -1, -1 },
 			       .probe_fd = { -1, -1 },

@@ -21,7 +21,12 @@
 
 void handover_init(struct handover *h)
 {
-	*h = (struct handover){ .old_fd = -1, .lock_fd = -1, .notice_fd = { -1, -1 }, .event_fd = { -1, -1 }, .log_fd = { -1, -1, -1 } };
+	*h = (struct handover){ .old_fd = -1,
+				.lock_fd = -1,
+				.notice_fd = { -1, -1 },
+				.event_fd = { -1, -1 },
+				.unsaved_fd = -1,
+				.log_fd = { -1, -1, -1 } };
 }
 
 void handover_add_socket(struct handover *h, int fd, const char *listener, const struct endpoint *ep)
@@ -62,6 +67,7 @@ static void for_own(struct handover *h, void (*f)(int *fd))
 {
 	f(&h->old_fd);
 	f(&h->lock_fd);
+	f(&h->unsaved_fd);
 	for (int i = 0; i < 2; i++) {
 		f(&h->notice_fd[i]);
 		f(&h->event_fd[i]);
@@ -121,6 +127,7 @@ static void put_house(struct buf *b, const struct handover *h)
 	put_text(b, "spool", h->spool);
 	/* numbers are written without a sign: 0 is none */
 	kv_puti(b, "lock_fd", h->lock_fd + 1);
+	kv_puti(b, "unsaved", h->unsaved_fd + 1);
 	kv_puti(b, "notice_in", h->notice_fd[0] + 1);
 	kv_puti(b, "notice_out", h->notice_fd[1] + 1);
 	kv_puti(b, "event_in", h->event_fd[0] + 1);
@@ -236,7 +243,8 @@ static bool take_house(struct handover *h, const struct kv_pair *p)
 		int *fd;
 	} fds[] = { { "old_fd", &h->old_fd },		{ "lock_fd", &h->lock_fd },	{ "notice_in", &h->notice_fd[0] },
 		    { "notice_out", &h->notice_fd[1] }, { "event_in", &h->event_fd[0] }, { "event_out", &h->event_fd[1] },
-		    { "log_in", &h->log_fd[0] },	{ "log_out", &h->log_fd[1] },	{ "log_line", &h->log_fd[2] } };
+		    { "unsaved", &h->unsaved_fd },	{ "log_in", &h->log_fd[0] },	{ "log_out", &h->log_fd[1] },
+		    { "log_line", &h->log_fd[2] } };
 	struct {
 		const char *key;
 		char **text;

@@ -38,7 +38,7 @@ struct handover {
 	bool back; /* this is that executable again: the new one has failed */
 
 	char *spool; /* NULL: none; owned */
-	int lock_fd, notice_fd[2], event_fd[2]; /* -1 without a spool */
+	int lock_fd, notice_fd[2], event_fd[2], unsaved_fd; /* -1 without a spool */
 	char *pid_file; /* NULL: none; owned */
 	/* the pipe to who writes the log's file, and the line to it (logging.h), which adopts them; -1: there is none */
 	int log_fd[3];

@@ -38,7 +38,7 @@ struct house {
 	/* made once, or had from the executable before this one */
 	char *spool; /* of which it has the lock; NULL: none yet; owned */
 	int lock_fd;
-	int notice_fd[2], event_fd[2];
+	int notice_fd[2], event_fd[2], unsaved_fd;
 	int64_t started_wall_us;
 	struct scoreboard *board;
 	struct limits limits;

@@ -30,6 +30,8 @@ static void close_others(struct service *s)
 	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	if (s->unsaved_fd >= 0)
+		close(s->unsaved_fd);
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
 		for (int k = 0; k < 2; k++)
 			if (pairs[i][k] >= 0 && &pairs[i][k] != &s->event_fd[1]) /* log lines go there */

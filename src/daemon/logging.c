@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +23,7 @@
 #include "base/proctitle.h"
 #include "daemon/confine.h"
 #include "daemon/log_writer.h"
+#include "master/child.h"
 #include "master/rights.h"
 
 /* Some thousand lines of a moment in which the disk is slow. */
@@ -119,17 +119,6 @@ static void in_child(void)
 	descriptors_close(&my.line_fd);
 }
 
-static void ignore_signals_of_others(void)
-{
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE };
-	sigset_t none;
-
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		signal(signals[i], SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* It must have no writing end of the pipe, or would never see its end; and nothing else of what the master has. */
 static _Noreturn void be_writer(const struct rights *rights, const char *path, int pipe_fd, int line_fd, int file_fd)
 {
@@ -137,7 +126,7 @@ static _Noreturn void be_writer(const struct rights *rights, const char *path, i
 	int fds[COUNT] = { pipe_fd, line_fd, file_fd };
 	struct err e;
 
-	ignore_signals_of_others();
+	child_take_signals();
 	proctitle_set("logger");
 	for (int i = 0; i < COUNT; i++)
 		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16 + COUNT);
@@ -314,17 +303,16 @@ int64_t logging_describe(int fd[3])
 
 void logging_adopt(const int fd[3], int64_t writer)
 {
+	struct log_setup setup = { .sink = LOG_TO_FD, .ident = "posthoused", .fd = fd[1] };
+
 	my.pipe_fd[0] = fd[0];
 	my.pipe_fd[1] = fd[1];
 	my.line_fd = fd[2];
 	my.writer = (pid_t)writer;
-	if (fd[1] >= 0) /* until the configuration is known */
-		log_open_with(&(struct log_setup){ .sink = LOG_TO_FD,
-						   .ident = "posthoused",
-						   .levels = { { LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
-								 LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
-								 LOG_LEVEL_INFO } },
-						   .fd = fd[1] });
+	if (fd[1] < 0)
+		return;
+	log_levels_set(&setup.levels, LOG_LEVEL_INFO); /* until the configuration is known */
+	log_open_with(&setup);
 }
 
 int logging_begin(const struct config *cfg, struct err *e)

@@ -172,7 +172,8 @@ static void write_file(struct monitor *m)
 
 	buf_init(&text, FIGURES_TEXT_MAX);
 	err_set(&e, "the figures are too many for a file");
-	if (render(m->service, &text, FIGURES_PROMETHEUS) && textfile_write(m->service->cfg->metrics_file, &text, &e) == 0) {
+	if (render(m->service, &text, FIGURES_PROMETHEUS) &&
+	    textfile_write(m->service->cfg->metrics_file, &text, &e) == 0) {
 		if (m->file_failed)
 			log_msg(LOG_LEVEL_INFO, "metrics_file_written", "%s: it is written again",
 				m->service->cfg->metrics_file);
@@ -320,7 +321,7 @@ static void close_all(struct monitor *m)
 
 static void close_others(struct service *s)
 {
-	const int fds[] = { s->lock_fd,	 s->notice_fd[0],  s->notice_fd[1],  s->event_fd[0], s->auth_fd[0],
+	const int fds[] = { s->lock_fd,	 s->unsaved_fd,  s->notice_fd[0],  s->notice_fd[1],  s->event_fd[0], s->auth_fd[0],
 			    s->auth_fd[1], s->program_fd[0], s->program_fd[1], s->probe_fd[0] };
 
 	listening_release(&s->listening, false);

@@ -103,6 +103,11 @@ void notify_init(struct notify *n)
 	n->watchdog_ms = (int64_t)(usec / 1000);
 }
 
+void notify_go_on(struct notify *n)
+{
+	n->was_ready = true;
+}
+
 const char *notify_status(const struct notify_facts *f, char *out)
 {
 	int n = snprintf(out, NOTIFY_STATUS_MAX, "Ready: %u worker%s, %u with a client", f->workers,
@@ -182,9 +187,11 @@ void notify_tick(struct notify *n, const struct notify_facts *f, bool alive, con
 {
 	char status[NOTIFY_STATUS_MAX];
 
-	if (!n->ready || !notify_is_wanted())
+	if (!(n->ready || n->was_ready) || !notify_is_wanted())
 		return;
 	feed(n, alive, why);
+	if (!n->ready)
+		return;
 	if (clock_mono_ms() - n->status_mono_ms < STATUS_EVERY_MS)
 		return;
 	if (alive)

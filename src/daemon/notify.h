@@ -21,6 +21,7 @@
 
 struct notify {
 	bool ready; /* it was told that the service is */
+	bool was_ready; /* by the executable before this one */
 	int64_t watchdog_ms; /* it wants to hear of us that often; 0: it does not look */
 	int64_t fed_mono_ms; /* when it did */
 	bool starved; /* it has not been fed lately, and the log says why */
@@ -42,6 +43,9 @@ bool notify_is_wanted(void);
    reads it again. */
 void notify_init(struct notify *n);
 
+/* Once, when this executable has taken the place of another: the watchdog goes on looking. */
+void notify_go_on(struct notify *n);
+
 /* The sentence about a service that runs, into out (NOTIFY_STATUS_MAX); returns out. */
 const char *notify_status(const struct notify_facts *f, char *out);
 
@@ -54,7 +58,7 @@ void notify_stopping(struct notify *n, int64_t at_most_ms);
 void notify_failed(struct notify *n, const struct err *why);
 
 /*
- * About once a second; nothing before notify_ready. alive: nothing hangs that only a restart would help, so the
+ * About once a second; nothing before notify_ready, but what the watchdog waits for. alive: nothing hangs that only a restart would help, so the
  * watchdog is fed; else `why` says what does, in the status and once in the log.
  */
 void notify_tick(struct notify *n, const struct notify_facts *f, bool alive, const struct err *why);

@@ -91,6 +91,8 @@ static void close_others(struct service *s)
 	monitor_leave(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	if (s->unsaved_fd >= 0)
+		close(s->unsaved_fd);
 	for (int i = 0; i < 2; i++) {
 		if (s->notice_fd[i] >= 0)
 			close(s->notice_fd[i]);

@@ -166,6 +166,7 @@ int relay_main(void *ctx, struct child_start *start)
 		.config = &settings.config,
 		.started_wall_us = s->started_wall_us,
 		.notice_fd = s->notice_fd[0],
+		.unsaved_fd = s->unsaved_fd,
 		.rescan_wanted = &s->board->shared->rescan_wanted,
 		.ready = &s->board->shared->ready[ROLE_RELAY],
 		.queued = &s->board->shared->relay_queued,

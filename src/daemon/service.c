@@ -511,6 +511,8 @@ static void release(struct house *h)
 	}
 	if (h->lock_fd >= 0)
 		close(h->lock_fd);
+	if (h->unsaved_fd >= 0)
+		close(h->unsaved_fd);
 	sandbox_watch_free(h->watch);
 	free(h->spool);
 }
@@ -542,6 +544,7 @@ int service_run(struct config *cfg, const struct service_setup *setup, struct er
 			   .lock_fd = -1,
 			   .notice_fd = { -1, -1 },
 			   .event_fd = { -1, -1 },
+			   .unsaved_fd = -1,
 			   .started_wall_us = clock_file_us(),
 			   .roles = { .worker_ended = worker_ended,
 				      .worker_lost = worker_lost,

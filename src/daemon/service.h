@@ -70,6 +70,7 @@ struct service {
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
 	int event_fd[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
+	int unsaved_fd; /* from one relay to the next (relay/relay.h); nobody else has it */
 	int64_t started_wall_us;
 	pid_t master_pid;
 };

@@ -21,6 +21,7 @@
 #include "daemon/service.h"
 
 #define AT_ONCE 128 /* clients of one child; a worker's limits (confine.h) may make it less */
+#define TRIES 100
 #define EVERY_MS 1000 /* a child at most; it is gone by then */
 #define LINGER_MS 500 /* for the client to read it: what it said itself would else make the kernel reset */
 
@@ -46,14 +47,37 @@ static bool speaks_in_clear(const struct service *s, const struct listening *l)
 	return false;
 }
 
-/* The next connection of any of the sockets, told. -1: there is none. */
-static int refuse_one(const struct service *s, size_t *next)
+/*
+ * Where most wait: the first of them has probably waited for longest. Clients of this machine come last here, too.
+ * NULL: nobody waits.
+ */
+static const struct listening *longest_queue(const struct service *s)
+{
+	const struct listening *longest = NULL;
+	unsigned most = 0;
+
+	for (int local = 0; local < 2 && !longest; local++)
+		for (size_t i = 0; i < s->listening.count; i++) {
+			const struct listening *l = &s->listening.item[i];
+			unsigned n = (l->endpoint.kind == ENDPOINT_UNIX) == local ? listening_waiting(l) : 0;
+
+			if (n > most) {
+				most = n;
+				longest = l;
+			}
+		}
+	return longest;
+}
+
+/* The next connection, told. -1: there is none. */
+static int refuse_one(const struct service *s)
 {
 	char text[512];
 	int len = snprintf(text, sizeof(text), "421 4.3.2 %s Error: too busy, try again later\r\n", s->cfg->hostname);
+	const struct listening *l;
 
-	for (size_t tried = 0; tried < s->listening.count; tried++) {
-		const struct listening *l = &s->listening.item[(*next)++ % s->listening.count];
+	/* again: a worker took it, or it went by itself */
+	for (int tries = 0; tries < TRIES && (l = longest_queue(s)); tries++) {
 		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0)
@@ -106,7 +130,6 @@ static _Noreturn void refuse(struct service *s, unsigned count)
 {
 	struct pollfd clients[AT_ONCE];
 	nfds_t told = 0;
-	size_t next = 0;
 	struct err e;
 	int fd;
 
@@ -119,7 +142,7 @@ static _Noreturn void refuse(struct service *s, unsigned count)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the change of user, which clears it */
 	if (confine_enter(&s->confine, ROLE_WORKER, &e) < 0)
 		fail(&e);
-	while (told < count && !somebody_is_free(s) && (fd = refuse_one(s, &next)) >= 0)
+	while (told < count && !somebody_is_free(s) && (fd = refuse_one(s)) >= 0)
 		clients[told++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	atomic_fetch_add(&s->board->shared->turned_away, (unsigned)told);
 	listening_release(&s->listening, false);

@@ -225,6 +225,7 @@ static void describe(struct handover *o, const struct house *h, const struct chi
 	o->spool = mem_strdup_or_null(h->spool);
 	o->pid_file = mem_strdup_or_null(h->pid_file);
 	o->lock_fd = h->lock_fd;
+	o->unsaved_fd = h->unsaved_fd;
 	memcpy(o->notice_fd, h->notice_fd, sizeof(o->notice_fd));
 	memcpy(o->event_fd, h->event_fd, sizeof(o->event_fd));
 	o->started_wall_us = h->started_wall_us;
@@ -363,11 +364,13 @@ int upgrade_enter(struct house *h, struct err *e)
 	h->spool = mem_strdup_or_null(o->spool);
 	h->pid_file = mem_strdup_or_null(o->pid_file);
 	h->lock_fd = copy_of(o->lock_fd);
+	h->unsaved_fd = copy_of(o->unsaved_fd);
 	for (int i = 0; i < 2; i++) {
 		h->notice_fd[i] = copy_of(o->notice_fd[i]);
 		h->event_fd[i] = copy_of(o->event_fd[i]);
 	}
 	h->started_wall_us = o->started_wall_us;
+	notify_go_on(&h->notify);
 	for (unsigned i = 0; i < o->socket_count; i++) {
 		const struct handover_socket *s = &o->socket[i];
 		bool is_ours = !s->listener[0];

@@ -301,6 +301,7 @@ static void stop_listening(void *ctx)
 static void close_what_others_need(const struct service *s)
 {
 	const int fds[] = { s->lock_fd, /* an old worker may finish its session beside a new service */
+			    s->unsaved_fd,
 			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0], s->probe_fd[1] };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)

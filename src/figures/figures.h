@@ -5,7 +5,8 @@
  *
  * There is a piece of memory for each area of the table. A child gives up those that are not its own
  * (figures_become) and cannot get them back: a worker that was taken over can lie about workers, and about
- * nothing else. The monitor, which reads them all, maps what is not its own so that it can never be written to. Cells are added to without locks; text is never in there.
+ * nothing else. The monitor, which reads them all, maps what is not its own so that it can never be written to.
+ * Cells are added to without locks; text is never in there.
  */
 #ifndef FIGURES_FIGURES_H
 #define FIGURES_FIGURES_H

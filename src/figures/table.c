@@ -153,7 +153,7 @@ const struct figure_info figure_table[FIGURE_COUNT] = {
 	[FIGURE_UPSTREAM_WAITING] = { "posthouse_upstream_waiting_messages", GAUGE, RELAY, NUMBER, { UPSTREAM },
 				      .help = "Messages that wait for this upstream" },
 	[FIGURE_SPOOL_QUARANTINED] = { "posthouse_spool_quarantined", COUNTER, RELAY, NUMBER, NONE,
-				       .help = "Files that could not be read and were put aside (posthouse corrupt)" },
+				       .help = "Files that could not be read and were put aside (posthouse queue --state corrupt)" },
 	[FIGURE_RELAY_BEAT] = { "posthouse_relay_heartbeat_age_seconds", GAUGE, RELAY, FIGURE_MONO_MOMENT, NONE,
 				.help = "Since the relay's loop last turned; more than a few seconds: it hangs or is gone" },
 

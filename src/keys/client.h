@@ -14,7 +14,10 @@
 #include "base/control.h"
 #include "keys/protocol.h"
 
-/* In a worker. The line's write end stays the caller's. -1: nobody can be asked (the start). A new line ends what was on the old. */
+/*
+ * In a worker. The line's write end stays the caller's. -1: nobody can be asked (the start). A new line ends what
+ * was on the old.
+ */
 void keys_client_use(int line_fd, struct control *control);
 
 /* Returns whether *answer is one, and done. The request's version is filled in. */

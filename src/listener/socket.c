@@ -196,7 +196,7 @@ static int share_endpoint(struct listening_set *set, struct listening_set *open,
 {
 	size_t before = set->count;
 
-	for (size_t i = 0; i < open->count; i++) {
+	for (size_t i = 0; open && i < open->count; i++) {
 		struct listening *l = &open->item[i];
 
 		if (l->taken || !is_same_endpoint(&l->endpoint, ep) || (owner && strcmp(l->listener, owner) != 0) ||
@@ -377,14 +377,6 @@ static int add_unix(struct listening_set *set, const struct endpoint *ep, const 
 	}
 	add(set, fd, ep, listener);
 	return 0;
-}
-
-int listening_add(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
-		  struct err *e)
-{
-	if (ep->kind == ENDPOINT_UNIX)
-		return add_unix(set, ep, listener, backlog, e);
-	return add_tcp(set, NULL, ep, listener, backlog, e);
 }
 
 int listening_take(struct listening_set *set, struct listening_set *open, const struct endpoint *ep,

@@ -28,15 +28,6 @@ struct listening_set {
 };
 
 void listening_init(struct listening_set *set);
-/*
- * Binds and listens on an endpoint and adds the sockets to the set: one for
- * each address its name resolves to ("localhost" is often two; blocks on the
- * resolver). IPv6 sockets take IPv6 only, so "0.0.0.0:25" and "[::]:25" stand
- * side by side. The stale file of a unix socket nobody listens on is replaced.
- * On failure the set is as before.
- */
-int listening_add(struct listening_set *set, const struct endpoint *ep, const char *listener, unsigned backlog,
-		  struct err *e);
 /* How many connections wait to be accepted; of a unix socket none or at least one. 0 when it cannot be told. */
 unsigned listening_waiting(const struct listening *l);
 /*
@@ -47,9 +38,14 @@ unsigned listening_waiting(const struct listening *l);
 int listening_adopt(struct listening_set *set, int fd, const struct endpoint *ep, const char *listener,
 		    unsigned backlog, struct err *e);
 /*
- * As listening_add, but what `open` has for this endpoint, or for an address of it, is not bound anew: the set
- * gets descriptors of its own for the same sockets, so nothing in their backlogs is lost. Those are marked
- * taken in `open`, each once, a listener's own before another's; listening_give_back takes the marks away.
+ * Binds and listens on an endpoint and adds the sockets to the set: one for each address its name resolves to
+ * ("localhost" is often two; blocks on the resolver). IPv6 sockets take IPv6 only, so "0.0.0.0:25" and "[::]:25"
+ * stand side by side. The stale file of a unix socket nobody listens on is replaced. On failure the set is as
+ * before.
+ *
+ * What `open` (NULL: nothing) has for this endpoint, or for an address of it, is not bound anew: the set gets
+ * descriptors of its own for the same sockets, so nothing in their backlogs is lost. Those are marked taken in
+ * `open`, each once, a listener's own before another's; listening_give_back takes the marks away.
  */
 int listening_take(struct listening_set *set, struct listening_set *open, const struct endpoint *ep,
 		   const char *listener, unsigned backlog, struct err *e);

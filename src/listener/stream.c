@@ -109,7 +109,9 @@ enum io_result stream_send(struct stream *s, const void *data, size_t len, int64
 			continue;
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			return IO_ERROR;
-		r = wait_for(s, POLLOUT, deadline_mono_ms, false, !s->io.owes_answer);
+		/* an answer that is owed is waited for in any case: nobody is to count on this client's going */
+		r = s->io.owes_answer ? wait_until(s, POLLOUT, deadline_mono_ms, false, false)
+				      : wait_for(s, POLLOUT, deadline_mono_ms, false, true);
 		if (r != IO_OK)
 			return r;
 	}

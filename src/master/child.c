@@ -34,7 +34,7 @@ const char *child_role_name(enum child_role role)
 	return "?";
 }
 
-static void child_signals(void)
+void child_take_signals(void)
 {
 	static const int masters[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE };
 	sigset_t none;
@@ -64,7 +64,7 @@ pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct
 	if (pid == 0) {
 		close(line[1]);
 		*control_fd = line[0];
-		child_signals();
+		child_take_signals();
 		return 0;
 	}
 	close(line[0]);

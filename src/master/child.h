@@ -43,6 +43,8 @@ const char *child_role_name(enum child_role role);
  * master c is filled and the pid returned. -1 on failure.
  */
 pid_t child_spawn(struct child *c, enum child_role role, int *control_fd, struct err *e);
+/* Signals as they are in a child, see above: for a process that the master forks by itself. */
+void child_take_signals(void);
 /* One byte down the control line; a child that does not read any more is dying anyway. */
 void child_tell(struct child *c, char what);
 /*

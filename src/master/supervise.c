@@ -189,6 +189,8 @@ static void mind_overload(struct master *m)
 	struct scoreboard_count count;
 
 	turnover_count(m, &count);
+	/* sessions of an earlier batch are sessions */
+	count.busy = count.total - count.idle - count.starting - count.leaving;
 	overload_turn(&m->overload, m->limits, m->roles, m->board, &count, m->worker);
 }
 

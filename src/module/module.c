@@ -142,11 +142,6 @@ void module_close(struct module *m)
 	free(m);
 }
 
-const char *module_name(const struct module *m)
-{
-	return m->desc.name;
-}
-
 struct session_hooks *module_hooks(struct module *m)
 {
 	return &m->hooks;

@@ -50,7 +50,6 @@ struct module *module_open(const struct module_settings *settings, struct err *e
 /* Calls its close(); its hooks, processor and front are not used any more. NULL is allowed. */
 void module_close(struct module *m);
 
-const char *module_name(const struct module *m);
 /* For session_config.hooks. */
 struct session_hooks *module_hooks(struct module *m);
 /* For handler_setup.processor; NULL: it has no process_message(). */

@@ -318,30 +318,6 @@ static void close_events(struct relay *r)
 		event_base_free(r->base);
 }
 
-static void last_words(struct relay *r)
-{
-	enum attempt_saved saved;
-	struct err e;
-
-	/* the disk has one more chance; then the log is all that knows */
-	while (r->unsaved) {
-		struct attempt *a = r->unsaved;
-
-		r->unsaved = a->next;
-		if (operate_attempt_removed(r, a))
-			continue;
-		saved = attempt_save(a, &e);
-		if (saved != ATTEMPT_UNSAVED) {
-			relay_place_saved(r, a, saved); /* and the orders that waited for it */
-			continue;
-		}
-		err_prefix(&e, "its deliveries could not be recorded and may be repeated after the next start");
-		relay_log_unsaved(a, &e);
-		operate_free_orders(a->orders);
-		attempt_free(a);
-	}
-}
-
 static void init(struct relay *r, const struct relay_setup *setup)
 {
 	const struct relay_config *config = setup->config;
@@ -392,6 +368,7 @@ int relay_run(const struct relay_setup *setup, struct err *e)
 		goto out;
 	operate_open(&r);
 	recover(&r);
+	unsaved_take(&r);
 	relay_list_begin(&r);
 	r.orphans_mono_ms = clock_mono_ms() + setup->control->grace_ms + ORPHANS_MARGIN_MS;
 	r.sweep_most_mono_ms = clock_mono_ms();
@@ -402,7 +379,7 @@ int relay_run(const struct relay_setup *setup, struct err *e)
 		err_set(e, "the event loop failed");
 		goto out;
 	}
-	last_words(&r);
+	unsaved_leave(&r);
 	result = 0;
 out:
 	operate_close(&r);

@@ -66,6 +66,7 @@ struct relay_setup {
 	const struct relay_config *config;
 	int64_t started_wall_us; /* of the service, by clock_file_us(): what incoming/ holds from before is a leftover */
 	int notice_fd; /* read end of the pipe on which workers name new messages; non-blocking */
+	int unsaved_fd; /* a file in memory: what the disk did not take, for the next relay of this service; -1: none */
 	_Atomic bool *rescan_wanted; /* set when a notice was lost */
 	_Atomic bool *ready; /* set by the relay when it takes notices */
 	_Atomic unsigned *queued; /* kept by the relay: messages it knows of; UINT_MAX while it lists them */

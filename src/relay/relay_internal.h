@@ -12,6 +12,7 @@
  *   sweep.c     what is too old, and who is to be told of a delay
  *   flush_run.c what clients want tried now (relay/flush.h)
  *   beat.c      once a second: that the loop turns, and the figures of what there is
+ *   unsaved.c   what the disk would not take, from one relay to the next
  *   operate.c   what operators want (relay/door.h), and status.c what they see
  */
 #ifndef RELAY_RELAY_INTERNAL_H
@@ -214,6 +215,13 @@ void relay_settle(struct relay *r, struct attempt *a);
 /* Tries again what the disk would not take, when its time has come. */
 void relay_settle_unsaved(struct relay *r);
 void relay_log_unsaved(const struct attempt *a, const struct err *e);
+
+/* ---- unsaved.c ---- */
+
+/* At the start, before anything is listed: what the relay before this one could not save is known, and tried again. */
+void unsaved_take(struct relay *r);
+/* At the end: tries it once more, and leaves the rest to the next relay. */
+void unsaved_leave(struct relay *r);
 
 /* ---- sweep.c ---- */
 

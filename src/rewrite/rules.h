@@ -22,7 +22,6 @@
 
 /* What an address is; the bits of rewrite_rule.apply. */
 enum rewrite_use { REWRITE_SENDER, REWRITE_RECIPIENT, REWRITE_HEADER };
-#define REWRITE_USES 3
 
 struct rewrite_rule {
 	const char *const *match; /* patterns of recipients (manage/route.h) */

@@ -42,7 +42,10 @@ struct call_condition {
 	uint64_t mask, value; /* (argument & mask) == value; of an int only the 32 bits that the kernel looks at */
 };
 
-/* What is allowed: to roles with one of the groups, when all conditions hold, each of another argument. A call may have several rows. */
+/*
+ * What is allowed: to roles with one of the groups, when all conditions hold, each of another argument. A call may
+ * have several rows.
+ */
 struct call_row {
 	unsigned groups;
 	const char *names; /* with blanks between them */

@@ -311,8 +311,8 @@ static void forget_hold(struct spool_state *st)
 }
 
 /*
- * What the text does not say of the hold is as the envelope has it: a state that was written by who did not know of it, or by
- * hand, releases nothing.
+ * What the text does not say of the hold is as the envelope has it: a state that was written by who did not know
+ * of it, or by hand, releases nothing.
  */
 static void keep_born_hold(struct spool_state *st)
 {

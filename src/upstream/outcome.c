@@ -102,10 +102,3 @@ struct decision outcome_decide(const struct upstream_outcome *outcome)
 	ASSERT(false); /* every outcome has a rule: the test walks them all */
 	return (struct decision){ VERDICT_DEFERRED, true };
 }
-
-const char *verdict_name(enum verdict v)
-{
-	static const char *const names[] = { "delivered", "failed", "deferred", "uncertain", "untouched" };
-
-	return names[v];
-}

@@ -25,7 +25,6 @@ struct decision {
 };
 
 struct decision outcome_decide(const struct upstream_outcome *outcome);
-const char *verdict_name(enum verdict v); /* "delivered", as in log events */
 
 /* The table itself, for the test and for `posthouse explain`. First match wins. */
 struct outcome_rule {

@@ -43,17 +43,3 @@ void breaker_follow_clock(struct breaker *b, int64_t now_mono_ms)
 	if (b->state == BREAKER_PAUSED && now_mono_ms >= b->paused_until_mono_ms)
 		b->state = BREAKER_PROBING;
 }
-
-unsigned breaker_connections(struct breaker *b, unsigned most, int64_t now_mono_ms)
-{
-	breaker_follow_clock(b, now_mono_ms);
-	switch (b->state) {
-	case BREAKER_UP:
-		return most;
-	case BREAKER_PAUSED:
-		return 0;
-	case BREAKER_PROBING:
-		return 1;
-	}
-	return 0;
-}

@@ -42,7 +42,5 @@ int64_t breaker_failed(struct breaker *b, const struct retry_limits *probe, doub
 bool breaker_worked(struct breaker *b);
 /* Ends a pause whose time is over: PAUSED becomes PROBING. */
 void breaker_follow_clock(struct breaker *b, int64_t now_mono_ms);
-/* How many connections may be open now; moves PAUSED to PROBING when the pause is over. */
-unsigned breaker_connections(struct breaker *b, unsigned most, int64_t now_mono_ms);
 
 #endif

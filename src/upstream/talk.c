@@ -156,13 +156,6 @@ int talk_commandf(struct talk *t, enum upstream_phase phase, struct upstream_out
 	return talk_command(t, phase, line, (size_t)len, o);
 }
 
-int talk_reply(struct talk *t, enum upstream_phase phase, struct upstream_outcome *o)
-{
-	if (!t->open)
-		return talk_no_answer(o, phase, "the connection is closed");
-	return talk_read_reply(t, phase, talk_timeout_of(t, phase), o);
-}
-
 int talk_quit(struct talk *t, struct upstream_outcome *o)
 {
 	static const char quit[] = "QUIT\r\n";

@@ -97,11 +97,6 @@ int talk_command(struct talk *t, enum upstream_phase phase, const char *line, si
 /* The same from a printf format; a line that is too long for COMMAND_MAX is UNSUPPORTED. */
 int talk_commandf(struct talk *t, enum upstream_phase phase, struct upstream_outcome *o, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/*
- * One more reply without a command before it: LMTP's second and further ones after the end of data (RFC 2033
- * 4.2), with phase FINAL_DOT.
- */
-int talk_reply(struct talk *t, enum upstream_phase phase, struct upstream_outcome *o);
 
 /*
  * A piece of the content, after a 354 to DATA: any number of times, cut anywhere, memory does not grow. Dots

@@ -4,12 +4,14 @@
  *
  *     inject PID CALL [ARG]... [, CALL [ARG]...]...
  *     inject --listener PROGRAM [ARG]...
+ *     inject --without seccomp|landlock ENOSYS|EPERM PROGRAM [ARG]...
  *
  * An argument is a number, @ (what the call before returned), s:TEXT (a pointer to it), p:TEXT (a pointer to a NULL
  * terminated array with a pointer to it), 4:PORT (a sockaddr_in of loopback), u:PATH (a sockaddr_un), or z:SIZE (a
  * pointer to so many zeros). For each call a line: its result, or the name of the error, or "killed" and the
  * signal's name when the process is no more. --listener: the program is run as in a container that watches it by a
- * seccomp listener of its own.
+ * seccomp listener of its own. --without: the program is run as on a kernel, or in a container, where the calls of
+ * that name fail.
  *
  * Only x86-64: exit status 77 says so elsewhere. Needs root, as our processes are not dumpable.
  */
@@ -34,6 +36,12 @@
 #include <unistd.h>
 
 #define SKIPPED 77
+
+static _Noreturn void fail(const char *what)
+{
+	perror(what);
+	exit(EXIT_FAILURE);
+}
 
 #ifdef __x86_64__
 
@@ -68,12 +76,6 @@ static const struct {
 	{ "unlink", SYS_unlink },
 	{ "unshare", SYS_unshare },
 };
-
-static _Noreturn void fail(const char *what)
-{
-	perror(what);
-	exit(EXIT_FAILURE);
-}
 
 static long number_of(const char *name)
 {
@@ -281,8 +283,33 @@ static int run_with_listener(char **argv)
 	return EXIT_FAILURE;
 }
 
+static int run_without(const char *what, const char *error, char **argv)
+{
+	/* 444 to 446: of Landlock, on every architecture */
+	bool landlock = strcmp(what, "landlock") == 0;
+	unsigned first = landlock ? 444 : SYS_seccomp, last = landlock ? 446 : SYS_seccomp;
+	struct sock_filter refuse[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K,
+			 SECCOMP_RET_ERRNO | (unsigned)(strcmp(error, "EPERM") == 0 ? EPERM : ENOSYS)),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof(refuse) / sizeof(refuse[0]), refuse };
+
+	if (geteuid() != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		fail("PR_SET_NO_NEW_PRIVS");
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+		fail("PR_SET_SECCOMP");
+	execv(argv[0], argv);
+	fail(argv[0]);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc >= 5 && strcmp(argv[1], "--without") == 0)
+		return run_without(argv[2], argv[3], argv + 4);
 	if (argc >= 3 && strcmp(argv[1], "--listener") == 0)
 		return run_with_listener(argv + 2);
 	if (argc < 3) {

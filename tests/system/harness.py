@@ -12,7 +12,7 @@ and ends with
     PH_JOBS=N    cases of one file at once (default 4)
     PH_ONLY=STR  only the cases whose name contains STR (as do arguments)
     PH_KEEP=1    leave the folders of the tests behind
-    PH_SLOW=N    multiply every deadline, for valgrind and the like
+    PH_SLOW=N    multiply every deadline, for valgrind and the like (default 1; 2 with a sanitizer)
 
 Nothing here sleeps to be right: who waits, waits for an event or a state and
 has a deadline. The deadlines are long, as they only matter when a test fails.
@@ -37,7 +37,15 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 SRCDIR = pathlib.Path(os.environ.get("PH_TOP_SRCDIR", HERE.parent.parent)).resolve()
 BUILDDIR = pathlib.Path(os.environ.get("PH_TOP_BUILDDIR", SRCDIR / "build")).resolve()
-SLOW = float(os.environ.get("PH_SLOW", "1"))
+
+
+def sanitized():
+    """Built with a sanitizer: memory, limits and times are not those of the real program."""
+    makefile = BUILDDIR / "Makefile"
+    return makefile.exists() and "-fsanitize=" in makefile.read_text()
+
+
+SLOW = float(os.environ.get("PH_SLOW") or (2 if sanitized() else 1))
 DEADLINE = 30.0 * SLOW  # seconds, of one wait
 FILE_DEADLINE = 420.0 * SLOW  # seconds, of a whole test file
 
@@ -46,6 +54,15 @@ os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
 
 class Skip(Exception):
     """The case cannot run here; the argument says why."""
+
+
+def printed_table(what):
+    """A table of the code, by tests/unit/print_WHAT: the words of each line."""
+    helper = BUILDDIR / f"tests/unit/print_{what}"
+    if not helper.exists():
+        raise Skip(f"{helper} is not built (make check builds it)")
+    out = subprocess.run([helper], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [line.split("\t") for line in out.splitlines()]
 
 
 def need_program(name, package=None):
@@ -180,6 +197,13 @@ def process_title(pid):
         return ""
 
 
+def parent_of(pid):
+    try:
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def process_alive(pid):
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -191,12 +215,6 @@ def process_alive(pid):
 def peak_memory_kb(pid):
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)[1])
-
-
-def sanitized():
-    """Built with a sanitizer: memory and limits are not those of the real program."""
-    makefile = BUILDDIR / "Makefile"
-    return makefile.exists() and "-fsanitize=" in makefile.read_text()
 
 
 class Process:
@@ -359,7 +377,9 @@ class Daemon(Process):
         return found
 
     def child(self, role):
-        return wait_until(lambda: (self.children(role) or [0])[0], f"a {role} process")
+        """The one that the master started: auth and programs fork more of their name, and pids begin anew at times."""
+        return wait_until(lambda: next((pid for pid in self.children(role) if parent_of(pid) == self.pid), 0),
+                          f"a {role} process")
 
     def stop(self, number=signal.SIGTERM, status=0):
         """Ends it in an orderly way, and insists on that it was orderly."""

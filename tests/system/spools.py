@@ -31,8 +31,8 @@ def environment(t, **more):
     return {**found, **more}
 
 
-def run_posthouse(t, *args, check=0, data=None, prefix=(), env=None):
+def run_posthouse(t, *args, check=0, data=None, prefix=(), env=None, timeout=None):
     """Standard output and error, as octets."""
-    done = t.run([*prefix, POSTHOUSE, *args], check=check, data=data, env=env or environment(t))
+    done = t.run([*prefix, POSTHOUSE, *args], check=check, data=data, env=env or environment(t), timeout=timeout)
     assert b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr, done.stderr
     return done.stdout, done.stderr

@@ -180,6 +180,29 @@ def test_watch(t):
     assert abs(seen["accepted"]["time_ms"] / 1000 - time.time()) < 60, seen
 
 
+def test_nothing_that_a_stranger_says_ends_a_watch(t):
+    """A NUL among it, which JSON has as \\u0000, and no other octet."""
+    upstream = Upstream(t)
+    relay = t.daemon(config=WAITING + upstream_section(upstream)).ready()
+    watch = t.start([harness.BUILDDIR / "posthouse", "--spool", relay.spool, "watch"], name="watch")
+
+    def is_seen():
+        ident, = submit(relay)
+        watch.wait_stdout(lambda out: ident.encode() in out or time.monotonic() > until, "a message")
+        return ident.encode() in watch.stdout
+
+    until = time.monotonic() + 0.5  # the first ones may be there before the watch is
+    harness.wait_until(is_seen, "the first message")
+    with Client(relay) as client:
+        client.cmd(b"NOOP\0" + bytes(range(1, 10)) + b"\x1b[31m" + bytes(range(128, 256)), 500)
+        client.cmd('XYZZY error="x" error=y', 500)
+    until = time.monotonic() + harness.DEADLINE
+    assert is_seen(), "the watch has ended"
+    assert rb"NOOP\x00" in watch.stdout, watch.stdout
+    watch.signal(signal.SIGTERM)
+    watch.wait()
+
+
 def test_sockets_go_with_the_daemon(t):
     relay, _reserved, _ids = waiting(t)
     relay.stop()

@@ -167,7 +167,8 @@ def test_released_behind_its_time_while_the_upstream_is_down(t):
     table.write_text("odd@client.test hold\n")
     table.chmod(0o644)
     relay = start(t, harness.ReservedPort(t), top=f'sender_access = "{table}"\n').ready()
-    by_hand, at_once = submit(relay, "1;R"), submit(relay, "1;R", sender="odd@client.test")
+    # the hand has some seconds to come, on a crowded machine too
+    by_hand, at_once = submit(relay, "4;R"), submit(relay, "1;R", sender="odd@client.test")
     t.posthouse("--spool", relay.spool, "hold", by_hand)
     for ident in (by_hand, at_once):
         wait_until(lambda: "it is over" in t.posthouse("--spool", relay.spool, "show", ident), "the time to be over")

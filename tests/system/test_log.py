@@ -710,6 +710,24 @@ def test_log_compressed(t):
         packed.unlink()
 
 
+def test_log_with_what_is_none(t):
+    """Blocks of NULs (a crash, a file that was emptied), endless lines and impossible times harm no other line."""
+    files = {"nul": b"event=one a=1\0b\nevent=two a=1\n",
+             "hole": b"\0" * 200_000 + b"event=one a=1\nevent=two a=1\n",
+             "long": b"event=none a=" + b"x" * 70_000 + b"\nevent=two a=1\n",
+             "time": b'{"event":"none","time_ms":9223372036854775807}\nevent=two a=1\n',
+             "end": b"event=one a=1\nevent=two a=1",
+             "json": b'{"event":"one","line":"a\\u0000b"}\nevent=two a=1\n'}
+    for name, text in files.items():
+        path = t.tmp / name
+        path.write_bytes(text)
+        for options in ([], ["--since", "2001-01-01"], ["--json"]):
+            shown = t.posthouse("log", "--file", path, *options)
+            assert "two" in shown, (name, options, shown)
+            if name in ("hole", "end", "json"):
+                assert "one" in shown, (name, options, shown)
+
+
 def test_log_of_syslog_and_others(t):
     log, a, _b = make_log(t)
     lines = []

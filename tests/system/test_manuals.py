@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import harness
-from harness import BUILDDIR, SRCDIR, Skip, equal, need_program
+from harness import BUILDDIR, SRCDIR, equal, need_program
 
 
 def pages():
@@ -23,12 +23,7 @@ def page(name):
 
 
 def table(kind):
-    """The lines of tests/unit/print_keys, split."""
-    helper = BUILDDIR / "tests/unit/print_keys"
-    if not helper.exists():
-        raise Skip(f"{helper} is not built (make check builds it)")
-    out = subprocess.run([helper], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return [line.split("\t")[1:] for line in out.splitlines() if line.startswith(kind + "\t")]
+    return [row[1:] for row in harness.printed_table("keys") if row[0] == kind]
 
 
 def plain(mdoc):
@@ -130,12 +125,8 @@ def test_events(_t):
 
 def test_figures(_t):
     """posthouse-metrics(7) has every figure with its type, unit, labels and their words, and no other."""
-    helper = BUILDDIR / "tests/unit/print_figures"
-    if not helper.exists():
-        raise Skip(f"{helper} is not built (make check builds it)")
     expected = {}
-    for line in subprocess.run([helper], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
-        name, kind, unit, labels, _help = line.split("\t")
+    for name, kind, unit, labels, _help in harness.printed_table("figures"):
         expected[name] = (", ".join(filter(None, (kind, unit))),
                           {label.split("=")[0]: label.split("=")[1].replace("|", " , ") for label in labels.split()})
     section = page("posthouse-metrics.7").split(".Sh FIGURES\n")[1].split("\n.Sh ")[0]
@@ -210,6 +201,16 @@ def test_coming_from(t):
         left = t.run([BUILDDIR / "posthouse", "--spool", spool, "queue", "--ids"]).stdout.decode().split()
         if verb == "remove" and (found in left or ("--all" in argv) != (left == [])):
             raise AssertionError(f"{command}: {left} is left")
+
+
+def test_commands(t):
+    """What manuals, messages and figures tell the operator to say is a verb."""
+    verbs = set(re.findall(r"^  ([a-z]+) ", t.run([BUILDDIR / "posthouse", "--help"], check=0).stdout.decode(), re.M))
+    texts = {path.name: path.read_text() for path in [*pages().values(), *sorted((SRCDIR / "src").rglob("*.c"))]}
+    told = {(name, verb) for name, text in texts.items() for verb in re.findall(r"(?:[(']|\bQl )posthouse ([a-z]+)\b", text)}
+    if len(told) < 20:
+        raise AssertionError(f"only {told} were found")
+    equal(sorted((name, verb) for name, verb in told if verb not in verbs), [], "commands that are not there")
 
 
 def test_options_in_manual(_t):

@@ -9,6 +9,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import ssl
 import threading
@@ -104,6 +105,22 @@ def test_who_waits_too_long_hears_why(t):
         assert after.when - before.when > 0.9, f"{before}, then {after}"
 
 
+def test_of_those_in_the_backlog_local_clients_go_last(t):
+    """A child turns away 128 at most, and the next one comes a second later: the local client is not among the first."""
+    path = t.tmp / "submit"
+    relay = t.daemon(9, config=pool(1, f'backlog_timeout = 300ms\nlocaladdr = {{ "unix:{path}", "127.0.0.1:0" }}')).ready()
+    port = relay.ports(2)[0]
+    with Client(port) as busy, connect(str(path)) as local:
+        crowd = [connect(port) for _ in range(140)]
+        for client in crowd[:100]:
+            expect_end(client, 421, "4.3.2 ")
+        assert is_silent(local), "the local client went before others"
+        busy.quit()
+        for client in crowd:
+            client.close()
+        local.expect(220)
+
+
 def test_no_word_in_clear_to_who_wants_tls(t):
     relay = t.daemon(9, config=pool(1, "tls = implicit\nbacklog_timeout = 300ms\n"
                                        + certificates.self_signed(t).config())).ready()
@@ -172,6 +189,18 @@ def test_who_keeps_us_waiting_longest_goes(t):
     equal(event["peer"], f"127.0.0.1:{clients[1].socket.getsockname()[1]}", "who")
     for client in clients:
         client.close()
+
+
+def test_who_came_before_a_reload_goes_too(t):
+    """A session of an earlier generation takes up a worker as others do."""
+    relay = t.daemon(9, config=pool(2, "shed_after = 500ms")).ready()
+    with Client(relay) as old:
+        relay.signal(signal.SIGHUP)
+        relay.wait_for("ready", count=2)
+        with Client(relay) as fresh, Client(relay) as late:
+            expect_end(old, 421, "4.3.2 relay.test ")
+            fresh.cmd("NOOP", 250)
+            late.quit()
 
 
 def test_keeping_busy_is_no_help(t):
@@ -252,6 +281,47 @@ def test_users_are_no_strangers(t):
             expect_end(stranger, 421, "4.3.2 ")
             user.cmd("NOOP", 250)
             late.quit()
+
+
+def behind_proxy(port, address):
+    """A client with this address that comes by the proxy 127.0.0.3; it has sent its EHLO."""
+    client = connect(port, source="127.0.0.3")
+    client.send(f"PROXY TCP4 {address} 192.0.2.254 40000 25\r\n")
+    return client
+
+
+def test_behind_a_proxy_each_client_counts_for_itself(t):
+    """Neither the proxy's connections nor what it may do are theirs: the share, and who has to go first."""
+    exempt = 'limits_exempt = { "127.0.0.3", "192.0.2.9" }'
+    relay = t.daemon(9, config=pool(3, f'client_connections = 2\nshed_after = 200ms\nproxy_protocol = "127.0.0.3"\n'
+                                       f"stress_client_connections = 2\n{exempt}")).ready()
+    privileged = behind_proxy(relay.port, "192.0.2.9")
+    privileged.expect(220)
+    strangers = [behind_proxy(relay.port, "192.0.2.1") for _ in range(2)]
+    for client in strangers:
+        client.expect(220)
+    with behind_proxy(relay.port, "192.0.2.1") as third:  # it has a worker as one of the strangers has to go for it
+        expect_end(strangers[0], 421, "4.3.2 ")
+        strangers[0].close()
+        third.expect(220)
+        with behind_proxy(relay.port, "192.0.2.1") as another:
+            expect_end(strangers[1], 421, "4.3.2 ")
+            strangers[1].close()
+            another.expect(220)
+            another.cmd("NOOP", 250)
+        privileged.cmd("NOOP", 250)
+    privileged.close()
+    peers = {e["peer"].rpartition(":")[0] for e in relay.events("overload")}
+    equal(peers, {"192.0.2.1"}, "who went, as the log has it")
+
+    relay = t.daemon(9, name="share", config=pool(6, f'client_connections = 2\nproxy_protocol = "127.0.0.3"\n'
+                                                     f"stress_threshold = 100\n{exempt}")).ready()
+    with behind_proxy(relay.port, "192.0.2.1") as one, behind_proxy(relay.port, "192.0.2.1") as two:
+        one.expect(220)
+        two.expect(220)
+        with behind_proxy(relay.port, "192.0.2.1") as three, behind_proxy(relay.port, "192.0.2.2") as other:
+            expect_end(three, 421, "4.7.0 Error: too many connections from 192.0.2.1")
+            other.expect(220)
 
 
 # ---- all the ways to stall ------------------------------------------------------

@@ -17,6 +17,7 @@ from certificates import Pki, TlsClient
 from harness import AUTH_USER, BUILDDIR, Skip, equal, wait_until
 from smtp_peers import STALL, Client, Upstream
 from test_auth import PASSWORD, mechanisms, plain
+from test_systemd import Supervisor
 
 CONTENT = b"Subject: reload\r\n\r\nbody\r\n"
 POOL = "min_spare = 2\nmax_spare = 4\nmax_workers = 30\n"
@@ -545,6 +546,35 @@ def test_slow_relay(t):
     world.delivers()
 
 
+def test_states_that_the_disk_did_not_take(t):
+    """The relay after it, and that of the next executable, know who has the message already, and save it at last."""
+    world = World(t, 'retry_min = "10m"\nretry_max = "10m"\n', own_program=True)
+    in_the_way = []
+
+    def obstruct(_session, _line):
+        in_the_way.append(world.relay.spool / "state" / f"{world.relay.queue()[0]}.new")
+        in_the_way[0].mkdir()
+
+    world.upstream.on("RCPT", "450 4.2.0 full", match="later@")
+    world.upstream.on("EOD", obstruct, times=1)
+    with Client(world.relay) as client:
+        client.cmd("MAIL FROM:<a@client.test> RET=HDRS", 250)
+        client.cmd("RCPT TO:<now@example.test> NOTIFY=SUCCESS", 250)
+        client.cmd("RCPT TO:<later@example.test>", 250)
+        client.data(CONTENT)
+        client.quit()
+    ident = world.wait("unsaved")["id"]
+    for change in (lambda: world.reload(hostname='"fresh.test"'), world.upgrade, world.reload):
+        change()
+        world.wait("unsaved", id=ident)
+    equal(len(world.upstream.messages), 1, "deliveries")
+    in_the_way[0].rmdir()
+    world.upstream.wait_messages(2)
+    equal([m.rcpts for m in world.upstream.messages], [["now@example.test"], ["a@client.test"]], "deliveries, and the report")
+    assert "status=delivered" in (world.relay.spool / "state" / ident).read_text(), "who has it"
+    world.is_clean()
+
+
 def test_children_that_die(t):
     world = World(t, auth_config(t, Pki(t)))
     for turn in range(6):
@@ -585,6 +615,23 @@ def test_upgrade(t):
     world.reload(hostname='"fresh.test"')
     equal(world.hostname(), "fresh.test", "hostname")
     world.is_clean()
+
+
+def test_watchdog_over_an_upgrade(t):
+    """The next executable is not ready before the relay has made way; who supervises hears from it all the same."""
+    s = Supervisor(t)
+    world = World(t, "stop_timeout = 3s\n", own_program=True, env=s.environment(WATCHDOG_USEC="2000000"))
+    world.upstream.on("EOD", STALL, times=1)
+    with Client(world.relay) as client:
+        client.message(CONTENT)
+    world.upstream.wait_stall("EOD")
+    before = world.executable()
+    world.put_program()
+    world.signal(signal.SIGUSR2)
+    wait_until(lambda: world.executable() != before, "the next executable")
+    since = len(s.said)
+    ready = s.wait_for("READY", after=since)
+    assert s.wait_for("WATCHDOG", after=since) < ready, f"it was quiet: {s.said[since:]}"
 
 
 def test_upgrade_by_command_line(t):
@@ -666,7 +713,8 @@ def test_way_back(t):
 
 def test_replaced_while_tried(t):
     """What runs is what was tried. And a HUP that came meanwhile is not forgotten when nothing becomes of it."""
-    world = World(t, own_program=True)
+    s = Supervisor(t)
+    world = World(t, own_program=True, env=s.environment())
     before, here, go = world.executable(), t.tmp / "here", t.tmp / "go"
     world.put_script(f"""for a; do case $a in
 --check) touch {here}; for n in 0 1 2 3 4 5 6 7 8 9; do [ -e {go} ] && exit 0; sleep 1; done;;
@@ -683,6 +731,9 @@ exit 3
     world.wait("reloaded")
     wait_until(lambda: world.hostname() == "meanwhile.test", "the new name")
     equal(world.executable(), before, "executable")
+    s.wait_for("READY", after=s.wait_for("RELOADING", after=s.wait_for("RELOADING") + 1))
+    equal([key for _, said in s.said for key in said if key in ("READY", "RELOADING")],
+          ["READY", "RELOADING", "READY", "RELOADING", "READY"], "what the supervisor is told")
     world.is_clean()
 
 

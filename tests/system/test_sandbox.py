@@ -105,6 +105,7 @@ class World:
             event = self.relay.wait_for("sandbox_violation", after=last, pid=pid)
             equal((event["role"], event["syscall"], event["action"]), (role, told, "killed" if seen[-1] == KILLED else "refused"),
                   f"{role}: {name}")
+            assert seen[-1] != KILLED or "seccomp = log" in event["msg"], event
         if seen[-1] == KILLED:
             self.relay.wait_for("child_exited", after=last, pid=pid, signal="KILL")
             if role != "worker":
@@ -486,6 +487,28 @@ def test_what_there_is_is_told(t):
     equal((event["seccomp"], event["landlock"]), ("enforce", str(landlock_abi())), "what the log says")
 
 
+def test_where_there_is_none(t):
+    """An old kernel does not know the calls, a container forbids them: everything works, and it is told what is missing."""
+    for what, error in (("seccomp", "ENOSYS"), ("seccomp", "EPERM"), ("landlock", "ENOSYS"), ("landlock", "EPERM")):
+        w = World(t, one_user=error == "EPERM", prefix=[BUILDDIR / "tests/sandbox/inject", "--without", what, error])
+        event = w.relay.wait_for("sandbox")
+        equal((event["seccomp"], event["landlock"]),
+              ("off", str(landlock_abi())) if what == "seccomp" else ("enforce", "0"), f"{what}, {error}")
+        assert re.search("no seccomp filters" if what == "seccomp" else "no Landlock", event["lacks"]), event
+        # the other fences are there
+        pid = w.worker()
+        if what == "landlock":
+            w.check("worker", "a file", [open_file(w.secret)], "EACCES" if error == "ENOSYS" else r"\d+", None)
+            w.check("worker", "connect", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0)], KILLED, "socket")
+        elif landlock_abi() >= 2:
+            equal(inject(t, pid, open_file("/etc/passwd")), ["EACCES"], "a file")
+        w.still_serves()
+        w.relay.stop()
+        shutil.rmtree(w.home)
+        shutil.rmtree(w.t.tmp / "scratch")
+        shutil.rmtree(w.t.tmp / "logins")
+
+
 def test_beside_a_listener_of_the_container(t):
     """One listener is all that a process can have: then the kernel ends who does the forbidden, and the log says SYS."""
     w = World(t, prefix=[BUILDDIR / "tests/sandbox/inject", "--listener"])
@@ -496,6 +519,25 @@ def test_beside_a_listener_of_the_container(t):
     assert seen[0] in ("killed SYS", "41"), seen
     w.relay.wait_for("child_exited", pid=pid, signal="SYS")
     w.still_serves()
+
+
+def test_in_the_midst_of_content(t):
+    """A session is lost, and no message: who sent half of one comes again, who sent the whole has an answer."""
+    w = World(t)
+    with Client(w.relay) as client, Client(w.relay) as other:
+        other.mail()
+        client.mail()
+        client.cmd("DATA", 354)
+        client.send(CONTENT * 1000)
+        port = client.socket.getsockname()[1]
+        pid = [p for p in w.relay.children("worker") if harness.process_title(p).endswith(f":{port}")][0]
+        inject(t, pid, ("execve", "s:/bin/sh", "p:/bin/sh", 0))
+        equal(client.at_eof(), b"", "what the client hears")
+        event = w.relay.wait_for("sandbox_violation", pid=pid)
+        equal((event["role"], event["syscall"], event["action"]), ("worker", "execve", "killed"), "what is told")
+        equal(w.relay.queue(), w.ids, "the queue")
+        other.data(CONTENT)
+    wait_until(lambda: len(w.relay.queue()) == 3, "the other's message")
 
 
 def test_in_vain_again_and_again(t):

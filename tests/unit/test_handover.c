@@ -31,6 +31,7 @@ static void make(struct handover *h)
 	h->program = strdup("/usr/sbin/posthouse d");
 	h->spool = strdup("/var/spool/\xc3\xa4");
 	h->lock_fd = dup(0);
+	h->unsaved_fd = dup(0);
 	ck_assert_int_eq(pipe(h->notice_fd), 0);
 	h->started_wall_us = INT64_C(1800000000000000);
 	h->back = true;
@@ -63,6 +64,7 @@ START_TEST(what_is_left_is_what_is_found)
 	ck_assert_str_eq(found.release, PACKAGE_VERSION);
 	ck_assert_ptr_null(found.pid_file);
 	ck_assert_int_eq(found.lock_fd, h.lock_fd);
+	ck_assert_int_eq(found.unsaved_fd, h.unsaved_fd);
 	ck_assert_int_eq(found.notice_fd[1], h.notice_fd[1]);
 	ck_assert_int_eq(found.event_fd[0], -1);
 	ck_assert_int_eq(found.old_fd, -1);

@@ -273,11 +273,11 @@ START_TEST(sockets_listen_and_say_who_called)
 	snprintf(text, sizeof(text), "unix:%s/socket", folder);
 	local = endpoint(text);
 	listening_init(&set);
-	ck_assert_msg(listening_add(&set, &tcp, "a", 10, &e) == 0, "%s", e.text);
-	ck_assert_msg(listening_add(&set, &local, "b", 10, &e) == 0, "%s", e.text);
+	ck_assert_msg(listening_take(&set, NULL, &tcp, "a", 10, &e) == 0, "%s", e.text);
+	ck_assert_msg(listening_take(&set, NULL, &local, "b", 10, &e) == 0, "%s", e.text);
 	chosen = endpoint(set.item[0].address);
 	ck_assert_uint_ne(chosen.port, 0);
-	ck_assert_int_eq(listening_add(&set, &chosen, "c", 10, &e), -1);
+	ck_assert_int_eq(listening_take(&set, NULL, &chosen, "c", 10, &e), -1);
 	ck_assert_ptr_nonnull(strstr(e.text, "in use"));
 	ck_assert_uint_eq(set.count, 2);
 
@@ -314,14 +314,14 @@ START_TEST(sockets_listen_and_say_who_called)
 	acceptor_close(&acceptor);
 	close(accepted);
 	close(fd);
-	ck_assert_int_eq(listening_add(&set, &local, "d", 10, &e), -1); /* somebody is there: us */
+	ck_assert_int_eq(listening_take(&set, NULL, &local, "d", 10, &e), -1); /* somebody is there: us */
 
 	/* the file of a service that died is replaced, one of another kind is not */
 	listening_release(&set, false);
-	ck_assert_msg(listening_add(&set, &local, "b", 10, &e) == 0, "%s", e.text);
+	ck_assert_msg(listening_take(&set, NULL, &local, "b", 10, &e) == 0, "%s", e.text);
 	listening_release(&set, true);
 	close(open(local.path, O_CREAT | O_WRONLY, 0600));
-	ck_assert_int_eq(listening_add(&set, &local, "b", 10, &e), -1);
+	ck_assert_int_eq(listening_take(&set, NULL, &local, "b", 10, &e), -1);
 	unlink(local.path);
 	rmdir(folder);
 }
@@ -349,8 +349,8 @@ START_TEST(open_sockets_are_taken_and_not_bound_anew)
 
 	listening_init(&old);
 	listening_init(&set);
-	ck_assert_int_eq(listening_add(&old, &any, "a", 10, &e), 0);
-	ck_assert_int_eq(listening_add(&old, &any, "b", 10, &e), 0);
+	ck_assert_int_eq(listening_take(&old, NULL, &any, "a", 10, &e), 0);
+	ck_assert_int_eq(listening_take(&old, NULL, &any, "b", 10, &e), 0);
 	strcpy(first, old.item[0].address);
 	strcpy(second, old.item[1].address);
 	client = connect_to(&old.item[1]);
@@ -515,7 +515,7 @@ START_TEST(a_busy_socket_file_is_not_taken)
 		(void)connect(clients[i], (struct sockaddr *)&sun, sizeof(sun));
 	}
 	listening_init(&set);
-	ck_assert_int_eq(listening_add(&set, &local, "a", 10, &e), -1);
+	ck_assert_int_eq(listening_take(&set, NULL, &local, "a", 10, &e), -1);
 	ck_assert_ptr_nonnull(strstr(e.text, "in use"));
 	for (int i = 0; i < 3; i++)
 		close(clients[i]);
@@ -523,7 +523,7 @@ START_TEST(a_busy_socket_file_is_not_taken)
 
 	/* everyone may connect to ours, whatever the umask */
 	umask(077);
-	ck_assert_msg(listening_add(&set, &local, "a", 10, &e) == 0, "%s", e.text);
+	ck_assert_msg(listening_take(&set, NULL, &local, "a", 10, &e) == 0, "%s", e.text);
 	umask(022);
 	ck_assert_int_eq(stat(sun.sun_path, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0666);

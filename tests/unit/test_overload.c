@@ -298,7 +298,9 @@ START_TEST(an_answer_that_is_owed_is_not_cut_short)
 	connect_wires(&w);
 	shed(&w);
 	w.stream.io.owes_answer = true;
-	ck_assert_int_eq(w.stream.io.ops->write(&w.stream.io, data, 8 << 20, clock_mono_ms() + 20), IO_TIMEOUT);
+	ck_assert_int_eq(w.stream.io.ops->write(&w.stream.io, data, 8 << 20, clock_mono_ms() + 200), IO_TIMEOUT);
+	/* nor does the master wait for this client to go, and let others stay for it */
+	ck_assert_int_eq(atomic_load(&w.wait.before_ms), 0);
 	/* any other: who does not read his replies goes like who does not say anything */
 	w.stream.io.owes_answer = false;
 	ck_assert_int_eq(w.stream.io.ops->write(&w.stream.io, data, 8 << 20, clock_mono_ms() + 60000), IO_SHED);

@@ -153,23 +153,6 @@ START_TEST(much_content_passes_whole)
 }
 END_TEST
 
-START_TEST(lmtp_has_a_reply_for_each)
-{
-	struct world w;
-
-	connected(&w, SCRIPT(OPENED, "data", "| 250 one\r\n550 5.1.1 two\r\n45", "| 0 three\r\n", "eof"));
-	open_data(&w);
-	ck_assert_int_eq(talk_content_end(w.talk, &w.o), 0);
-	ck_assert_int_eq(w.o.reply.code, 250);
-	ck_assert_int_eq(talk_reply(w.talk, UPSTREAM_FINAL_DOT, &w.o), 0);
-	ck_assert_int_eq(w.o.reply.code, 550);
-	ck_assert_int_eq(talk_reply(w.talk, UPSTREAM_FINAL_DOT, &w.o), 0);
-	ck_assert_int_eq(w.o.reply.code, 450);
-	ck_assert(talk_is_silent(w.talk, NULL));
-	finish(&w);
-}
-END_TEST
-
 START_TEST(chunks_go_out_as_they_are)
 {
 	struct world w;
@@ -478,7 +461,7 @@ int main(void)
 	Suite *suite = suite_create("talk");
 
 	UNIT_CASE(suite, a_transaction_is_said_step_by_step, content_can_be_cut_anywhere,
-		  an_empty_message_is_a_dot, much_content_passes_whole, lmtp_has_a_reply_for_each,
+		  an_empty_message_is_a_dot, much_content_passes_whole,
 		  chunks_go_out_as_they_are, some_lines_are_not_said, a_session_that_fails_says_why,
 		  helo_when_ehlo_is_not_known, each_phase_has_its_deadline, a_peer_that_takes_nothing,
 		  a_lost_connection_tells_whether_all_was_said, an_answer_before_the_end, out_of_step,
