@@ -109,7 +109,7 @@ static bool may_ask(void *ctx, int fd)
 	return peer_is_in(&peer, here, 2) || peer_is_in(&peer, cfg->metrics_from, cfg->metrics_from_count);
 }
 
-static int answer_metrics(const struct monitor *m, const struct http_request *request, struct buf *body,
+static int answer_metrics(const struct monitor *m, const struct monitor_request *request, struct buf *body,
 			  const char **content_type)
 {
 	enum figures_format format = request->prefers_plain ? FIGURES_PROMETHEUS : FIGURES_OPENMETRICS;
@@ -140,7 +140,7 @@ static int answer_health(const struct monitor *m, bool alive_will_do, struct buf
 	return good ? 200 : 503;
 }
 
-static int answer(void *ctx, const struct http_request *request, struct buf *body, const char **content_type)
+static int answer(void *ctx, const struct monitor_request *request, struct buf *body, const char **content_type)
 {
 	const struct monitor *m = ctx;
 
