@@ -36,9 +36,11 @@
 #include "daemon/turn_away.h"
 #include "daemon/upgrade.h"
 #include "figures/figures.h"
+#include "manage/protocol.h"
 #include "relay/relay.h"
 #include "sandbox/limits.h"
 #include "sandbox/watch.h"
+#include "spool/socket.h"
 
 #define TRY_CONFIGURATION_MS 120000 /* a module has its time, too, and users may be known elsewhere */
 #define GOING_LEAST_MS 500 /* for handshakes that were under way when nobody new was let in */
@@ -491,6 +493,10 @@ static void release(struct house *h)
 	if (h->pid_file && h->now)
 		unlink(h->pid_file);
 	free(h->pid_file);
+	if (h->spool && h->now) { /* no relay comes after the last one */
+		spool_socket_remove(h->spool, PROTOCOL_VIEW_SOCKET);
+		spool_socket_remove(h->spool, PROTOCOL_CONTROL_SOCKET);
+	}
 	trial_abandon(&h->trial, true);
 	generation_free(h->now);
 	listening_release(&h->going, false);
