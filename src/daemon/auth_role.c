@@ -13,34 +13,11 @@
 #include "base/proctitle.h"
 #include "config/secret.h"
 #include "daemon/credentials.h"
-#include "daemon/monitor.h"
-#include "daemon/reload.h"
+#include "daemon/inherit.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
 
 #define HASHINGS_PER_CPU 2 /* one more than computes, to be there when it ends */
-
-/* What the other processes have and this one has no business with. */
-static void close_others(struct service *s)
-{
-	listening_release(&s->listening, false);
-	monitor_leave(s);
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
-	if (s->unsaved_fd >= 0)
-		close(s->unsaved_fd);
-	for (int i = 0; i < 2; i++)
-		if (s->notice_fd[i] >= 0)
-			close(s->notice_fd[i]);
-	if (s->event_fd[0] >= 0)
-		close(s->event_fd[0]);
-	close(s->auth_fd[1]);
-	for (int i = 0; i < 2; i++)
-		if (s->program_fd[i] >= 0)
-			close(s->program_fd[i]);
-	reload_free(s->reload); /* what the key process has of certificates among it */
-	s->reload = NULL;
-}
 
 static unsigned hashings_at_a_time(void)
 {
@@ -93,7 +70,7 @@ int auth_main(void *ctx, struct child_start *start)
 
 	figures_become(FIGURES_OF_AUTH);
 	proctitle_set("auth");
-	close_others(s);
+	inherit_as(s, ROLE_AUTH);
 	/* the file may be root's alone */
 	if ((!s->cfg->auth_oauth_client_secret_file ||
 	     secret_read(s->cfg->auth_oauth_client_secret_file, &client_secret, &e) == 0) &&

@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/descriptors.h"
 #include "daemon/service.h"
 
 int events_open(int fd[2], struct err *e)
 {
 	/* packets and not datagrams: these could be sent elsewhere, by who took a worker over */
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) == 0)
+	if (descriptors_pair(fd) == 0)
 		return 0;
 	err_set_os(e, errno, "cannot make the line for events to the relay");
 	return -1;

@@ -11,34 +11,14 @@
 
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/inherit.h"
 #include "daemon/listener_tls.h"
-#include "daemon/monitor.h"
-#include "daemon/reload.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
 #include "keys/server.h"
 
 #define THREADS_MAX 16
 #define SPARE_CLIENTS 16 /* workers that end while others begin */
-
-/* What the other processes have and this one has no business with. */
-static void close_others(struct service *s)
-{
-	const int *pairs[] = { s->notice_fd, s->event_fd, s->auth_fd, s->program_fd };
-
-	listening_release(&s->listening, false);
-	monitor_leave(s);
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
-	if (s->unsaved_fd >= 0)
-		close(s->unsaved_fd);
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
-		for (int k = 0; k < 2; k++)
-			if (pairs[i][k] >= 0 && &pairs[i][k] != &s->event_fd[1]) /* log lines go there */
-				close(pairs[i][k]);
-	reload_free(s->reload);
-	s->reload = NULL;
-}
 
 static unsigned threads(void)
 {
@@ -63,7 +43,7 @@ int keys_main(void *ctx, struct child_start *start)
 	figures_become_nobody();
 	proctitle_set("keys");
 	listener_tls_take_keys(s->tls, &vault_fd, &config.line_fd);
-	close_others(s);
+	inherit_as(s, ROLE_KEYS);
 	if (rights_drop(&s->keys_rights, &e) == 0 && vault_read(&vault, vault_fd, &e) == 0) {
 		close(vault_fd);
 		config.vault = &vault;

@@ -14,8 +14,6 @@ struct service;
 bool monitor_is_wanted(const struct config *cfg);
 /* Its listening sockets (those that are open already are taken over), and the line to the workers. */
 int monitor_prepare(struct service *s, struct listening_set *open, struct err *e);
-/* By a child that has nothing to do with it: closes what is the monitor's. */
-void monitor_leave(struct service *s);
 /* Names what the configuration has, for the figures; again for each configuration that is taken into use. */
 void monitor_name_figures(const struct config *cfg);
 

@@ -20,7 +20,7 @@
 #include "base/proctitle.h"
 #include "daemon/confine.h"
 #include "daemon/health.h"
-#include "daemon/reload.h"
+#include "daemon/inherit.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
 #include "figures/render.h"
@@ -109,7 +109,7 @@ static bool may_ask(void *ctx, int fd)
 	return peer_is_in(&peer, here, 2) || peer_is_in(&peer, cfg->metrics_from, cfg->metrics_from_count);
 }
 
-static int answer_metrics(const struct monitor *m, const struct http_request *request, struct buf *body,
+static int answer_metrics(const struct monitor *m, const struct monitor_request *request, struct buf *body,
 			  const char **content_type)
 {
 	enum figures_format format = request->prefers_plain ? FIGURES_PROMETHEUS : FIGURES_OPENMETRICS;
@@ -140,7 +140,7 @@ static int answer_health(const struct monitor *m, bool alive_will_do, struct buf
 	return good ? 200 : 503;
 }
 
-static int answer(void *ctx, const struct http_request *request, struct buf *body, const char **content_type)
+static int answer(void *ctx, const struct monitor_request *request, struct buf *body, const char **content_type)
 {
 	const struct monitor *m = ctx;
 
@@ -319,19 +319,6 @@ static void close_all(struct monitor *m)
 		unlink(m->service->cfg->metrics_file);
 }
 
-static void close_others(struct service *s)
-{
-	const int fds[] = { s->lock_fd,	 s->unsaved_fd,  s->notice_fd[0],  s->notice_fd[1],  s->event_fd[0], s->auth_fd[0],
-			    s->auth_fd[1], s->program_fd[0], s->program_fd[1], s->probe_fd[0] };
-
-	listening_release(&s->listening, false);
-	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	reload_free(s->reload); /* what the key process has of certificates among it */
-	s->reload = NULL;
-}
-
 int monitor_main(void *ctx, struct child_start *start)
 {
 	struct monitor m = { .service = ctx, .start = start };
@@ -341,7 +328,7 @@ int monitor_main(void *ctx, struct child_start *start)
 	figures_become(FIGURES_OF_MONITOR);
 	figures_reset_gauges(FIGURES_OF_MONITOR);
 	proctitle_set("monitor");
-	close_others(m.service);
+	inherit_as(m.service, ROLE_MONITOR);
 	if (rights_drop(&m.service->worker_rights, &e) == 0 && open_all(&m, &e) == 0 &&
 	    confine_enter(&m.service->confine, ROLE_MONITOR, &e) == 0) {
 		atomic_store(&start->board->shared->ready[ROLE_MONITOR], true);
@@ -386,13 +373,6 @@ int monitor_prepare(struct service *s, struct listening_set *open, struct err *e
 	for (size_t i = 0; i < s->metrics.count; i++)
 		log_listening(&s->metrics.item[i]);
 	return 0;
-}
-
-void monitor_leave(struct service *s)
-{
-	listening_release(&s->metrics, false);
-	for (int i = 0; i < 2; i++)
-		descriptors_close(&s->probe_fd[i]);
 }
 
 void monitor_name_figures(const struct config *cfg)

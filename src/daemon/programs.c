@@ -16,8 +16,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "config/programs.h"
-#include "daemon/monitor.h"
-#include "daemon/reload.h"
+#include "daemon/inherit.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
 #include "program/server.h"
@@ -85,27 +84,6 @@ bool programs_are_usable(const struct config *cfg, void (*report)(void *ctx, con
 
 /* ---- the process ----------------------------------------------------------------------- */
 
-static void close_others(struct service *s)
-{
-	listening_release(&s->listening, false);
-	monitor_leave(s);
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
-	if (s->unsaved_fd >= 0)
-		close(s->unsaved_fd);
-	for (int i = 0; i < 2; i++) {
-		if (s->notice_fd[i] >= 0)
-			close(s->notice_fd[i]);
-		if (s->auth_fd[i] >= 0)
-			close(s->auth_fd[i]);
-	}
-	if (s->event_fd[0] >= 0)
-		close(s->event_fd[0]);
-	close(s->program_fd[1]);
-	reload_free(s->reload); /* what the key process has of certificates among it */
-	s->reload = NULL;
-}
-
 /* While the service stops: sessions under way may come to the end of a message. */
 static bool sessions_are_open(void *ctx)
 {
@@ -135,7 +113,7 @@ int programs_main(void *ctx, struct child_start *start)
 	proctitle_set("programs");
 	config_programs_init(&programs, s->cfg);
 	config.command = programs.setting;
-	close_others(s);
+	inherit_as(s, ROLE_PROGRAMS);
 	if (rights_drop(&s->program_rights, &e) == 0 && confine_enter(&s->confine, ROLE_PROGRAMS, &e) == 0)
 		r = program_server_run(&config, &e);
 	if (r < 0)

@@ -5,7 +5,6 @@
  * worker ever has them.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -13,11 +12,10 @@
 #include "config/client.h"
 #include "config/remote.h"
 #include "config/routes.h"
-#include "daemon/monitor.h"
+#include "daemon/inherit.h"
 #include "daemon/processes.h"
 #include "daemon/relay_lists.h"
 #include "daemon/relay_tokens.h"
-#include "daemon/reload.h"
 #include "daemon/service.h"
 #include "figures/figures.h"
 #include "relay/relay.h"
@@ -141,19 +139,8 @@ int relay_main(void *ctx, struct child_start *start)
 	figures_become(FIGURES_OF_RELAY);
 	figures_reset_gauges(FIGURES_OF_RELAY);
 	proctitle_set("relay");
-	/* it takes no clients: were it to hold the sockets, they would stay open when the master is gone */
-	listening_release(&s->listening, false);
-	monitor_leave(s);
-	reload_free(s->reload); /* what the key process has of certificates among it */
-	s->reload = NULL;
-	close(s->notice_fd[1]);
 	log_tap(NULL, NULL); /* the door has its own */
-	close(s->event_fd[1]);
-	for (int i = 0; i < 2; i++)
-		if (s->auth_fd[i] >= 0)
-			close(s->auth_fd[i]);
-	if (s->program_fd[0] >= 0)
-		close(s->program_fd[0]);
+	inherit_as(s, ROLE_RELAY);
 	if (read_secrets(&settings, s->cfg, &e) < 0 || rights_drop(&s->relay_rights, &e) < 0 ||
 	    spool_open(&spool, s->cfg->spool, SPOOL_MANAGE, s->cfg->spool_sync, &e) < 0)
 		goto out;

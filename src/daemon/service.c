@@ -391,10 +391,12 @@ static void retired(void *ctx)
 }
 
 /* In a child, first: what it is not to have of the house. Children of the other roles do the rest themselves. */
-static void born(void *ctx)
+static void born(void *ctx, enum child_role role)
 {
 	struct house *h = house_of(ctx);
 
+	if (role != ROLE_WORKER) /* nobody else counts clients */
+		limits_destroy(&h->limits);
 	listening_release(&h->going, false);
 	trial_abandon(&h->trial, false);
 	handover_close(h->setup->handover);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/proctitle.h"
 #include "daemon/confine.h"
+#include "daemon/inherit.h"
 #include "daemon/listener_tls.h"
 #include "daemon/service.h"
 
@@ -134,8 +135,7 @@ static _Noreturn void refuse(struct service *s, unsigned count)
 	int fd;
 
 	proctitle_set("turning clients away");
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
+	inherit_as(s, ROLE_WORKER);
 	listener_tls_forget_keys(s->tls);
 	if (rights_drop(&s->worker_rights, &e) < 0)
 		fail(&e);

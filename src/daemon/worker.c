@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proctitle.h"
+#include "daemon/inherit.h"
 #include "daemon/listener_tls.h"
 #include "daemon/outbox.h"
 #include "daemon/proxying.h"
@@ -297,18 +298,6 @@ static void stop_listening(void *ctx)
 	listening_release(&w->service->listening, false);
 }
 
-/* Inherited from the master, for its other children. */
-static void close_what_others_need(const struct service *s)
-{
-	const int fds[] = { s->lock_fd, /* an old worker may finish its session beside a new service */
-			    s->unsaved_fd,
-			    s->notice_fd[0], s->event_fd[0], s->auth_fd[0], s->program_fd[0], s->probe_fd[1] };
-
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-}
-
 static void release_all(struct worker *w)
 {
 	acceptor_close(&w->acceptor);
@@ -340,9 +329,8 @@ int worker_main(void *ctx, struct child_start *start)
 	/* what a message needed goes back to the system: a worker is idle most of its life */
 	mallopt(M_MMAP_THRESHOLD, 32 << 10);
 	mallopt(M_TRIM_THRESHOLD, 32 << 10);
-	close_what_others_need(w.service);
+	inherit_as(w.service, ROLE_WORKER);
 	listener_tls_ask_keys(w.service->tls, &start->control);
-	listening_release(&w.service->metrics, false);
 	w.access_settings = w.service->admission.settings;
 	w.access_settings.slot = (size_t)(start->slot - start->board->slot);
 	access_init(&w.access, &w.access_settings);

@@ -78,7 +78,7 @@ static void send_answer(struct conn *c, int status, const char *content_type, co
 	struct buf out;
 
 	buf_init(&out, BODY_MAX + 1024);
-	http_answer(&out, status, content_type, body->data, body->len, head);
+	monitor_answer(&out, status, content_type, body->data, body->len, head);
 	c->answering = true;
 	set_deadline(c, s->deadline_ms);
 	s->ops.answered(s->ops.ctx, status);
@@ -96,7 +96,7 @@ static void refuse(struct conn *c, int status, const char *text)
 	buf_release(&body);
 }
 
-static void serve(struct conn *c, const struct http_request *request)
+static void serve(struct conn *c, const struct monitor_request *request)
 {
 	struct server *s = c->server;
 	const char *content_type = "text/plain; charset=utf-8";
@@ -112,7 +112,7 @@ static void serve(struct conn *c, const struct http_request *request)
 static void on_read(struct bufferevent *bev, void *ctx)
 {
 	struct evbuffer *in = bufferevent_get_input(bev);
-	struct http_request request;
+	struct monitor_request request;
 	struct conn *c = ctx;
 	size_t len = evbuffer_get_length(in);
 	int status;
@@ -121,7 +121,7 @@ static void on_read(struct bufferevent *bev, void *ctx)
 		evbuffer_drain(in, len);
 		return;
 	}
-	status = http_parse((const char *)evbuffer_pullup(in, -1), len, &request);
+	status = monitor_request_parse((const char *)evbuffer_pullup(in, -1), len, &request);
 	if (status == 0)
 		return;
 	evbuffer_drain(in, len);
@@ -202,7 +202,7 @@ static void admit(struct server *s, int fd)
 	c->deadline = evtimer_new(s->base, on_deadline, c);
 	ASSERT(c->bev && c->deadline);
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, HTTP_REQUEST_MAX);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, MONITOR_REQUEST_MAX);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	set_deadline(c, s->deadline_ms);
 }

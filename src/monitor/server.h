@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * An HTTP server for a few who ask now and then (figures/http.h). Strangers may reach it: there are at most
+ * An HTTP server for a few who ask now and then (monitor/request.h). Strangers may reach it: there are at most
  * SERVER_CONNECTIONS_MAX connections, and when one more comes the one that has been asking for longest goes;
  * a request and its answer have a deadline each, however slowly their octets come. So who is slow is in
  * nobody's way.
@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "figures/http.h"
+#include "monitor/request.h"
 
 struct event_base;
 struct server;
@@ -24,7 +24,7 @@ struct server_ops {
 	/* Whether this client (a connected socket) may ask; else it hears 403. */
 	bool (*may_ask)(void *ctx, int fd);
 	/* Fills body and *content_type (constant); the status. */
-	int (*answer)(void *ctx, const struct http_request *request, struct buf *body, const char **content_type);
+	int (*answer)(void *ctx, const struct monitor_request *request, struct buf *body, const char **content_type);
 	void (*answered)(void *ctx, int status); /* also what it answered by itself */
 	void *ctx;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* figures/: the table, counting across processes, the text in both formats, requests byte by byte. */
+/* figures/: the table, counting across processes, the text in both formats. */
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,7 +10,6 @@
 
 #include "base/buf.h"
 #include "figures/figures.h"
-#include "figures/http.h"
 #include "figures/render.h"
 #include "unit.h"
 
@@ -364,88 +363,6 @@ START_TEST(a_ceiling_is_told)
 }
 END_TEST
 
-/* ---- requests -------------------------------------------------------------------------- */
-
-static const struct {
-	const char *text;
-	int status;
-	const char *path;
-	bool head, plain;
-} requests[] = {
-	{ "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 200, "/metrics", false, false },
-	{ "GET /metrics HTTP/1.0\r\n\r\n", 200, "/metrics", false, false },
-	{ "GET /metrics HTTP/1.0\n\n", 200, "/metrics", false, false },
-	{ "\r\nGET /metrics HTTP/1.0\r\n\r\n", 200, "/metrics", false, false },
-	{ "HEAD /health?x=y HTTP/1.1\r\nHOST:x\r\n\r\n", 200, "/health", true, false },
-	{ "GET http://h:1/live HTTP/1.1\r\nHost: x\r\n\r\n", 200, "/live", false, false },
-	{ "GET http://h HTTP/1.1\r\nHost: x\r\n\r\n", 200, "/", false, false },
-	{ "GET /m HTTP/1.0\r\nAccept: text/plain\r\n\r\n", 200, "/m", false, true },
-	{ "GET /m HTTP/1.0\r\nAccept: text/plain;q=0.5, Application/OpenMetrics-Text;q=0.9\r\n\r\n", 200, "/m", false, false },
-	{ "GET /m HTTP/1.0\r\naccept: */*\r\n\r\n", 200, "/m", false, false },
-	{ "GET /m HTTP/1.1\r\n\r\n", 400, NULL, false, false }, /* no Host */
-	{ "GET /m\r\n\r\n", 400, NULL, false, false },
-	{ "GET /m HTTP/2.0\r\n\r\n", 400, NULL, false, false },
-	{ "GET  /m HTTP/1.0\r\n\r\n", 400, NULL, false, false },
-	{ " GET /m HTTP/1.0\r\n\r\n", 400, NULL, false, false },
-	{ "GET /m HTTP/1.0\r\nno colon\r\n\r\n", 400, NULL, false, false },
-	{ "GET /m HTTP/1.0\r\n: x\r\n\r\n", 400, NULL, false, false },
-	{ "POST /m HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc", 405, NULL, false, false },
-	{ "EHLO x\r\n\r\n", 400, NULL, false, false },
-	{ "GET /0123456789012345678901234567890123456789012345678901234567890123456789 HTTP/1.0\r\n\r\n", 200, "", false, false },
-};
-
-START_TEST(requests_are_read_byte_by_byte)
-{
-	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
-		struct http_request r;
-		size_t len = strlen(requests[i].text), head;
-		const char *end = strstr(requests[i].text + 2, "\r\n\r\n");
-
-		head = end ? (size_t)(end - requests[i].text) + 4 : len;
-		for (size_t n = 0; n < head; n++)
-			if (n != head - 1 || requests[i].text[n] == '\n') /* CR LF LF is an end, too */
-				ck_assert_msg(http_parse(requests[i].text, n, &r) == 0, "%zu at %zu", i, n);
-		ck_assert_msg(http_parse(requests[i].text, len, &r) == requests[i].status, "%zu: %s", i, requests[i].text);
-		if (requests[i].status != 200)
-			continue;
-		ck_assert_str_eq(r.path, requests[i].path);
-		ck_assert_msg(r.head == requests[i].head && r.prefers_plain == requests[i].plain, "%zu", i);
-	}
-}
-END_TEST
-
-START_TEST(a_request_has_a_ceiling)
-{
-	static char endless[HTTP_REQUEST_MAX];
-	struct http_request r;
-
-	memset(endless, 'x', sizeof(endless));
-	ck_assert_int_eq(http_parse(endless, sizeof(endless) - 1, &r), 0);
-	ck_assert_int_eq(http_parse(endless, sizeof(endless), &r), 431);
-	memset(endless, '\n', sizeof(endless));
-	ck_assert_int_eq(http_parse(endless, sizeof(endless), &r), 431);
-	ck_assert_int_eq(http_parse("GET /\0m HTTP/1.0\n\n", 18, &r), 200);
-	ck_assert_str_eq(r.path, "");
-}
-END_TEST
-
-START_TEST(an_answer_is_framed)
-{
-	struct buf out;
-
-	buf_init(&out, 4096);
-	http_answer(&out, 503, "text/plain", "body\n", 5, false);
-	ck_assert_ptr_nonnull(strstr(out.data, "HTTP/1.1 503 Service Unavailable\r\n"));
-	ck_assert_ptr_nonnull(strstr(out.data, "\r\nContent-Length: 5\r\n"));
-	ck_assert(ends_in(out.data, "\r\n\r\nbody\n"));
-	buf_clear(&out);
-	http_answer(&out, 405, "text/plain", "body\n", 5, true);
-	ck_assert_ptr_nonnull(strstr(out.data, "Allow: GET, HEAD\r\n"));
-	ck_assert(ends_in(out.data, "close\r\n\r\n"));
-	buf_release(&out);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("figures");
@@ -454,7 +371,6 @@ int main(void)
 		  nothing_happens_where_nothing_is_open, every_cell_is_its_own, indices_that_are_none_count_for_the_last,
 		  buckets_take_their_bounds_in, each_process_counts_in_its_own_area, the_gauges_of_a_new_relay_begin_anew,
 		  names_outlive_a_reload_and_their_gauges_do_not, too_many_names_share_one_place, no_name_can_be_a_line,
-		  the_two_formats, moments_that_are_none_or_to_come_have_no_age, a_ceiling_is_told,
-		  requests_are_read_byte_by_byte, a_request_has_a_ceiling, an_answer_is_framed);
+		  the_two_formats, moments_that_are_none_or_to_come_have_no_age, a_ceiling_is_told);
 	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "base/descriptors.h"
 #include "monitor/probe.h"
+#include "monitor/request.h"
 #include "monitor/server.h"
 #include "monitor/textfile.h"
 #include "unit.h"
@@ -29,7 +30,7 @@ static bool may_ask(void *ctx, int fd)
 	return allowed;
 }
 
-static int answer(void *ctx, const struct http_request *request, struct buf *body, const char **content_type)
+static int answer(void *ctx, const struct monitor_request *request, struct buf *body, const char **content_type)
 {
 	(void)ctx;
 	(void)content_type;
@@ -386,6 +387,95 @@ START_TEST(the_file_is_replaced_as_a_whole)
 }
 END_TEST
 
+static bool ends_in(const char *s, const char *end)
+{
+	size_t len = strlen(s), n = strlen(end);
+
+	return len >= n && strcmp(s + len - n, end) == 0;
+}
+
+/* ---- requests -------------------------------------------------------------------------- */
+
+static const struct {
+	const char *text;
+	int status;
+	const char *path;
+	bool head, plain;
+} requests[] = {
+	{ "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 200, "/metrics", false, false },
+	{ "GET /metrics HTTP/1.0\r\n\r\n", 200, "/metrics", false, false },
+	{ "GET /metrics HTTP/1.0\n\n", 200, "/metrics", false, false },
+	{ "\r\nGET /metrics HTTP/1.0\r\n\r\n", 200, "/metrics", false, false },
+	{ "HEAD /health?x=y HTTP/1.1\r\nHOST:x\r\n\r\n", 200, "/health", true, false },
+	{ "GET http://h:1/live HTTP/1.1\r\nHost: x\r\n\r\n", 200, "/live", false, false },
+	{ "GET http://h HTTP/1.1\r\nHost: x\r\n\r\n", 200, "/", false, false },
+	{ "GET /m HTTP/1.0\r\nAccept: text/plain\r\n\r\n", 200, "/m", false, true },
+	{ "GET /m HTTP/1.0\r\nAccept: text/plain;q=0.5, Application/OpenMetrics-Text;q=0.9\r\n\r\n", 200, "/m", false, false },
+	{ "GET /m HTTP/1.0\r\naccept: */*\r\n\r\n", 200, "/m", false, false },
+	{ "GET /m HTTP/1.1\r\n\r\n", 400, NULL, false, false }, /* no Host */
+	{ "GET /m\r\n\r\n", 400, NULL, false, false },
+	{ "GET /m HTTP/2.0\r\n\r\n", 400, NULL, false, false },
+	{ "GET  /m HTTP/1.0\r\n\r\n", 400, NULL, false, false },
+	{ " GET /m HTTP/1.0\r\n\r\n", 400, NULL, false, false },
+	{ "GET /m HTTP/1.0\r\nno colon\r\n\r\n", 400, NULL, false, false },
+	{ "GET /m HTTP/1.0\r\n: x\r\n\r\n", 400, NULL, false, false },
+	{ "POST /m HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc", 405, NULL, false, false },
+	{ "EHLO x\r\n\r\n", 400, NULL, false, false },
+	{ "GET /0123456789012345678901234567890123456789012345678901234567890123456789 HTTP/1.0\r\n\r\n", 200, "", false, false },
+};
+
+START_TEST(requests_are_read_byte_by_byte)
+{
+	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
+		struct monitor_request r;
+		size_t len = strlen(requests[i].text), head;
+		const char *end = strstr(requests[i].text + 2, "\r\n\r\n");
+
+		head = end ? (size_t)(end - requests[i].text) + 4 : len;
+		for (size_t n = 0; n < head; n++)
+			if (n != head - 1 || requests[i].text[n] == '\n') /* CR LF LF is an end, too */
+				ck_assert_msg(monitor_request_parse(requests[i].text, n, &r) == 0, "%zu at %zu", i, n);
+		ck_assert_msg(monitor_request_parse(requests[i].text, len, &r) == requests[i].status, "%zu: %s", i, requests[i].text);
+		if (requests[i].status != 200)
+			continue;
+		ck_assert_str_eq(r.path, requests[i].path);
+		ck_assert_msg(r.head == requests[i].head && r.prefers_plain == requests[i].plain, "%zu", i);
+	}
+}
+END_TEST
+
+START_TEST(a_request_has_a_ceiling)
+{
+	static char endless[MONITOR_REQUEST_MAX];
+	struct monitor_request r;
+
+	memset(endless, 'x', sizeof(endless));
+	ck_assert_int_eq(monitor_request_parse(endless, sizeof(endless) - 1, &r), 0);
+	ck_assert_int_eq(monitor_request_parse(endless, sizeof(endless), &r), 431);
+	memset(endless, '\n', sizeof(endless));
+	ck_assert_int_eq(monitor_request_parse(endless, sizeof(endless), &r), 431);
+	ck_assert_int_eq(monitor_request_parse("GET /\0m HTTP/1.0\n\n", 18, &r), 200);
+	ck_assert_str_eq(r.path, "");
+}
+END_TEST
+
+START_TEST(an_answer_is_framed)
+{
+	struct buf out;
+
+	buf_init(&out, 4096);
+	monitor_answer(&out, 503, "text/plain", "body\n", 5, false);
+	ck_assert_ptr_nonnull(strstr(out.data, "HTTP/1.1 503 Service Unavailable\r\n"));
+	ck_assert_ptr_nonnull(strstr(out.data, "\r\nContent-Length: 5\r\n"));
+	ck_assert(ends_in(out.data, "\r\n\r\nbody\n"));
+	buf_clear(&out);
+	monitor_answer(&out, 405, "text/plain", "body\n", 5, true);
+	ck_assert_ptr_nonnull(strstr(out.data, "Allow: GET, HEAD\r\n"));
+	ck_assert(ends_in(out.data, "close\r\n\r\n"));
+	buf_release(&out);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("monitor");
@@ -393,6 +483,7 @@ int main(void)
 	UNIT_CASE(suite, it_answers, it_answers_once_and_for_those_who_may,
 		  who_was_accepted_is_answered_before_it_retires, rubbish_is_told_so, who_is_slow_has_a_deadline,
 		  a_crowd_is_in_nobodys_way, who_goes_away_leaves_nothing, a_worker_is_asked,
-		  endless_answers_end, the_file_is_replaced_as_a_whole);
+		  endless_answers_end, the_file_is_replaced_as_a_whole, requests_are_read_byte_by_byte,
+		  a_request_has_a_ceiling, an_answer_is_framed);
 	return unit_run(suite);
 }

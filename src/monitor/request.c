@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* See http.h. */
-#include "figures/http.h"
+/* See request.h. */
+#include "monitor/request.h"
 
 #include <string.h>
 #include <strings.h>
@@ -66,7 +66,7 @@ static bool holds(struct span s, const char *word)
 }
 
 /* RFC 9112 3.2.2: "http://host/path" is to be taken as well. */
-static void take_path(struct span target, char path[HTTP_PATH_MAX])
+static void take_path(struct span target, char path[MONITOR_PATH_MAX])
 {
 	static const char scheme[] = "http://";
 	const char *end;
@@ -84,13 +84,13 @@ static void take_path(struct span target, char path[HTTP_PATH_MAX])
 	end = memchr(target.at, '?', target.len);
 	if (end)
 		target.len = (size_t)(end - target.at);
-	if (target.len >= HTTP_PATH_MAX || memchr(target.at, '\0', target.len))
+	if (target.len >= MONITOR_PATH_MAX || memchr(target.at, '\0', target.len))
 		target.len = 0;
 	memcpy(path, target.at, target.len);
 	path[target.len] = '\0';
 }
 
-static int take_request_line(struct span line, struct http_request *out, bool *needs_host)
+static int take_request_line(struct span line, struct monitor_request *out, bool *needs_host)
 {
 	struct span method, target;
 
@@ -104,7 +104,7 @@ static int take_request_line(struct span line, struct http_request *out, bool *n
 	return out->head || is(method, "GET") ? 200 : 405;
 }
 
-static int take_fields(struct span rest, struct http_request *out, bool needs_host)
+static int take_fields(struct span rest, struct monitor_request *out, bool needs_host)
 {
 	bool plain = false, open = false, has_host = false;
 	struct span line;
@@ -127,20 +127,20 @@ static int take_fields(struct span rest, struct http_request *out, bool needs_ho
 	return needs_host && !has_host ? 400 : 200;
 }
 
-int http_parse(const char *data, size_t len, struct http_request *out)
+int monitor_request_parse(const char *data, size_t len, struct monitor_request *out)
 {
 	struct span rest = { data, len }, line;
 	bool needs_host = false;
 	int status, fields;
 
-	*out = (struct http_request){ .head = false };
+	*out = (struct monitor_request){ .head = false };
 	/* RFC 9112 2.2: an empty line before the request line is passed over */
 	while (rest.len > 0 && (*rest.at == '\r' || *rest.at == '\n')) {
 		rest.at++;
 		rest.len--;
 	}
 	if (!is_complete(rest))
-		return len >= HTTP_REQUEST_MAX ? 431 : 0;
+		return len >= MONITOR_REQUEST_MAX ? 431 : 0;
 	ASSERT(next_line(&rest, &line));
 	status = take_request_line(line, out, &needs_host);
 	fields = take_fields(rest, out, needs_host);
@@ -168,7 +168,8 @@ static const char *phrase(int status)
 	return "Bad Request";
 }
 
-void http_answer(struct buf *out, int status, const char *content_type, const char *body, size_t body_len, bool head)
+void monitor_answer(struct buf *out, int status, const char *content_type, const char *body, size_t body_len,
+		    bool head)
 {
 	buf_addf(out, "HTTP/1.1 %d %s\r\n", status, phrase(status));
 	buf_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type, body_len);

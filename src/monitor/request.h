@@ -4,30 +4,31 @@
  * libevent's evhttp knows no ceiling for connections and no deadline for a request as a whole, which is what
  * an open port needs most. Pure.
  */
-#ifndef FIGURES_HTTP_H
-#define FIGURES_HTTP_H
+#ifndef MONITOR_REQUEST_H
+#define MONITOR_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
 
-#define HTTP_REQUEST_MAX 8192 /* octets of request line and header */
-#define HTTP_PATH_MAX 64 /* longer ones are none of ours */
+#define MONITOR_REQUEST_MAX 8192 /* octets of request line and header */
+#define MONITOR_PATH_MAX 64 /* longer ones are none of ours */
 
-struct http_request {
+struct monitor_request {
 	bool head; /* HEAD: no body is wanted */
 	bool prefers_plain; /* Accept names text/plain, and not OpenMetrics */
-	char path[HTTP_PATH_MAX]; /* without what follows '?'; "" when it is too long to be one of ours */
+	char path[MONITOR_PATH_MAX]; /* without what follows '?'; "" when it is too long to be one of ours */
 };
 
 /*
  * What has come so far: 0, the header is not complete; 200, it is a request; else the status to answer with
  * (400, 405, 431).
  */
-int http_parse(const char *data, size_t len, struct http_request *out);
+int monitor_request_parse(const char *data, size_t len, struct monitor_request *out);
 
 /* Appends status line, header and, unless head, the body. */
-void http_answer(struct buf *out, int status, const char *content_type, const char *body, size_t body_len, bool head);
+void monitor_answer(struct buf *out, int status, const char *content_type, const char *body, size_t body_len,
+		    bool head);
 
 #endif
