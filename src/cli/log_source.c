@@ -19,6 +19,7 @@
 #include "base/clock.h"
 
 #define FOLLOW_PAUSE_NS 200000000L
+#define ROTATION_MS 5000 /* posthoused misses its file within two seconds */
 
 extern char **environ;
 
@@ -311,13 +312,12 @@ static struct found *find_rotated(const char *path, size_t *count)
 	return found;
 }
 
-static int read_rotated(struct reading *r, const char *path, struct err *e)
+static int read_rotated(struct reading *r, const char *path, size_t *count, struct err *e)
 {
-	size_t count;
-	struct found *found = find_rotated(path, &count);
+	struct found *found = find_rotated(path, count);
 	int result = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < *count; i++) {
 		/* what was not written to since then has nothing of it; a second for clocks of file systems */
 		if (!r->ended && found[i].written_wall_us + 1000000 >= r->source->since_wall_us &&
 		    read_file(r, found[i].path, false, e) < 0)
@@ -326,6 +326,37 @@ static int read_rotated(struct reading *r, const char *path, struct err *e)
 	}
 	free(found);
 	return result;
+}
+
+/*
+ * Moved away a moment ago, and posthoused has not made the next one yet (logrotate's nocreate): there is nothing in
+ * it, and who follows waits for it.
+ */
+static bool is_being_rotated(const struct reading *r, const char *path)
+{
+	const struct timespec pause = { .tv_nsec = FOLLOW_PAUSE_NS };
+	int64_t deadline = clock_mono_ms() + ROTATION_MS;
+
+	while (access(path, F_OK) < 0 && errno == ENOENT) {
+		if (!r->source->follow)
+			return true;
+		if (clock_mono_ms() >= deadline)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+static int read_with_rotated(struct reading *r, const char *path, bool is_last, struct err *e)
+{
+	size_t count = 0;
+	int result = 0;
+
+	if (strcmp(path, "-") != 0 && read_rotated(r, path, &count, e) < 0)
+		result = -1;
+	if (r->ended || (count > 0 && is_being_rotated(r, path)))
+		return result;
+	return read_file(r, path, is_last, e) < 0 ? -1 : result;
 }
 
 int log_source_read(const struct log_source *s, log_source_line *each, void *ctx, struct err *e)
@@ -338,12 +369,9 @@ int log_source_read(const struct log_source *s, log_source_line *each, void *ctx
 		r->latest_wall_us = clock_wall_us();
 		result = read_journal(r, e);
 	}
-	for (size_t i = 0; i < s->file_count && !r->ended; i++) {
-		if (strcmp(s->file[i], "-") != 0 && read_rotated(r, s->file[i], e) < 0)
+	for (size_t i = 0; i < s->file_count && !r->ended; i++)
+		if (read_with_rotated(r, s->file[i], i + 1 == s->file_count, e) < 0)
 			result = -1;
-		if (!r->ended && read_file(r, s->file[i], i + 1 == s->file_count, e) < 0)
-			result = -1;
-	}
 	free(r);
 	return result;
 }

@@ -57,6 +57,7 @@ struct house {
 	struct trial trial;
 	enum house_trial tries;
 	bool again; /* HUP came meanwhile */
+	bool refused; /* what was tried last */
 	struct stat tried; /* the new executable, when it was tried */
 };
 

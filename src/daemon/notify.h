@@ -34,6 +34,7 @@ struct notify_facts {
 	unsigned workers, busy;
 	bool has_queue;
 	unsigned queued; /* UINT_MAX: not known yet */
+	bool refused; /* the last reload or upgrade; then the old configuration is in use */
 };
 
 /* Whether there is somebody to be told. */

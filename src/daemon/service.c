@@ -136,7 +136,8 @@ static void gather_status(const struct service *s, struct notify_facts *f)
 	*f = (struct notify_facts){ .workers = count.total,
 				    .busy = count.busy,
 				    .has_queue = s->has_relay,
-				    .queued = atomic_load(&s->board->shared->relay_queued) };
+				    .queued = atomic_load(&s->board->shared->relay_queued),
+				    .refused = s->house->refused };
 }
 
 static void tell_ready(struct house *h)
@@ -150,9 +151,10 @@ static void tell_ready(struct house *h)
 static void log_refused(void *ctx, const char *text)
 {
 	static const char prefix[] = "posthoused: ";
-	const struct house *h = ctx;
+	struct house *h = ctx;
 	struct log_line line;
 
+	h->refused = true;
 	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
 		text += sizeof(prefix) - 1;
 	figures_add(FIGURE_RELOADS, 1, 0, 1);
@@ -231,6 +233,7 @@ static void try(struct house *h, enum house_trial what)
 	struct err e;
 
 	h->tries = what;
+	h->refused = false;
 	if (trial_begin(&h->trial, try_configuration, h, TRY_CONFIGURATION_MS, &e) == 0)
 		return;
 	log_refused(h, e.text);

@@ -688,6 +688,20 @@ def test_log_selectors(t):
     t.posthouse("log", "--file", t.tmp / "none", check=3)
 
 
+def test_log_while_it_is_rotated(t):
+    """Moved away, and the next file is not there yet: that is no error. Another name is one."""
+    log, a, _b = make_log(t)
+    whole = events_shown(t.posthouse("log", "--file", log.path, a))
+    log.path.rename(log.path.with_name("log.0"))
+    equal(events_shown(t.posthouse("log", "--file", log.path, a)), whole, "events")
+    follower = t.start([BUILDDIR / "posthouse", "log", "--file", log.path, "--follow"], name="follower")
+    follower.wait_stdout(lambda out: a.encode() in out, "what was rotated")
+    log.path.write_bytes(b"event=accepted id=1k0y2v75rbw6gtyc\n")
+    follower.wait_stdout(lambda out: b"1k0y2v75rbw6gtyc" in out, "what came into the new file")
+    follower.signal(signal.SIGINT)
+    follower.wait()
+
+
 def test_log_compressed(t):
     log, a, b = make_log(t)
     text = log.path.with_name("log.1").read_bytes()

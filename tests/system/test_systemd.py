@@ -114,6 +114,21 @@ def test_status_follows(t):
     s.wait_for("STATUS", r"0 with a client; 1 message in the queue", after=1)
 
 
+def test_refused_reload_is_seen(t):
+    """What is wrong by then, and was not when 'systemctl reload' had it checked, is more than a line in the log."""
+    s = Supervisor(t)
+    relay = t.daemon(9, config=SMALL, env=s.environment()).ready()
+    config = t.tmp / "posthoused.conf"
+    good = config.read_text()
+    at = s.wait_for("READY")
+    for text, pattern in ((good + "nonsense = 1\n", "; the last reload was refused, the log says why$"),
+                          (good, r"^Ready: [^;]*(; \d+ messages in the queue|; the queue is being read)?$")):
+        config.write_text(text)
+        relay.signal(signal.SIGHUP)
+        at = s.wait_for("READY", after=s.wait_for("RELOADING", after=at + 1))
+        assert re.search(pattern, s.message(at)["STATUS"]), s.message(at)
+
+
 def test_abstract_socket(t):
     s = Supervisor(t, abstract=True)
     t.daemon(9, config=SMALL, env=s.environment()).ready()
@@ -218,7 +233,8 @@ def test_capabilities_are_given_up(t):
 
 
 def free_low_port():
-    for port in range(600, 1000):
+    for i in range(400):
+        port = 600 + (os.getpid() * 7 + i) % 400  # not the one that the same test beside us finds
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -89,6 +89,8 @@ START_TEST(sentences)
 		{ { .workers = 2, .has_queue = true }, "Ready: 2 workers, 0 with a client; 0 messages in the queue" },
 		{ { .workers = 2, .has_queue = true, .queued = UINT_MAX },
 		  "Ready: 2 workers, 0 with a client; the queue is being read" },
+		{ { .workers = UINT_MAX, .busy = UINT_MAX, .has_queue = true, .queued = UINT_MAX - 1, .refused = true },
+		  "Ready: 4294967295 workers, 4294967295 with a client; 4294967294 messages in the queue; the last reload was refused, the log says why" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
