@@ -139,12 +139,27 @@ static enum authenticator_result read_answer(struct auth_asker *c, struct authen
 	return result;
 }
 
+/*
+ * The answer to a failure is held back: all that time the client has a worker, and nothing to show for it. So the
+ * master may count on its going, which is when it has been answered (base/client_wait.h). Who did log in begins anew.
+ */
+static void note_waiting_for(struct client_wait *w, enum authenticator_result result)
+{
+	if (result == AUTHENTICATOR_OK)
+		client_wait_new_episode(w);
+	else
+		client_wait_ends(w, clock_mono_ms());
+}
+
 static enum authenticator_result await_answer(struct auth_asker *c, int64_t deadline_mono_ms,
 					      struct authenticator_answer *out)
 {
+	struct client_wait *wait = c->line->control->wait;
 	int64_t until = earlier(deadline_mono_ms, clock_mono_ms() + AUTH_WAIT_MS);
 	enum authenticator_result result = AUTHENTICATOR_TEMPORARY;
 
+	if (wait)
+		client_wait_begins(wait, clock_mono_ms());
 	switch (channel_receive(c->fd, c->answer, until, c->line->control)) {
 	case CHANNEL_MESSAGE:
 		result = read_answer(c, out);
@@ -154,6 +169,8 @@ static enum authenticator_result await_answer(struct auth_asker *c, int64_t dead
 	case CHANNEL_STOP:
 		break;
 	}
+	if (wait)
+		note_waiting_for(wait, result);
 	if (result != AUTHENTICATOR_CONTINUE) {
 		close(c->fd);
 		c->fd = -1;
@@ -199,6 +216,9 @@ static enum authenticator_result ask_begin(struct session_authenticator *a,
 	out->challenge = "";
 	if (!(set & smtp_mechanism_bit(mechanism, strlen(mechanism))))
 		return AUTHENTICATOR_NO_MECHANISM;
+	/* the next attempt is here with the last one, and no wait between them at which it would hear so */
+	if (c->line->control->wait && client_wait_is_shed(c->line->control->wait))
+		return AUTHENTICATOR_SHED;
 	if (!open_exchange(c, client, deadline_mono_ms))
 		return AUTHENTICATOR_TEMPORARY;
 	if (!c->answer)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * How long a client has kept its worker waiting, in shared memory: the worker
- * writes it where it waits (listener/stream.c), the master judges by it who
- * goes when there are more clients than workers (master/shed.h), and says so
- * in here before it sends CONTROL_SHED.
+ * writes it where it waits (listener/stream.c; auth/client.c: for the answer to a
+ * login), the master judges by it who goes when there are more clients than
+ * workers (master/shed.h), and says so in here before it sends CONTROL_SHED.
  *
  * What is counted belongs to an episode: a session up to its first accepted
- * message, or from one accepted message to the next. A decision names its
+ * message, or from one accepted message, or a login, to the next. A decision names its
  * episode, so one that comes late means nobody.
  */
 #ifndef BASE_CLIENT_WAIT_H

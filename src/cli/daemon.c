@@ -31,7 +31,12 @@
 
 struct daemon {
 	int fd;
-	char *name; /* of the socket, for messages; owned */
+	char *spool_path; /* owned */
+	const char *socket; /* its name there */
+	char *name; /* of both, for messages; owned */
+	struct buf request; /* the line that was sent last */
+	bool answered; /* something came since */
+	int64_t again_until_mono_ms; /* it may be sent to the next relay */
 	struct buf input; /* lines begin at its start */
 	size_t searched; /* octets of it that are known to hold no newline */
 	int received[FDS_MAX]; /* descriptors that came with the lines, not yet handed out */
@@ -56,7 +61,8 @@ static void explain_denied(gid_t gid, struct err *e)
 
 static enum daemon_found connect_found(const char *path, const char *name, int *fd, struct err *e)
 {
-	int64_t deadline = clock_mono_ms() + CONNECT_TIMEOUT_MS;
+	static bool nobody_came; /* who was waited for in vain is not waited for again by the next question */
+	int64_t deadline = clock_mono_ms() + CONNECT_TIMEOUT_MS, between = clock_mono_ms() + DAEMON_BETWEEN_MS;
 	gid_t gid;
 
 	for (;;) {
@@ -64,8 +70,12 @@ static enum daemon_found connect_found(const char *path, const char *name, int *
 		if (*fd >= 0)
 			return DAEMON_CONNECTED;
 		switch (e->os_error) {
+		case ECONNREFUSED: /* a relay was there, and a service that stops removes its socket */
+			if (!nobody_came && clock_mono_ms() < between)
+				break;
+			nobody_came = true;
+			__attribute__((fallthrough));
 		case ENOENT:
-		case ECONNREFUSED:
 			err_set(e, "%s/%s: nobody listens there: the daemon of this spool does not run", path, name);
 			return DAEMON_ABSENT;
 		case EACCES:
@@ -104,7 +114,10 @@ enum daemon_found daemon_connect(struct daemon **out, const char *spool_path, en
 		return found;
 	d = mem_alloc(sizeof(*d));
 	d->fd = fd;
+	d->spool_path = mem_strdup(spool_path);
+	d->socket = name;
 	d->name = mem_printf("%s/%s", spool_path, name);
+	buf_init(&d->request, PROTOCOL_LINE_MAX);
 	buf_init(&d->input, ANSWER_LINE_MAX);
 	*out = d;
 	return DAEMON_CONNECTED;
@@ -117,7 +130,9 @@ void daemon_close(struct daemon *d)
 	for (size_t i = 0; i < d->received_count; i++)
 		close(d->received[i]);
 	close(d->fd);
+	free(d->spool_path);
 	free(d->name);
+	buf_release(&d->request);
 	buf_release(&d->input);
 	free(d);
 }
@@ -142,19 +157,12 @@ static int wait_for(const struct daemon *d, short events, int64_t deadline_mono_
 	}
 }
 
-int daemon_send(struct daemon *d, json_t *request, struct err *e)
+static int send_request(struct daemon *d, struct err *e)
 {
 	int64_t deadline = clock_mono_ms() + SEND_TIMEOUT_MS;
-	struct buf line;
-	int r = -1;
 
-	buf_init(&line, PROTOCOL_LINE_MAX);
-	if (!json_add_line(request, &line)) {
-		err_set(e, "%s: the request is larger than %u octets", d->name, PROTOCOL_LINE_MAX);
-		goto out;
-	}
-	for (size_t sent = 0; sent < line.len;) {
-		ssize_t n = send(d->fd, line.data + sent, line.len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+	for (size_t sent = 0; sent < d->request.len;) {
+		ssize_t n = send(d->fd, d->request.data + sent, d->request.len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n > 0) {
 			sent += (size_t)n;
@@ -165,23 +173,52 @@ int daemon_send(struct daemon *d, json_t *request, struct err *e)
 			break;
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			err_set_os(e, errno, "%s: cannot ask the relay", d->name);
-			goto out;
+			return -1;
 		}
 		switch (wait_for(d, POLLOUT, deadline, e)) {
 		case 0:
 			err_set(e, "%s: the relay does not read within %d s", d->name, SEND_TIMEOUT_MS / 1000);
-			goto out;
+			return -1;
 		case -1:
-			goto out;
+			return -1;
 		default:
 			break;
 		}
 	}
-	r = 0;
-out:
-	buf_release(&line);
+	return 0;
+}
+
+int daemon_send(struct daemon *d, json_t *request, struct err *e)
+{
+	bool fits;
+
+	buf_clear(&d->request);
+	fits = json_add_line(request, &d->request);
 	json_decref(request);
-	return r;
+	if (!fits) {
+		err_set(e, "%s: the request is larger than %u octets", d->name, PROTOCOL_LINE_MAX);
+		return -1;
+	}
+	d->answered = false;
+	d->again_until_mono_ms = clock_mono_ms() + DAEMON_BETWEEN_MS;
+	return send_request(d, e);
+}
+
+/* It went without a word to what was asked: it made way for the next one, which is asked. */
+static bool ask_again(struct daemon *d)
+{
+	struct err ignored;
+	int fd;
+
+	if (d->answered || clock_mono_ms() >= d->again_until_mono_ms)
+		return false;
+	(void)poll(NULL, 0, BACKLOG_PAUSE_MS);
+	if (connect_found(d->spool_path, d->socket, &fd, &ignored) != DAEMON_CONNECTED)
+		return false;
+	close(d->fd);
+	d->fd = fd;
+	d->at_end = false;
+	return send_request(d, &ignored) == 0;
 }
 
 static void take_descriptors(struct daemon *d, struct msghdr *msg)
@@ -215,6 +252,7 @@ static int receive_some(struct daemon *d, int64_t deadline_mono_ms, struct err *
 	ssize_t n = recvmsg(d->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	if (n > 0) {
+		d->answered = true;
 		take_descriptors(d, &msg);
 		if (buf_add(&d->input, data, (size_t)n))
 			return 1;
@@ -278,6 +316,8 @@ json_t *daemon_receive(struct daemon *d, int timeout_ms, struct err *e)
 		if (!newline) {
 			d->searched = d->input.len;
 			if (d->at_end || receive_some(d, deadline, e) < 0) {
+				if (d->at_end && ask_again(d))
+					continue;
 				if (d->at_end)
 					err_set(e, "%s: the relay went away before it had answered", d->name);
 				return NULL;

@@ -21,10 +21,18 @@ enum daemon_found {
 	DAEMON_FAILED /* anything else: e */
 };
 
+/*
+ * Where a relay has gone and left its socket, the next one is waited for (a reload), for DAEMON_BETWEEN_MS at most and
+ * once in this process: after a crash of all nobody comes.
+ */
+#define DAEMON_BETWEEN_MS 5000
 enum daemon_found daemon_connect(struct daemon **d, const char *spool_path, enum daemon_door door, struct err *e);
 void daemon_close(struct daemon *d); /* NULL is allowed */
 
-/* One request; the reference is stolen. */
+/*
+ * One request; the reference is stolen. When the relay goes before it said a word to that, the next one is asked: what
+ * a relay has done it has answered, unless it crashed.
+ */
 int daemon_send(struct daemon *d, json_t *request, struct err *e);
 /*
  * The next object of the answer, the caller's reference; the last one has "end": true. NULL and e: the relay

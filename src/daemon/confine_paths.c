@@ -40,18 +40,38 @@ static int allow_common(struct sandbox_domain *d, struct err *e)
 	return sandbox_domain_path(d, "/dev/null", MAY_READ | MAY_WRITE, e);
 }
 
+/* Where resolv.conf is a link to: mostly into /run, of which it must not be all. */
+static int allow_resolv_conf(struct sandbox_domain *d, struct err *e)
+{
+	char *file = realpath("/etc/resolv.conf", NULL);
+	size_t folder = file ? (size_t)(strrchr(file, '/') - file) : 0;
+	bool alone = folder == 0 || (folder == 4 && strncmp(file, "/run", 4) == 0);
+	int r = alone ? sandbox_domain_path(d, file, MAY_READ, e) :
+			sandbox_domain_folder_of(d, file, MAY_READ | MAY_LIST, e);
+
+	free(file);
+	return r;
+}
+
 /*
  * Looking names up and verifying certificates: resolv.conf, hosts, nsswitch.conf, the modules that it names, the
- * system's certificates. They are replaced by renaming, so their folders it must be; their modes still count.
+ * system's certificates. They are replaced by renaming, so their folders it must be; their modes still count. Not
+ * /run: there systemd puts the credentials of the service, which its user may read, the keys of certificates too.
  */
 static int allow_resolver(struct sandbox_domain *d, struct err *e)
 {
-	static const char *const read[] = { "/etc", "/usr", "/lib", "/lib64",
-					    "/run", "/var/lib/sss/mc", "/var/lib/ca-certificates" };
+	static const char *const read[] = {
+		"/etc", "/usr", "/lib", "/lib64", "/var/lib/sss/mc", "/var/lib/ca-certificates",
+		/* who writes resolv.conf, or has names of its own */
+		"/run/NetworkManager", "/run/connman", "/run/netconfig", "/run/nscd", "/run/resolvconf",
+		"/run/systemd/resolve",
+	};
 
 	for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++)
 		if (sandbox_domain_path(d, read[i], MAY_READ | MAY_LIST, e) < 0)
 			return -1;
+	if (allow_resolv_conf(d, e) < 0)
+		return -1;
 	return sandbox_domain_connect(d, DOMAIN_PORT, e); /* answers that do not fit into a datagram */
 }
 

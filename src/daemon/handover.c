@@ -261,7 +261,7 @@ static bool take_house(struct handover *h, const struct kv_pair *p)
 		return take_number(p, &h->log_writer);
 	if (strcmp(p->key, "started") == 0)
 		return take_number(p, &h->started_wall_us);
-	return strcmp(p->key, "back") == 0 && take_bool(p, &h->back);
+	return strcmp(p->key, "back") == 0 && take_number(p, &h->back);
 }
 
 static bool take_socket(struct handover_socket *s, const struct kv_pair *p)

@@ -35,7 +35,7 @@ struct handover {
 	char *release; /* of the executable that wrote it; owned */
 	char *program; /* its path, where the next one is looked for; owned */
 	int old_fd; /* of it, as a file: the way back; -1: none */
-	bool back; /* this is that executable again: the new one has failed */
+	int64_t back; /* this is that executable again, as the new one has failed: its tries to start; else 0 */
 
 	char *spool; /* NULL: none; owned */
 	int lock_fd, notice_fd[2], event_fd[2], unsaved_fd; /* -1 without a spool */

@@ -131,6 +131,12 @@ out:
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static void report_to_log(void *ctx, const char *message)
+{
+	(void)ctx;
+	log_msg(LOG_LEVEL_ERROR, "upgrade_failed", "%s", message);
+}
+
 /* The executable before this one had the configuration tried by this one, and its children wait for us. */
 static int take_over(struct daemon_options *o, const struct service_setup *setup)
 {
@@ -138,11 +144,11 @@ static int take_over(struct daemon_options *o, const struct service_setup *setup
 	struct err e;
 
 	logging_adopt(setup->handover->log_fd, setup->handover->log_writer);
-	if (daemon_options_configure(o, geteuid(), cfg, report, NULL) == 0) {
+	if (daemon_options_configure(o, geteuid(), cfg, report_to_log, NULL) == 0) {
 		activation_apply(setup->passed, cfg);
 		return serve(o, cfg, setup);
 	}
-	err_set(&e, "the new executable cannot use the configuration");
+	err_set(&e, "the configuration cannot be used any more");
 	upgrade_give_up(setup, &e);
 	config_release(cfg);
 	free(cfg);

@@ -36,9 +36,11 @@
 #include "daemon/turn_away.h"
 #include "daemon/upgrade.h"
 #include "figures/figures.h"
+#include "manage/protocol.h"
 #include "relay/relay.h"
 #include "sandbox/limits.h"
 #include "sandbox/watch.h"
+#include "spool/socket.h"
 
 #define TRY_CONFIGURATION_MS 120000 /* a module has its time, too, and users may be known elsewhere */
 #define GOING_LEAST_MS 500 /* for handshakes that were under way when nobody new was let in */
@@ -389,10 +391,12 @@ static void retired(void *ctx)
 }
 
 /* In a child, first: what it is not to have of the house. Children of the other roles do the rest themselves. */
-static void born(void *ctx)
+static void born(void *ctx, enum child_role role)
 {
 	struct house *h = house_of(ctx);
 
+	if (role != ROLE_WORKER) /* nobody else counts clients */
+		limits_destroy(&h->limits);
 	listening_release(&h->going, false);
 	trial_abandon(&h->trial, false);
 	handover_close(h->setup->handover);
@@ -489,6 +493,10 @@ static void release(struct house *h)
 	if (h->pid_file && h->now)
 		unlink(h->pid_file);
 	free(h->pid_file);
+	if (h->spool && h->now) { /* no relay comes after the last one */
+		spool_socket_remove(h->spool, PROTOCOL_VIEW_SOCKET);
+		spool_socket_remove(h->spool, PROTOCOL_CONTROL_SOCKET);
+	}
 	trial_abandon(&h->trial, true);
 	generation_free(h->now);
 	listening_release(&h->going, false);

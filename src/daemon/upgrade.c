@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,8 @@
 #include "sandbox/watch.h"
 
 #define TRY_EXECUTABLE_MS 120000
+#define BACK_TRIES 20
+#define BACK_PAUSE_MS 500 /* between two of them */
 #define SESSION_MARGIN_MS 60000 /* a session that lasts longer than it may hangs */
 
 /* ---- where it is ------------------------------------------------------------------- */
@@ -323,27 +326,42 @@ void upgrade_revert(void *ctx, const struct child *const *child, unsigned count)
 
 	log_way_back("a process of the new executable could not start: its own line in the log says why");
 	describe(&o, h, child, count);
-	o.back = true;
+	o.back = 1;
 	leave(h, &o, h->setup->handover->old_fd);
 	handover_release(&o);
+}
+
+/*
+ * The old one cannot start either: somebody writes the configuration at this very moment, or replaces a key and
+ * its certificate. Sessions and mail under way are worth a few more tries.
+ */
+static int open_for_another_try(const struct handover *o)
+{
+	if (o->back >= BACK_TRIES)
+		return -1;
+	(void)poll(NULL, 0, BACK_PAUSE_MS);
+	return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 }
 
 void upgrade_give_up(const struct service_setup *setup, const struct err *why)
 {
 	struct handover *o = setup->handover;
 	struct err e;
-	int fd;
+	int exe_fd, fd;
 
-	if (!has_way_back(o))
+	if (!o)
+		return;
+	exe_fd = o->back ? open_for_another_try(o) : o->old_fd;
+	if (exe_fd < 0)
 		return;
 	log_way_back(why->text);
-	o->back = true;
+	o->back++;
 	fd = handover_write(o, &e);
 	if (fd < 0)
 		return;
 	handover_keep(o, true);
 	activation_hand_over(setup->passed);
-	execute(setup, o->old_fd, fd, false);
+	execute(setup, exe_fd, fd, false);
 }
 
 /* ---- on the other side ------------------------------------------------------------------- */

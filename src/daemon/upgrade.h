@@ -31,7 +31,7 @@ int upgrade_enter(struct house *h, struct err *e);
 void upgrade_watch(struct house *h);
 /*
  * It cannot start: back to the old one, before there are children of its own, or after (a hook, where there is a
- * way back). Returns only when there is none.
+ * way back). Returns only when there is none, or when the old one has tried often enough.
  */
 void upgrade_give_up(const struct service_setup *setup, const struct err *why);
 void upgrade_revert(void *ctx, const struct child *const *child, unsigned count);

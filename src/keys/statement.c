@@ -20,10 +20,25 @@ static bool is_verify(const unsigned char *data, size_t len)
 	return memcmp(data + 64, context, sizeof(context)) == 0;
 }
 
+/* Of TLS 1.2 and before; what is in this place of anything else is hardly one of these, with nothing behind it. */
+static const struct {
+	unsigned char number, octets; /* of a point */
+	bool is_plain; /* else its first octet says that it is not compressed (RFC 8422 5.4.1) */
+} curves[] = {
+	{ 23, 65, false }, { 24, 97, false }, { 25, 133, false }, /* secp256r1, secp384r1, secp521r1 */
+	{ 26, 65, false }, { 27, 97, false }, { 28, 129, false }, /* brainpool (RFC 7027) */
+	{ 29, 32, true }, { 30, 56, true }, /* x25519, x448 */
+};
+
 /* RFC 8422 5.4: curve_type named_curve(3), the curve, a point of its own length. */
 static bool is_ecdhe(const unsigned char *data, size_t len)
 {
-	return len > 4 && data[0] == 3 && data[3] > 0 && len == 4 + (size_t)data[3];
+	if (len < 5 || data[0] != 3 || data[1] != 0 || len != 4 + (size_t)data[3])
+		return false;
+	for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)
+		if (data[2] == curves[i].number)
+			return data[3] == curves[i].octets && (curves[i].is_plain || data[4] == 4);
+	return false;
 }
 
 /* A number with its length in two octets in front; returns what is behind it, NULL: it is cut. */
@@ -41,11 +56,12 @@ static bool is_dhe(const unsigned char *data, size_t len)
 {
 	const unsigned char *end = data + len;
 	size_t prime = 0, generator = 0, value = 0;
-	const unsigned char *at = number(data, end, &prime);
+	const unsigned char *at = number(data, end, &prime), *two;
 
 	at = at ? number(at, end, &generator) : NULL;
+	two = at && generator == 1 ? at - 1 : NULL;
 	at = at ? number(at, end, &value) : NULL;
-	return at == end && prime >= 128 && prime % 8 == 0 && data[2] & 0x80 && generator == 1 && value > 0 &&
+	return at == end && prime >= 128 && prime % 8 == 0 && data[2] & 0x80 && two && *two == 2 && value > 0 &&
 	       value <= prime;
 }
 

@@ -78,7 +78,7 @@ static _Noreturn void live(struct master *m, enum child_role role, struct child_
 	free(m->worker);
 	free(m->other);
 	if (m->roles->born)
-		m->roles->born(m->roles->ctx);
+		m->roles->born(m->roles->ctx, role);
 	exit(m->roles->run[role](m->roles->ctx, start));
 }
 

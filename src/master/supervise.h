@@ -66,7 +66,7 @@ struct master_roles {
 	/* A process that is no child of the master's list has ended: one that a hook has started. */
 	enum master_change (*ended)(void *ctx, pid_t pid, int wait_status);
 	/* In a child, before its role runs. */
-	void (*born)(void *ctx);
+	void (*born)(void *ctx, enum child_role role);
 	/* The children of the generation before have been told, and none was forked since the change. */
 	void (*turned)(void *ctx);
 	/* Workers of an earlier batch may be told to retire; false: they are still needed. */

@@ -351,19 +351,29 @@ int door_open(struct door **out, struct event_base *base, const struct door_setu
 	return 0;
 }
 
+/* What was done was answered: a command that does not see its answer would order it again. Nobody is waited for. */
+static void flush_answers(struct door_conn *c)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+
+	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	evbuffer_unfreeze(out, 1);
+	while (evbuffer_get_length(out) > 0 && evbuffer_write(out, bufferevent_getfd(c->bev)) > 0)
+		;
+}
+
 void door_close(struct door *d)
 {
 	if (!d)
 		return;
-	while (d->conns)
+	while (d->conns) {
+		flush_answers(d->conns);
 		conn_free(d->conns);
-	watch_close(d);
-	for (int i = 0; i < DOOR_SOCKETS; i++) {
-		if (!d->listener[i])
-			continue;
-		spool_socket_remove(d->setup.spool, sockets[i].name);
-		evconnlistener_free(d->listener[i]);
 	}
+	watch_close(d);
+	for (int i = 0; i < DOOR_SOCKETS; i++)
+		if (d->listener[i])
+			evconnlistener_free(d->listener[i]);
 	event_free(d->accept_again);
 	free(d);
 }

@@ -59,6 +59,10 @@ struct door_setup {
 /* Replaces sockets a dead relay left behind (we hold the spool lock). */
 /* Takes the tap of the log (base/log.h) for watchers. */
 int door_open(struct door **d, struct event_base *base, const struct door_setup *setup, struct err *e);
-void door_close(struct door *d); /* NULL is allowed; takes the sockets away */
+/*
+ * NULL is allowed. Who was answered hears it, if they read; who was not sees the end, and may ask the next relay. The
+ * sockets' files stay, as a sign that there will be one: they are the master's to remove when it stops.
+ */
+void door_close(struct door *d);
 
 #endif

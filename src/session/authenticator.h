@@ -22,7 +22,8 @@ enum authenticator_result {
 	AUTHENTICATOR_MALFORMED, /* 501: what the client sent is not what this mechanism sends, or no base64 */
 	AUTHENTICATOR_NO_MECHANISM, /* 504: not one of ours */
 	AUTHENTICATOR_TEMPORARY, /* 454: it cannot be told now */
-	AUTHENTICATOR_BANNED /* 421: too many failures from there; the session ends */
+	AUTHENTICATOR_BANNED, /* 421: too many failures from there; the session ends */
+	AUTHENTICATOR_SHED /* 421: there are more clients than workers, and this one has to go */
 };
 
 struct authenticator_answer {

@@ -79,6 +79,11 @@ void session_hang_up(struct session *s, enum session_end end, const char *enhanc
 	session_queue(s, &reply);
 }
 
+void session_shed(struct session *s)
+{
+	session_hang_up(s, SESSION_SHED, "4.3.2", "Error: too busy to wait for you any longer, try again later");
+}
+
 void session_spend_command(struct session *s)
 {
 	if (++s->commands == s->cfg->max_commands && !s->over)

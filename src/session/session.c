@@ -73,8 +73,7 @@ bool session_fill(struct session *s, int64_t deadline_mono_ms)
 		session_hang_up(s, SESSION_TIMED_OUT, "4.4.2", "Error: timeout exceeded, closing connection");
 		return false;
 	case IO_SHED:
-		session_hang_up(s, SESSION_SHED, "4.3.2",
-				"Error: too busy to wait for you any longer, try again later");
+		session_shed(s);
 		return false;
 	case IO_STOP:
 		break;

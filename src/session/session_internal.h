@@ -70,6 +70,7 @@ void session_reply(struct session *s, int code, const char *enhanced, const char
 void session_queue(struct session *s, const struct smtp_reply *reply);
 /* 421 and the end: the reason stands in the reply. */
 void session_hang_up(struct session *s, enum session_end end, const char *enhanced, const char *why);
+void session_shed(struct session *s); /* the same, where the client has to go for others */
 /* 501 with the syntax of the verb; and why, when not NULL */
 void session_reply_syntax(struct session *s, const struct command_verb *verb, const char *why);
 void session_set_syntax(const struct session *s, const struct command_verb *verb, const char *why,

@@ -175,6 +175,9 @@ static void conclude(struct session *s, const struct exchange *x, enum authentic
 	case AUTHENTICATOR_BANNED:
 		session_reply(s, 421, "4.7.0", "%s Error: too many failed authentications", s->cfg->hostname);
 		break;
+	case AUTHENTICATOR_SHED:
+		session_shed(s);
+		break;
 	}
 }
 

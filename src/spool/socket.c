@@ -63,9 +63,14 @@ int spool_socket_listen(const struct spool *s, const char *name, gid_t gid, stru
 	return -1;
 }
 
-void spool_socket_remove(const struct spool *s, const char *name)
+void spool_socket_remove(const char *spool_path, const char *name)
 {
-	(void)sys_unlink(s->root_fd, name);
+	int dir_fd = sys_open(AT_FDCWD, spool_path, O_PATH | O_DIRECTORY, 0);
+
+	if (dir_fd < 0)
+		return;
+	(void)sys_unlink(dir_fd, name);
+	sys_close(dir_fd);
 }
 
 int spool_socket_connect(const char *spool_path, const char *name, gid_t *gid, struct err *e)

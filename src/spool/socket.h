@@ -17,7 +17,8 @@
  * alone, or with a group ((gid_t)-1: none) of which we are a member. It never exists with wrong rights. -1 and e.
  */
 int spool_socket_listen(const struct spool *s, const char *name, gid_t gid, struct err *e);
-void spool_socket_remove(const struct spool *s, const char *name);
+/* By whoever stops the service. Where a socket is left, another one is about to take its place. */
+void spool_socket_remove(const char *spool_path, const char *name);
 
 /*
  * Connects: non-blocking, close on exec. -1 and e: e->os_error is that of the system (ENOENT, ECONNREFUSED: nobody

@@ -209,6 +209,34 @@ def test_sockets_go_with_the_daemon(t):
     equal([n for n in ("view", "control") if (relay.spool / n).exists()], [], "sockets left behind")
 
 
+def test_reloads_are_not_seen(t):
+    """Between two relays nobody listens: commands wait for the next one, and repeat what was not answered."""
+    relay, _reserved, ids = waiting(t, 3)
+    posthouse = [harness.BUILDDIR / "posthouse", "--spool", relay.spool]
+    last = None
+    for _ in range(12):
+        relay.signal(signal.SIGHUP)
+        for verb in (("hold", "--all"), ("status",), ("release", "--all"), ("queue",), ("status", "--json")):
+            t.run([*posthouse, *verb], check=0)
+        last = relay.wait_for("ready", after=last)
+    assert json.loads(t.run([*posthouse, "status", "--json"], check=0).stdout)["running"]
+    equal(len(relay.queue()), len(ids), "messages")
+
+
+def test_crash_of_all(t):
+    """The sockets stay, and nobody comes: commands say so, and do their work themselves."""
+    relay, _reserved, ids = waiting(t, 1)
+    family = [relay.pid, *relay.children()]
+    for pid in family:
+        os.kill(pid, signal.SIGKILL)
+    relay.wait()
+    relay.stopped = True
+    wait_until(lambda: not any(harness.process_alive(pid) for pid in family), "the end of all")
+    posthouse = [harness.BUILDDIR / "posthouse", "--spool", relay.spool]
+    assert b"does not run" in t.run([*posthouse, "status"], check=1).stdout
+    t.run([*posthouse, "hold", ids[0]], check=0)
+
+
 # ---- who may --------------------------------------------------------------------------
 
 def two_groups():

@@ -30,6 +30,8 @@ class World:
         for kind in kinds:
             self.renew(kind, "first")
         files = {what: ", ".join(f'"{self.file(kind, what)}"' for kind in kinds) for what in ("pem", "key")}
+        if "CREDENTIALS_DIRECTORY" in options.get("env", {}):
+            files["key"] = files["key"].replace(f'"{t.tmp}/', '"credential:')
         self.relay = t.daemon(self.upstream, config=f'tls = {mode}\ntls_cert = {{ {files["pem"]} }}\n'
                               f'tls_key = {{ {files["key"]} }}\n{more}', **options).ready()
 
@@ -134,7 +136,8 @@ def copies(pid, secrets):
 
 
 def test_only_one_process_has_them(t):
-    """The master, the workers, the relay, the auth process: not one octet, after handshakes, a reload, and restarts."""
+    """The master, the workers, the relay, the auth process, the monitor: not one octet, after handshakes, reloads,
+    restarts, and in another executable; the keys come as systemd hands them over."""
     if harness.sanitized():
         raise Skip("the memory of a sanitizer is without an end")
     users = t.tmp / "users"
@@ -142,7 +145,8 @@ def test_only_one_process_has_them(t):
     users.chmod(0o600)
     if os.geteuid() == 0:
         shutil.chown(users, harness.AUTH_USER)
-    w = World(t, more=f'auth = offered\nauth_users_file = "{users}"\nmin_spare = 2\nmax_spare = 3\n')
+    w = World(t, more=f'auth = offered\nauth_users_file = "{users}"\nmin_spare = 2\nmax_spare = 3\nmetrics_listen = "127.0.0.1:0"\n',
+              env={**os.environ, "CREDENTIALS_DIRECTORY": str(t.tmp)})
     secrets = {kind: numbers(w.file(kind, "key")) for kind in KINDS}
     equal([len(secrets[kind]) for kind in KINDS], [3, 1, 1], "secret numbers")
 
@@ -155,7 +159,7 @@ def test_only_one_process_has_them(t):
             found = copies(keys, secrets[kind])
             assert all(found.values()), f"the process with keys has no {kind}: the test looks for the wrong thing"
         every = [number for kind in KINDS for number in secrets[kind]] + [*gone]
-        others = [w.relay.pid, *w.relay.children("worker"), w.relay.child("relay"), w.relay.child("auth")]
+        others = [w.relay.pid, *w.relay.children("worker"), *map(w.relay.child, ("relay", "auth", "monitor"))]
         for pid in others:
             equal({n.hex()[:8]: c for n, c in copies(pid, every).items() if c}, {}, f"secrets in the memory of {pid} of {others}")
         equal(sum(copies(keys, gone).values()), 0, "old keys in the process with the new ones")
@@ -173,6 +177,11 @@ def test_only_one_process_has_them(t):
     for role in ("relay", "auth", "keys"):
         os.kill(old := w.relay.child(role), signal.SIGKILL)
         wait_until(lambda old=old, role=role: w.relay.children(role) not in ([], [old]), f"another {role}")
+    look(gone)
+    before, ready = w.wait_keys(), len(w.relay.events("ready"))
+    os.kill(w.relay.pid, signal.SIGUSR2)
+    w.relay.wait_for("ready", count=ready + 1)
+    w.wait_keys(but=[before])
     look(gone)
 
 

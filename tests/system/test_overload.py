@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 
 import certificates
 import harness
@@ -214,7 +215,9 @@ def test_keeping_busy_is_no_help(t):
             loris.mail()
             loris.cmd("DATA", 354)
         with Client(relay) as other, connect(relay) as late:
+            end = time.monotonic() + DEADLINE
             while is_silent(late):
+                assert time.monotonic() < end, "nobody went"
                 try:
                     loris.send("x" if what == "octets" else "NOOP\r\n")
                 except OSError:
@@ -322,6 +325,29 @@ def test_behind_a_proxy_each_client_counts_for_itself(t):
         with behind_proxy(relay.port, "192.0.2.1") as three, behind_proxy(relay.port, "192.0.2.2") as other:
             expect_end(three, 421, "4.7.0 Error: too many connections from 192.0.2.1")
             other.expect(220)
+
+
+def test_logins_that_fail_keep_nobody_out(t):
+    """Their answers are held back: that is time for which the client has its worker, and no end of it is in sight."""
+    users = users_file(t)
+    relay = t.daemon(9, config=pool(1, f'shed_after = 1s\nauth = offered\nauth_without_tls = yes\nauth_failure_delay = 400ms\n'
+                                       f'auth_users_file = "{users}"')).ready()
+    with Client(relay) as guesser, connect(relay) as late:
+        guesser.send(b"AUTH PLAIN AGJvYgB3cm9uZw==\r\n" * 15)
+        late.expect(220)
+        replies = guesser.at_eof().split(b"\r\n")
+        assert replies[-2].startswith(b"421 4.3.2 "), replies
+        assert 1 <= len([r for r in replies if r.startswith(b"535")]) < 8, replies
+    # one that succeeds, however long it takes, begins anew
+    relay = t.daemon(9, name="user", config=pool(1, f'shed_after = 1s\nauth = offered\nauth_without_tls = yes\n'
+                                                    f'auth_failure_delay = 3s\nauth_users_file = "{users}"')).ready()
+    with Client(relay) as user, connect(relay) as late:
+        user.cmd("AUTH PLAIN AGJvYgB3cm9uZw==", 535)
+        expect_end(user, 421, "4.3.2 ")
+        late.expect(220)
+        late.cmd("EHLO late.test", 250)
+        late.cmd("AUTH PLAIN AGJvYgBzZWNyZXQ=", 235)
+        late.cmd("NOOP", 250)
 
 
 # ---- all the ways to stall ------------------------------------------------------

@@ -737,6 +737,27 @@ exit 3
     world.is_clean()
 
 
+def test_broken_at_the_wrong_moment(t):
+    """The configuration is written anew between its try and its use: nobody can start with it, until it is there."""
+    world = World(t, own_program=True)
+    before, old, away = world.executable(), Client(world.relay), t.tmp / "away.conf"
+    world.put_script(f"""for a; do case $a in
+--check) cp -p {world.file} {away}; : >{world.file}; exit 0;;
+esac; done
+(sleep 2; mv {away} {world.file}) >/dev/null 2>&1 </dev/null &
+exec {BUILDDIR}/posthoused "$@"
+""")
+    world.signal(signal.SIGUSR2)
+    world.wait("upgrade_failed", msg=re.compile("is missing"))
+    world.wait("ready")
+    equal(world.executable(), before, "executable")
+    world.delivers()
+    old.message(CONTENT)
+    old.quit()
+    world.upstream.wait_messages(2)
+    world.is_clean()
+
+
 def test_full_pool(t):
     """Sessions of before take all places, and last: that is ready all the same, and nobody goes back or ends for it."""
     world = World(t, own_program=True)

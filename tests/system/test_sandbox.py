@@ -3,6 +3,7 @@
 inject, by ptrace from root), as they would make them, and each forbidden thing is seen to be refused, and told of."""
 
 import os
+import pathlib
 import platform
 import pwd
 import re
@@ -281,7 +282,20 @@ def landlock_abi():
     return max(abi, 0)
 
 
+def credentials(w):
+    """A file that is in /run as systemd's credentials are, and that our user may read."""
+    folder = pathlib.Path(f"/run/posthouse-test-{w.relay.pid}")
+    folder.mkdir()
+    w.t.later(shutil.rmtree, folder)
+    secret = folder / "key"
+    secret.write_text("secret")
+    secret.chmod(0o644)
+    return secret
+
+
 def relay_is_confined(w, one_user):
+    w.check("relay", "what others are given", [open_file(credentials(w))], "EACCES", None)
+    w.check("relay", "who has which name", [open_file("/etc/nsswitch.conf")], r"\d+|ENOENT", None)
     for what, calls in quiet(w):
         # it has the password already; as one user with it, and in /etc, it could read the file again
         w.check("relay", what, calls, "EACCES|EPERM|ENOENT", None)

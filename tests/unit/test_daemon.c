@@ -19,6 +19,7 @@
 #include "manage/protocol.h"
 #include "cli/daemon.h"
 #include "smtp/envelope.h"
+#include "spool/socket.h"
 #include "spool/state.h"
 #include "spool/txn.h"
 #include "unit.h"
@@ -186,17 +187,54 @@ START_TEST(the_command_hears_why)
 	ck_assert_int_eq(daemon_send(d, request, &e), 0);
 	ck_assert_ptr_null(daemon_receive(d, 50, &e));
 	ck_assert_ptr_nonnull(strstr(e.text, "did not answer in time"));
-	/* it goes in the middle */
+	/* it goes in the middle, and the service stops: the sockets are taken away */
+	door_close(the_door);
+	the_door = NULL;
+	spool_socket_remove(dir, "view");
+	spool_socket_remove(dir, "control");
 	stop_door(pid);
 	ck_assert_ptr_null(daemon_receive(d, PATIENCE_MS, &e));
 	ck_assert_ptr_nonnull(strstr(e.text, "went away"));
 	daemon_close(d);
-	/* in this process it listens still: only a refusal of the door's can tell it is an error */
-	door_close(the_door);
-	the_door = NULL;
 	ck_assert_int_eq(daemon_connect(&d, dir, DAEMON_CONTROL, &e), DAEMON_ABSENT);
 	ck_assert_ptr_nonnull(strstr(e.text, "nobody listens"));
 	ck_assert_int_eq(daemon_connect(&d, "/nonexistent/spool", DAEMON_CONTROL, &e), DAEMON_ABSENT);
+}
+END_TEST
+
+/* A reload: the relay goes, its socket's file stays, and some time later another one listens there. */
+START_TEST(the_next_relay_is_asked)
+{
+	json_t *request = json_object(), *o;
+	struct daemon *d, *late;
+	pid_t first, second;
+	struct err e;
+
+	json_put_key(request, "ask", json_string("status"));
+	first = start_door();
+	ck_assert_int_eq(daemon_connect(&d, dir, DAEMON_VIEW, &e), DAEMON_CONNECTED);
+	kill(first, SIGSTOP);
+	ck_assert_int_eq(daemon_send(d, json_incref(request), &e), 0);
+	door_close(the_door); /* here, where it was not listened */
+	event_base_free(base);
+	stop_door(first);
+	second = fork();
+	ck_assert_int_ge(second, 0);
+	if (second == 0) {
+		(void)poll(NULL, 0, 100); /* so that somebody asks before */
+		open_door();
+		event_base_dispatch(base);
+		_exit(0);
+	}
+	ck_assert_msg(daemon_connect(&late, dir, DAEMON_CONTROL, &e) == DAEMON_CONNECTED, "%s", e.text);
+	daemon_close(late);
+	o = daemon_receive(d, PATIENCE_MS, &e);
+	ck_assert_msg(o && json_is_true(json_object_get(o, "end")), "%s", e.text);
+	json_decref(o);
+	stop_door(second);
+	json_decref(request);
+	daemon_close(d);
+	open_door();
 }
 END_TEST
 
@@ -270,6 +308,7 @@ int main(void)
 	tcase_add_test(c, descriptors_wait_for_a_reader_that_sleeps);
 	tcase_add_test(c, the_command_hears_why);
 	tcase_add_test(c, who_may_not_is_told_the_group);
+	tcase_add_test(c, the_next_relay_is_asked);
 	suite_add_tcase(s, c);
 	tcase_add_checked_fixture(deep, setup_long, teardown);
 	tcase_add_test(deep, a_long_path_is_no_obstacle);

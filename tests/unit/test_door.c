@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "door_world.h"
 #include "manage/protocol.h"
+#include "spool/socket.h"
 #include "unit.h"
 
 /* ---- requests ----------------------------------------------------------------------- */
@@ -424,7 +425,7 @@ END_TEST
 
 /* ---- the sockets --------------------------------------------------------------------- */
 
-START_TEST(sockets_have_their_rights_and_go)
+START_TEST(sockets_have_their_rights_and_stay)
 {
 	char path[500];
 	struct stat st;
@@ -433,8 +434,10 @@ START_TEST(sockets_have_their_rights_and_go)
 	ck_assert_int_eq(stat(path, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	door_close(the_door);
+	/* it stays for the next relay, which replaces whatever is there */
+	ck_assert_int_eq(stat(path, &st), 0);
+	spool_socket_remove(dir, "view");
 	ck_assert_int_ne(stat(path, &st), 0);
-	/* one that a dead relay left behind is replaced */
 	ck_assert_int_eq(mknod(path, S_IFREG | 0600, 0), 0);
 	door_setup.view_gid = getgid();
 	event_base_free(base);
@@ -455,6 +458,29 @@ START_TEST(sockets_have_their_rights_and_go)
 }
 END_TEST
 
+/* What was ordered was done by then; without the answer it would be ordered again. */
+START_TEST(who_was_answered_hears_it)
+{
+	struct asker a, silent;
+
+	ask_open(&a, "view");
+	ask_open(&silent, "view");
+	ask_send(&a, "{\"ask\":\"flight\"}\n");
+	ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK | EVLOOP_ONCE), 0);
+	door_close(the_door);
+	take(&a);
+	ck_assert_str_eq(a.data, "{\"flight\":[],\"end\":true}\n");
+	event_base_free(base); /* closes the connections */
+	take(&silent);
+	ck_assert(silent.at_end);
+	close(a.fd);
+	free(a.data);
+	close(silent.fd);
+	free(silent.data);
+	open_door();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("door");
@@ -465,7 +491,8 @@ int main(void)
 		failures_are_told, every_cut_of_a_request_is_harmless, a_request_has_a_longest_length,
 		viewers_cannot_lock_operators_out, half_a_request_has_a_deadline, who_asks_nothing_goes,
 		the_file_of_lists_is_handed_over, a_million_ids_are_sent_as_they_are_read, few_may_list_at_the_same_time, watchers_hear_all_processes,
-		a_slow_watcher_is_cut_off, who_watches_asks_nothing, sockets_have_their_rights_and_go,
+		a_slow_watcher_is_cut_off, who_watches_asks_nothing, sockets_have_their_rights_and_stay,
+		who_was_answered_hears_it,
 	};
 
 	tcase_set_timeout(c, 60);

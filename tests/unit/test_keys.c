@@ -43,8 +43,10 @@ static size_t ecdhe_of(unsigned char *out, size_t point)
 	memset(out, 9, 64 + 4 + point);
 	out[64] = 3;
 	out[65] = 0;
-	out[66] = 29;
+	out[66] = point == 32 ? 29 : point == 56 ? 30 : point == 65 ? 23 : point == 97 ? 24 : 25;
 	out[67] = (unsigned char)point;
+	if (out[66] < 29)
+		out[68] = 4;
 	return 64 + 4 + point;
 }
 
@@ -76,7 +78,10 @@ START_TEST(statements_of_a_server)
 	}
 	for (size_t point = 1; point < 256; point++) {
 		len = ecdhe_of(s, point);
-		ck_assert_int_eq(keys_statement_of(s, len), KEYS_STATEMENT_EXCHANGE);
+		ck_assert_int_eq(keys_statement_of(s, len),
+				 point == 32 || point == 56 || point == 65 || point == 97 || point == 133 ?
+					 KEYS_STATEMENT_EXCHANGE :
+					 KEYS_STATEMENT_NONE);
 		ck_assert_int_eq(keys_statement_of(s, len - 1), KEYS_STATEMENT_NONE);
 		ck_assert_int_eq(keys_statement_of(s, len + 1), KEYS_STATEMENT_NONE);
 	}
@@ -106,6 +111,16 @@ START_TEST(statements_of_others)
 	ck_assert_int_eq(keys_statement_of(s, len), KEYS_STATEMENT_NONE);
 	len = ecdhe_of(s, 32);
 	s[64] = 1; /* explicit_prime: gone since RFC 8422 */
+	ck_assert_int_eq(keys_statement_of(s, len), KEYS_STATEMENT_NONE);
+	s[64] = 3;
+	ck_assert_int_eq(keys_statement_of(s, len), KEYS_STATEMENT_EXCHANGE);
+	s[66] = 31; /* no curve in use */
+	ck_assert_int_eq(keys_statement_of(s, len), KEYS_STATEMENT_NONE);
+	len = ecdhe_of(s, 65);
+	s[68] = 2; /* compressed */
+	ck_assert_int_eq(keys_statement_of(s, len), KEYS_STATEMENT_NONE);
+	len = dhe_of(s, 128);
+	s[64 + 2 + 128 + 2] = 3; /* a generator of no group */
 	ck_assert_int_eq(keys_statement_of(s, len), KEYS_STATEMENT_NONE);
 	len = dhe_of(s, 128);
 	s[66] = 0; /* a small prime with zeros before it */
