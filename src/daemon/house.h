@@ -61,4 +61,18 @@ struct house {
 	struct stat tried; /* the new executable, when it was tried */
 };
 
+/*
+ * The pid file has this name from now on, and is written; NULL: there is to be none. Once lock and sockets are
+ * ours. -1 and e: the old one is untouched.
+ */
+int house_move_pid_file(struct house *h, const char *name, struct err *e);
+/*
+ * From here on children are forked with s, whose sockets are taken out of `open`. What it takes the place of
+ * (`before`) is freed when the old ones have been told.
+ */
+void house_use(struct house *h, struct service *s, struct listening_set *open);
+/* What there is to say of it in a line, and saying that it is ready (again). */
+void house_gather(const struct service *s, struct notify_facts *f);
+void house_tell_ready(struct house *h);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The service put together: what the master makes and every child inherits. A child keeps the generation it was
- * forked with; generation.c makes them, service.c puts one in the place of another. worker.c, relay_role.c and
+ * forked with; generation.c makes them, succession.c puts one in the place of another. worker.c, relay_role.c and
  * the like are the children's parts.
  */
 #ifndef DAEMON_SERVICE_H
