@@ -24,7 +24,7 @@ void control_read(struct control *c)
 {
 	char bytes[16];
 	ssize_t n = read(c->fd, bytes, sizeof(bytes));
-	bool stop = n == 0, was_retiring = c->retiring;
+	bool stop = n == 0, was_retiring = c->retiring, crowded = false;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -32,6 +32,7 @@ void control_read(struct control *c)
 		stop = stop || bytes[i] == CONTROL_STOP;
 		c->retiring = c->retiring || bytes[i] == CONTROL_RETIRE;
 		c->old = c->old || bytes[i] == CONTROL_OLD;
+		crowded = crowded || bytes[i] == CONTROL_CROWDED;
 	}
 	if ((stop || n < 0) && !c->stopping) {
 		c->retiring = true;
@@ -40,4 +41,6 @@ void control_read(struct control *c)
 	}
 	if (c->retiring && !was_retiring && c->retired)
 		c->retired(c->ctx);
+	if (crowded && c->crowded)
+		c->crowded(c->ctx);
 }

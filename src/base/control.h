@@ -16,6 +16,7 @@
 #define CONTROL_RETIRE 'r' /* finish what you have, take nothing new, end */
 #define CONTROL_STOP 's' /* the service stops: the same, within the grace time */
 #define CONTROL_SHED 'd' /* too many clients: look at `wait`, whether the one you have is to go */
+#define CONTROL_CROWDED 'c' /* the same, by a master that cannot see `wait`: judge for yourself */
 /*
  * A new generation has one of its own in this child's place: it serves who still asks it on its line, and ends
  * with that line, when the last of its generation is gone (auth, programs, keys).
@@ -31,7 +32,8 @@ struct control {
 	int64_t stop_by_mono_ms; /* when stopping: end of the grace time */
 	struct client_wait *wait; /* workers: where it says how long it waits for its client; NULL: nowhere */
 	void (*retired)(void *ctx); /* called once, from control_read, when retiring is set; NULL: nothing */
-	void *ctx;
+	void (*crowded)(void *ctx); /* CONTROL_CROWDED was said; NULL: nothing */
+	void *ctx; /* of both */
 };
 
 /* A new line: the child's end, the master's end; both non-blocking, CLOEXEC. -1 and errno. */

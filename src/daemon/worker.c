@@ -315,6 +315,18 @@ static void release_all(struct worker *w)
 	free(w->local_session);
 }
 
+/* By the master of another executable, to which we are still there but for this client. */
+static void judge_client(void *ctx)
+{
+	const struct worker *w = ctx;
+	struct client_wait *wait = &w->start->slot->wait;
+	struct shed_policy policy = admission_shed_policy(w->service->cfg);
+	struct shed_client client;
+
+	if (shed_client_of(&client, &policy, wait, clock_mono_ms()) && shed_may_go(&client, &policy))
+		atomic_store(&wait->shed_episode, client.episode);
+}
+
 int worker_main(void *ctx, struct child_start *start)
 {
 	struct worker w = { .service = ctx, .start = start, .acceptor.epoll_fd = -1 };
@@ -322,6 +334,7 @@ int worker_main(void *ctx, struct child_start *start)
 	int status = EXIT_FAILURE;
 
 	start->control.retired = stop_listening;
+	start->control.crowded = judge_client;
 	start->control.ctx = &w;
 	start->control.wait = &start->slot->wait;
 	figures_become(FIGURES_OF_WORKERS);

@@ -122,6 +122,22 @@ static size_t end_overdue(struct overload *o, const struct shed_policy *policy, 
 	return left;
 }
 
+/*
+ * Workers of the executable before this one write elsewhere how long they wait: as many as there is room wanted are
+ * asked to judge for themselves, others at each look. Those who go are not known here, and not counted.
+ */
+static void ask_foreign(struct overload *o, const struct scoreboard *board, struct child *worker, unsigned room)
+{
+	for (unsigned seen = 0; seen < board->slots && room > 0; seen++) {
+		struct child *c = &worker[o->next_foreign++ % board->slots];
+
+		if (c->pid == 0 || !c->foreign)
+			continue;
+		child_tell(c, CONTROL_CROWDED);
+		room--;
+	}
+}
+
 /* room: that many of those who wait in the backlog have no worker yet */
 static void end_slow_ones(struct overload *o, const struct shed_policy *policy, struct scoreboard *board,
 			  struct child *worker, unsigned room, int64_t now)
@@ -130,6 +146,7 @@ static void end_slow_ones(struct overload *o, const struct shed_policy *policy, 
 	unsigned going;
 	size_t count = collect(policy, board, worker, clients, &going, now);
 
+	ask_foreign(o, board, worker, room);
 	count = end_overdue(o, policy, board, worker, clients, count, &going);
 	if (room > going) {
 		size_t chosen = shed_choose(clients, count, policy, room - going);

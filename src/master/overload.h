@@ -18,6 +18,7 @@
 struct overload {
 	struct stress stress;
 	struct backlog backlog;
+	unsigned next_foreign; /* slot of the one that is asked next */
 	int64_t look_mono_ms; /* the next one, while there is stress */
 	/* since the last line in the log */
 	struct overload_count {

@@ -65,6 +65,12 @@ bool shed_is_overdue(const struct shed_client *c, const struct shed_policy *p)
 	       c->waited_ms >= SHED_STRESS_WAITS * p->stress_timeout_ms;
 }
 
+bool shed_may_go(const struct shed_client *c, const struct shed_policy *p)
+{
+	return p->shed_after_ms > 0 &&
+	       c->waited_ms >= p->shed_after_ms * (c->rank == CLIENT_STRANGER ? 1 : SHED_RANK_WAITS);
+}
+
 /* Who may go at all first, of those the strangers, of those the slowest. */
 static int compare(const void *va, const void *vb)
 {

@@ -68,6 +68,8 @@ bool shed_client_of(struct shed_client *c, const struct shed_policy *p, const st
 		    int64_t now_mono_ms);
 /* In stress: it has used up its time, whether anybody waits for its worker or not. */
 bool shed_is_overdue(const struct shed_client *c, const struct shed_policy *p);
+/* Whether it may have to, by itself, when it is not known who else is there. */
+bool shed_may_go(const struct shed_client *c, const struct shed_policy *p);
 /*
  * Who goes to make room for `wanted` others: sorts the clients, those first, and returns how many of them it
  * is.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The master's life: starts relay, auth, programs and the worker pool, sizes the pool,
- * reaps and restarts what dies, puts new children in the place of old ones, stops it all. Knows nothing of
- * SMTP; what a child does is a function it is given. Never reads a byte from the network.
+ * The master's life: starts the worker pool and the other roles, sizes the pool, reaps and restarts what dies,
+ * puts new children in the place of old ones, stops it all. Knows nothing of SMTP; what a child does is a function
+ * it is given. Never reads a byte from the network.
  *
  * A generation is what roles and limits say at one time. When they change, nobody is cut off: new workers are
  * started, and when they wait for clients the old ones are told to retire, idle ones at once, the others behind

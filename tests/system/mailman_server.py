@@ -127,7 +127,7 @@ class Mailman:
                     return self.request("GET", "/system/versions")[0] == 200
             except OSError:
                 return False
-        wait_until(answers, "Mailman's REST API and LMTP server")
+        wait_until(answers, "Mailman's REST API and LMTP server", 4 * DEADLINE)  # a dozen Pythons start
 
     def stop(self):
         """Ends it, in an orderly way if it lets us."""

@@ -149,6 +149,15 @@ class Client:
         self.socket.close()
 
 
+def delivers(relay, upstream, content=b"Subject: delivers\r\n\r\nbody\r\n"):
+    """A message goes all the way."""
+    before = len(upstream.messages)
+    with Client(relay) as client:
+        client.message(content)
+        client.quit()
+    upstream.wait_messages(before + 1)
+
+
 def stuff(content):
     """RFC 5321 4.5.2; content ends with CRLF or is empty."""
     if content.startswith(b"."):

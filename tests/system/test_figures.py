@@ -16,7 +16,7 @@ import time
 
 import harness
 from harness import BUILDDIR, SRCDIR, Skip, equal, need_program, need_root, wait_until
-from smtp_peers import Client, Upstream
+from smtp_peers import Client, Upstream, delivers
 
 CONTENT = b"Subject: figures\r\n\r\nbody\r\n"
 LISTEN = 'metrics_listen = "127.0.0.1:0"\n'
@@ -80,14 +80,6 @@ def value(found, name, **labels):
 
 def wait_value(relay, wanted, name, **labels):
     wait_until(lambda: value(figures(relay), name, **labels) == wanted, f"{name} {labels} to be {wanted}")
-
-
-def delivers(relay, upstream):
-    before = len(upstream.messages)
-    with Client(relay) as client:
-        client.message(CONTENT)
-        client.quit()
-    upstream.wait_messages(before + 1)
 
 
 def wait_health(relay, status, pattern, path="/health"):

@@ -107,5 +107,15 @@ def test_headers_stand_alone(t):
     equal(wrong, [], "another header first")
 
 
+def test_descriptors_have_keepers(_t):
+    """Each descriptor of the service has a row in the table that says which roles keep it (daemon/inherit.c)."""
+    body = re.search(r"^struct service \{\n(.*?)^\};", (SRCDIR / "src/daemon/service.h").read_text(), re.S | re.M)[1]
+    fields = re.findall(r"^\tint (\w+_fd)(\[2\])?;", body, re.M)
+    expected = [f"{name}{end}" for name, pair in fields for end in (("[0]", "[1]") if pair else ("",))]
+    assert len(expected) > 10, expected
+    rows = re.findall(r"^\t\{ AT\(([^)]*)\), ", (SRCDIR / "src/daemon/inherit.c").read_text(), re.M)
+    equal(sorted(rows), sorted(expected), "rows")
+
+
 if __name__ == "__main__":
     harness.main(__name__)

@@ -549,6 +549,26 @@ def test_a_crowd_and_a_stop(t):
         client.close()
 
 
+def test_slow_clients_of_the_executable_before_this_one_go_too(t):
+    """Its workers write how long they wait to memory that the new master does not have."""
+    relay = t.daemon(9, config=pool(2, "shed_after = 500ms")).ready()
+    old = [Client(relay) for _ in range(2)]
+    relay.signal(signal.SIGUSR2)
+    relay.wait_for("ready", count=2)
+    with Client(relay) as busy, connect(relay) as late:
+        end = time.monotonic() + DEADLINE
+        while is_silent(late):
+            assert time.monotonic() < end, "nobody went"
+            busy.message(CONTENT)
+        late.expect(220)
+        gone = [client for client in old if not is_silent(client)]
+        assert gone, "somebody else went for it"
+        expect_end(gone[0], 421, "4.3.2 ")
+        busy.cmd("NOOP", 250)
+    for client in old:
+        client.close()
+
+
 def test_killed_workers_in_a_crowd(t):
     """What a dead worker left in the shared memory does not harm the next one's client."""
     relay = t.daemon(9, config=pool(2, "shed_after = 100ms")).ready()

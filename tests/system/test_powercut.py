@@ -209,7 +209,8 @@ def test_what_a_file_system_promises(t):
     wanted = {("ext4", ()): "sync_directory=0 keep_order=0", ("xfs", ()): "sync_directory=0 keep_order=0",
               ("ext4", ("-O", "^has_journal")): "sync_directory=1 keep_order=1",
               ("btrfs", ()): "sync_directory=0 keep_order=1"}
-    assert seen, "no file system could be made"
+    if not seen:
+        raise Skip("no file system could be made: " + "; ".join(t.comments))
     equal(seen, {key: wanted[key] for key in seen}, "what is done on each file system")
 
 

@@ -423,6 +423,47 @@ def test_programs_of_one_user(t):
     w.still_serves()
 
 
+def test_worker_of_proxy(t):
+    """It has the upstream's password, and may connect; to the upstream's port, and to begin nothing."""
+    need_landlock(4)
+    w = World(t)
+    relay = w.relay = t.daemon(w.dead, config='handler = "proxy"\nmin_spare = 10\nmax_spare = 12\n',
+                             env={**os.environ, "TMPDIR": str(t.tmp / "scratch")}).ready()
+    relay.violations_expected = True
+    for what, calls in [*quiet(w), ("a message", [open_file(w.message)]), ("what others are given", [open_file(credentials(w))]),
+                        ("connect elsewhere", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0),
+                                               ("connect", "@", f"4:{w.other.port}", 16)])]:
+        w.check("worker", what, calls, "EACCES|EPERM|ENOENT", None)
+    w.check("worker", "the upstream", [("socket", socket.AF_INET, socket.SOCK_STREAM, 0),
+                                       ("connect", "@", f"4:{w.dead.port}", 16)], "ECONNREFUSED", None)
+    for what, calls, told in [*loud(w, w.worker()), ("end the master", [("kill", relay.pid, signal.SIGKILL)], "kill"),
+                              ("a copy of itself", [("fork",)], "fork")]:
+        w.check("worker", what, calls, KILLED, told)
+    assert not w.other.sessions
+
+
+def gave_up(w):
+    """What no role has any more, whoever it is."""
+    for role in ("worker", "relay", "auth", "keys", "programs", "monitor"):
+        pid = w.pid(role)
+        status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status", encoding="ascii") if ":\t" in line)
+        equal({name: status[name].strip() for name in ("NoNewPrivs", "Seccomp", "CapEff", "CapPrm", "CapAmb", "CapInh")},
+              {"NoNewPrivs": "1", "Seccomp": "2", **dict.fromkeys(("CapEff", "CapPrm", "CapAmb", "CapInh"), "0" * 16)}, role)
+        assert "0" not in status["Uid"].split() and "0" not in status["Gid"].split(), f"{role}: {status}"
+        limits = dict(re.findall(r"^(Max .*?)  +(\S+)", open(f"/proc/{pid}/limits", encoding="ascii").read(), re.M))
+        if role in ("worker", "monitor"):
+            equal(limits["Max processes"], "0", f"{role}: processes")
+            assert int(limits["Max open files"]) < 1000, f"{role}: {limits}"
+
+
+def test_what_each_gave_up(t):
+    gave_up(World(t))
+
+
+def test_what_each_gave_up_of_one_user(t):
+    gave_up(World(t, one_user=True))
+
+
 def test_memory_is_nobodys(t):
     """Others of the same user see neither memory nor descriptors, and cannot debug."""
     w = World(t, one_user=True)

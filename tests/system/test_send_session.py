@@ -6,6 +6,7 @@ import pathlib
 import re
 import smtplib
 import socket
+import ssl
 import threading
 import time
 
@@ -308,7 +309,7 @@ def test_client_certificate(t):
 def test_old_versions(t):
     ca = Pki(t)
     upstream = Upstream(t, tls=ca.pair(HERE).server_context())
-    upstream.tls.maximum_version = upstream.tls.maximum_version.TLSv1_2
+    upstream.tls.maximum_version = ssl.TLSVersion.TLSv1_2
     known = ("--tls", "required", "--tls-ca", ca.file)
     send(t, upstream, *MESSAGE, *known, "--tls-min-version", "1.3", check=TLS)
     send(t, upstream, *MESSAGE, *known, "--tls-min-version", "1.2")

@@ -12,19 +12,10 @@ import time
 
 import harness
 from harness import equal, need_root, wait_until
-from smtp_peers import STALL, Client, Upstream, without_received
+from smtp_peers import STALL, Client, Upstream, delivers, without_received
 
 CONTENT = b"Subject: supervision\r\n\r\nbody\r\n"
 USAGE_ERROR, CONFIG_ERROR = 2, 1  # exit status
-
-
-def delivers(relay, upstream):
-    """A message goes all the way."""
-    before = len(upstream.messages)
-    with Client(relay) as client:
-        client.message(CONTENT)
-        client.quit()
-    upstream.wait_messages(before + 1)
 
 
 def small_pool(extra=""):

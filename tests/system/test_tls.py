@@ -629,16 +629,19 @@ def test_large_message(t):
 
 
 def test_no_stalls(t):
-    """Nothing waits for a delayed acknowledgement (40 ms): a hundred commands are quick."""
+    """Nothing waits for a delayed acknowledgement (40 ms): a hundred commands are quick.
+    The middle one of them counts: a crowded machine holds up some."""
     pki = Pki(t)
     relay = start(t, pki)
+    took = []
     with TlsClient(relay, pki.context()) as client:
-        began = time.monotonic()
         for _ in range(100):
+            began = time.monotonic()
             client.cmd("NOOP", 250)
-        took = time.monotonic() - began
-    t.comment(f"100 commands in {took:.3f} s")
-    assert took < 2 * harness.SLOW, took
+            took.append(time.monotonic() - began)
+    took.sort()
+    t.comment(f"100 commands in {sum(took):.3f} s, half of them in less than {took[50] * 1000:.1f} ms")
+    assert took[50] < 0.03 * harness.SLOW, took
 
 
 def test_worker_killed_in_handshake(t):

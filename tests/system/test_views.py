@@ -390,7 +390,7 @@ class Tmux:
         self.base = [program, "-S", str(t.tmp / "tmux"), "-f", "/dev/null"]
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("TMUX")}
         self.environment.update(LC_ALL="C.UTF-8", PS1="$ ", ENV="", HOME=str(t.tmp))
-        if self.call("new-session", "-d", "-x", str(columns), "-y", str(lines), "/bin/sh").returncode != 0:
+        if self.call("new-session", "-d", "-x", str(columns), "-y", str(lines), "exec /bin/sh").returncode != 0:
             raise harness.Skip("tmux does not start here")
         t.later(self.call, "kill-server")
 
