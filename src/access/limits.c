@@ -33,7 +33,8 @@ int limits_create(struct limits *l, size_t slots, struct err *e)
 {
 	l->slots = slots;
 	l->bytes = sizeof(*l->shared) + 2 * slots * sizeof(l->shared->has[0]);
-	l->shared = mmap(NULL, l->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	l->shared = mmap(NULL, l->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+			 -1, 0);
 	if (l->shared == MAP_FAILED) {
 		l->shared = NULL;
 		err_set_os(e, errno, "cannot get the shared memory in which clients are counted");

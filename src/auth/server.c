@@ -265,7 +265,8 @@ static void loop(struct server *s)
 	struct pollfd *fds = mem_array(FD_JOBS + s->cfg->max_exchanges, sizeof(*fds));
 	const struct control *control = s->cfg->control;
 
-	while (!control->stopping && !((control->retiring || s->line_ended) && is_idle(s)) && !s->channel_lost) {
+	while (!control->stopping && !((control->retiring || s->line_ended) && is_idle(s)) &&
+	       !s->channel_lost) {
 		run_due(s);
 		fill_poll(s, fds);
 		if (poll(fds, FD_JOBS + s->cfg->max_exchanges, wait_ms(s)) > 0)

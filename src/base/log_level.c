@@ -5,8 +5,8 @@
 #include "base/log.h"
 
 const char *const log_part_names[LOG_PART_COUNT] = {
-	[LOG_PART_SERVICE] = "service", [LOG_PART_CLIENT] = "client",	  [LOG_PART_AUTH] = "auth",
-	[LOG_PART_RELAY] = "relay",	[LOG_PART_UPSTREAM] = "upstream", [LOG_PART_PROGRAM] = "program",
+	[LOG_PART_SERVICE] = "service", [LOG_PART_CLIENT] = "client",     [LOG_PART_AUTH] = "auth",
+	[LOG_PART_RELAY] = "relay",     [LOG_PART_UPSTREAM] = "upstream", [LOG_PART_PROGRAM] = "program",
 	[LOG_PART_MODULE] = "module",
 };
 
@@ -28,17 +28,16 @@ static const char *const events[LOG_PART_COUNT][48] = {
 			      "rewrite_skipped", "rewrite_failed", "content_error" },
 	[LOG_PART_AUTH] = { "authenticated", "auth_failed", "auth_banned", "auth_malformed", "auth_error",
 			    "auth_unavailable", "auth_recovered" },
-	[LOG_PART_RELAY] = { "delivered",   "deferred",	     "uncertain",     "failed",	   "expired",
-			     "bounced",	    "warned",	     "relayed",	      "completed", "unsaved",
-			     "quarantined", "spool_error",   "waiting",	      "flush",	   "flushed",
-			     "flush_ignored", "rescan",	     "recovered",     "retried",   "held",
-			     "released",    "removed",	     "requeued",      "rerouted",  "action_failed",
-			     "probe_ordered", "suspended",   "resumed",	      "door_failed" },
-	[LOG_PART_UPSTREAM] = { "upstream_down",     "upstream_still_down", "upstream_up",
-				"upstream_crowded",  "upstream_slowed",	    "upstream_recovered",
-				"upstream_dialogue", "mailman_listed",	    "mailman_down",
-				"mailman_still_down", "mailman_up",	    "oauth_loaded",
-				"oauth_refreshed",   "oauth_failed",	    "oauth_unsaved",
+	[LOG_PART_RELAY] = { "delivered",     "deferred",    "uncertain", "failed",     "expired",
+			     "bounced",       "warned",      "relayed",   "completed",  "unsaved",
+			     "quarantined",   "spool_error", "waiting",   "flush",      "flushed",
+			     "flush_ignored", "rescan",      "recovered", "retried",    "held",
+			     "released",      "removed",     "requeued",  "rerouted",   "action_failed",
+			     "probe_ordered", "suspended",   "resumed",   "door_failed" },
+	[LOG_PART_UPSTREAM] = { "upstream_down", "upstream_still_down", "upstream_up", "upstream_crowded",
+				"upstream_slowed", "upstream_recovered", "upstream_dialogue",
+				"mailman_listed", "mailman_down", "mailman_still_down", "mailman_up",
+				"oauth_loaded", "oauth_refreshed", "oauth_failed", "oauth_unsaved",
 				"credentials_refused" },
 	[LOG_PART_PROGRAM] = { "program", "program_stderr", "program_error", "filter_failed" },
 	[LOG_PART_MODULE] = { "module", "module_timeout", "module_fault", "module_error" },
@@ -93,7 +92,8 @@ int log_levels_take(struct log_levels *levels, const char *text, struct err *e)
 	int part = equals ? part_find(text, (size_t)(equals - text)) : -1;
 
 	if (equals && part < 0) {
-		err_set(e, "\"%s\": the part is not one of service, client, auth, relay, upstream, program or module",
+		err_set(e,
+			"\"%s\": the part is not one of service, client, auth, relay, upstream, program or module",
 			text);
 		return -1;
 	}

@@ -62,7 +62,8 @@ static void explain_denied(gid_t gid, struct err *e)
 static enum daemon_found connect_found(const char *path, const char *name, int *fd, struct err *e)
 {
 	static bool nobody_came; /* who was waited for in vain is not waited for again by the next question */
-	int64_t deadline = clock_mono_ms() + CONNECT_TIMEOUT_MS, between = clock_mono_ms() + DAEMON_BETWEEN_MS;
+	int64_t deadline = clock_mono_ms() + CONNECT_TIMEOUT_MS,
+		between = clock_mono_ms() + DAEMON_BETWEEN_MS;
 	gid_t gid;
 
 	for (;;) {
@@ -162,7 +163,8 @@ static int send_request(struct daemon *d, struct err *e)
 	int64_t deadline = clock_mono_ms() + SEND_TIMEOUT_MS;
 
 	for (size_t sent = 0; sent < d->request.len;) {
-		ssize_t n = send(d->fd, d->request.data + sent, d->request.len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(d->fd, d->request.data + sent, d->request.len - sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n > 0) {
 			sent += (size_t)n;
@@ -295,8 +297,9 @@ static json_t *object_of(const struct daemon *d, const char *line, size_t len, s
 		return NULL;
 	}
 	/* an error about one message is that message's, one in a line of the log that line's */
-	error = json_object_get(o, "id") || json_object_get(o, "event") ? NULL
-									: json_string_value(json_object_get(o, "error"));
+	error = json_object_get(o, "id") || json_object_get(o, "event")
+			? NULL
+			: json_string_value(json_object_get(o, "error"));
 	if (error) {
 		err_set(e, "the daemon says: %s", error);
 		json_decref(o);

@@ -31,7 +31,8 @@ static void add_pair(const char *key, const json_t *value, struct buf *out)
 
 static bool is_shown(const char *key)
 {
-	return key[0] != '_' && key[0] && strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(key) &&
+	return key[0] != '_' && key[0] &&
+	       strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(key) &&
 	       strcmp(key, "event") != 0 && strcmp(key, "time_ms") != 0;
 }
 
@@ -61,7 +62,7 @@ void event_print(const struct term *term, const json_t *o, bool with_date)
 	buf_addc(&line, ' ');
 	term_escapes(term, json_get_text(o, "event"), &name);
 	term_paint(term, style_of_word(name.data), name.data, &line);
-	json_object_foreach((json_t *)o, key, value)
+	json_object_foreach ((json_t *)o, key, value)
 		if (is_shown(key))
 			add_pair(key, value, &pairs);
 	if (pairs.len > 0)

@@ -33,8 +33,9 @@ const struct args_option health_options[] = {
 #define TIMEOUT_MAX_MS (600 * INT64_C(1000))
 
 enum state { STATE_OK, STATE_FAILED, STATE_SKIPPED };
-static const char *const state_names[] = { [STATE_OK] = "ok", [STATE_FAILED] = "failed",
-					   [STATE_SKIPPED] = "skipped" };
+static const char *const state_names[] = {
+	[STATE_OK] = "ok", [STATE_FAILED] = "failed", [STATE_SKIPPED] = "skipped"
+};
 
 enum { CHECK_RELAY, CHECK_WORKER, CHECK_SPOOL, CHECKS };
 /* As health_check_name (daemon/health.h) has them. */
@@ -132,8 +133,8 @@ static void ask_to_begin(struct health *h, struct talk *talk)
 		return;
 	/* 4.3.x is trouble with storage (RFC 3463 3.4); whom else it would let in is not the question here */
 	if (o.reply.code / 100 == 4 && strncmp(o.reply.enhanced, "4.3.", 4) == 0)
-		note(h, CHECK_SPOOL, STATE_FAILED, "a worker answers MAIL with %d %s %s", o.reply.code, o.reply.enhanced,
-		     o.reply.text);
+		note(h, CHECK_SPOOL, STATE_FAILED, "a worker answers MAIL with %d %s %s", o.reply.code,
+		     o.reply.enhanced, o.reply.text);
 }
 
 static void converse(struct health *h, struct talk *talk, const char *at)
@@ -148,7 +149,8 @@ static void converse(struct health *h, struct talk *talk, const char *at)
 		/* a rule against this machine (client_access): whoever says so is alive */
 		note(h, CHECK_WORKER, STATE_OK, "one answers at %s with %d", at, why.reply.code);
 	} else if (why.how == UPSTREAM_ANSWERED) {
-		note(h, CHECK_WORKER, STATE_FAILED, "one answers at %s with %d %s", at, why.reply.code, why.reply.text);
+		note(h, CHECK_WORKER, STATE_FAILED, "one answers at %s with %d %s", at, why.reply.code,
+		     why.reply.text);
 	} else {
 		note(h, CHECK_WORKER, STATE_FAILED, "none answers at %s: %s", at, why.reply.text);
 	}
@@ -163,13 +165,15 @@ static void check_worker(struct health *h)
 	struct talk *talk;
 
 	if (!choose(&h->cfg, &ep)) {
-		note(h, CHECK_WORKER, STATE_SKIPPED, "no listener takes SMTP in the clear from this machine: give one a unix socket");
+		note(h, CHECK_WORKER, STATE_SKIPPED,
+		     "no listener takes SMTP in the clear from this machine: give one a unix socket");
 		return;
 	}
 	settings.name = endpoint_format(&ep, at);
 	settings.remote = ep;
 	transmit_default_timeouts(&settings);
-	settings.connect_timeout_ms = settings.greeting_timeout_ms = settings.command_timeout_ms = h->timeout_ms;
+	settings.connect_timeout_ms = settings.greeting_timeout_ms = settings.command_timeout_ms =
+		h->timeout_ms;
 	talk = talk_new(&settings, &options);
 	converse(h, talk, at);
 	talk_free(talk);
@@ -187,15 +191,17 @@ static void check_spool(struct health *h)
 		return;
 	}
 	if (statvfs(h->spool, &fs) != 0) {
-		note(h, CHECK_SPOOL, errno == EACCES ? STATE_SKIPPED : STATE_FAILED, "%s: %s", h->spool, strerror(errno));
+		note(h, CHECK_SPOOL, errno == EACCES ? STATE_SKIPPED : STATE_FAILED, "%s: %s", h->spool,
+		     strerror(errno));
 		return;
 	}
 	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (fs.f_flag & ST_RDONLY)
 		note(h, CHECK_SPOOL, STATE_FAILED, "%s: its file system is mounted read-only", h->spool);
 	else if (free_bytes < h->cfg.min_free_bytes)
-		note(h, CHECK_SPOOL, STATE_FAILED, "%s: %llu MB are free, less than min_free (%llu MB)", h->spool,
-		     (unsigned long long)free_bytes >> 20, (unsigned long long)h->cfg.min_free_bytes >> 20);
+		note(h, CHECK_SPOOL, STATE_FAILED, "%s: %llu MB are free, less than min_free (%llu MB)",
+		     h->spool, (unsigned long long)free_bytes >> 20,
+		     (unsigned long long)h->cfg.min_free_bytes >> 20);
 	else if (fs.f_files > 0 && fs.f_favail == 0)
 		note(h, CHECK_SPOOL, STATE_FAILED, "%s: no inode is free", h->spool);
 	else
@@ -233,7 +239,8 @@ static void print_json(const struct health *h, enum cli_status result)
 		json_put_key(one, "text", json_text_or_null(h->finding[i].text));
 		json_append_new(checks, one);
 	}
-	json_put_key(o, "healthy", result == CLI_UNREACHABLE ? json_null() : json_boolean(result == CLI_DONE));
+	json_put_key(o, "healthy",
+		     result == CLI_UNREACHABLE ? json_null() : json_boolean(result == CLI_DONE));
 	json_put_key(o, "checks", checks);
 	json_put(o, JSON_ONE_LINE, stdout);
 	json_decref(o);
@@ -252,7 +259,8 @@ static void print_line(struct health *h, enum cli_status result)
 
 		if (result == CLI_NOTHING && f->state != STATE_FAILED)
 			continue;
-		buf_addf(&line, "%s%s: %s", before, check_names[i], f->state == STATE_SKIPPED ? "not known: " : "");
+		buf_addf(&line, "%s%s: %s", before, check_names[i],
+			 f->state == STATE_SKIPPED ? "not known: " : "");
 		term_escapes(&h->cli->out, f->text, &line);
 		before = "; ";
 	}
@@ -274,7 +282,8 @@ static int read_options(struct cli *cli, struct health *h, bool *json)
 		} else if (num_parse_duration(cli->args.value, TIMEOUT_MAX_MS, &ms) && ms > 0) {
 			h->timeout_ms = (int)ms;
 		} else {
-			cli->ended = cli_usage_error(cli, "--timeout %s: not a time such as 5s or 1m", cli->args.value);
+			cli->ended = cli_usage_error(cli, "--timeout %s: not a time such as 5s or 1m",
+						     cli->args.value);
 			return -1;
 		}
 	}

@@ -94,14 +94,16 @@ static bool on_line(void *ctx, char *line, size_t len, int64_t latest_wall_us)
 /* What could be read is shown, whatever could not. */
 static enum cli_status read_log(struct log_verb *v)
 {
-	bool reads_stdin = v->source.file_count > 0 && strcmp(v->source.file[v->source.file_count - 1], "-") == 0;
+	bool reads_stdin =
+		v->source.file_count > 0 && strcmp(v->source.file[v->source.file_count - 1], "-") == 0;
 	struct log_source first = v->source;
 	struct err e;
 
 	first.follow = false;
 	v->learning = true;
 	/* of standard input there is one pass: lines before the one that selects their message are not shown */
-	if (log_filter_wants_two_passes(&v->filter) && !reads_stdin && log_source_read(&first, on_line, v, &e) < 0) {
+	if (log_filter_wants_two_passes(&v->filter) && !reads_stdin &&
+	    log_source_read(&first, on_line, v, &e) < 0) {
 		/* the second time says it, too */
 	}
 	v->learning = false;
@@ -116,8 +118,9 @@ static enum cli_status read_log(struct log_verb *v)
 /* Where syslog's daemons put what is said by mail systems. */
 static const char *find_syslog_file(void)
 {
-	static const char *const places[] = { "/var/log/mail.log", "/var/log/maillog", "/var/log/mail/mail.log",
-					      "/var/log/syslog", "/var/log/messages" };
+	static const char *const places[] = { "/var/log/mail.log", "/var/log/maillog",
+					      "/var/log/mail/mail.log", "/var/log/syslog",
+					      "/var/log/messages" };
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		if (access(places[i], F_OK) == 0)
@@ -137,7 +140,8 @@ static enum cli_status find_log(struct log_verb *v, const struct config *cfg)
 		const char *file = find_syslog_file();
 
 		if (!file) {
-			cli_error("log = %s: no file in /var/log and no journal has it: say --file FILE", cfg->log);
+			cli_error("log = %s: no file in /var/log and no journal has it: say --file FILE",
+				  cfg->log);
 			return CLI_UNREACHABLE;
 		}
 		v->file[v->file_count++] = file;
@@ -174,9 +178,10 @@ static enum cli_status run(struct log_verb *v)
 /* "2h": so long ago; else a moment, local unless it ends with Z. */
 static bool parse_time(const char *text, int64_t now_wall_us, int64_t *wall_us)
 {
-	static const char *const formats[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
-					       "%Y-%m-%dT%H:%M",    "%Y-%m-%d",	       "%H:%M:%S",
-					       "%H:%M" };
+	static const char *const formats[] = {
+		"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
+		"%Y-%m-%d",          "%H:%M:%S",          "%H:%M"
+	};
 	time_t now = (time_t)(now_wall_us / 1000000);
 	struct tm today;
 	int64_t ms;
@@ -209,15 +214,16 @@ static int take_time(struct log_verb *v, int key)
 
 	if (parse_time(text, clock_wall_us(), at))
 		return 0;
-	v->cli->ended = cli_usage_error(v->cli,
-					"--%s: %s: not a time like 2h (ago), 2026-11-23, \"2026-11-23 14:30\" or 14:30",
-					key == OPT_SINCE ? "since" : "until", text);
+	v->cli->ended = cli_usage_error(
+		v->cli, "--%s: %s: not a time like 2h (ago), 2026-11-23, \"2026-11-23 14:30\" or 14:30",
+		key == OPT_SINCE ? "since" : "until", text);
 	return -1;
 }
 
 static int take_criterion(struct log_verb *v, int key)
 {
-	static const enum criterion_kind kinds[] = { CRITERION_FROM, CRITERION_TO, CRITERION_DOMAIN, CRITERION_UPSTREAM };
+	static const enum criterion_kind kinds[] = { CRITERION_FROM, CRITERION_TO, CRITERION_DOMAIN,
+						     CRITERION_UPSTREAM };
 	static const char *const names[] = { "from", "to", "domain", "upstream" };
 	struct err e;
 

@@ -36,8 +36,8 @@ static const char *read_rfc3339(const char *text, int64_t *wall_us)
 	int used = 0, hours, minutes;
 	const char *at;
 
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-		   &tm.tm_sec, &used) != 6)
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+		   &tm.tm_min, &tm.tm_sec, &used) != 6)
 		return NULL;
 	at = text + used;
 	if (*at == '.') {
@@ -162,8 +162,10 @@ static json_t *parse_plain(char *text, size_t len, const struct head *head);
 /* Of journalctl: what was said is in it, as it was said. */
 static json_t *parse_journal(const json_t *record)
 {
-	const char *message = json_get_text(record, "MESSAGE"), *program = json_get_text(record, "SYSLOG_IDENTIFIER");
-	struct head head = { .wall_us = get_number(record, "__REALTIME_TIMESTAMP"), .program = program,
+	const char *message = json_get_text(record, "MESSAGE"),
+		   *program = json_get_text(record, "SYSLOG_IDENTIFIER");
+	struct head head = { .wall_us = get_number(record, "__REALTIME_TIMESTAMP"),
+			     .program = program,
 			     .pid = get_number(record, "_PID") };
 	json_t *o;
 	char *text;
@@ -172,7 +174,8 @@ static json_t *parse_journal(const json_t *record)
 		return NULL;
 	text = strdup(message);
 	o = text ? parse_plain(text, strlen(text), &head) : NULL;
-	if (text && !o && message[0] != '{') { /* it was written to standard error, and has a time and a name in front */
+	if (text && !o &&
+	    message[0] != '{') { /* it was written to standard error, and has a time and a name in front */
 		strcpy(text, message);
 		o = log_entry_parse(text, strlen(text), head.wall_us);
 	}

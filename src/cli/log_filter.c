@@ -176,7 +176,8 @@ static bool passes_event(const struct log_filter *f, const json_t *event)
 bool log_filter_passes(struct log_filter *f, const json_t *event)
 {
 	log_filter_learn(f, event);
-	return passes_event(f, event) && passes_time(f, event) && passes_ids(f, event) && passes_criteria(f, event);
+	return passes_event(f, event) && passes_time(f, event) && passes_ids(f, event) &&
+	       passes_criteria(f, event);
 }
 
 bool log_filter_rules_out(const struct log_filter *f, const char *line)

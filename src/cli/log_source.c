@@ -281,8 +281,8 @@ static bool is_rotated(const char *name, const char *of)
 {
 	size_t len = strlen(of);
 
-	return strncmp(name, of, len) == 0 && (name[len] == '.' || name[len] == '-') && name[len + 1] >= '0' &&
-	       name[len + 1] <= '9';
+	return strncmp(name, of, len) == 0 && (name[len] == '.' || name[len] == '-') &&
+	       name[len + 1] >= '0' && name[len + 1] <= '9';
 }
 
 /* Those that were rotated from path, oldest first. */

@@ -368,8 +368,11 @@ static enum cli_status finish(struct cli *cli, enum cli_status status, uint64_t 
 
 enum cli_status select_run(struct cli *cli, const struct spool *spool, const struct select_work *work)
 {
-	struct run run = { .sel = cli->select, .spool = spool, .work = work,
-			   .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+	struct run run = { .sel = cli->select,
+			   .spool = spool,
+			   .work = work,
+			   .lock = PTHREAD_MUTEX_INITIALIZER,
+			   .changed = PTHREAD_COND_INITIALIZER };
 	enum cli_status status;
 	struct err e;
 

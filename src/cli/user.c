@@ -184,8 +184,9 @@ static enum cli_status find_file(struct user_job *job, const struct arguments *a
 	}
 	config_release(&cfg);
 	if (job->file && secret_is_elsewhere(job->file)) {
-		cli_error("auth_users_file is %s, which systemd hands to the service: name the file that it is made of with --file",
-			  job->file);
+		cli_error(
+			"auth_users_file is %s, which systemd hands to the service: name the file that it is made of with --file",
+			job->file);
 		return CLI_UNREACHABLE;
 	}
 	if (job->file)

@@ -88,8 +88,9 @@ static void warned_before_it_expires(struct check *c)
 static void log_format_has_an_effect(struct check *c)
 {
 	if (c->cfg->log_format == LOG_FORMAT_JSON && strcmp(c->cfg->log, "journal") == 0)
-		check_fail(c, "log_format = json has no effect on log = journal: it gets each pair as a field "
-			      "of its own");
+		check_fail(c,
+			   "log_format = json has no effect on log = journal: it gets each pair as a field "
+			   "of its own");
 }
 
 static void hostname_is_valid(struct check *c)

@@ -85,16 +85,19 @@ static void keys_user_is_apart(struct check *c)
 	const struct config *cfg = c->cfg;
 	const struct {
 		const char *key, *user;
-	} others[] = { { "user", cfg->user }, { "smtp_user", cfg->smtp_user }, { "auth_user", cfg->auth_user } };
+	} others[] = { { "user", cfg->user },
+		       { "smtp_user", cfg->smtp_user },
+		       { "auth_user", cfg->auth_user } };
 
 	if (!config_has_tls(cfg) || !cfg->keys_user || strcmp(cfg->keys_user, "nobody") == 0)
 		return;
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (others[i].user && strcmp(others[i].user, cfg->keys_user) == 0)
-			check_fail(c,
-				   "keys_user and %s are the same: private keys are to be within reach of nobody "
-				   "else",
-				   others[i].key);
+			check_fail(
+				c,
+				"keys_user and %s are the same: private keys are to be within reach of nobody "
+				"else",
+				others[i].key);
 }
 
 const struct check_rule check_auth_rules[] = {

@@ -376,8 +376,9 @@ const struct config_option config_options[] = {
 	  .help = "shortest time to deliver by that clients may ask for (RFC 2852); 0: any" },
 
 	/* figures and health */
-	{ "metrics_listen", TOP(metrics_listen), .count_offset = offsetof(struct config, metrics_listen_count),
-	  TYPE(door), .help = "addresses where figures and health are asked for over HTTP; default: none" },
+	{ "metrics_listen", TOP(metrics_listen),
+	  .count_offset = offsetof(struct config, metrics_listen_count), TYPE(door),
+	  .help = "addresses where figures and health are asked for over HTTP; default: none" },
 	{ "metrics_from", TOP(metrics_from), .count_offset = offsetof(struct config, metrics_from_count),
 	  TYPE(networks), .help = "networks that may ask there, besides this machine" },
 	{ "metrics_file", TOP(metrics_file), TYPE(path),
@@ -402,7 +403,8 @@ const struct config_option config_options[] = {
 	  .also_top = true, TYPE(secrets),
 	  .help = "certificates with their chains (PEM); by the name a client asks for" },
 	{ "tls_key", LISTENER(tls_key), .count_offset = offsetof(struct config_listener, tls_key_count),
-	  .also_top = true, TYPE(secrets), .help = "their private keys (PEM); default: they are in tls_cert" },
+	  .also_top = true, TYPE(secrets),
+	  .help = "their private keys (PEM); default: they are in tls_cert" },
 	{ "tls_profile", LISTENER(tls_profile), .also_top = true, TYPE(word), .words = profile_words,
 	  .fallback = "intermediate", .help = "versions and ciphers of TLS" },
 	{ "tls_client_cert", LISTENER(tls_client_cert), .also_top = true, TYPE(word),

@@ -39,7 +39,8 @@ static void list_clear(const struct config_option *o, void *object)
 
 #define SMTP_PORT 25
 
-static int endpoint_add(const struct config_option *o, void *object, const char *text, int port, struct err *e)
+static int endpoint_add(const struct config_option *o, void *object, const char *text, int port,
+			struct err *e)
 {
 	struct endpoint **at = types_field(o, object);
 	size_t *count = count_field(o, object);

@@ -20,4 +20,5 @@ static void levels_clear(const struct config_option *o, void *object)
 	log_levels_set(types_field(o, object), LOG_LEVEL_INFO);
 }
 
-const struct config_type config_type_log_levels = { "levels", true, levels_parse, levels_format, levels_clear };
+const struct config_type config_type_log_levels = { "levels", true, levels_parse, levels_format,
+						    levels_clear };

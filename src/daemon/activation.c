@@ -57,7 +57,8 @@ static int take(struct activation *a, int fd, const char *name, size_t name_len,
 		return -1;
 	}
 	if (get_flag(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM && !get_flag(fd, SOL_SOCKET, SO_ACCEPTCONN)) {
-		err_set(e, "the socket \"%.*s\" that was passed does not listen: ListenStream= and Accept=no are needed",
+		err_set(e,
+			"the socket \"%.*s\" that was passed does not listen: ListenStream= and Accept=no are needed",
 			(int)name_len, name);
 		return -1;
 	}
@@ -115,7 +116,8 @@ static int read_passed(struct activation *a, struct err *e)
 	if (!number_of("LISTEN_PID", INT64_MAX, &pid) || pid != (uint64_t)getpid() || !getenv("LISTEN_FDS"))
 		return 0;
 	if (!number_of("LISTEN_FDS", SOCKETS_MAX, &count)) {
-		err_set(e, "LISTEN_FDS=%.40s is not a number of sockets (0 to %d)", getenv("LISTEN_FDS"), SOCKETS_MAX);
+		err_set(e, "LISTEN_FDS=%.40s is not a number of sockets (0 to %d)", getenv("LISTEN_FDS"),
+			SOCKETS_MAX);
 		return -1;
 	}
 	return take_all(a, (unsigned)count, getenv("LISTEN_FDNAMES"), e);
@@ -130,7 +132,8 @@ static int read_handed_over(struct activation *a, const char *text, struct err *
 		struct endpoint bound;
 
 		if (name_len >= len || len - name_len > sizeof(address)) {
-			err_set(e, HANDED_OVER " cannot be read: it is for who is started by an older posthoused");
+			err_set(e, HANDED_OVER
+				" cannot be read: it is for who is started by an older posthoused");
 			return -1;
 		}
 		snprintf(address, sizeof(address), "%.*s", (int)(len - name_len - 1), text + name_len + 1);

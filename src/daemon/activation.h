@@ -30,7 +30,10 @@ struct activation {
 	size_t count;
 	struct listening_set open; /* until the first generation of workers has taken them over */
 };
-#define ACTIVATION_NONE { .count = 0 }
+#define ACTIVATION_NONE                                                                                      \
+	{                                                                                                    \
+		.count = 0                                                                                   \
+	}
 
 /*
  * First thing after the start: before any descriptor is opened, and before the process goes into the background. The

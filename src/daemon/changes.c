@@ -34,7 +34,8 @@ static const char *value_of(const struct config *cfg, size_t at)
 	return value ? value : "";
 }
 
-bool changes_are_possible(const struct config *old, const struct config *fresh, config_report *report, void *ctx)
+bool changes_are_possible(const struct config *old, const struct config *fresh, config_report *report,
+			  void *ctx)
 {
 	bool possible = true;
 	struct err e;
@@ -52,8 +53,8 @@ bool changes_are_possible(const struct config *old, const struct config *fresh, 
 
 		if (strcmp(was, is) == 0 || !fixed[i].when(old))
 			continue;
-		err_set(&e, "%s cannot change from \"%s\" to \"%s\" while the service runs (%s): restart it", fixed[i].key,
-			was, is, fixed[i].why);
+		err_set(&e, "%s cannot change from \"%s\" to \"%s\" while the service runs (%s): restart it",
+			fixed[i].key, was, is, fixed[i].why);
 		report(ctx, e.text);
 		possible = false;
 	}

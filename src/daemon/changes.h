@@ -11,6 +11,7 @@
 #include "config/config.h"
 
 /* Tells each; returns whether there is none. */
-bool changes_are_possible(const struct config *old, const struct config *fresh, config_report *report, void *ctx);
+bool changes_are_possible(const struct config *old, const struct config *fresh, config_report *report,
+			  void *ctx);
 
 #endif

@@ -24,7 +24,8 @@
 
 struct confinement {
 	unsigned calls; /* always */
-	unsigned (*more_calls)(const struct config *cfg); /* and what the configuration asks for; NULL: nothing */
+	unsigned (*more_calls)(
+		const struct config *cfg); /* and what the configuration asks for; NULL: nothing */
 	unsigned domain; /* what Landlock takes away; DOMAIN_FILES only where no code is that is not ours */
 	confine_paths *paths; /* and gives back; NULL: nothing */
 	unsigned limits;
@@ -32,7 +33,8 @@ struct confinement {
 
 enum { LIMIT_SECRET = 1 << 0, LIMIT_ALONE = 1 << 1, LIMIT_FILES = 1 << 2 };
 
-#define CLIENT (CALLS_CONNECT | CALLS_LOCAL | CALLS_THREADS | CALLS_CODE | CALLS_LIST) /* libcurl and the resolver */
+#define CLIENT                                                                                               \
+	(CALLS_CONNECT | CALLS_LOCAL | CALLS_THREADS | CALLS_CODE | CALLS_LIST) /* libcurl and the resolver */
 
 static bool is_proxy(const struct config *cfg)
 {
@@ -73,7 +75,8 @@ static const struct confinement table[CHILD_ROLES] = {
 			  .domain = OURS,
 			  .paths = confine_worker_paths,
 			  .limits = LIMIT_SECRET | LIMIT_ALONE | LIMIT_FILES },
-	[ROLE_RELAY] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_MODES | CALLS_NOTICE | CALLS_LISTEN | CLIENT,
+	[ROLE_RELAY] = { .calls = CALLS_LIVE | CALLS_FILES | CALLS_MODES | CALLS_NOTICE | CALLS_LISTEN |
+				  CLIENT,
 			 .domain = OURS,
 			 .paths = confine_relay_paths,
 			 .limits = LIMIT_SECRET },
@@ -135,14 +138,16 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 		since++;
 		return;
 	}
-	log_begin(&line, v->action == SANDBOX_ALLOWED ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "sandbox_violation");
+	log_begin(&line, v->action == SANDBOX_ALLOWED ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
+		  "sandbox_violation");
 	log_str(&line, "role", child_role_name((enum child_role)v->role));
 	log_int(&line, "pid", v->pid);
 	log_str(&line, "syscall", v->call);
 	log_int(&line, "number", v->number);
 	log_str(&line, "action", action_name(v->action));
 	if (v->action == SANDBOX_KILLED)
-		log_str(&line, "msg", "it was taken over, or our table lacks this call: then seccomp = log helps until that is put right");
+		log_str(&line, "msg",
+			"it was taken over, or our table lacks this call: then seccomp = log helps until that is put right");
 	if (since > 0)
 		log_int(&line, "not_told", since);
 	log_end(&line);
@@ -156,7 +161,8 @@ static void on_violation(void *ctx, const struct sandbox_violation *v)
 
 static bool uses_seccomp(const struct confine *c)
 {
-	return c->cfg->seccomp != SANDBOX_OFF && c->support.seccomp != SECCOMP_NONE && !c->support.checked_build;
+	return c->cfg->seccomp != SANDBOX_OFF && c->support.seccomp != SECCOMP_NONE &&
+	       !c->support.checked_build;
 }
 
 static bool uses_landlock(const struct confine *c)
@@ -250,7 +256,8 @@ static int enter_filter(struct confine *c, enum child_role role, bool foreign, s
 	int listener;
 
 	if (!c->filter[role]) {
-		sandbox_watch_leave(c->watch); /* with the listeners of those before a reload it could answer for them */
+		sandbox_watch_leave(
+			c->watch); /* with the listeners of those before a reload it could answer for them */
 		return 0;
 	}
 	if (sandbox_filter_enter(c->filter[role], &listener, e) < 0)

@@ -20,7 +20,8 @@
 
 /* ---- what several have in common --------------------------------------------------------- */
 
-static int allow_below(struct sandbox_domain *d, const char *folder, const char *name, unsigned may, struct err *e)
+static int allow_below(struct sandbox_domain *d, const char *folder, const char *name, unsigned may,
+		       struct err *e)
 {
 	char *path = mem_printf("%s/%s", folder, name);
 	int r = sandbox_domain_path(d, path, may, e);
@@ -46,8 +47,8 @@ static int allow_resolv_conf(struct sandbox_domain *d, struct err *e)
 	char *file = realpath("/etc/resolv.conf", NULL);
 	size_t folder = file ? (size_t)(strrchr(file, '/') - file) : 0;
 	bool alone = folder == 0 || (folder == 4 && strncmp(file, "/run", 4) == 0);
-	int r = alone ? sandbox_domain_path(d, file, MAY_READ, e) :
-			sandbox_domain_folder_of(d, file, MAY_READ | MAY_LIST, e);
+	int r = alone ? sandbox_domain_path(d, file, MAY_READ, e)
+		      : sandbox_domain_folder_of(d, file, MAY_READ | MAY_LIST, e);
 
 	free(file);
 	return r;
@@ -61,9 +62,18 @@ static int allow_resolv_conf(struct sandbox_domain *d, struct err *e)
 static int allow_resolver(struct sandbox_domain *d, struct err *e)
 {
 	static const char *const read[] = {
-		"/etc", "/usr", "/lib", "/lib64", "/var/lib/sss/mc", "/var/lib/ca-certificates",
+		"/etc",
+		"/usr",
+		"/lib",
+		"/lib64",
+		"/var/lib/sss/mc",
+		"/var/lib/ca-certificates",
 		/* who writes resolv.conf, or has names of its own */
-		"/run/NetworkManager", "/run/connman", "/run/netconfig", "/run/nscd", "/run/resolvconf",
+		"/run/NetworkManager",
+		"/run/connman",
+		"/run/netconfig",
+		"/run/nscd",
+		"/run/resolvconf",
 		"/run/systemd/resolve",
 	};
 
@@ -119,9 +129,9 @@ static int allow_upstream(struct sandbox_domain *d, const struct config_upstream
 		return -1;
 	return allow_url(d, u->proxy, e) < 0 || allow_url(d, u->oauth_token_url, e) < 0 ||
 			       sandbox_domain_folder_of(d, u->tls_ca_file, MAY_READ, e) < 0 ||
-			       sandbox_domain_folder_of(d, u->oauth_ca_file, MAY_READ, e) < 0 ?
-		       -1 :
-		       0;
+			       sandbox_domain_folder_of(d, u->oauth_ca_file, MAY_READ, e) < 0
+		       ? -1
+		       : 0;
 }
 
 static int allow_upstreams(struct sandbox_domain *d, const struct config *cfg, struct err *e)
@@ -191,9 +201,9 @@ int confine_auth_paths(struct sandbox_domain *d, const struct config *cfg, struc
 	if (!cfg->auth_oauth_introspection_url)
 		return 0;
 	return allow_resolver(d, e) < 0 || allow_url(d, cfg->auth_oauth_introspection_url, e) < 0 ||
-			       sandbox_domain_folder_of(d, cfg->auth_oauth_ca_file, MAY_READ, e) < 0 ?
-		       -1 :
-		       0;
+			       sandbox_domain_folder_of(d, cfg->auth_oauth_ca_file, MAY_READ, e) < 0
+		       ? -1
+		       : 0;
 }
 
 int confine_monitor_paths(struct sandbox_domain *d, const struct config *cfg, struct err *e)

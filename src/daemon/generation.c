@@ -83,7 +83,8 @@ static int find_rights(struct service *s, struct err *e)
 	/* only a member of a group can give it a socket */
 	if (s->view_gid != s->relay_rights.gid)
 		rights_add_group(&s->relay_rights, s->view_gid);
-	if (s->control_gid != (gid_t)-1 && s->control_gid != s->relay_rights.gid && s->control_gid != s->view_gid)
+	if (s->control_gid != (gid_t)-1 && s->control_gid != s->relay_rights.gid &&
+	    s->control_gid != s->view_gid)
 		rights_add_group(&s->relay_rights, s->control_gid);
 	return 0;
 }
@@ -143,7 +144,8 @@ static int prepare_spool(struct service *s, struct house *h, struct err *e)
 	const char *path = s->cfg->spool;
 
 	if (h->spool && strcmp(h->spool, path) != 0) {
-		err_set(e, "%s: this service has the spool %s: to have another one, restart it", path, h->spool);
+		err_set(e, "%s: this service has the spool %s: to have another one, restart it", path,
+			h->spool);
 		return -1;
 	}
 	if (make_spool(s, e) < 0 || (!h->spool && take_spool(h, s->cfg, e) < 0))
@@ -224,7 +226,8 @@ static int listen_on_all(struct service *s, struct house *h, struct listening_se
 static bool is_listed(const struct listening_set *set, const struct listening *l)
 {
 	for (size_t i = 0; i < set->count; i++)
-		if (strcmp(set->item[i].address, l->address) == 0 && strcmp(set->item[i].listener, l->listener) == 0)
+		if (strcmp(set->item[i].address, l->address) == 0 &&
+		    strcmp(set->item[i].listener, l->listener) == 0)
 			return true;
 	return false;
 }
@@ -346,7 +349,8 @@ int generation_open(struct service *s, struct house *h, struct listening_set *op
 	    (s->has_auth && open_line(s->auth_fd, "auth", e) < 0) ||
 	    (s->has_programs && open_line(s->program_fd, "programs", e) < 0) ||
 	    (s->has_monitor && monitor_prepare(s, h->now ? &h->now->metrics : &h->metrics, e) < 0) ||
-	    (s->has_relay && relay_tokens_make_folder(cfg, s->relay_rights.uid, s->relay_rights.gid, e) < 0) ||
+	    (s->has_relay &&
+	     relay_tokens_make_folder(cfg, s->relay_rights.uid, s->relay_rights.gid, e) < 0) ||
 	    (cfg->outbox && outbox_prepare(cfg->outbox, s->worker_rights.uid, s->worker_rights.gid, e) < 0) ||
 	    listen_on_all(s, h, open, e) < 0 || confine_prepare(&s->confine, cfg, &h->watch, e) < 0)
 		return -1;

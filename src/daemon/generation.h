@@ -29,7 +29,8 @@ void generation_free(struct service *s);
  * reported; warn: also what soon will be. In a process of its own that ends at once, as this one must not
  * have held a secret.
  */
-bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text), void *ctx);
+bool service_check_files(const struct config *cfg, bool warn, void (*report)(void *ctx, const char *text),
+			 void *ctx);
 
 /* view_group and control_group; (gid_t)-1: none. */
 int service_find_groups(const struct config *cfg, gid_t *view_gid, gid_t *control_gid, struct err *e);

@@ -100,7 +100,8 @@ void handover_keep(const struct handover *h, bool keep)
 {
 	/* f changes none of them */
 	for_own((struct handover *)(uintptr_t)h, keep ? keep_one : drop_one);
-	for (int i = 0; i < 3; i++) { /* not closed when the others are: they are in use from the first line on */
+	for (int i = 0; i < 3;
+	     i++) { /* not closed when the others are: they are in use from the first line on */
 		int fd = h->log_fd[i];
 
 		(keep ? keep_one : drop_one)(&fd);
@@ -241,14 +242,17 @@ static bool take_house(struct handover *h, const struct kv_pair *p)
 	struct {
 		const char *key;
 		int *fd;
-	} fds[] = { { "old_fd", &h->old_fd },		{ "lock_fd", &h->lock_fd },	{ "notice_in", &h->notice_fd[0] },
-		    { "notice_out", &h->notice_fd[1] }, { "event_in", &h->event_fd[0] }, { "event_out", &h->event_fd[1] },
-		    { "unsaved", &h->unsaved_fd },	{ "log_in", &h->log_fd[0] },	{ "log_out", &h->log_fd[1] },
-		    { "log_line", &h->log_fd[2] } };
+	} fds[] = { { "old_fd", &h->old_fd },          { "lock_fd", &h->lock_fd },
+		    { "notice_in", &h->notice_fd[0] }, { "notice_out", &h->notice_fd[1] },
+		    { "event_in", &h->event_fd[0] },   { "event_out", &h->event_fd[1] },
+		    { "unsaved", &h->unsaved_fd },     { "log_in", &h->log_fd[0] },
+		    { "log_out", &h->log_fd[1] },      { "log_line", &h->log_fd[2] } };
 	struct {
 		const char *key;
 		char **text;
-	} texts[] = { { "release", &h->release }, { "program", &h->program }, { "spool", &h->spool },
+	} texts[] = { { "release", &h->release },
+		      { "program", &h->program },
+		      { "spool", &h->spool },
 		      { "pid_file", &h->pid_file } };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
@@ -399,7 +403,8 @@ static bool check_version(const char *text, struct err *e)
 	}
 	if (version == HANDOVER_VERSION)
 		return true;
-	err_set(e, "--handover: the running executable speaks version %d of it, this one %d: restart the service instead",
+	err_set(e,
+		"--handover: the running executable speaks version %d of it, this one %d: restart the service instead",
 		(int)version, HANDOVER_VERSION);
 	return false;
 }

@@ -17,8 +17,9 @@
 #define MONITOR_LATE_MS 15000 /* it beats each second; who does not is no witness */
 #define STILL_MS 60000 /* all are busy, and no client said anything for as long */
 
-static const char *const names[HEALTH_CHECKS] = { [HEALTH_RELAY] = "relay", [HEALTH_WORKER] = "worker",
-						  [HEALTH_SPOOL] = "spool" };
+static const char *const names[HEALTH_CHECKS] = {
+	[HEALTH_RELAY] = "relay", [HEALTH_WORKER] = "worker", [HEALTH_SPOOL] = "spool"
+};
 
 const char *health_check_name(enum health_check c)
 {
@@ -82,7 +83,8 @@ static struct health_finding judge_relay(const struct health_facts *f)
 	} else {
 		r.healthy = false;
 		r.alive = late < LOST_MS;
-		SAY(&r, "its loop has not turned for %lld s: a disk or a resolver may hold it", seconds(late));
+		SAY(&r, "its loop has not turned for %lld s: a disk or a resolver may hold it",
+		    seconds(late));
 	}
 	return r;
 }
@@ -100,7 +102,8 @@ static struct health_finding judge_crowd(const struct health_facts *f)
 	r.healthy = false;
 	/* every session has its time-outs: behind the longest of them something must have happened */
 	r.alive = still < f->longest_silence_ms + LOST_MS;
-	SAY(&r, "all %u workers are busy, and no session moved for %lld s: slow clients, or a disk that hangs",
+	SAY(&r,
+	    "all %u workers are busy, and no session moved for %lld s: slow clients, or a disk that hangs",
 	    f->workers_busy, seconds(still));
 	return r;
 }
@@ -143,7 +146,8 @@ static struct health_finding judge_spool(const struct health_facts *f)
 		SAY(&r, "this handler has none");
 	} else if (f->store_failed) {
 		r.healthy = false;
-		SAY(&r, "a message could not be begun: full, or not writable; spool_error in the log says which");
+		SAY(&r,
+		    "a message could not be begun: full, or not writable; spool_error in the log says which");
 	} else {
 		SAY(&r, "%s", is_asked(f) ? "a message can be begun" : "nobody tries it");
 	}

@@ -59,9 +59,10 @@ static void set_roles(struct house *h, struct service *s)
 {
 	const struct config *cfg = s->cfg;
 
-	h->master_limits = (struct master_limits){ .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
-						   .shed = admission_shed_policy(cfg),
-						   .stop_timeout_ms = cfg->stop_timeout_ms };
+	h->master_limits =
+		(struct master_limits){ .pool = { cfg->min_spare, cfg->max_spare, cfg->max_workers },
+					.shed = admission_shed_policy(cfg),
+					.stop_timeout_ms = cfg->stop_timeout_ms };
 	h->roles.run[ROLE_WORKER] = worker_main;
 	h->roles.run[ROLE_RELAY] = s->has_relay ? relay_main : NULL;
 	h->roles.run[ROLE_AUTH] = s->has_auth ? auth_main : NULL;

@@ -24,7 +24,8 @@
 struct set {
 	struct tls_server **server; /* owned; NULL: nothing is loaded */
 	struct tls_pairs *pairs; /* owned; NULL: no listener has TLS */
-	int line_fd[2]; /* with pairs: workers write to the second, their key process reads (keys/protocol.h) */
+	int line_fd
+		[2]; /* with pairs: workers write to the second, their key process reads (keys/protocol.h) */
 };
 
 struct listener_tls {
@@ -61,7 +62,8 @@ static bool had_expired(const struct listener_tls *t, const struct config_listen
 	struct tls_certificate cert;
 
 	for (size_t i = 0; i < t->cfg->listener_count; i++)
-		for (size_t k = 0; listener_tls_server(t, i) && tls_server_certificate(t->used.server[i], k, &cert); k++)
+		for (size_t k = 0;
+		     listener_tls_server(t, i) && tls_server_certificate(t->used.server[i], k, &cert); k++)
 			for (size_t n = 0; n < l->tls_cert_count; n++)
 				if (strcmp(l->tls_cert[n], cert.file) == 0 && cert.ends_wall_us <= now_us)
 					return true;
@@ -338,11 +340,11 @@ static void set_figures(const struct listener_tls *t)
 	struct tls_certificate cert;
 
 	for (size_t i = 0; i < t->cfg->listener_count; i++)
-		for (size_t k = 0; listener_tls_server(t, i) &&
-				   tls_server_certificate(listener_tls_server(t, i), k, &cert);
+		for (size_t k = 0;
+		     listener_tls_server(t, i) && tls_server_certificate(listener_tls_server(t, i), k, &cert);
 		     k++)
-			figures_set(FIGURE_CERTIFICATE_EXPIRY, figures_name(FIGURES_CERTIFICATES, cert.file), 0,
-				    cert.ends_wall_us);
+			figures_set(FIGURE_CERTIFICATE_EXPIRY, figures_name(FIGURES_CERTIFICATES, cert.file),
+				    0, cert.ends_wall_us);
 }
 
 void listener_tls_tick(struct listener_tls *t)

@@ -107,7 +107,8 @@ static void hear(struct log_writer *w)
 	size_t len, count;
 	int fd = -1;
 
-	while (w->line_fd >= 0 && descriptors_receive(w->line_fd, packet, sizeof(packet), &len, &fd, 1, &count)) {
+	while (w->line_fd >= 0 &&
+	       descriptors_receive(w->line_fd, packet, sizeof(packet), &len, &fd, 1, &count)) {
 		if (len == 0) {
 			close(w->line_fd);
 			w->line_fd = -1;
@@ -172,7 +173,9 @@ void log_writer_run(const struct log_writer_start *start)
 {
 	static struct log_writer w;
 
-	w = (struct log_writer){ .pipe_fd = start->pipe_fd, .line_fd = start->line_fd, .file_fd = start->file_fd };
+	w = (struct log_writer){ .pipe_fd = start->pipe_fd,
+				 .line_fd = start->line_fd,
+				 .file_fd = start->file_fd };
 	snprintf(w.path, sizeof(w.path), "%s", start->path);
 	do {
 		if (clock_mono_ms() >= w.look_at_mono_ms)

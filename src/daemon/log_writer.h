@@ -11,9 +11,11 @@
 #include <sys/types.h>
 
 /* What is said on the line to it (SOCK_SEQPACKET), a packet each. */
-#define LOG_WRITER_FILE 'l' /* down, with a descriptor, its path behind the octet: write to that from now on */
+#define LOG_WRITER_FILE                                                                                      \
+	'l' /* down, with a descriptor, its path behind the octet: write to that from now on */
 #define LOG_WRITER_STOP 's' /* down: write what is there, then end */
-#define LOG_WRITER_MOVED 'm' /* up, each second until there is another: the file is not at its path any more */
+#define LOG_WRITER_MOVED                                                                                     \
+	'm' /* up, each second until there is another: the file is not at its path any more */
 #define LOG_WRITER_BLIND 'x' /* up, once a file: whether it is cannot be seen with these rights */
 
 /* A packet upwards. */

@@ -54,7 +54,8 @@ static struct {
 /* Not through a symbolic link: who owns the folder may be less than we are. */
 static int open_file(const char *path, gid_t group, struct stat *st, struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		      0640);
 
 	if (fd < 0 && errno == ELOOP) {
 		err_set(e, "%s: cannot log to a symbolic link: name the file itself", path);
@@ -72,7 +73,8 @@ static int open_file(const char *path, gid_t group, struct stat *st, struct err 
 		return -1;
 	}
 	/* one that was there keeps the group that somebody gave it */
-	if (st->st_size == 0 && group != (gid_t)-1 && st->st_gid != group && fchown(fd, (uid_t)-1, group) < 0) {
+	if (st->st_size == 0 && group != (gid_t)-1 && st->st_gid != group &&
+	    fchown(fd, (uid_t)-1, group) < 0) {
 		/* then its members cannot read it, and hear so */
 	}
 	return fd;
@@ -120,7 +122,8 @@ static void in_child(void)
 }
 
 /* It must have no writing end of the pipe, or would never see its end; and nothing else of what the master has. */
-static _Noreturn void be_writer(const struct rights *rights, const char *path, int pipe_fd, int line_fd, int file_fd)
+static _Noreturn void be_writer(const struct rights *rights, const char *path, int pipe_fd, int line_fd,
+				int file_fd)
 {
 	enum { FIRST = 3, COUNT = 3 };
 	int fds[COUNT] = { pipe_fd, line_fd, file_fd };
@@ -317,7 +320,8 @@ void logging_adopt(const int fd[3], int64_t writer)
 
 int logging_begin(const struct config *cfg, struct err *e)
 {
-	void *shared = mmap(NULL, sizeof(*my.lost), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *shared =
+		mmap(NULL, sizeof(*my.lost), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int fd = my.file_fd;
 
 	if (geteuid() == 0 && cfg->user && rights_of_user(&my.rights, cfg->user, e) < 0)
@@ -368,7 +372,8 @@ void logging_reopen(void)
 	if (my.sink == LOG_TO_FD)
 		reopen();
 	else
-		log_msg(LOG_LEVEL_WARNING, "signal_ignored", "USR1: the log is no file that could be opened anew");
+		log_msg(LOG_LEVEL_WARNING, "signal_ignored",
+			"USR1: the log is no file that could be opened anew");
 }
 
 static bool was_moved(void)
@@ -391,8 +396,8 @@ static bool hear_writer(void)
 		return true;
 	while (descriptors_receive(my.line_fd, &said, sizeof(said), &len, &none, 0, &count)) {
 		if (len == 0) {
-			log_msg(LOG_LEVEL_ERROR, "log_failed", "%s: who writes it has ended; the next one goes on",
-				my.path);
+			log_msg(LOG_LEVEL_ERROR, "log_failed",
+				"%s: who writes it has ended; the next one goes on", my.path);
 			descriptors_close(&my.line_fd);
 			return true;
 		}

@@ -107,7 +107,8 @@ static int serve(struct daemon_options *o, struct config *cfg, const struct serv
 	/* only the default spool is below folders that may be missing, and not every handler has a spool */
 	if (!o->config_file && config_has_spool(cfg) && daemon_options_make_parents(cfg, &e) < 0)
 		goto out;
-	if (!o->foreground && !setup->handover && background_begin(bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
+	if (!o->foreground && !setup->handover &&
+	    background_begin(bg, strcmp(cfg->log, "stderr") == 0, &e) < 0)
 		goto out;
 	/* in the background, if that is wanted: what is forked here is the master's child */
 	if (logging_begin(cfg, &e) < 0)
@@ -228,7 +229,8 @@ int main(int argc, char *argv[])
 	int status;
 
 	stdfiles_open();
-	signal(SIGXFSZ, SIG_IGN); /* a write past the file size limit is to fail with EFBIG, as on a full disk */
+	signal(SIGXFSZ,
+	       SIG_IGN); /* a write past the file size limit is to fail with EFBIG, as on a full disk */
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO, "posthoused"); /* until the configuration is known */
 	if (!tls_memory_wipe_freed())
 		log_msg(LOG_LEVEL_WARNING, "memory_not_wiped",

@@ -140,7 +140,8 @@ static int answer_health(const struct monitor *m, bool alive_will_do, struct buf
 	return good ? 200 : 503;
 }
 
-static int answer(void *ctx, const struct monitor_request *request, struct buf *body, const char **content_type)
+static int answer(void *ctx, const struct monitor_request *request, struct buf *body,
+		  const char **content_type)
 {
 	const struct monitor *m = ctx;
 
@@ -187,7 +188,8 @@ static void write_file(struct monitor *m)
 
 static uint64_t moves(void)
 {
-	return figures_sum(FIGURE_COMMANDS) + figures_sum(FIGURE_SESSIONS) + figures_sum(FIGURE_MESSAGES_ACCEPTED);
+	return figures_sum(FIGURE_COMMANDS) + figures_sum(FIGURE_SESSIONS) +
+	       figures_sum(FIGURE_MESSAGES_ACCEPTED);
 }
 
 static void on_beat(evutil_socket_t fd, short what, void *ctx)
@@ -212,8 +214,9 @@ static void on_beat(evutil_socket_t fd, short what, void *ctx)
 
 static void on_probed(void *ctx, enum probe_result result, int64_t took_us)
 {
-	static const char *const words[] = { [PROBE_GOOD] = "answered", [PROBE_NO_STORE] = "answered",
-					     [PROBE_LOST] = "failed" };
+	static const char *const words[] = {
+		[PROBE_GOOD] = "answered", [PROBE_NO_STORE] = "answered", [PROBE_LOST] = "failed"
+	};
 
 	(void)ctx;
 	figures_add(FIGURE_PROBES, figure_word(FIGURE_PROBES, 0, words[result], strlen(words[result])), 0, 1);

@@ -116,10 +116,11 @@ const char *notify_status(const struct notify_facts *f, char *out)
 	if (f->has_queue && f->queued == UINT_MAX)
 		n += snprintf(out + n, NOTIFY_STATUS_MAX - (size_t)n, "; the queue is being read");
 	else if (f->has_queue)
-		n += snprintf(out + n, NOTIFY_STATUS_MAX - (size_t)n, "; %u message%s in the queue", f->queued,
-			      f->queued == 1 ? "" : "s");
+		n += snprintf(out + n, NOTIFY_STATUS_MAX - (size_t)n, "; %u message%s in the queue",
+			      f->queued, f->queued == 1 ? "" : "s");
 	if (f->refused)
-		snprintf(out + n, NOTIFY_STATUS_MAX - (size_t)n, "; the last reload was refused, the log says why");
+		snprintf(out + n, NOTIFY_STATUS_MAX - (size_t)n,
+			 "; the last reload was refused, the log says why");
 	return out;
 }
 

@@ -271,8 +271,8 @@ void daemon_options_keep(struct daemon_options *o)
 	o->config_file = absolute(o->config_file);
 	o->spool = absolute(o->spool);
 	o->pid_file = mem_strdup_or_null(o->pid_file);
-	o->class_name = o->class_name && is_module(o->class_name) ? absolute(o->class_name) :
-								    mem_strdup_or_null(o->class_name);
+	o->class_name = o->class_name && is_module(o->class_name) ? absolute(o->class_name)
+								  : mem_strdup_or_null(o->class_name);
 	o->pid_file = mem_strdup_or_null(o->pid_file);
 }
 

@@ -38,7 +38,8 @@ static bool secret_is_usable(const char *file, const struct teller *t)
 }
 
 /* Whether everything the section names can be read, and this machine can do what it asks for. */
-static bool upstream_is_usable(const struct config *cfg, const struct config_upstream *u, const struct teller *t)
+static bool upstream_is_usable(const struct config *cfg, const struct config_upstream *u,
+			       const struct teller *t)
 {
 	struct config_client_secrets secrets;
 	struct upstream_settings settings;

@@ -71,8 +71,8 @@ static json_t *processes_object(const struct service *s)
 	json_put_key(o, "master", json_integer(s->master_pid));
 	json_put_key(o, "relay", json_integer(getpid()));
 	json_put_key(o, "keys",
-		     config_has_tls(s->cfg) ? json_boolean(atomic_load(&s->board->shared->ready[ROLE_KEYS])) :
-					      json_null());
+		     config_has_tls(s->cfg) ? json_boolean(atomic_load(&s->board->shared->ready[ROLE_KEYS]))
+					    : json_null());
 	json_put_key(o, "workers", json_integer(count.total));
 	json_put_key(o, "workers_starting", json_integer(count.starting));
 	json_put_key(o, "workers_idle", json_integer(count.idle));

@@ -50,7 +50,8 @@ static bool may_retire(void *ctx)
 
 	if (h->going.count == 0)
 		return true;
-	return clock_mono_ms() - h->going_since_mono_ms >= GOING_LEAST_MS && !listening_has_clients(&h->going);
+	return clock_mono_ms() - h->going_since_mono_ms >= GOING_LEAST_MS &&
+	       !listening_has_clients(&h->going);
 }
 
 static void retired(void *ctx)
@@ -198,8 +199,9 @@ static int open_house(struct house *h, struct config *cfg, struct err *e)
 		return -1;
 	}
 	s = generation_new(h, cfg);
-	if (scoreboard_create(&h->board, 1, e) < 0 || limits_create(&h->limits, SCOREBOARD_SLOTS_MAX, e) < 0 ||
-	    figures_open(e) < 0 || generation_open(s, h, open, e) < 0 || house_move_pid_file(h, cfg->pid_file, e) < 0) {
+	if (scoreboard_create(&h->board, 1, e) < 0 ||
+	    limits_create(&h->limits, SCOREBOARD_SLOTS_MAX, e) < 0 || figures_open(e) < 0 ||
+	    generation_open(s, h, open, e) < 0 || house_move_pid_file(h, cfg->pid_file, e) < 0) {
 		generation_free(s);
 		return -1;
 	}

@@ -52,12 +52,14 @@ struct service {
 	struct modules modules; /* what the workers load */
 	struct rights worker_rights, relay_rights, auth_rights, program_rights, keys_rights;
 	bool has_relay; /* the handler hands its mail to the relay, over the spool */
-	gid_t view_gid, control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
+	gid_t view_gid,
+		control_gid; /* who may use the relay's sockets; (gid_t)-1: nobody but root and the relay's user */
 	bool has_auth; /* a listener offers AUTH */
 	int auth_fd[2]; /* workers write to the second, the auth process reads (auth/protocol.h); the master keeps both */
 	bool has_monitor; /* somebody wants figures, or to know of our health (daemon/monitor_role.c) */
 	struct listening_set metrics; /* where they are asked for */
-	int probe_fd[2]; /* the monitor's questions to whichever worker is free; workers read from the first */
+	int probe_fd
+		[2]; /* the monitor's questions to whichever worker is free; workers read from the first */
 	bool has_programs; /* some are to be run (daemon/programs.h) */
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	struct service_shared *shared;
@@ -68,7 +70,8 @@ struct service {
 	struct house *house; /* the master's: for its children there is nothing in it */
 	struct scoreboard *board;
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
-	int event_fd[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
+	int event_fd
+		[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	int unsaved_fd; /* from one relay to the next (relay/relay.h); nobody else has it */
 	int64_t started_wall_us;

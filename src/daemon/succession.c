@@ -36,7 +36,8 @@ static void log_refused(void *ctx, const char *text)
 	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
 		text += sizeof(prefix) - 1;
 	figures_add(FIGURE_RELOADS, 1, 0, 1);
-	log_begin(&line, LOG_LEVEL_ERROR, h->tries == HOUSE_TRIES_RELOAD ? "reload_refused" : "upgrade_refused");
+	log_begin(&line, LOG_LEVEL_ERROR,
+		  h->tries == HOUSE_TRIES_RELOAD ? "reload_refused" : "upgrade_refused");
 	log_str(&line, "what", h->tries == HOUSE_TRIES_EXECUTABLE ? "executable" : "configuration");
 	log_str(&line, "msg", text);
 	log_str(&line, "kept", "the old");
@@ -77,7 +78,8 @@ static struct service *make_next(struct house *h)
 	}
 	activation_apply(h->setup->passed, cfg);
 	s = generation_new(h, cfg);
-	if (generation_open(s, h, &h->now->listening, &e) == 0 && house_move_pid_file(h, cfg->pid_file, &e) == 0 &&
+	if (generation_open(s, h, &h->now->listening, &e) == 0 &&
+	    house_move_pid_file(h, cfg->pid_file, &e) == 0 &&
 	    logging_open(cfg, h->setup->options->foreground, &e) == 0)
 		return s;
 	if (e.text[0])
@@ -159,7 +161,8 @@ enum master_change succession_upgrade(void *ctx)
 	struct house *h = ((struct service *)ctx)->house;
 
 	if (h->tries != HOUSE_NO_TRIAL) {
-		log_msg(LOG_LEVEL_WARNING, "upgrade_refused", "a reload or an upgrade is under way: try again");
+		log_msg(LOG_LEVEL_WARNING, "upgrade_refused",
+			"a reload or an upgrade is under way: try again");
 		return MASTER_SAME;
 	}
 	log_msg(LOG_LEVEL_INFO, "upgrade", "the executable is to be replaced");
@@ -173,7 +176,8 @@ static void log_bad_end(struct house *h, int wait_status)
 	struct err e;
 
 	if (WIFSIGNALED(wait_status))
-		err_set(&e, "what tried it was killed by a signal: SIG%s", sigabbrev_np(WTERMSIG(wait_status)));
+		err_set(&e, "what tried it was killed by a signal: SIG%s",
+			sigabbrev_np(WTERMSIG(wait_status)));
 	else
 		err_set(&e, "what tried it ended with status %d", WEXITSTATUS(wait_status));
 	log_refused(h, e.text);

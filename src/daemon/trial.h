@@ -27,7 +27,8 @@ void trial_init(struct trial *t);
  * try runs in the child, with signals as a fresh program has them; what it writes to words_fd is kept, and 0
  * from it means that all is well.
  */
-int trial_begin(struct trial *t, int (*try)(void *ctx, int words_fd), void *ctx, int64_t timeout_ms, struct err *e);
+int trial_begin(struct trial *t, int (*try)(void *ctx, int words_fd), void *ctx, int64_t timeout_ms,
+		struct err *e);
 /* Call about once a second: kills it when its time is over. */
 void trial_tick(struct trial *t);
 /* A process has ended: true when it was that, and then it is over and its words can be heard. */

@@ -74,7 +74,8 @@ static const struct listening *longest_queue(const struct service *s)
 static int refuse_one(const struct service *s)
 {
 	char text[512];
-	int len = snprintf(text, sizeof(text), "421 4.3.2 %s Error: too busy, try again later\r\n", s->cfg->hostname);
+	int len = snprintf(text, sizeof(text), "421 4.3.2 %s Error: too busy, try again later\r\n",
+			   s->cfg->hostname);
 	const struct listening *l;
 
 	/* again: a worker took it, or it went by itself */
@@ -167,5 +168,6 @@ void turn_away(void *ctx, unsigned count)
 	if (pid == 0)
 		refuse(s, count);
 	if (pid < 0)
-		log_msg(LOG_LEVEL_ERROR, "turn_away_failed", "cannot start a process for it: %s", strerror(errno));
+		log_msg(LOG_LEVEL_ERROR, "turn_away_failed", "cannot start a process for it: %s",
+			strerror(errno));
 }

@@ -48,7 +48,8 @@ static char *find_in_path(const char *name)
 {
 	char *all = mem_strdup(getenv("PATH") ? getenv("PATH") : ""), *save = NULL, *found = NULL;
 
-	for (char *folder = strtok_r(all, ":", &save); folder && !found; folder = strtok_r(NULL, ":", &save)) {
+	for (char *folder = strtok_r(all, ":", &save); folder && !found;
+	     folder = strtok_r(NULL, ":", &save)) {
 		found = mem_printf("%s/%s", folder, name);
 		if (found[0] == '/' && is_this_executable(found))
 			break;
@@ -106,7 +107,8 @@ static char **command_line(const struct service_setup *setup, const char *const 
 static bool is_given(const struct service_setup *setup, const char *option, const char *value)
 {
 	for (size_t i = 0; setup->argv[i]; i++)
-		if (strcmp(setup->argv[i], option) == 0 && setup->argv[i + 1] && strcmp(setup->argv[i + 1], value) == 0)
+		if (strcmp(setup->argv[i], option) == 0 && setup->argv[i + 1] &&
+		    strcmp(setup->argv[i + 1], value) == 0)
 			return true;
 	return false;
 }
@@ -219,7 +221,8 @@ static void add_watched(void *ctx, const struct sandbox_subject *subject, int li
 	handover_add_watch(ctx, listener, subject);
 }
 
-static void describe(struct handover *o, const struct house *h, const struct child *const *child, unsigned count)
+static void describe(struct handover *o, const struct house *h, const struct child *const *child,
+		     unsigned count)
 {
 	const struct service *s = h->now;
 
@@ -271,7 +274,8 @@ static void leave(struct house *h, struct handover *o, int exe_fd)
 		handover_keep(o, true);
 		activation_hand_over(h->setup->passed);
 		execute(h->setup, exe_fd, fd, false);
-		err_set_os(&e, errno, "%s: cannot execute it", exe_fd >= 0 ? "the old executable" : h->setup->program);
+		err_set_os(&e, errno, "%s: cannot execute it",
+			   exe_fd >= 0 ? "the old executable" : h->setup->program);
 		handover_keep(o, false);
 		close(fd);
 	}
@@ -394,8 +398,9 @@ int upgrade_enter(struct house *h, struct err *e)
 		bool is_ours = !s->listener[0];
 		int fd = copy_of(s->fd);
 
-		if (fd < 0 || listening_adopt(is_ours ? &h->metrics : &h->setup->passed->open, fd, &s->endpoint,
-					      is_ours ? "metrics" : s->listener, SOMAXCONN, e) < 0) {
+		if (fd < 0 ||
+		    listening_adopt(is_ours ? &h->metrics : &h->setup->passed->open, fd, &s->endpoint,
+				    is_ours ? "metrics" : s->listener, SOMAXCONN, e) < 0) {
 			err_prefix(e, "a socket of the executable before this one");
 			return -1;
 		}

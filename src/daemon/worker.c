@@ -279,7 +279,8 @@ static int open_all(struct worker *w, struct err *e)
 	if (w->programs.setting[PROGRAM_FILTER].word_count > 0)
 		w->handler = filter_handler_open(w->handler, &w->program_line);
 	worker_use_module(w);
-	if (acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, w->service->probe_fd[0], e) < 0)
+	if (acceptor_open(&w->acceptor, &w->service->listening, &w->start->control, w->service->probe_fd[0],
+			  e) < 0)
 		return -1;
 	return confine_enter(&w->service->confine, ROLE_WORKER, e);
 }

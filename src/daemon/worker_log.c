@@ -165,7 +165,8 @@ void worker_log_handshake(struct worker *w, const struct session_tls *tls, const
 	struct log_line line;
 
 	if (tls)
-		figures_add(FIGURE_TLS_SESSIONS, figure_word(FIGURE_TLS_SESSIONS, 0, tls->version, strlen(tls->version)),
+		figures_add(FIGURE_TLS_SESSIONS,
+			    figure_word(FIGURE_TLS_SESSIONS, 0, tls->version, strlen(tls->version)),
 			    tls->resumed, 1);
 	else
 		figures_add(FIGURE_TLS_FAILURES, w->figure, 0, 1);
@@ -206,14 +207,15 @@ static void on_trace(void *ctx, bool from_client, const char *text, size_t len)
 
 void worker_listen_to_sessions(struct worker *w)
 {
-	w->events = (struct session_events){ .verb = on_verb,
-					     .accepted = on_accepted,
-					     .content = on_content,
-					     .rejected = on_rejected,
-					     .peer = on_peer,
-					     .tls = on_tls,
-					     .trace = log_wants(LOG_LEVEL_DEBUG, "dialogue") ? on_trace : NULL,
-					     .ctx = w };
+	w->events =
+		(struct session_events){ .verb = on_verb,
+					 .accepted = on_accepted,
+					 .content = on_content,
+					 .rejected = on_rejected,
+					 .peer = on_peer,
+					 .tls = on_tls,
+					 .trace = log_wants(LOG_LEVEL_DEBUG, "dialogue") ? on_trace : NULL,
+					 .ctx = w };
 }
 
 /* ---- outside of the dialogue ---------------------------------------------------------- */

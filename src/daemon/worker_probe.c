@@ -35,7 +35,8 @@ static enum handler_verdict on_mail(struct handler *h, struct envelope *env, str
 	if (!w->service->has_relay)
 		return HANDLER_ACCEPT;
 	if (spool_free_bytes(&w->spool, &free_bytes, &e) == 0 && free_bytes < least) {
-		err_set(&e, "%s: %llu bytes free, below min_free", w->spool.path, (unsigned long long)free_bytes);
+		err_set(&e, "%s: %llu bytes free, below min_free", w->spool.path,
+			(unsigned long long)free_bytes);
 		return refuse(e.text, reply);
 	}
 	return spool_try(&w->spool, &e) == SPOOL_OK ? HANDLER_ACCEPT : refuse(e.text, reply);
@@ -50,7 +51,8 @@ static enum handler_verdict no_rcpt(struct handler *h, struct envelope *env, str
 	return HANDLER_REFUSE;
 }
 
-static enum handler_verdict no_chunk(struct handler *h, const char *data, size_t len, struct smtp_reply *reply)
+static enum handler_verdict no_chunk(struct handler *h, const char *data, size_t len,
+				     struct smtp_reply *reply)
 {
 	(void)data;
 	(void)len;

@@ -174,7 +174,8 @@ void worker_serve(struct worker *w, int fd, const struct listening *from)
 	worker_log_session(w, end, began_mono_ms);
 	stream_close(&w->stream);
 	if (end != SESSION_QUIT && end != SESSION_LOST)
-		stream_linger(&w->stream, end == SESSION_SHED ? LINGER_SHED_MS : LINGER_MS); /* our 421 is to arrive */
+		stream_linger(&w->stream,
+			      end == SESSION_SHED ? LINGER_SHED_MS : LINGER_MS); /* our 421 is to arrive */
 	close(fd);
 	proctitle_set("worker");
 }

@@ -66,7 +66,8 @@ static bool is_elsewhere(struct findings *f, const char *what, const char *file)
 {
 	if (!file || !secret_is_elsewhere(file))
 		return false;
-	finding_add(f, FINDING_SKIPPED, "%s: %s is known to the service only: systemd hands it over", what, file);
+	finding_add(f, FINDING_SKIPPED, "%s: %s is known to the service only: systemd hands it over", what,
+		    file);
 	return true;
 }
 

@@ -137,7 +137,8 @@ void check_sandbox(void *subject, struct findings *f)
 		return;
 	}
 	if (d->cfg->seccomp == SANDBOX_LOG) {
-		finding_add(f, FINDING_WARNING, "seccomp = log: what a process has no business with is told of, and done");
+		finding_add(f, FINDING_WARNING,
+			    "seccomp = log: what a process has no business with is told of, and done");
 		finding_advise(f, "when the log has no event=sandbox_violation: seccomp = enforce");
 		return;
 	}
@@ -148,6 +149,7 @@ void check_sandbox(void *subject, struct findings *f)
 	}
 	finding_add(f, sandbox_support_is_poor(&support) ? FINDING_WARNING : FINDING_OK, "%s", lacks);
 	if (sandbox_support_is_poor(&support))
-		finding_advise(f, "the service works without; a container may be told to allow seccomp(2) and "
-				  "landlock_create_ruleset(2)");
+		finding_advise(f,
+			       "the service works without; a container may be told to allow seccomp(2) and "
+			       "landlock_create_ruleset(2)");
 }

@@ -48,7 +48,8 @@ static void lay_out(void)
 		place[i].first = *used;
 		/* a histogram: its buckets, the one above all bounds, the sum */
 		place[i].each = f->kind == FIGURE_HISTOGRAM ? figure_bounds_count(f) + 2 : 1;
-		place[i].count = place[i].each * figure_label_size(&f->label[0]) * figure_label_size(&f->label[1]);
+		place[i].count =
+			place[i].each * figure_label_size(&f->label[0]) * figure_label_size(&f->label[1]);
 		*used += place[i].count;
 	}
 }
@@ -261,7 +262,8 @@ void figures_observe(enum figure f, unsigned a, int64_t value)
 void figures_reset_gauges(enum figures_area own)
 {
 	for (int i = 0; i < FIGURE_COUNT; i++) {
-		if (figure_table[i].kind != FIGURE_GAUGE || figure_table[i].area != own || !area[own].writable)
+		if (figure_table[i].kind != FIGURE_GAUGE || figure_table[i].area != own ||
+		    !area[own].writable)
 			continue;
 		for (size_t k = 0; k < place[i].count; k++)
 			atomic_store_explicit(area[own].cells + place[i].first + k, 0, memory_order_relaxed);

@@ -94,8 +94,8 @@ static const char *label_value(const struct figure_info *f, const struct figure_
 }
 
 /* One line up to its value. le: of a bucket, NULL: none. */
-static void put_name(struct renderer *r, const struct figure_info *f, const char *suffix, const char *const *value,
-		     const char *le)
+static void put_name(struct renderer *r, const struct figure_info *f, const char *suffix,
+		     const char *const *value, const char *le)
 {
 	const char *before = "{";
 
@@ -183,8 +183,9 @@ static void put_one(struct renderer *r, enum figure index, unsigned a, unsigned 
 
 static void put_head(struct renderer *r, const struct figure_info *f)
 {
-	static const char *const kinds[] = { [FIGURE_COUNTER] = "counter", [FIGURE_GAUGE] = "gauge",
-					     [FIGURE_HISTOGRAM] = "histogram" };
+	static const char *const kinds[] = {
+		[FIGURE_COUNTER] = "counter", [FIGURE_GAUGE] = "gauge", [FIGURE_HISTOGRAM] = "histogram"
+	};
 	bool open = r->format == FIGURES_OPENMETRICS;
 	const char *suffix = !open && f->kind == FIGURE_COUNTER ? "_total" : "";
 	const char *unit = figure_unit_name(f);

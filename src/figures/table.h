@@ -12,7 +12,13 @@
 #include <stdint.h>
 
 /* Who counts. Each has memory of its own, which the others cannot write to (figures.h). */
-enum figures_area { FIGURES_OF_MASTER, FIGURES_OF_WORKERS, FIGURES_OF_RELAY, FIGURES_OF_AUTH, FIGURES_OF_MONITOR };
+enum figures_area {
+	FIGURES_OF_MASTER,
+	FIGURES_OF_WORKERS,
+	FIGURES_OF_RELAY,
+	FIGURES_OF_AUTH,
+	FIGURES_OF_MONITOR
+};
 #define FIGURES_AREAS 5
 
 enum figure {
@@ -97,7 +103,8 @@ enum figures_names {
 
 struct figure_label {
 	const char *name; /* NULL: no such label */
-	const char *const *words; /* its values, ended by NULL; the last stands for what is none of the others */
+	const char *const
+		*words; /* its values, ended by NULL; the last stands for what is none of the others */
 	enum figures_names names; /* or these */
 };
 #define FIGURE_LABELS 2

@@ -91,7 +91,8 @@ static bool is_answer(const struct keys_answer *answer, ssize_t len)
 }
 
 /* The question and its answer. Whatever is not one ends the connection, or it would be out of step for good. */
-static enum turn take_turn(const struct keys_request *request, struct keys_answer *answer, int64_t deadline_mono_ms)
+static enum turn take_turn(const struct keys_request *request, struct keys_answer *answer,
+			   int64_t deadline_mono_ms)
 {
 	size_t len = offsetof(struct keys_request, data) + request->len;
 	ssize_t n;

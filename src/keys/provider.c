@@ -67,7 +67,8 @@ static int import_ours(struct provider_key *key, const OSSL_PARAM *der, const OS
 	const void *octets;
 	size_t len;
 
-	if (!OSSL_PARAM_get_octet_string_ptr(der, &octets, &len) || !OSSL_PARAM_get_uint32(number, &key->number))
+	if (!OSSL_PARAM_get_octet_string_ptr(der, &octets, &len) ||
+	    !OSSL_PARAM_get_uint32(number, &key->number))
 		return 0;
 	data = octets;
 	key->public_half = d2i_PUBKEY(NULL, &data, (long)len);
@@ -79,8 +80,9 @@ static int import_ours(struct provider_key *key, const OSSL_PARAM *der, const OS
 static int import_public(struct provider_key *key, const OSSL_PARAM params[])
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, key->type, NULL);
-	int result = ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
-		     EVP_PKEY_fromdata(ctx, &key->public_half, EVP_PKEY_PUBLIC_KEY, (OSSL_PARAM *)params) == 1;
+	int result =
+		ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
+		EVP_PKEY_fromdata(ctx, &key->public_half, EVP_PKEY_PUBLIC_KEY, (OSSL_PARAM *)params) == 1;
 
 	EVP_PKEY_CTX_free(ctx);
 	return result;
@@ -132,13 +134,15 @@ static int key_get_params(void *keydata, OSSL_PARAM params[])
 
 static const OSSL_PARAM *key_gettable_params(void *provctx)
 {
-	static const OSSL_PARAM gettable[] = { OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
-					       OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
-					       OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
-					       OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),
-					       OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0),
-					       OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
-					       OSSL_PARAM_END };
+	static const OSSL_PARAM gettable[] = {
+		OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
+		OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
+		OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
+		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
+		OSSL_PARAM_END
+	};
 
 	(void)provctx;
 	return gettable;
@@ -229,7 +233,8 @@ static const OSSL_ALGORITHM *query(void *provctx, int operation_id, int *no_cach
 	}
 }
 
-static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **provctx)
+static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
+		void **provctx)
 {
 	static const OSSL_DISPATCH functions[] = {
 		{ OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query },
@@ -250,7 +255,8 @@ static OSSL_LIB_CTX *context(void)
 	if (libctx)
 		return libctx;
 	libctx = OSSL_LIB_CTX_new();
-	if (libctx && (OSSL_PROVIDER_add_builtin(libctx, NAME, init) != 1 || !OSSL_PROVIDER_load(libctx, NAME))) {
+	if (libctx &&
+	    (OSSL_PROVIDER_add_builtin(libctx, NAME, init) != 1 || !OSSL_PROVIDER_load(libctx, NAME))) {
 		OSSL_LIB_CTX_free(libctx);
 		libctx = NULL;
 	}
@@ -260,7 +266,8 @@ static OSSL_LIB_CTX *context(void)
 static EVP_PKEY *make_key(const char *type, unsigned char *der, size_t len, uint32_t number)
 {
 	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(PARAM_PUBLIC, der, len),
-				OSSL_PARAM_construct_uint32(PARAM_NUMBER, &number), OSSL_PARAM_construct_end() };
+				OSSL_PARAM_construct_uint32(PARAM_NUMBER, &number),
+				OSSL_PARAM_construct_end() };
 	OSSL_LIB_CTX *libctx = context();
 	EVP_PKEY_CTX *ctx = libctx ? EVP_PKEY_CTX_new_from_name(libctx, type, NULL) : NULL;
 	EVP_PKEY *key = NULL;
@@ -280,7 +287,8 @@ EVP_PKEY *keys_provider_key(const EVP_PKEY *public_key, uint32_t number, struct 
 
 	OPENSSL_free(der);
 	if (!key)
-		err_set(e, "keys of the type %s cannot be used: take RSA, EC or Ed25519", type ? type : "unknown");
+		err_set(e, "keys of the type %s cannot be used: take RSA, EC or Ed25519",
+			type ? type : "unknown");
 	ERR_clear_error();
 	return key;
 }

@@ -42,8 +42,8 @@ static void operation_free(void *ctx)
 }
 
 /* The answer to a question with that data; false: there is none. At most cap octets into out. */
-static bool ask(const struct operation *o, const unsigned char *data, size_t len, unsigned char *out, size_t cap,
-		size_t *out_len)
+static bool ask(const struct operation *o, const unsigned char *data, size_t len, unsigned char *out,
+		size_t cap, size_t *out_len)
 {
 	struct keys_request request = { .key = o->key->number,
 					.scheme = o->scheme,
@@ -84,7 +84,7 @@ static const struct {
 	enum keys_digest digest;
 } digests[] = {
 	{ NID_md5_sha1, KEYS_MD5_SHA1 }, { NID_sha1, KEYS_SHA1 },     { NID_sha224, KEYS_SHA224 },
-	{ NID_sha256, KEYS_SHA256 },	 { NID_sha384, KEYS_SHA384 }, { NID_sha512, KEYS_SHA512 },
+	{ NID_sha256, KEYS_SHA256 },     { NID_sha384, KEYS_SHA384 }, { NID_sha512, KEYS_SHA512 },
 };
 
 static bool set_digest(struct operation *o, const char *name)
@@ -134,10 +134,11 @@ static int rsa_set_params(void *ctx, const OSSL_PARAM params[])
 
 static const OSSL_PARAM *rsa_settable_params(void *ctx, void *provctx)
 {
-	static const OSSL_PARAM settable[] = { OSSL_PARAM_int(OSSL_SIGNATURE_PARAM_PAD_MODE, NULL),
-					       OSSL_PARAM_int(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL),
-					       OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_MGF1_DIGEST, NULL, 0),
-					       OSSL_PARAM_END };
+	static const OSSL_PARAM settable[] = {
+		OSSL_PARAM_int(OSSL_SIGNATURE_PARAM_PAD_MODE, NULL),
+		OSSL_PARAM_int(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_MGF1_DIGEST, NULL, 0), OSSL_PARAM_END
+	};
 
 	(void)ctx;
 	(void)provctx;
@@ -186,7 +187,8 @@ static int sign_init(void *ctx, const char *digest, void *keydata, const OSSL_PA
 }
 
 /* sig NULL: how much room it takes at most. */
-static int sign(void *ctx, unsigned char *sig, size_t *sig_len, size_t cap, const unsigned char *data, size_t len)
+static int sign(void *ctx, unsigned char *sig, size_t *sig_len, size_t cap, const unsigned char *data,
+		size_t len)
 {
 	const struct operation *o = ctx;
 
@@ -198,8 +200,8 @@ static int sign(void *ctx, unsigned char *sig, size_t *sig_len, size_t cap, cons
 
 #define SIGNATURE_FUNCTIONS(id)                                                                              \
 	{ OSSL_FUNC_SIGNATURE_NEWCTX, (void (*)(void))id##_new },                                            \
-	{ OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))operation_free },                                     \
-	{ OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))sign_init },                                 \
+		{ OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))operation_free },                             \
+		{ OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))sign_init },                         \
 	{                                                                                                    \
 		OSSL_FUNC_SIGNATURE_DIGEST_SIGN, (void (*)(void))sign                                        \
 	}
@@ -240,10 +242,11 @@ static int cipher_set_params(void *ctx, const OSSL_PARAM params[])
 
 static const OSSL_PARAM *cipher_settable_params(void *ctx, void *provctx)
 {
-	static const OSSL_PARAM settable[] = { OSSL_PARAM_int(OSSL_ASYM_CIPHER_PARAM_PAD_MODE, NULL),
-					       OSSL_PARAM_uint(OSSL_ASYM_CIPHER_PARAM_TLS_CLIENT_VERSION, NULL),
-					       OSSL_PARAM_uint(OSSL_ASYM_CIPHER_PARAM_TLS_NEGOTIATED_VERSION, NULL),
-					       OSSL_PARAM_END };
+	static const OSSL_PARAM settable[] = {
+		OSSL_PARAM_int(OSSL_ASYM_CIPHER_PARAM_PAD_MODE, NULL),
+		OSSL_PARAM_uint(OSSL_ASYM_CIPHER_PARAM_TLS_CLIENT_VERSION, NULL),
+		OSSL_PARAM_uint(OSSL_ASYM_CIPHER_PARAM_TLS_NEGOTIATED_VERSION, NULL), OSSL_PARAM_END
+	};
 
 	(void)ctx;
 	(void)provctx;
@@ -258,7 +261,8 @@ static int decrypt_init(void *ctx, void *keydata, const OSSL_PARAM params[])
 	return o->key && o->key->has_private && cipher_set_params(o, params);
 }
 
-static int decrypt(void *ctx, unsigned char *out, size_t *out_len, size_t cap, const unsigned char *in, size_t len)
+static int decrypt(void *ctx, unsigned char *out, size_t *out_len, size_t cap, const unsigned char *in,
+		   size_t len)
 {
 	if (out)
 		return ask(ctx, in, len, out, cap, out_len);

@@ -263,7 +263,8 @@ int keys_server_run(const struct keys_server_config *cfg, struct err *e)
 	pthread_mutex_destroy(&s.lock);
 	if (result == 0 && s.line_ended && !cfg->control->old && !cfg->control->retiring) {
 		/* only a worker that is no longer ours can shut it down; as the listening sockets, too */
-		err_set(e, "the line from the workers is shut down: TLS fails until certificates are read again (HUP)");
+		err_set(e,
+			"the line from the workers is shut down: TLS fails until certificates are read again (HUP)");
 		result = -1;
 	}
 	return result;

@@ -27,7 +27,7 @@ static const struct {
 } curves[] = {
 	{ 23, 65, false }, { 24, 97, false }, { 25, 133, false }, /* secp256r1, secp384r1, secp521r1 */
 	{ 26, 65, false }, { 27, 97, false }, { 28, 129, false }, /* brainpool (RFC 7027) */
-	{ 29, 32, true }, { 30, 56, true }, /* x25519, x448 */
+	{ 29, 32, true },  { 30, 56, true }, /* x25519, x448 */
 };
 
 /* RFC 8422 5.4: curve_type named_curve(3), the curve, a point of its own length. */
@@ -61,15 +61,16 @@ static bool is_dhe(const unsigned char *data, size_t len)
 	at = at ? number(at, end, &generator) : NULL;
 	two = at && generator == 1 ? at - 1 : NULL;
 	at = at ? number(at, end, &value) : NULL;
-	return at == end && prime >= 128 && prime % 8 == 0 && data[2] & 0x80 && two && *two == 2 && value > 0 &&
-	       value <= prime;
+	return at == end && prime >= 128 && prime % 8 == 0 && data[2] & 0x80 && two && *two == 2 &&
+	       value > 0 && value <= prime;
 }
 
 enum keys_statement keys_statement_of(const unsigned char *data, size_t len)
 {
 	if (is_verify(data, len))
 		return KEYS_STATEMENT_VERIFY;
-	if (len > RANDOMS && (is_ecdhe(data + RANDOMS, len - RANDOMS) || is_dhe(data + RANDOMS, len - RANDOMS)))
+	if (len > RANDOMS &&
+	    (is_ecdhe(data + RANDOMS, len - RANDOMS) || is_dhe(data + RANDOMS, len - RANDOMS)))
 		return KEYS_STATEMENT_EXCHANGE;
 	return KEYS_STATEMENT_NONE;
 }

@@ -81,8 +81,8 @@ static bool sign(EVP_PKEY *key, const struct keys_request *r, unsigned char *out
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *how = NULL; /* belongs to ctx */
-	bool good = ctx &&
-		    EVP_DigestSignInit_ex(ctx, &how, digests[r->digest].name, NULL, NULL, key, NULL) == 1;
+	bool good =
+		ctx && EVP_DigestSignInit_ex(ctx, &how, digests[r->digest].name, NULL, NULL, key, NULL) == 1;
 
 	if (good && r->scheme == KEYS_RSA_PSS)
 		good = EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) > 0 &&
@@ -114,7 +114,8 @@ static bool decrypt(EVP_PKEY *key, const struct keys_request *r, unsigned char *
 	return good;
 }
 
-void keys_use(const struct vault *v, const struct keys_request *request, size_t len, struct keys_answer *answer)
+void keys_use(const struct vault *v, const struct keys_request *request, size_t len,
+	      struct keys_answer *answer)
 {
 	size_t out_len = sizeof(answer->data);
 	EVP_PKEY *key;

@@ -9,6 +9,7 @@
 #include "keys/vault.h"
 
 /* len: of what was received, which may be anything. Fills *answer, whatever comes of it. Any thread. */
-void keys_use(const struct vault *v, const struct keys_request *request, size_t len, struct keys_answer *answer);
+void keys_use(const struct vault *v, const struct keys_request *request, size_t len,
+	      struct keys_answer *answer);
 
 #endif

@@ -147,8 +147,8 @@ int listening_adopt(struct listening_set *set, int fd, const struct endpoint *ep
 	return 0;
 }
 
-static int share(struct listening_set *set, struct listening *l, const struct endpoint *ep, const char *listener,
-		 unsigned backlog, struct err *e)
+static int share(struct listening_set *set, struct listening *l, const struct endpoint *ep,
+		 const char *listener, unsigned backlog, struct err *e)
 {
 	int fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 3);
 
@@ -170,8 +170,8 @@ static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
 	if (a->kind != b->kind)
 		return false;
-	return a->kind == ENDPOINT_UNIX ? strcmp(a->path, b->path) == 0 :
-					  a->port == b->port && strcmp(a->host, b->host) == 0;
+	return a->kind == ENDPOINT_UNIX ? strcmp(a->path, b->path) == 0
+					: a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
 /* Without its port: of those that the system chose, two are for two endpoints. */
@@ -199,8 +199,8 @@ static int share_endpoint(struct listening_set *set, struct listening_set *open,
 	for (size_t i = 0; open && i < open->count; i++) {
 		struct listening *l = &open->item[i];
 
-		if (l->taken || !is_same_endpoint(&l->endpoint, ep) || (owner && strcmp(l->listener, owner) != 0) ||
-		    has_host(set, before, l->address))
+		if (l->taken || !is_same_endpoint(&l->endpoint, ep) ||
+		    (owner && strcmp(l->listener, owner) != 0) || has_host(set, before, l->address))
 			continue;
 		if (share(set, l, ep, listener, backlog, e) < 0)
 			return -1;

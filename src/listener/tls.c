@@ -294,8 +294,9 @@ static void use_throwaway(SSL *server)
 	X509 *cert = X509_new();
 
 	if (key && cert && X509_set_version(cert, X509_VERSION_3) == 1 &&
-	    X509_gmtime_adj(X509_getm_notBefore(cert), 0) && X509_gmtime_adj(X509_getm_notAfter(cert), 3600) &&
-	    X509_set_pubkey(cert, key) == 1 && X509_sign(cert, key, EVP_sha256()) > 0) {
+	    X509_gmtime_adj(X509_getm_notBefore(cert), 0) &&
+	    X509_gmtime_adj(X509_getm_notAfter(cert), 3600) && X509_set_pubkey(cert, key) == 1 &&
+	    X509_sign(cert, key, EVP_sha256()) > 0) {
 		SSL_certs_clear(server);
 		SSL_use_cert_and_key(server, cert, key, NULL, 1);
 	}

@@ -29,7 +29,7 @@ struct tls_pair {
 /* key_file NULL: the key is in cert_file, too. in_date: one that has expired, or is not valid yet, is refused. */
 int tls_pair_load(struct tls_pair *pair, const char *cert_file, const char *key_file, bool in_date, struct err *e);
 /* The same of what was read by somebody else: the certificate and its chain, at least one; the key. Takes both over. */
-void tls_pair_take(struct tls_pair *pair, const char *cert_file, STACK_OF(X509) *certs, EVP_PKEY *key);
+void tls_pair_take(struct tls_pair *pair, const char *cert_file, STACK_OF(X509) * certs, EVP_PKEY *key);
 /* Overwrites the key. Also for one that is all zero. */
 void tls_pair_release(struct tls_pair *pair);
 

@@ -18,7 +18,7 @@
 
 /* Certificates of a listener's pairs, by position, each with its chain. */
 struct listener_certs {
-	STACK_OF(X509) **pair; /* owned */
+	STACK_OF(X509) * *pair; /* owned */
 	size_t count;
 	uint32_t first_key; /* number in the vault of the first pair's; the others follow */
 };
@@ -186,7 +186,8 @@ static void take_reason(const unsigned char *data, size_t len, int status, struc
 }
 
 /* What the child says, until it ends. */
-static int hear(struct tls_pairs *pairs, const struct tls_settings *settings, int fd, pid_t pid, struct err *e)
+static int hear(struct tls_pairs *pairs, const struct tls_settings *settings, int fd, pid_t pid,
+		struct err *e)
 {
 	unsigned char *data = mem_alloc(VAULT_BYTES_MAX);
 	struct cursor c = { data, data };

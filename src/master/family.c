@@ -299,8 +299,8 @@ void family_kill_overdue(struct master *m)
 			end_overdue_guest(c, &m->board->slot[c->slot], now);
 		if (c->kill_at_mono_ms == 0 || now < c->kill_at_mono_ms)
 			continue;
-		log_msg(LOG_LEVEL_WARNING, "killed", "%s %ld did not make way in time", child_role_name(c->role),
-			(long)c->pid);
+		log_msg(LOG_LEVEL_WARNING, "killed", "%s %ld did not make way in time",
+			child_role_name(c->role), (long)c->pid);
 		kill(c->pid, SIGKILL);
 		c->kill_at_mono_ms = 0;
 	}

@@ -58,7 +58,8 @@ static void say_flood(struct overload *o, struct scoreboard *board, int64_t now)
 	struct log_line line;
 	unsigned count;
 
-	if (now - o->flood_said_mono_ms < SAY_MS || (count = atomic_exchange(&board->shared->flood_unsaid, 0)) == 0)
+	if (now - o->flood_said_mono_ms < SAY_MS ||
+	    (count = atomic_exchange(&board->shared->flood_unsaid, 0)) == 0)
 		return;
 	log_begin(&line, LOG_LEVEL_WARNING, "flood");
 	log_int(&line, "not_logged", count);
@@ -68,7 +69,8 @@ static void say_flood(struct overload *o, struct scoreboard *board, int64_t now)
 
 /* ---- clients that go -------------------------------------------------------------------- */
 
-static void tell(struct overload *o, struct scoreboard *board, struct child *worker, const struct shed_client *c)
+static void tell(struct overload *o, struct scoreboard *board, struct child *worker,
+		 const struct shed_client *c)
 {
 	struct scoreboard_slot *slot = &board->slot[c->slot];
 
@@ -85,8 +87,8 @@ static void tell(struct overload *o, struct scoreboard *board, struct child *wor
 }
 
 /* Clients that a worker waits for; *going: those that were told and are not gone yet. */
-static size_t collect(const struct shed_policy *policy, const struct scoreboard *board, const struct child *worker,
-		      struct shed_client *clients, unsigned *going, int64_t now)
+static size_t collect(const struct shed_policy *policy, const struct scoreboard *board,
+		      const struct child *worker, struct shed_client *clients, unsigned *going, int64_t now)
 {
 	size_t n = 0;
 
@@ -126,7 +128,8 @@ static size_t end_overdue(struct overload *o, const struct shed_policy *policy, 
  * Workers of the executable before this one write elsewhere how long they wait: as many as there is room wanted are
  * asked to judge for themselves, others at each look. Those who go are not known here, and not counted.
  */
-static void ask_foreign(struct overload *o, const struct scoreboard *board, struct child *worker, unsigned room)
+static void ask_foreign(struct overload *o, const struct scoreboard *board, struct child *worker,
+			unsigned room)
 {
 	for (unsigned seen = 0; seen < board->slots && room > 0; seen++) {
 		struct child *c = &worker[o->next_foreign++ % board->slots];
@@ -172,8 +175,9 @@ static uint64_t taken(const struct scoreboard *board)
 }
 
 /* taken: from before `waiting` was asked for, so nobody is in both. */
-static void tell_overdue(struct overload *o, const struct shed_policy *policy, const struct master_roles *roles,
-			 struct scoreboard *board, uint64_t taken, unsigned waiting, int64_t now)
+static void tell_overdue(struct overload *o, const struct shed_policy *policy,
+			 const struct master_roles *roles, struct scoreboard *board, uint64_t taken,
+			 unsigned waiting, int64_t now)
 {
 	unsigned told = atomic_exchange(&board->shared->turned_away, 0), overdue;
 
@@ -192,14 +196,17 @@ static void tell_overdue(struct overload *o, const struct shed_policy *policy, c
  * that no more may be started, and that connections wait for more than those who are free.
  */
 static void look(struct overload *o, const struct master_limits *limits, const struct master_roles *roles,
-		 struct scoreboard *board, struct child *worker, const struct scoreboard_count *count, int64_t now)
+		 struct scoreboard *board, struct child *worker, const struct scoreboard_count *count,
+		 int64_t now)
 {
 	bool full = count->total >= limits->pool.max_workers && roles->waiting;
 	uint64_t taken_before = taken(board);
-	unsigned waiting = full ? roles->waiting(roles->ctx) : 0, free_workers = count->idle + count->starting;
+	unsigned waiting = full ? roles->waiting(roles->ctx) : 0,
+		 free_workers = count->idle + count->starting;
 
 	o->look_mono_ms = now + OVERLOAD_LOOK_MS;
-	end_slow_ones(o, &limits->shed, board, worker, waiting > free_workers ? waiting - free_workers : 0, now);
+	end_slow_ones(o, &limits->shed, board, worker, waiting > free_workers ? waiting - free_workers : 0,
+		      now);
 	tell_overdue(o, &limits->shed, roles, board, taken_before, waiting, now);
 	figures_set(FIGURE_BACKLOG, 0, 0, waiting);
 	say_what_was_done(o, waiting, now);

@@ -16,7 +16,8 @@ static const size_t board_bytes =
 
 int scoreboard_create(struct scoreboard **board, unsigned slots, struct err *e)
 {
-	void *p = mmap(NULL, board_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, board_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
 
 	ASSERT(slots <= SCOREBOARD_SLOTS_MAX);
 	if (p == MAP_FAILED) {
@@ -81,8 +82,9 @@ void scoreboard_set(struct scoreboard_slot *slot, unsigned generation, enum slot
 
 bool scoreboard_may_log(struct scoreboard *board, enum scoreboard_lines about, int64_t now_mono_ms)
 {
-	static const unsigned most[] = { [LINES_OF_TALK] = SCOREBOARD_LINES_OF_TALK,
-					 [LINES_OF_MAIL] = SCOREBOARD_LINES_OF_MAIL };
+	static const unsigned most[] = {
+		[LINES_OF_TALK] = SCOREBOARD_LINES_OF_TALK, [LINES_OF_MAIL] = SCOREBOARD_LINES_OF_MAIL
+	};
 	struct scoreboard_flood *flood = &board->shared->flood[about];
 	int64_t second = now_mono_ms / 1000;
 

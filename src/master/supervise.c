@@ -22,7 +22,8 @@
 
 /* ---- changes ------------------------------------------------------------------- */
 
-static void execute(struct master *m, void (*how)(void *ctx, const struct child *const *child, unsigned count))
+static void execute(struct master *m,
+		    void (*how)(void *ctx, const struct child *const *child, unsigned count))
 {
 	const struct child **alive = mem_array(family_places(m) + 1, sizeof(*alive));
 	unsigned count = 0;
@@ -283,8 +284,9 @@ int master_run(const struct master_limits *limits, const struct master_roles *ro
 	proctitle_set("master");
 	loop(&m);
 	if (m.never_ready)
-		err_set(e, "a worker or another process of the service could not start: its own line in the log "
-			   "says why");
+		err_set(e,
+			"a worker or another process of the service could not start: its own line in the log "
+			"says why");
 	else
 		log_msg(LOG_LEVEL_INFO, "stopped", "all processes have ended");
 	free(m.worker);

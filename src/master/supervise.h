@@ -47,7 +47,8 @@ enum master_change {
  */
 struct master_roles {
 	/* Each runs in the child until its end; the return value is the exit status. */
-	int (*run[CHILD_ROLES])(void *ctx, struct child_start *start); /* by role; NULL: this service has none */
+	int (*run[CHILD_ROLES])(void *ctx,
+				struct child_start *start); /* by role; NULL: this service has none */
 	/* Code that is not ours runs in workers: then, and only then, what they say of its deadline has them ended. */
 	bool guests;
 	/* A worker has ended, however it did: nobody is in its slot. */

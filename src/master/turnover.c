@@ -92,7 +92,8 @@ void turnover_inherit(struct master *m)
 	unsigned slot = 0;
 
 	m->begun_mono_ms = clock_mono_ms();
-	m->other = m->roles->inherited_count > 0 ? mem_array(m->roles->inherited_count, sizeof(*m->other)) : NULL;
+	m->other = m->roles->inherited_count > 0 ? mem_array(m->roles->inherited_count, sizeof(*m->other))
+						 : NULL;
 	for (unsigned i = 0; i < m->roles->inherited_count; i++) {
 		const struct child *from = &m->roles->inherited[i];
 

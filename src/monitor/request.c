@@ -176,7 +176,8 @@ void monitor_answer(struct buf *out, int status, const char *content_type, const
 	if (status == 405)
 		buf_adds(out, "Allow: GET, HEAD\r\n");
 	/* figures of now are of no use later, and are no page */
-	buf_adds(out, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
+	buf_adds(out,
+		 "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
 	if (!head)
 		buf_add(out, body, body_len);
 }

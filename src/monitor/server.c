@@ -72,7 +72,8 @@ static void conn_free(struct conn *c)
 		s->done(s->done_ctx);
 }
 
-static void send_answer(struct conn *c, int status, const char *content_type, const struct buf *body, bool head)
+static void send_answer(struct conn *c, int status, const char *content_type, const struct buf *body,
+			bool head)
 {
 	struct server *s = c->server;
 	struct buf out;

@@ -24,7 +24,8 @@ struct server_ops {
 	/* Whether this client (a connected socket) may ask; else it hears 403. */
 	bool (*may_ask)(void *ctx, int fd);
 	/* Fills body and *content_type (constant); the status. */
-	int (*answer)(void *ctx, const struct monitor_request *request, struct buf *body, const char **content_type);
+	int (*answer)(void *ctx, const struct monitor_request *request, struct buf *body,
+		      const char **content_type);
 	void (*answered)(void *ctx, int status); /* also what it answered by itself */
 	void *ctx;
 };

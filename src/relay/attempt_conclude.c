@@ -78,13 +78,16 @@ static const struct fate fate_expired = { "expired", LOG_LEVEL_WARNING, RATE_EXP
 
 static void count_recipient(const struct attempt *a, const struct rcpt_state *r, const struct fate *fate)
 {
-	unsigned upstream = r->upstream ? figures_find(FIGURES_UPSTREAMS, r->upstream) : FIGURES_NAMES_MAX - 1;
+	unsigned upstream =
+		r->upstream ? figures_find(FIGURES_UPSTREAMS, r->upstream) : FIGURES_NAMES_MAX - 1;
 
 	if (a->rules->rates)
 		rates_count(a->rules->rates, fate->rate, clock_mono_ms());
-	figures_add(FIGURE_RECIPIENTS, upstream, figure_word(FIGURE_RECIPIENTS, 1, fate->what, strlen(fate->what)), 1);
+	figures_add(FIGURE_RECIPIENTS, upstream,
+		    figure_word(FIGURE_RECIPIENTS, 1, fate->what, strlen(fate->what)), 1);
 	if (fate->rate == RATE_DELIVERED)
-		figures_observe(FIGURE_QUEUE_SECONDS, upstream, clock_wall_us() - a->message.env.arrived_wall_us);
+		figures_observe(FIGURE_QUEUE_SECONDS, upstream,
+				clock_wall_us() - a->message.env.arrived_wall_us);
 }
 
 static void log_recipient(const struct attempt *a, size_t index, const struct fate *fate)

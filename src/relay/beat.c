@@ -24,7 +24,8 @@ static void set_queue(struct relay *r)
 
 	for (const struct attempt *a = r->unsaved; a; a = a->next)
 		unsaved++;
-	figures_set(FIGURE_QUEUE_MESSAGES, STATE_WAITING, 0, (int64_t)q->count - q->taken - q->held - q->failed);
+	figures_set(FIGURE_QUEUE_MESSAGES, STATE_WAITING, 0,
+		    (int64_t)q->count - q->taken - q->held - q->failed);
 	figures_set(FIGURE_QUEUE_MESSAGES, STATE_IN_FLIGHT, 0, q->taken - unsaved);
 	figures_set(FIGURE_QUEUE_MESSAGES, STATE_HELD, 0, q->held);
 	figures_set(FIGURE_QUEUE_MESSAGES, STATE_FAILED, 0, q->failed);
@@ -38,8 +39,9 @@ static void set_queue(struct relay *r)
 
 static void set_upstream(struct relay *r, const struct relay_upstream *u)
 {
-	static const char *const names[] = { [BREAKER_UP] = "up", [BREAKER_PAUSED] = "paused",
-					     [BREAKER_PROBING] = "probing" };
+	static const char *const names[] = {
+		[BREAKER_UP] = "up", [BREAKER_PAUSED] = "paused", [BREAKER_PROBING] = "probing"
+	};
 	unsigned index = figures_find(FIGURES_UPSTREAMS, u->config->name);
 	const char *name = u->is_suspended ? "suspended" : names[lane_state(u)];
 	const char *const *words = figure_table[FIGURE_UPSTREAM_STATE].label[1].words;

@@ -174,7 +174,8 @@ static void count_attempt(const struct attempt *a, const struct upstream_outcome
 	case UPSTREAM_NOT_STARTED: /* as if it had never been handed out */
 		return;
 	}
-	figures_add(FIGURE_UPSTREAM_REPLIES, upstream, figure_word(FIGURE_UPSTREAM_REPLIES, 1, word, strlen(word)), 1);
+	figures_add(FIGURE_UPSTREAM_REPLIES, upstream,
+		    figure_word(FIGURE_UPSTREAM_REPLIES, 1, word, strlen(word)), 1);
 	figures_observe(FIGURE_ATTEMPT_SECONDS, upstream, clock_wall_us() - a->since_wall_us);
 }
 

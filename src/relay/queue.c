@@ -559,7 +559,8 @@ static int64_t oldest_before(const struct queue *q, int place)
 	struct spool_id id;
 
 	for (uint32_t i = 0; i < q->entry_cap; i++) /* packed ids sort as ids do */
-		if (q->entry[i].place < place && (!least || memcmp(q->entry[i].id, least, SPOOL_ID_PACKED) < 0))
+		if (q->entry[i].place < place &&
+		    (!least || memcmp(q->entry[i].id, least, SPOOL_ID_PACKED) < 0))
 			least = q->entry[i].id;
 	if (!least)
 		return CLOCK_NEVER;

@@ -32,7 +32,8 @@ static bool add_record(struct buf *left, const struct attempt *a)
 
 	if (spool_state_text(&a->state, a->rules->spool, a->message.env.id, &text, &e) < 0)
 		return false;
-	fits = buf_addf(left, "%s %zu %d %d %zu\n", a->message.env.id, text.len, a->tell_success, a->tell_relayed, count);
+	fits = buf_addf(left, "%s %zu %d %d %zu\n", a->message.env.id, text.len, a->tell_success,
+			a->tell_relayed, count);
 	for (size_t i = 0; i < count && fits; i++)
 		fits = buf_addf(left, "%zu\n", a->rcpt[i]);
 	fits = fits && buf_add(left, text.data, text.len);
@@ -134,8 +135,9 @@ static bool take_record(struct record *one, char **at, char *end)
 	char *line = take_line(at, end);
 
 	*one = (struct record){ .id = "" };
-	if (!line || sscanf(line, "%16s %zu %d %d %zu", one->id, &one->len, &one->tell_success, &one->tell_relayed,
-			    &one->count) != 5 ||
+	if (!line ||
+	    sscanf(line, "%16s %zu %d %d %zu", one->id, &one->len, &one->tell_success, &one->tell_relayed,
+		   &one->count) != 5 ||
 	    !spool_id_is_valid(one->id) || one->count > (size_t)(end - *at))
 		return false;
 	one->rcpt = mem_array(one->count + 1, sizeof(*one->rcpt));
@@ -193,7 +195,8 @@ static void take_one(struct relay *r, struct record *one)
 		relay_settle(r, a);
 		return;
 	}
-	log_msg(LOG_LEVEL_ERROR, "spool_error", "%s: what the relay before this one left of it cannot be read", one->id);
+	log_msg(LOG_LEVEL_ERROR, "spool_error",
+		"%s: what the relay before this one left of it cannot be read", one->id);
 	attempt_free(a);
 	queue_forget(&r->queue, one->id); /* it is listed with all others */
 }

@@ -29,12 +29,34 @@
 #define L CALLS_LIVE
 #define F CALLS_FILES
 #define ALL_BITS 0xffffffffu
-#define IS(n, v) { n, ALL_BITS, (uint32_t)(v) }
-#define IS_NULL(n) { n, UINT64_MAX, 0 }
-#define WITHOUT(n, bits) { n, (uint32_t)(bits), 0 }
-#define WITH(n, bits) { n, (uint32_t)(bits), (uint32_t)(bits) }
-#define IF(n, ...) n, { __VA_ARGS__ }
-#define ALWAYS 0, { { 0, 0, 0 } }
+#define IS(n, v)                                                                                             \
+	{                                                                                                    \
+		n, ALL_BITS, (uint32_t)(v)                                                                   \
+	}
+#define IS_NULL(n)                                                                                           \
+	{                                                                                                    \
+		n, UINT64_MAX, 0                                                                             \
+	}
+#define WITHOUT(n, bits)                                                                                     \
+	{                                                                                                    \
+		n, (uint32_t)(bits), 0                                                                       \
+	}
+#define WITH(n, bits)                                                                                        \
+	{                                                                                                    \
+		n, (uint32_t)(bits), (uint32_t)(bits)                                                        \
+	}
+#define IF(n, ...)                                                                                           \
+	n,                                                                                                   \
+	{                                                                                                    \
+		__VA_ARGS__                                                                                  \
+	}
+#define ALWAYS                                                                                               \
+	0,                                                                                                   \
+	{                                                                                                    \
+		{                                                                                            \
+			0, 0, 0                                                                              \
+		}                                                                                            \
+	}
 #define TYPE_BITS 0xf /* of socket(2)'s type: SOCK_CLOEXEC and SOCK_NONBLOCK left out */
 
 /* Namespaces: who makes one is root in it, and reaches parts of the kernel that were not written for strangers. */
@@ -44,8 +66,10 @@
 
 const struct call_row sandbox_allowed[] = {
 	/* what is open */
-	{ L, "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek "
-	  "_llseek close close_range dup dup2 dup3 pipe pipe2 eventfd2 fstat fstat64", ALWAYS },
+	{ L,
+	  "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek "
+	  "_llseek close close_range dup dup2 dup3 pipe pipe2 eventfd2 fstat fstat64",
+	  ALWAYS },
 	{ L, "newfstatat", ALWAYS }, /* fstat() of glibc */
 	{ L, "fstatat64 statx fadvise64 fadvise64_64", ALWAYS },
 	/* F_SETOWN and F_SETSIG are not there: they send signals to others */
@@ -73,10 +97,12 @@ const struct call_row sandbox_allowed[] = {
 	{ L, "ioctl", IF(1, IS(1, TIOCGWINSZ)) },
 
 	/* waiting */
-	{ L, "poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_create "
+	{ L,
+	  "poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_create "
 	  "epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 timerfd_create "
 	  "timerfd_settime timerfd_settime64 nanosleep clock_nanosleep clock_nanosleep_time64 "
-	  "futex futex_time64", ALWAYS },
+	  "futex futex_time64",
+	  ALWAYS },
 
 	/* sockets that are there, and pairs. Fast open would be a connect() */
 	{ L, "recv recvfrom recvmsg", ALWAYS },
@@ -119,31 +145,41 @@ const struct call_row sandbox_allowed[] = {
 	{ L, "munmap mremap madvise membarrier", ALWAYS },
 
 	/* time, chance, who and where one is */
-	{ L, "clock_gettime clock_gettime64 clock_getres clock_getres_time64 gettimeofday time "
+	{ L,
+	  "clock_gettime clock_gettime64 clock_getres clock_getres_time64 gettimeofday time "
 	  "times getrandom getpid getppid gettid getuid getuid32 geteuid geteuid32 getgid "
-	  "getgid32 getegid getegid32 getgroups getgroups32 getrusage getrlimit ugetrlimit", ALWAYS },
+	  "getgid32 getegid getegid32 getgroups getgroups32 getrusage getrlimit ugetrlimit",
+	  ALWAYS },
 	{ L, "prlimit64", IF(2, IS(0, 0), IS_NULL(2)) }, /* to ask, of itself */
 	{ CALLS_LIMITS, "prlimit64", IF(1, IS(0, 0)) },
 	{ CALLS_LIMITS, "setrlimit", ALWAYS },
 	{ L, "uname sysinfo getcpu sched_yield sched_getaffinity", ALWAYS },
 
 	/* being a process */
-	{ L, "rt_sigaction rt_sigprocmask rt_sigreturn sigreturn sigaltstack restart_syscall "
-	  "set_robust_list rseq alarm setitimer exit exit_group", ALWAYS },
+	{ L,
+	  "rt_sigaction rt_sigprocmask rt_sigreturn sigreturn sigaltstack restart_syscall "
+	  "set_robust_list rseq alarm setitimer exit exit_group",
+	  ALWAYS },
 	{ L, "tgkill", IF(1, IS(0, CALL_SELF)) }, /* abort() */
 	{ L, "prctl", IF(1, IS(0, PR_SET_NAME)) },
 	{ L, "prctl", IF(2, IS(0, PR_SET_VMA), IS(1, 0)) }, /* glibc names its heaps */
 	{ L, "prctl", IF(2, IS(0, PR_SET_DUMPABLE), IS(1, 0)) },
 
 	/* files */
-	{ F, "open openat openat2 creat access faccessat faccessat2 stat stat64 lstat lstat64 "
-	  "readlink readlinkat", ALWAYS },
+	{ F,
+	  "open openat openat2 creat access faccessat faccessat2 stat stat64 lstat lstat64 "
+	  "readlink readlinkat",
+	  ALWAYS },
 	{ CALLS_LIST, "getdents getdents64", ALWAYS },
-	{ F, "getcwd mkdir mkdirat rmdir rename renameat renameat2 link linkat unlink unlinkat "
+	{ F,
+	  "getcwd mkdir mkdirat rmdir rename renameat renameat2 link linkat unlink unlinkat "
 	  "fsync fdatasync syncfs sync_file_range ftruncate ftruncate64 fallocate statfs statfs64 "
-	  "fstatfs fstatfs64 flock copy_file_range memfd_create umask fchmod", ALWAYS },
-	{ CALLS_MODES, "chmod fchmodat fchmodat2 chown chown32 fchown fchown32 fchownat lchown "
-	  "lchown32 utimensat utimensat_time64", ALWAYS },
+	  "fstatfs fstatfs64 flock copy_file_range memfd_create umask fchmod",
+	  ALWAYS },
+	{ CALLS_MODES,
+	  "chmod fchmodat fchmodat2 chown chown32 fchown fchown32 fchownat lchown "
+	  "lchown32 utimensat utimensat_time64",
+	  ALWAYS },
 	{ CALLS_NOTICE, "inotify_init1 inotify_add_watch inotify_rm_watch", ALWAYS },
 
 	/* threads and children. clone3 is in sandbox_absent */
@@ -156,18 +192,24 @@ const size_t sandbox_allowed_count = sizeof(sandbox_allowed) / sizeof(sandbox_al
 
 const struct call_row sandbox_refused[] = {
 	/* other processes' memory and descriptors */
-	{ 0, "ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp "
-	  "perf_event_open", ALWAYS },
+	{ 0,
+	  "ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp "
+	  "perf_event_open",
+	  ALWAYS },
 	/* the kernel: its code, its keys, parts with a bad record */
-	{ 0, "bpf init_module finit_module delete_module create_module kexec_load kexec_file_load "
-	  "userfaultfd", ALWAYS },
+	{ 0,
+	  "bpf init_module finit_module delete_module create_module kexec_load kexec_file_load "
+	  "userfaultfd",
+	  ALWAYS },
 	{ CALLS_KEYRING, "add_key request_key keyctl", ALWAYS },
 	{ 0, "syslog iopl ioperm", ALWAYS },
 	/* what the machine looks like */
-	{ 0, "mount umount umount2 pivot_root chroot fsopen fsconfig fsmount fspick open_tree "
+	{ 0,
+	  "mount umount umount2 pivot_root chroot fsopen fsconfig fsmount fspick open_tree "
 	  "move_mount mount_setattr name_to_handle_at open_by_handle_at quotactl quotactl_fd "
 	  "swapon swapoff acct reboot sethostname setdomainname settimeofday stime "
-	  "clock_settime clock_settime64", ALWAYS },
+	  "clock_settime clock_settime64",
+	  ALWAYS },
 	/* namespaces */
 	{ 0, "setns unshare", ALWAYS },
 	{ 0, "clone", IF(1, WITH(0, CLONE_NEWNS)) },

@@ -11,8 +11,10 @@
 
 /* What a process may do; a set of bits. */
 enum sandbox_calls {
-	CALLS_LIVE = 1 << 0, /* memory that is not executable, time, and what is open already; with all of these */
-	CALLS_FILES = 1 << 1, /* open, make, rename and remove files: which, is Landlock's and the modes' matter */
+	CALLS_LIVE =
+		1 << 0, /* memory that is not executable, time, and what is open already; with all of these */
+	CALLS_FILES =
+		1 << 1, /* open, make, rename and remove files: which, is Landlock's and the modes' matter */
 	CALLS_LIST = 1 << 2, /* read folders */
 	CALLS_MODES = 1 << 3, /* change a file's owner and mode */
 	CALLS_NOTICE = 1 << 4, /* be told of changed files (inotify) */
@@ -39,7 +41,8 @@ enum sandbox_calls {
 
 struct call_condition {
 	unsigned char arg;
-	uint64_t mask, value; /* (argument & mask) == value; of an int only the 32 bits that the kernel looks at */
+	uint64_t mask,
+		value; /* (argument & mask) == value; of an int only the 32 bits that the kernel looks at */
 };
 
 /*

@@ -106,9 +106,9 @@ int sandbox_domain_begin(struct sandbox_domain *d, unsigned kinds, struct err *e
 {
 	struct ruleset_attr attr = { 0 };
 	int abi = sandbox_domain_abi();
-	size_t size = abi >= DOMAIN_SCOPE_ABI ? sizeof(attr) :
-		      abi >= DOMAIN_TCP_ABI   ? offsetof(struct ruleset_attr, scoped) :
-						offsetof(struct ruleset_attr, handled_access_net);
+	size_t size = abi >= DOMAIN_SCOPE_ABI ? sizeof(attr)
+		      : abi >= DOMAIN_TCP_ABI ? offsetof(struct ruleset_attr, scoped)
+					      : offsetof(struct ruleset_attr, handled_access_net);
 
 	*d = (struct sandbox_domain){ .fd = -1 };
 	if (abi < DOMAIN_LEAST_ABI)

@@ -37,7 +37,8 @@ enum sandbox_domain_kind {
 	DOMAIN_ABSTRACT = 1 << 3, /* connecting to abstract unix sockets of those outside; ABI 6 */
 };
 
-#define DOMAIN_LEAST_ABI 2 /* before it (Linux 5.19) no file could be moved to another folder, and we do move */
+#define DOMAIN_LEAST_ABI                                                                                     \
+	2 /* before it (Linux 5.19) no file could be moved to another folder, and we do move */
 #define DOMAIN_TCP_ABI 4
 #define DOMAIN_SCOPE_ABI 6
 

@@ -41,7 +41,8 @@ bool sandbox_filter_can_notify(void)
 
 	/* 5.9 tells when the last process under a filter is gone */
 	return seccomp_api_get() >= NOTIFY_API && uname(&system) == 0 &&
-	       sscanf(system.release, "%d.%d", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 9));
+	       sscanf(system.release, "%d.%d", &major, &minor) == 2 &&
+	       (major > 5 || (major == 5 && minor >= 9));
 }
 
 /* ---- made ------------------------------------------------------------------------ */
@@ -64,7 +65,8 @@ static int add_one(scmp_filter_ctx ctx, uint32_t action, const char *name, const
 	if (number == __NR_SCMP_ERROR)
 		return 0;
 	for (unsigned i = 0; i < row->conditions; i++)
-		cmp[i] = SCMP_CMP(row->when[i].arg, SCMP_CMP_MASKED_EQ, row->when[i].mask, row->when[i].value);
+		cmp[i] =
+			SCMP_CMP(row->when[i].arg, SCMP_CMP_MASKED_EQ, row->when[i].mask, row->when[i].value);
 	r = seccomp_rule_add_array(ctx, action, number, row->conditions, cmp);
 	/* below zero: a call of another architecture */
 	return number < 0 ? 0 : r;

@@ -34,7 +34,8 @@ void sandbox_limits_unseen(void)
 
 void sandbox_limits_alone(void)
 {
-	lower(RLIMIT_NPROC, 0); /* counted for the user, compared by who forks: other processes of the user may */
+	lower(RLIMIT_NPROC,
+	      0); /* counted for the user, compared by who forks: other processes of the user may */
 }
 
 void sandbox_limits_files(unsigned more)

@@ -44,8 +44,8 @@ const char *sandbox_call_name(uint32_t arch, int number)
 	return "?";
 }
 
-struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct sandbox_violation *v), void *ctx,
-					struct err *e)
+struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct sandbox_violation *v),
+					void *ctx, struct err *e)
 {
 	(void)report;
 	(void)ctx;
@@ -84,8 +84,8 @@ void sandbox_watch_leave(struct sandbox_watch *w)
 	(void)w;
 }
 
-void sandbox_watch_each(struct sandbox_watch *w, void (*each)(void *ctx, const struct sandbox_subject *s, int listener),
-			void *ctx)
+void sandbox_watch_each(struct sandbox_watch *w,
+			void (*each)(void *ctx, const struct sandbox_subject *s, int listener), void *ctx)
 {
 	(void)w;
 	(void)each;

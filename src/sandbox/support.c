@@ -27,7 +27,8 @@ static enum sandbox_seccomp try(void)
 	if (sandbox_filter_can_notify() &&
 	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) >= 0)
 		return SECCOMP_LISTENERS;
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? SECCOMP_FILTERS : SECCOMP_NONE;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? SECCOMP_FILTERS
+									       : SECCOMP_NONE;
 }
 
 void sandbox_support_find(struct sandbox_support *s)
@@ -56,8 +57,8 @@ static const char *lack_of_seccomp(const struct sandbox_support *s)
 {
 	switch (s->seccomp) {
 	case SECCOMP_NONE:
-		return s->built ? "no seccomp filters in this kernel or container" :
-				  "no seccomp filters: built without libseccomp";
+		return s->built ? "no seccomp filters in this kernel or container"
+				: "no seccomp filters: built without libseccomp";
 	case SECCOMP_FILTERS:
 		return "no seccomp listeners (Linux 5.9, and none of the container's own): what is refused is not "
 		       "logged here";

@@ -18,7 +18,8 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 
-#define EVENTS_AT_ONCE 64 /* then the master's other work has a turn: code under a lenient filter may go on and on */
+#define EVENTS_AT_ONCE                                                                                       \
+	64 /* then the master's other work has a turn: code under a lenient filter may go on and on */
 
 #define HAND_OVER_MS 10000
 
@@ -54,12 +55,13 @@ static int find_size(struct sandbox_watch *w)
 
 	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
 		return -1;
-	w->request_size = sizes.seccomp_notif > sizeof(*w->request) ? sizes.seccomp_notif : sizeof(*w->request);
+	w->request_size =
+		sizes.seccomp_notif > sizeof(*w->request) ? sizes.seccomp_notif : sizeof(*w->request);
 	return 0;
 }
 
-struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct sandbox_violation *v), void *ctx,
-					struct err *e)
+struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct sandbox_violation *v),
+					void *ctx, struct err *e)
 {
 	struct sandbox_watch *w = mem_array(1, sizeof(*w));
 	struct epoll_event event = { .events = EPOLLIN };
@@ -69,8 +71,8 @@ struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct s
 	w->line[0] = w->line[1] = -1;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, w->line) == 0 &&
-	    epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->line[1], &event) == 0 &&
-	    find_size(w) == 0 && (errno = -seccomp_notify_alloc(&w->request, &w->response)) == 0)
+	    epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->line[1], &event) == 0 && find_size(w) == 0 &&
+	    (errno = -seccomp_notify_alloc(&w->request, &w->response)) == 0)
 		return w;
 	err_set_os(e, errno, "cannot watch for violations of the sandbox");
 	sandbox_watch_free(w);
@@ -136,8 +138,8 @@ int sandbox_watch_hand_over(struct sandbox_watch *w, const struct sandbox_subjec
 	int r, os_error;
 
 	/* full when very many are born at once; the master empties it */
-	while ((r = descriptors_send(w->line[0], subject, sizeof(*subject), &listener, 1)) < 0 && errno == EAGAIN &&
-	       clock_mono_ms() < deadline)
+	while ((r = descriptors_send(w->line[0], subject, sizeof(*subject), &listener, 1)) < 0 &&
+	       errno == EAGAIN && clock_mono_ms() < deadline)
 		poll(&line, 1, 100);
 	os_error = errno;
 	close(listener);
@@ -164,8 +166,8 @@ int sandbox_watch_add(struct sandbox_watch *w, const struct sandbox_subject *s, 
 	return -1;
 }
 
-void sandbox_watch_each(struct sandbox_watch *w, void (*each)(void *ctx, const struct sandbox_subject *s, int listener),
-			void *ctx)
+void sandbox_watch_each(struct sandbox_watch *w,
+			void (*each)(void *ctx, const struct sandbox_subject *s, int listener), void *ctx)
 {
 	for (struct listener *l = w->first; l; l = l->next)
 		each(ctx, &l->subject, l->fd);
@@ -215,8 +217,8 @@ static void judge(struct sandbox_watch *w, struct listener *l)
 	v.pid = (pid_t)w->request->pid;
 	v.number = w->request->data.nr;
 	v.call = sandbox_call_name(w->request->data.arch, v.number);
-	if (action == SANDBOX_KILLED && (v.pid <= 0 || seccomp_notify_id_valid(l->fd, w->request->id) != 0 ||
-					 kill(v.pid, SIGKILL) < 0))
+	if (action == SANDBOX_KILLED &&
+	    (v.pid <= 0 || seccomp_notify_id_valid(l->fd, w->request->id) != 0 || kill(v.pid, SIGKILL) < 0))
 		v.action = SANDBOX_REFUSED;
 	w->report(w->ctx, &v);
 	*w->response = (struct seccomp_notif_resp){ .id = w->request->id };

@@ -34,8 +34,8 @@ struct sandbox_violation {
 struct sandbox_watch;
 
 /* report is called from sandbox_watch_run. */
-struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct sandbox_violation *v), void *ctx,
-					struct err *e);
+struct sandbox_watch *sandbox_watch_new(void (*report)(void *ctx, const struct sandbox_violation *v),
+					void *ctx, struct err *e);
 /* Closes it, and all listeners: what is not allowed fails with ENOSYS from then on. NULL is fine. */
 void sandbox_watch_free(struct sandbox_watch *w);
 
@@ -54,8 +54,8 @@ void sandbox_watch_leave(struct sandbox_watch *w);
  * For a master that goes on as another program: each listener, with who it is of. What each() does is the
  * caller's, like clearing FD_CLOEXEC; sandbox_watch_add takes one in again.
  */
-void sandbox_watch_each(struct sandbox_watch *w, void (*each)(void *ctx, const struct sandbox_subject *s, int listener),
-			void *ctx);
+void sandbox_watch_each(struct sandbox_watch *w,
+			void (*each)(void *ctx, const struct sandbox_subject *s, int listener), void *ctx);
 int sandbox_watch_add(struct sandbox_watch *w, const struct sandbox_subject *s, int listener, struct err *e);
 
 #endif

@@ -28,14 +28,16 @@ enum command_argument { COMMAND_NO_ARGUMENT, COMMAND_MAY_ARGUMENT, COMMAND_NEEDS
 
 enum command_flag {
 	COMMAND_PARAMETERS = 1, /* after EHLO, " [SP <mail-parameters>]" belongs to the syntax */
-	COMMAND_LISTED = 2, /* in HELP's list of commands, which is smtpd's; the others while they are announced */
+	COMMAND_LISTED =
+		2, /* in HELP's list of commands, which is smtpd's; the others while they are announced */
 	COMMAND_GATHERS = 4, /* its reply may wait for those of the next commands (RFC 2920 3.2) */
 	COMMAND_IN_CLEAR = 8, /* allowed before TLS where that is required (RFC 3207 4) */
 	COMMAND_SECRET = 16, /* its argument is not for logs */
 	COMMAND_OF_PROXY = 32, /* said by a proxy of its client, not by clients */
 	/* What hooks.h may do; without one of these they are not asked. */
 	COMMAND_HOOKED = 64, /* may refuse it */
-	COMMAND_ANSWERED = 128, /* with COMMAND_HOOKED: may answer it in any way; it changes nothing in the session */
+	COMMAND_ANSWERED =
+		128, /* with COMMAND_HOOKED: may answer it in any way; it changes nothing in the session */
 	COMMAND_WATCHED = 256, /* with COMMAND_HOOKED: may only see it */
 	COMMAND_ANNOUNCED = 1024, /* unknown where it was not announced */
 	/*
@@ -43,7 +45,8 @@ enum command_flag {
 	 * them first, and nobody may put another argument in its place.
 	 */
 	COMMAND_OCTETS = 512,
-	COMMAND_BRINGS_MAIL = 2048 /* as many as a message wants: not counted (max_commands) where it is accepted */
+	COMMAND_BRINGS_MAIL =
+		2048 /* as many as a message wants: not counted (max_commands) where it is accepted */
 };
 
 struct command_verb {

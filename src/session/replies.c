@@ -81,13 +81,15 @@ void session_hang_up(struct session *s, enum session_end end, const char *enhanc
 
 void session_shed(struct session *s)
 {
-	session_hang_up(s, SESSION_SHED, "4.3.2", "Error: too busy to wait for you any longer, try again later");
+	session_hang_up(s, SESSION_SHED, "4.3.2",
+			"Error: too busy to wait for you any longer, try again later");
 }
 
 void session_spend_command(struct session *s)
 {
 	if (++s->commands == s->cfg->max_commands && !s->over)
-		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0", "Error: too many commands and no message");
+		session_hang_up(s, SESSION_TOO_MANY_ERRORS, "4.7.0",
+				"Error: too many commands and no message");
 }
 
 void session_send(struct session *s, const struct smtp_reply *reply)

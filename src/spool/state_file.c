@@ -41,14 +41,15 @@ int spool_state_save(const struct spool_state *st, const struct spool *s, const 
 
 	if (spool_state_text(st, s, id, &text, e) < 0)
 		return -1;
-	r = spool_file_replace(s, spool_place_state(s), id, text.data, text.len, spool_state_must_last(st), e);
+	r = spool_file_replace(s, spool_place_state(s), id, text.data, text.len, spool_state_must_last(st),
+			       e);
 	buf_release(&text);
 	return r;
 }
 
 /* What was read; text is freed. */
-static enum spool_read take_text(struct spool_state *st, const struct spool *s, const char *id, enum spool_read r,
-				 char *text, size_t len, struct err *e)
+static enum spool_read take_text(struct spool_state *st, const struct spool *s, const char *id,
+				 enum spool_read r, char *text, size_t len, struct err *e)
 {
 	if (r == SPOOL_READ_OK && !spool_state_parse(st, text, len)) {
 		spool_state_restart(st); /* half a state is no state */

@@ -64,8 +64,8 @@ static bool put_rcpt_next(struct buf *b, const struct spool_state *st, const str
 
 static bool has_story(const struct spool_state *st, const struct rcpt_state *r)
 {
-	return r->status != RCPT_PENDING || r->when_wall_us > 0 || r->tries > 0 || r->reported || r->upstream ||
-	       r->remote || r->reply || r->next_wall_us != st->next_attempt_wall_us;
+	return r->status != RCPT_PENDING || r->when_wall_us > 0 || r->tries > 0 || r->reported ||
+	       r->upstream || r->remote || r->reply || r->next_wall_us != st->next_attempt_wall_us;
 }
 
 static bool put_rcpt(struct buf *b, const struct spool_state *st, size_t index)
@@ -277,9 +277,9 @@ static bool parse_line(struct line_object *o, char *line, char *newline)
 		first = false;
 		if (taken)
 			continue;
-		if (o->rcpt ? !parse_rcpt_pair(o->rcpt, &pair) :
-		    o->event ? !parse_event_pair(o->event, &pair) :
-			       !parse_message_pair(o, &pair))
+		if (o->rcpt    ? !parse_rcpt_pair(o->rcpt, &pair)
+		    : o->event ? !parse_event_pair(o->event, &pair)
+			       : !parse_message_pair(o, &pair))
 			return false;
 	}
 	return r == KV_END;
@@ -357,8 +357,10 @@ bool spool_state_parse_head(struct spool_state_head *head, char *text, size_t le
 	if (!newline)
 		return false;
 	ok = parse_line(&object, line, newline) && !object.event;
-	*head = (struct spool_state_head){ .next_wall_us = st.next_attempt_wall_us, .held = st.held,
-					   .left = object.left, .report_wanted = st.report_id.text[0] != '\0' };
+	*head = (struct spool_state_head){ .next_wall_us = st.next_attempt_wall_us,
+					   .held = st.held,
+					   .left = object.left,
+					   .report_wanted = st.report_id.text[0] != '\0' };
 	spool_state_release(&st);
 	return ok;
 }
