@@ -78,6 +78,9 @@ class World:
             raise Skip("a sanitizer's memory and system calls are not those that the unit allows")
         self.test = test
         self.paths = prefix_paths()
+        for hidden in ("/tmp", "/var/tmp", "/home", "/root", "/run/user"):  # PrivateTmp, ProtectHome
+            if self.paths["sbindir"].startswith(f"{hidden}/"):  # as `make distcheck` does it
+                raise Skip(f"the unit sees nothing below {hidden}, where this build is to be installed")
         self.seed = test.tmp / "seed"
         self.mount = test.tmp / "world"
         self.mount.mkdir()
