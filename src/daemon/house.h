@@ -45,8 +45,8 @@ struct house {
 	struct notify notify; /* what the supervisor is told */
 	struct sandbox_watch *watch; /* of what children were not allowed to do; NULL: none yet */
 	char *pid_file; /* written, so to be removed; NULL: none; owned */
-	struct listening_set
-		going; /* nobody listens there any more, but there are clients in their backlogs */
+	/* nobody listens there any more, but there are clients in their backlogs */
+	struct listening_set going;
 	int64_t going_since_mono_ms;
 	struct listening_set metrics; /* for figures, open already; until the first generation has them */
 	unsigned strangers; /* workers of the executable before this one, at the start */

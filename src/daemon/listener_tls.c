@@ -24,8 +24,8 @@
 struct set {
 	struct tls_server **server; /* owned; NULL: nothing is loaded */
 	struct tls_pairs *pairs; /* owned; NULL: no listener has TLS */
-	int line_fd
-		[2]; /* with pairs: workers write to the second, their key process reads (keys/protocol.h) */
+	/* with pairs: workers write to the second, their key process reads (keys/protocol.h) */
+	int line_fd[2];
 };
 
 struct listener_tls {

@@ -58,8 +58,8 @@ struct service {
 	int auth_fd[2]; /* workers write to the second, the auth process reads (auth/protocol.h); the master keeps both */
 	bool has_monitor; /* somebody wants figures, or to know of our health (daemon/monitor_role.c) */
 	struct listening_set metrics; /* where they are asked for */
-	int probe_fd
-		[2]; /* the monitor's questions to whichever worker is free; workers read from the first */
+	/* the monitor's questions to whichever worker is free; workers read from the first */
+	int probe_fd[2];
 	bool has_programs; /* some are to be run (daemon/programs.h) */
 	int program_fd[2]; /* who wants one run writes to the second, the program process reads (program/protocol.h) */
 	struct service_shared *shared;
@@ -70,8 +70,8 @@ struct service {
 	struct house *house; /* the master's: for its children there is nothing in it */
 	struct scoreboard *board;
 	int lock_fd; /* of the spool: held by the master and the relay, so that no second relay starts beside an old one */
-	int event_fd
-		[2]; /* datagrams: the others' log lines for the relay's watchers; the master keeps both ends */
+	/* packets: the others' log lines for the relay's watchers; the master keeps both ends */
+	int event_fd[2];
 	int notice_fd[2]; /* pipe: workers name new messages, the relay reads; the master keeps both ends */
 	int unsaved_fd; /* from one relay to the next (relay/relay.h); nobody else has it */
 	int64_t started_wall_us;

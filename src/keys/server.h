@@ -20,8 +20,8 @@ struct keys_server_config {
 	int line_fd; /* read end of the shared pair */
 	struct control *control;
 	const struct vault *vault;
-	unsigned
-		max_clients; /* connections; beyond it the one that was quiet for longest goes, and may come back */
+	/* connections; beyond it the one that was quiet for longest goes, and may come back */
+	unsigned max_clients;
 	unsigned threads;
 	_Atomic bool *ready; /* shared memory: set when requests are served */
 };

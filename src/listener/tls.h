@@ -37,8 +37,8 @@ struct tls_settings {
 	size_t cert_count;
 	char *const *key;
 	size_t key_count; /* 0: the keys are in the files of cert */
-	const struct tls_pairs
-		*pairs; /* where they have been read (tls_pairs.h); NULL: read here, keys included */
+	/* where they have been read (tls_pairs.h); NULL: read here, keys included */
+	const struct tls_pairs *pairs;
 	size_t pairs_index; /* in there */
 	enum tls_profile profile;
 	const char *client_ca; /* file; NULL: none */

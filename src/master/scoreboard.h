@@ -59,10 +59,10 @@ struct scoreboard_shared {
 	_Atomic bool rescan_wanted; /* a notice of new mail was lost: the relay must list the spool */
 	_Atomic bool ready[CHILD_ROLES]; /* by role: it has started; workers tell by their slots */
 	_Atomic unsigned relay_queued; /* messages the relay knows of; UINT_MAX: it is finding out */
-	_Atomic unsigned
-		turned_away; /* clients that heard 421 in the backlog, since the master looked (overload.c) */
-	_Atomic bool
-		stressed; /* many workers are busy: what begins now has the time-outs of then (overload.h) */
+	/* clients that heard 421 in the backlog, since the master looked (overload.c) */
+	_Atomic unsigned turned_away;
+	/* many workers are busy: what begins now has the time-outs of then (overload.h) */
+	_Atomic bool stressed;
 	struct scoreboard_flood flood[SCOREBOARD_FLOODS]; /* by what they are about (scoreboard_may_log) */
 	_Atomic unsigned flood_unsaid; /* lines of all of them, since the master told how many it were */
 	_Atomic bool watched; /* an operator watches: log lines are to be sent to the relay too (daemon/events.h) */

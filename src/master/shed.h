@@ -28,8 +28,8 @@ struct shed_policy {
 	int64_t stress_timeout_ms; /* for one wait then; 0: the same as ever */
 	int64_t shed_after_ms; /* of waiting, from which on a client may have to go; 0: nobody has */
 	int64_t backlog_timeout_ms; /* in the backlog, before a client is told; 0: it is not told */
-	unsigned
-		min_rate; /* content at so many octets a second is no waiting; 0: all content is worth nothing */
+	/* content at so many octets a second is no waiting; 0: all content is worth nothing */
+	unsigned min_rate;
 };
 
 /* In stress, a client that has no message in so many times stress_timeout_ms of waiting goes, too. */

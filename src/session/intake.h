@@ -24,8 +24,8 @@ struct intake {
 	enum intake_kind kind;
 	struct datastream stream;
 	struct received_count received;
-	unsigned
-		header_end; /* BINARY: how much of the CRLF CRLF at the end of the header was met; 4: it is over */
+	/* BINARY: how much of the CRLF CRLF at the end of the header was met; 4: it is over */
+	unsigned header_end;
 	uint64_t size_bytes; /* without stuffed dots (RFC 1870 3) */
 	char last; /* octet, of those that went to the handler */
 	bool aborted; /* the handler was told so and gets no more */

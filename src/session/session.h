@@ -46,8 +46,8 @@ struct session_config {
 	unsigned max_received; /* Received: headers before a message is taken for a loop (554 5.4.6); 0: no limit */
 	/* 5yz replies since the last accepted message before 421 4.7.0 ends the session; 0: no limit */
 	unsigned max_errors;
-	unsigned
-		max_commands; /* since the last accepted message, but recipients and chunks, before 421 4.7.0; 0: no limit */
+	/* since the last accepted message, but recipients and chunks, before 421 4.7.0; 0: no limit */
+	unsigned max_commands;
 	unsigned max_transactions; /* messages in one session before 421 4.7.0; 0: no limit */
 	enum bare_newline bare_newline;
 	bool enable_smtputf8; /* RFC 6531 */
