@@ -32,6 +32,7 @@
 #define BACKLOG 16
 #define BEAT_MS 1000
 #define PROBE_MS 10000
+#define ANSWER_MS 5000 /* then the worker that took the question hangs, and another is asked */
 #define FILE_MS 15000 /* as often as Prometheus usually asks */
 #define HANGS_S 30 /* without a beat: a disk, mostly */
 
@@ -220,7 +221,7 @@ static void on_probed(void *ctx, enum probe_result result, int64_t took_us)
 
 	(void)ctx;
 	figures_add(FIGURE_PROBES, figure_word(FIGURE_PROBES, 0, words[result], strlen(words[result])), 0, 1);
-	if (result == PROBE_LOST) /* a worker that retired or died: the question stands, and is asked again */
+	if (result == PROBE_LOST) /* a worker that retired, died or hangs: the question stands, and is asked again */
 		return;
 	figures_set(FIGURE_MONITOR_ANSWERED, 0, 0, clock_mono_ms());
 	figures_set(FIGURE_MONITOR_STORE_FAILED, 0, 0, result == PROBE_NO_STORE);
@@ -294,7 +295,7 @@ static int open_all(struct monitor *m, struct err *e)
 	m->server = server_new(m->base, &ops, SERVER_DEADLINE_MS);
 	for (size_t i = 0; i < s->metrics.count; i++)
 		server_listen(m->server, s->metrics.item[i].fd);
-	m->probe = probe_new(m->base, s->probe_fd[1], s->has_relay, on_probed, m);
+	m->probe = probe_new(m->base, s->probe_fd[1], s->has_relay, ANSWER_MS, on_probed, m);
 	m->moves = moves();
 	m->beat = each(m, BEAT_MS, on_beat);
 	m->ask = each(m, PROBE_MS, on_ask);

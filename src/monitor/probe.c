@@ -23,6 +23,7 @@ struct probe {
 	struct event_base *base;
 	int line_fd;
 	bool store;
+	struct timeval answer; /* time for each reply but the first */
 	void (*done)(void *ctx, enum probe_result result, int64_t took_us);
 	void *ctx;
 	struct bufferevent *bev; /* NULL: none is under way */
@@ -41,6 +42,7 @@ static void finish(struct probe *p, enum probe_result result)
 static void say(struct probe *p, enum step next, const char *line)
 {
 	p->step = next;
+	bufferevent_set_timeouts(p->bev, &p->answer, NULL);
 	ASSERT(bufferevent_write(p->bev, line, strlen(line)) == 0);
 }
 
@@ -137,12 +139,17 @@ bool probe_is_open(const struct probe *p)
 	return p->bev;
 }
 
-struct probe *probe_new(struct event_base *base, int line_fd, bool store,
+struct probe *probe_new(struct event_base *base, int line_fd, bool store, int64_t answer_ms,
 			void (*done)(void *ctx, enum probe_result result, int64_t took_us), void *ctx)
 {
 	struct probe *p = mem_alloc(sizeof(*p));
 
-	*p = (struct probe){ .base = base, .line_fd = line_fd, .store = store, .done = done, .ctx = ctx };
+	*p = (struct probe){ .base = base,
+			     .line_fd = line_fd,
+			     .store = store,
+			     .answer = { answer_ms / 1000, answer_ms % 1000 * 1000 },
+			     .done = done,
+			     .ctx = ctx };
 	return p;
 }
 

@@ -316,7 +316,7 @@ START_TEST(a_worker_is_asked)
 
 	base = event_base_new();
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, line), 0);
-	p = probe_new(base, line[1], true, on_probed, NULL);
+	p = probe_new(base, line[1], true, 60000, on_probed, NULL);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		probed = -1;
 		ck_assert(!probe_is_open(p));
@@ -335,6 +335,33 @@ START_TEST(a_worker_is_asked)
 }
 END_TEST
 
+START_TEST(one_that_hangs_is_given_up)
+{
+	struct probe *p;
+	size_t len, count;
+	char byte;
+	int fd;
+
+	base = event_base_new();
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, line), 0);
+	p = probe_new(base, line[1], true, 20, on_probed, NULL);
+	probed = -1;
+	probe_ask(p);
+	ck_assert(descriptors_receive(line[0], &byte, 1, &len, &fd, 1, &count) && count == 1);
+	say(fd, "220 x\r\n");
+	while (probe_is_open(p)) /* or the test's own time is over */
+		event_base_loop(base, EVLOOP_ONCE);
+	ck_assert_int_eq(probed, PROBE_LOST);
+	probe_ask(p);
+	answer_probe((const char *const[]){ "220 x\r\n", "250 x\r\n", "250 ok\r\n", "221 bye\r\n", NULL },
+		     "EHLO monitor\r\nMAIL FROM:<>\r\nQUIT\r\n");
+	ck_assert_int_eq(probed, PROBE_GOOD);
+	close(fd);
+	probe_free(p);
+	event_base_free(base);
+}
+END_TEST
+
 START_TEST(endless_answers_end)
 {
 	static char much[6000];
@@ -344,7 +371,7 @@ START_TEST(endless_answers_end)
 	memset(much, 'x', sizeof(much) - 1);
 	base = event_base_new();
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, line), 0);
-	p = probe_new(base, line[1], false, on_probed, NULL);
+	p = probe_new(base, line[1], false, 60000, on_probed, NULL);
 	probe_ask(p);
 	answer_probe(answers_, "");
 	ck_assert_int_eq(probed, PROBE_LOST);
@@ -483,7 +510,7 @@ int main(void)
 	UNIT_CASE(suite, it_answers, it_answers_once_and_for_those_who_may,
 		  who_was_accepted_is_answered_before_it_retires, rubbish_is_told_so, who_is_slow_has_a_deadline,
 		  a_crowd_is_in_nobodys_way, who_goes_away_leaves_nothing, a_worker_is_asked,
-		  endless_answers_end, the_file_is_replaced_as_a_whole, requests_are_read_byte_by_byte,
+		  endless_answers_end, one_that_hangs_is_given_up, the_file_is_replaced_as_a_whole, requests_are_read_byte_by_byte,
 		  a_request_has_a_ceiling, an_answer_is_framed);
 	return unit_run(suite);
 }
