@@ -114,8 +114,9 @@ bool descriptors_is_seqpacket(int fd)
 
 void descriptors_close(int *fd)
 {
-	if (*fd >= 0)
-		close(*fd);
+	if (*fd < 0)
+		return; /* nor written: a page that a child shares with its parent stays shared */
+	close(*fd);
 	*fd = -1;
 }
 
