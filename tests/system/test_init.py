@@ -105,9 +105,11 @@ def test_sysv_dead(t):
     """It was killed: its file is there, and perhaps somebody else has its number by now."""
     s = Script(t, SYSV)
     s.run("start")
+    session = os.getsid(s.pid())
     os.kill(s.pid(), signal.SIGKILL)
     wait_until(lambda: not harness.process_alive(s.pid()), "the master to be gone")
     s.run("status", 1)
+    wait_until(lambda: not harness.processes_of_session(session), "its children to leave the spool")
     s.pid_file.write_text(f"{os.getpid()}\n")
     s.run("status", 1)
     s.run("reload", 7)
