@@ -78,6 +78,7 @@ bool descriptors_receive(int fd, void *data, size_t cap, size_t *data_len, int *
 		struct cmsghdr header;
 		char room[CMSG_SPACE(ROOM * sizeof(int))];
 	} control;
+	/* cppcheck-suppress ctuuninitvar ; it is written to */
 	struct iovec iov = { data, cap };
 	struct msghdr msg = { .msg_iov = &iov,
 			      .msg_iovlen = 1,

@@ -387,7 +387,7 @@ static bool was_moved(void)
 /* Returns whether the file is to be opened. */
 static bool hear_writer(void)
 {
-	struct log_writer_said said = { 0 };
+	struct log_writer_said said;
 	bool moved = false;
 	size_t len, count;
 	int none;

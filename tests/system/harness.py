@@ -177,6 +177,17 @@ def parse_event(line):
 
 # ---- processes -----------------------------------------------------------
 
+def put_program(path, content):
+    """
+    Writes a file that will be executed, in the place of one that may be there. Not by this process: a descriptor of
+    ours goes, for a moment, to whatever another case starts, and what somebody has open for writing cannot be
+    executed ("Text file busy").
+    """
+    subprocess.run(["sh", "-c", 'cat >"$1.put" && chmod 755 "$1.put" && mv -f "$1.put" "$1"', "sh", str(path)],
+                   input=content if isinstance(content, bytes) else content.encode(), check=True)
+    return path
+
+
 def processes_of_session(sid):
     """PIDs in the session (setsid) of one daemon, zombies left out."""
     found = []

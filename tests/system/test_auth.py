@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import smtplib
-import statistics
 import time
 
 import harness
@@ -518,7 +517,7 @@ def test_unknown_users_take_as_long(t):
                 equal(client.cmd(f"AUTH PLAIN {plain(user, f'guess{i}')}").text, "5.7.8 Error: authentication credentials invalid",
                       "the answer")
                 seen.append(time.monotonic() - began)
-    known, unknown = (statistics.median(times[u]) for u in ("alice", "nobody"))
+    known, unknown = (min(times[u]) for u in ("alice", "nobody"))  # whatever else the machine does
     t.comment(f"known {known * 1000:.1f} ms, unknown {unknown * 1000:.1f} ms")
     assert 0.6 < unknown / known < 1.7, times
 

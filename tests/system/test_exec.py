@@ -9,7 +9,6 @@ import os
 import pwd
 import re
 import signal
-import smtplib
 import textwrap
 import threading
 import time
@@ -26,10 +25,7 @@ TRY_LATER = "Error: the message could not be processed; try again later"
 
 def script(t, text, name="program", interpreter="/bin/sh"):
     """A program that everybody may execute."""
-    path = t.tmp / name
-    path.write_text(f"#!{interpreter}\n{textwrap.dedent(text)}")
-    path.chmod(0o755)
-    return path
+    return harness.put_program(t.tmp / name, f"#!{interpreter}\n{textwrap.dedent(text)}")
 
 
 def folder(t, name="out"):
@@ -587,10 +583,7 @@ def test_filter_of_another_handler(t):
 
 def example(t, name):
     """Where program_user can reach it."""
-    path = t.tmp / name
-    path.write_bytes((EXAMPLES / name).read_bytes())
-    path.chmod(0o755)
-    return path
+    return harness.put_program(t.tmp / name, (EXAMPLES / name).read_bytes())
 
 
 def test_example_process_message(t):

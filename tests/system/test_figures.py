@@ -10,12 +10,11 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 
 import harness
-from harness import BUILDDIR, SRCDIR, Skip, equal, need_program, need_root, wait_until
+from harness import BUILDDIR, Skip, equal, need_program, need_root, wait_until
 from smtp_peers import Client, Upstream, delivers
 
 CONTENT = b"Subject: figures\r\n\r\nbody\r\n"

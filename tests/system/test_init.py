@@ -3,11 +3,8 @@
 service that is dead or that cannot start."""
 
 import os
-import pathlib
 import re
-import shutil
 import signal
-import time
 
 import harness
 from harness import BUILDDIR, Skip, equal, need_program, need_root, wait_until
@@ -36,9 +33,7 @@ class Script:
             text, count = re.subn(rf"(?<![\w/])/\S*/{key}(?=[\s}}\"])", str(value), text)
             assert count > 0, f"{source}: no {key}"
         text = text.replace("/etc/default/posthouse", str(t.tmp / "defaults"))
-        self.path = t.tmp / "posthouse"
-        self.path.write_text(text)
-        self.path.chmod(0o755)
+        self.path = harness.put_program(t.tmp / "posthouse", text)
         t.later(self.kill)
 
     def words(self, verb):

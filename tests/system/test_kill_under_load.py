@@ -162,9 +162,7 @@ def test_with_lmtp(t):
 def test_with_filter(t):
     """A part of what it writes is never taken for the message, whoever dies."""
     upstream = Upstream(t)
-    program = t.tmp / "filter"
-    program.write_text("#!/bin/sh\nexec cat\n")
-    program.chmod(0o755)
+    program = harness.put_program(t.tmp / "filter", "#!/bin/sh\nexec cat\n")
     kill_under_load(t, upstream, f'filter_command = "{program}"\n' + section(harness.address(upstream)),
                     roles=("worker", "worker", "relay", "programs", "program filter"))
 

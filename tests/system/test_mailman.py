@@ -8,7 +8,7 @@ import pwd
 import re
 import time
 
-from harness import BUILDDIR, DEADLINE, ReservedPort, as_user, equal, main, need_root, wait_until
+from harness import BUILDDIR, DEADLINE, ReservedPort, as_user, equal, main, need_root, put_program, wait_until
 from mailman_server import FakeMailman, Mailman, free_port
 from smtp_peers import Client, Upstream
 
@@ -401,8 +401,7 @@ class Mailman2:
         self.dir.mkdir()
         self.dir.chmod(0o777)
         self.program, self.aliases = t.tmp / "mailman", t.tmp / "aliases"
-        self.program.write_text(PROGRAM.replace("$DIR", str(self.dir)))
-        self.program.chmod(0o755)
+        put_program(self.program, PROGRAM.replace("$DIR", str(self.dir)))
         self.aliases.write_text(aliases)
         self.aliases.chmod(0o644)
 

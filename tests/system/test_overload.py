@@ -161,10 +161,8 @@ class Gate:
         self.folder = t.tmp / "gate"
         self.folder.mkdir()
         self.folder.chmod(0o777)
-        self.program = t.tmp / "program"
-        self.program.write_text('#!/bin/sh\ncat > /dev/null\n: > "$1/there.$$"\n'
-                                'while [ ! -e "$1/open" ]; do sleep 0.02; done\n')
-        self.program.chmod(0o755)
+        self.program = harness.put_program(t.tmp / "program", '#!/bin/sh\ncat > /dev/null\n: > "$1/there.$$"\n'
+                                           'while [ ! -e "$1/open" ]; do sleep 0.02; done\n')
 
     def config(self, text):
         return f'{text}\nhandler = exec\nexec_command = {{ "{self.program}", "{self.folder}" }}\n'

@@ -3,7 +3,6 @@
 
 import concurrent.futures
 import os
-import pathlib
 import pwd
 import re
 import shutil
@@ -14,20 +13,13 @@ import time
 
 import harness
 from certificates import Pki, TlsClient
-from harness import AUTH_USER, BUILDDIR, Skip, equal, wait_until
+from harness import AUTH_USER, BUILDDIR, Skip, equal, put_program, wait_until
 from smtp_peers import STALL, Client, Upstream
 from test_auth import PASSWORD, mechanisms, plain
 from test_systemd import Supervisor
 
 CONTENT = b"Subject: reload\r\n\r\nbody\r\n"
 POOL = "min_spare = 2\nmax_spare = 4\nmax_workers = 30\n"
-
-
-def copy_program(t, source, program):
-    """Not by this process: a child that is forked meanwhile would hold it open for writing."""
-    fresh = program.with_name("fresh")
-    t.run(["cp", source, fresh], check=0)
-    os.rename(fresh, program)
 
 
 class World:
@@ -49,13 +41,10 @@ class World:
         source = BUILDDIR / name
         if not source.exists():
             raise Skip(f"{source} is not built (make check builds it)")
-        copy_program(self.t, source, self.program)
+        put_program(self.program, source.read_bytes())
 
     def put_script(self, text):
-        script = self.program.with_name("script")
-        script.write_text("#!/bin/sh\n" + text)
-        script.chmod(0o755)
-        copy_program(self.t, script, self.program)
+        put_program(self.program, "#!/bin/sh\n" + text)
 
     def put(self, text=None, **keys):
         """Writes the file anew: other text, or other values of keys (None: without that key)."""
@@ -636,13 +625,13 @@ def test_watchdog_over_an_upgrade(t):
 def test_upgrade_by_command_line(t):
     """Without a configuration file, and with a spool named from where it was started."""
     program = t.tmp / "posthoused"
-    copy_program(t, BUILDDIR / "posthoused", program)
+    put_program(program, (BUILDDIR / "posthoused").read_bytes())
     upstream = Upstream(t)
     relay = harness.Daemon(t, ["-F", "--spool", "here", "127.0.0.1:0", f"127.0.0.1:{upstream.port}"], spool=t.tmp / "here",
                            program="posthoused", cwd=t.tmp,
                            env={**os.environ, "PATH": f"{t.tmp}:{os.environ['PATH']}"})
     relay.ready()
-    copy_program(t, BUILDDIR / "posthoused", program)
+    put_program(program, (BUILDDIR / "posthoused").read_bytes())
     for turn in range(3):
         os.kill(relay.pid, signal.SIGUSR2)
         relay.wait_for("ready", count=turn + 2)
@@ -665,9 +654,7 @@ def test_bad_executables(t):
         world.signal(signal.SIGUSR2)
         world.wait("upgrade_refused", what="executable", msg=re.compile(why))
         world.delivers()
-    world.program.with_name("nothing").write_bytes(b"no program")
-    world.program.with_name("nothing").chmod(0o755)
-    copy_program(t, world.program.with_name("nothing"), world.program)
+    put_program(world.program, b"no program")
     world.signal(signal.SIGUSR2)
     world.wait("upgrade_refused", what="executable", msg=re.compile("format error"))
     world.program.unlink()
@@ -808,7 +795,7 @@ def test_killed_masters(t):
 def test_background(t):
     """Started by a relative name, and with another working directory since."""
     (t.tmp / "d").mkdir()
-    copy_program(t, BUILDDIR / "posthoused", t.tmp / "d/posthoused")
+    put_program(t.tmp / "d/posthoused", (BUILDDIR / "posthoused").read_bytes())
     upstream = Upstream(t)
     log = t.tmp / "log"
     path = t.config(f'log = "{log}"\n', upstream, spool=t.tmp / "spool")

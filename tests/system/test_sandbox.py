@@ -47,9 +47,7 @@ class World:
         (t.tmp / "logins").mkdir()  # who may read a file may read its folder
         self.users = t.tmp / "logins/users"
         t.posthouse("user", "--file", self.users, "--stdin", "add", "alice", data=b"password\n")
-        program = t.tmp / "program"
-        program.write_text("#!/bin/sh\ncat\n")
-        program.chmod(0o755)
+        program = harness.put_program(t.tmp / "program", "#!/bin/sh\ncat\n")
         owner = pwd.getpwnam("nobody" if one_user else AUTH_USER)
         shutil.chown(self.users, owner.pw_uid, owner.pw_gid)
         for path in (self.users, self.secret, self.key):

@@ -12,7 +12,7 @@ import time
 
 import harness
 from harness import BUILDDIR, equal, wait_until
-from smtp_peers import DROP, STALL, Client, Upstream, without_received
+from smtp_peers import DROP, STALL, Client, Upstream
 
 CONTENT = b"Subject: stuck\r\n\r\nbody\r\n"
 FAST = 'retry_min = "50ms"\nretry_max = "200ms"\n'

@@ -5,13 +5,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import threading
 import time
 
 import harness
 from certificates import Pki, TlsClient
-from harness import Skip, equal, wait_until
+from harness import equal, wait_until
 from smtp_peers import Client, Upstream
 
 CONTENT = b"Subject: reload\r\n\r\nbody\r\n"
