@@ -24,8 +24,8 @@
 
 struct confinement {
 	unsigned calls; /* always */
-	unsigned (*more_calls)(
-		const struct config *cfg); /* and what the configuration asks for; NULL: nothing */
+	/* and what the configuration asks for; NULL: nothing */
+	unsigned (*more_calls)(const struct config *cfg);
 	unsigned domain; /* what Landlock takes away; DOMAIN_FILES only where no code is that is not ours */
 	confine_paths *paths; /* and gives back; NULL: nothing */
 	unsigned limits;
@@ -256,8 +256,8 @@ static int enter_filter(struct confine *c, enum child_role role, bool foreign, s
 	int listener;
 
 	if (!c->filter[role]) {
-		sandbox_watch_leave(
-			c->watch); /* with the listeners of those before a reload it could answer for them */
+		/* with the listeners of those before a reload it could answer for them */
+		sandbox_watch_leave(c->watch);
 		return 0;
 	}
 	if (sandbox_filter_enter(c->filter[role], &listener, e) < 0)

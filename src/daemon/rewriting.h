@@ -22,8 +22,8 @@ struct rewriting {
 void rewriting_init(struct rewriting *r, const struct config *cfg);
 /* Registers the aliases, if there are any to be: read, used and freed from there on. */
 void rewriting_reload(struct rewriting *r, struct reload *to);
-void rewriting_release(
-	struct rewriting *r); /* also of one that is all zero; the aliases are reload's to free */
+/* Also of one that is all zero; the aliases are reload's to free. */
+void rewriting_release(struct rewriting *r);
 
 /* What an operator should be reminded of at each start. */
 void rewriting_warn(const struct rewriting *r);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "config/remote.h"
 #include "daemon/generation.h"
@@ -175,15 +176,11 @@ static void release(struct house *h)
 	if (h->board)
 		scoreboard_destroy(h->board);
 	for (int i = 0; i < 2; i++) {
-		if (h->notice_fd[i] >= 0)
-			close(h->notice_fd[i]);
-		if (h->event_fd[i] >= 0)
-			close(h->event_fd[i]);
+		descriptors_close(&h->notice_fd[i]);
+		descriptors_close(&h->event_fd[i]);
 	}
-	if (h->lock_fd >= 0)
-		close(h->lock_fd);
-	if (h->unsaved_fd >= 0)
-		close(h->unsaved_fd);
+	descriptors_close(&h->lock_fd);
+	descriptors_close(&h->unsaved_fd);
 	sandbox_watch_free(h->watch);
 	free(h->spool);
 }

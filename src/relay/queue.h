@@ -117,8 +117,8 @@ struct queue_item {
 bool queue_each(const struct queue *q, uint32_t *at, struct queue_item *item);
 /* When the oldest of all arrived, by its id; CLOCK_NEVER when there is none. */
 int64_t queue_oldest_wall_us(const struct queue *q);
-int64_t queue_oldest_open_wall_us(
-	const struct queue *q); /* the same of those that are neither held nor failed */
+/* The same of those that are neither held nor failed. */
+int64_t queue_oldest_open_wall_us(const struct queue *q);
 /* Bytes of memory it has now. */
 size_t queue_memory(const struct queue *q);
 

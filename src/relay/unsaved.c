@@ -75,18 +75,18 @@ static void forget(struct attempt *a)
 void unsaved_leave(struct relay *r)
 {
 	struct attempt *still = NULL;
+	struct err why = { .text = "" }; /* of the last one: it is the same disk */
 	bool is_left;
 
 	/* the disk has one more chance */
 	while (r->unsaved) {
 		struct attempt *a = r->unsaved;
 		enum attempt_saved saved;
-		struct err e;
 
 		r->unsaved = a->next;
 		if (operate_attempt_removed(r, a))
 			continue;
-		saved = attempt_save(a, &e);
+		saved = attempt_save(a, &why);
 		if (saved != ATTEMPT_UNSAVED) {
 			relay_place_saved(r, a, saved); /* and the orders that waited for it */
 			continue;
@@ -96,14 +96,14 @@ void unsaved_leave(struct relay *r)
 	}
 	r->unsaved = still;
 	is_left = !still || leave_to_next(r);
+	if (!is_left)
+		err_prefix(&why, "its deliveries could not be recorded and may be repeated after the next start");
 	while (r->unsaved) {
 		struct attempt *a = r->unsaved;
-		struct err e;
 
 		r->unsaved = a->next;
-		err_set(&e, "its deliveries could not be recorded and may be repeated after the next start");
 		if (!is_left)
-			relay_log_unsaved(a, &e);
+			relay_log_unsaved(a, &why);
 		forget(a);
 	}
 }

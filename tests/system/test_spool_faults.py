@@ -210,6 +210,8 @@ def test_disk_dies_under_the_relay(t):
     ident = relay.wait_for("delivered")["id"]
     equal(relay.wait_for("unsaved")["id"], ident, "id of the event")
     relay.stop()
+    last = relay.events("unsaved")[-1]["reason"]
+    assert re.search("may be repeated after the next start: .*: (Input/output error|Read-only file system)", last), last
     equal(relay.events("child_exited", status="killed"), [], "children that died")
     equal(len(upstream.messages), 1, "copies before the restart")
     disk.repair()
