@@ -200,7 +200,9 @@ def test_setuid(t):
     with Client(daemon) as client:
         client.cmd("NOOP", 250)
         workers = [pid for pid in daemon.children("worker")] or daemon.children()
-        equal({os.stat(f"/proc/{pid}").st_uid for pid in workers}, {nobody.pw_uid}, "users of the workers")
+        # one is ready before the others have begun
+        wait_until(lambda: {os.stat(f"/proc/{pid}").st_uid for pid in workers} == {nobody.pw_uid},
+                   "users of the workers")
     theirs = their_server(t, "-c", "DebuggingServer")
     wait_until(lambda: os.stat(f"/proc/{theirs.pid}").st_uid == nobody.pw_uid, "smtpd to become nobody")
     daemon = pwd.getpwnam("daemon")
